@@ -1,0 +1,176 @@
+"""The command line: Hydra composes, the config is checked, and only then is anything heavy loaded.
+
+Exit status: 0 finished; 1 a run failed; 2 a wrong config or bad input; 130 interrupted.
+"""
+
+import difflib
+import errno
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seqexp.errors import InputError, RunError
+
+_HERE = Path(__file__).resolve().parent
+CONF = next(p for p in (_HERE / "conf", _HERE.parent / "conf") if (p / "config.yaml").is_file())
+"""The config folder: inside an installed package, or at the top of the source tree."""
+
+_FOLDER_ERRORS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+)
+
+log = logging.getLogger("seqexp")
+
+
+def main() -> None:
+    """Entry of `python -m seqexp` and of the command `seqexp`."""
+    OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path).absolute()), replace=True)
+    wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
+    sys.argv[1:] = forgiving(sys.argv[1:])
+    if {"-m", "--multirun"} & set(sys.argv):
+        from seqexp.sweep.sweeper import Sweeper
+
+        Plugins.instance().register(Sweeper)
+    refused: list[InputError | RunError] = []
+
+    def task(config: DictConfig) -> float | None:
+        try:
+            return job(config)
+        except (InputError, RunError) as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise  # the launcher takes note of it and goes on
+            refused.append(error)  # past Hydra, which would print lines of its own
+            return None
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+        if refused:
+            raise refused[0]
+    except KeyboardInterrupt:
+        leave("interrupted", 130)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, InputError) as error:
+        if wants_trace:
+            traceback.print_exc()
+        leave(explain(error), 2)
+    except RunError as error:
+        if wants_trace:
+            traceback.print_exc()
+        leave(str(error), 1)
+    except OSError as error:
+        if error.errno not in _FOLDER_ERRORS or error.filename is None or wants_trace:
+            raise
+        leave(f"{error.filename}: cannot be written ({error.strerror}); see paths.outputs", 2)
+
+
+def job(config: DictConfig) -> float | None:
+    """One run; returns the optimized metric, which sweepers work on."""
+    from seqexp.config import check
+
+    plain = check(config)
+    hydra_config = HydraConfig.get()
+    from seqexp.run import Start, run  # seconds of imports: only for a config that is good
+
+    is_sweep = hydra_config.mode is RunMode.MULTIRUN
+    folder = Path(hydra_config.runtime.output_dir)
+    overrides = [item.lstrip("+") for item in hydra_config.overrides.task]
+    start = Start(
+        choices=choices(hydra_config.runtime.choices),
+        overrides=overrides,
+        folder=folder if hydra_config.output_subdir is not None else None,
+        parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
+        name=" ".join(overrides) if is_sweep and overrides else None,
+    )
+    try:
+        result = run(plain, start)
+    except Exception as error:
+        if is_sweep:  # Hydra shows only the first job that failed
+            known = isinstance(error, InputError | RunError)
+            log.error(f"job {hydra_config.job.num} failed: {error}", exc_info=not known)
+        raise
+    return result.metrics.get(plain["optimized_metric"])
+
+
+def choices(chosen: Any) -> dict[str, str]:
+    """The option taken of each of our groups."""
+    return {
+        str(group): str(option)
+        for group, option in chosen.items()
+        if not str(group).startswith("hydra/") and option is not None
+    }
+
+
+def forgiving(arguments: Sequence[str]) -> list[str]:
+    """Let unknown keys into the composition, so that our check can name them all at once.
+
+    Hydra stops at the first unknown key and advises to add it with a plus; `++key=value` sets a
+    key whether it is there or not, and the check then says which key was meant.
+    """
+    groups = {folder.name for folder in config_folders(arguments)}
+    return [
+        f"++{argument}"
+        if re.match(r"^[A-Za-z_][\w.-]*=", argument)
+        and not argument.startswith(("hydra.", "hydra/"))
+        and argument.partition("=")[0] not in groups
+        else argument
+        for argument in arguments
+    ]
+
+
+def config_folders(arguments: Sequence[str]) -> list[Path]:
+    """Folders of config groups: ours, and those of `--config-dir`."""
+    roots = [CONF]
+    for flag, value in zip(arguments, [*arguments, ""][1:], strict=True):
+        if flag in ("--config-dir", "-cd", "--config-path", "-cp"):
+            roots.append(Path(value))
+        elif flag.startswith(("--config-dir=", "--config-path=")):
+            roots.append(Path(flag.partition("=")[2]))
+    return [path for root in roots if root.is_dir() for path in root.iterdir() if path.is_dir()]
+
+
+def explain(error: Exception) -> str:
+    """One message from Hydra's, OmegaConf's, YAML's and our own errors."""
+    if isinstance(error, InputError):
+        return str(error)
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    cause = str(error.__cause__ or "").splitlines()
+    if cause and cause[0] not in lines:
+        lines.append(cause[0])
+    text = "\n  ".join(line for line in lines if not line.startswith("To append to your config"))
+    missing = re.search(r"Could not find '([\w-]+)/([^']+)'", text)
+    if missing:
+        group, option = missing.groups()
+        known = sorted(
+            str(path.relative_to(CONF / group).with_suffix(""))
+            for path in (CONF / group).rglob("*.yaml")
+        )
+        near = difflib.get_close_matches(option, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"{group}={option}: there is no such option; {hint}There are {', '.join(known)}"
+    return text
+
+
+def leave(message: str, status: int) -> None:
+    """Say why, and exit."""
+    print(f"seqexp: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,333 @@
+"""The config check: every fault of a composition, in one message, before any work.
+
+What is allowed is read from the constructors that the config names (their keys, types and ranges,
+see `seqexp.signature`), so that nothing is declared twice; `seqexp.rules` adds what concerns more
+than one key. Neither imports torch.
+"""
+
+import difflib
+import functools
+import json
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import annotated_types as limits
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from seqexp.errors import ConfigError
+from seqexp.metrics import METRICS
+from seqexp.ranges import DropoutRate, NotNegative, Positive, Seed
+from seqexp.rules import RULES
+from seqexp.signature import Parameter, Signature, TargetError, signature
+
+Config = dict[str, Any]
+"""A resolved composition: plain dicts, lists and values."""
+
+TRUSTED = ("seqexp", "torch.optim")
+"""Packages whose classes a config may name; `trusted_packages` adds the user's own."""
+
+SUPPLIED: dict[str, frozenset[str]] = {
+    "dataset": frozenset(),
+    "model": frozenset({"spec"}),
+    "trainer": frozenset(),
+    "optimizer": frozenset({"params"}),
+    "schedule": frozenset({"optimizer", "total_steps"}),
+    "interpret": frozenset(),
+    "tracking": frozenset(),
+}
+"""The config's groups, and the arguments of each that seqexp passes itself."""
+
+OPTIONAL_GROUPS = ("interpret",)
+
+TARGET = "_target_"
+
+_TORCH_RANGES: dict[str, Any] = {
+    # torch.optim annotates no ranges; these are the ones that its constructors raise on
+    "lr": NotNegative,
+    "momentum": NotNegative,
+    "weight_decay": NotNegative,
+    "lr_decay": NotNegative,
+    "eps": NotNegative,
+    "dampening": NotNegative,
+    "alpha": NotNegative,
+    "betas": tuple[DropoutRate, DropoutRate],
+    "gamma": Positive,
+}
+
+
+def build(node: Mapping[str, Any], **supplied: Any) -> Any:
+    """The object that a checked part of the config describes, nested parts included.
+
+    Hydra's `instantiate` would turn a dataclass among `supplied` into a dict.
+    """
+    arguments = {
+        str(key): build(value) if isinstance(value, Mapping) and TARGET in value else value
+        for key, value in node.items()
+        if key != TARGET
+    }
+    return get_object(node[TARGET])(**arguments, **supplied)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where files go."""
+
+    outputs: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Root:
+    """The keys beside the groups."""
+
+    seed: Seed
+    experiment_name: str | None
+    optimized_metric: str
+    trusted_packages: list[str]
+
+
+def check(config: DictConfig, where: str = "") -> Config:
+    """Resolve a composition, add our constructors' defaults, and refuse it if anything is wrong.
+
+    Raises:
+        ConfigError: with every fault: unknown keys (and the nearest name), missing keys, wrong
+            types and ranges, targets that may not be called, impossible combinations.
+    """
+    plain, faults = _resolve(config)
+    if faults:
+        raise ConfigError(faults, where)
+    faults = list(find_faults(plain))
+    if faults:
+        raise ConfigError(faults, where)
+    return _completed(plain)
+
+
+def find_faults(config: Config) -> Iterator[str]:
+    """Every fault of a resolved composition, in the order of its keys."""
+    broken: set[str] = set()
+    for name, faults in _faults_by_part(config):
+        for fault in faults:
+            broken.add(name)
+            yield fault
+    for rule in RULES:
+        # a rule on a part that is already at fault would only repeat it
+        if broken.isdisjoint(rule.parts) and all(config.get(part) for part in rule.parts):
+            yield from rule.function(_completed(config))
+
+
+def _completed(config: Config) -> Config:
+    """The config with the defaults of our own constructors, so that a record of it is whole."""
+    return {
+        key: _with_defaults(node, SUPPLIED[key]) if key in SUPPLIED and node else node
+        for key, node in config.items()
+    }
+
+
+def _with_defaults(node: Any, supplied: frozenset[str]) -> Any:
+    if not isinstance(node, Mapping) or str(node.get("_target_", "torch.")).startswith("torch."):
+        return node
+    try:
+        found = signature(node["_target_"]).parameters
+    except TargetError:
+        return node
+    defaults = {
+        name: list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+        for name, parameter in found.items()
+        if name not in supplied and not parameter.required
+    }
+    return {**defaults, **{key: _with_defaults(value, frozenset()) for key, value in node.items()}}
+
+
+def _resolve(config: DictConfig) -> tuple[Config, list[str]]:
+    """Plain values of a composition, or what keeps it from having them."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        return {}, [f"{key}: has no value (???); give one" for key in missing]
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        key = error.full_key or "the configuration"
+        return {}, [f"{key}: {str(error.msg or error).splitlines()[0]}"]
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}, []
+
+
+def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
+    root = signature(f"{Root.__module__}.{Root.__qualname__}")
+    known = [*root.parameters, *SUPPLIED, "paths"]
+    for key, value in config.items():
+        if key in root.parameters:
+            yield key, _value_faults(key, value, root.parameters[key].annotation)
+        elif key == "paths":
+            paths = signature(f"{Paths.__module__}.{Paths.__qualname__}")
+            yield key, _argument_faults(key, value, paths, frozenset(), ())
+        elif key not in SUPPLIED:
+            yield key, [f"{key}: unknown{_did_you_mean(key, known, _leaves(config))}"]
+        elif value is not None or key not in OPTIONAL_GROUPS:
+            trusted = (*TRUSTED, *_strings(config.get("trusted_packages")))
+            yield key, _node_faults(key, value, SUPPLIED[key], trusted)
+    for key in known:
+        if key not in config:
+            yield key, [f"{key}: missing; give it a value"]
+    metric = config.get("optimized_metric")
+    if isinstance(metric, str) and metric not in METRICS:
+        hint = _did_you_mean(metric, METRICS) or f"; give one of {', '.join(METRICS)}"
+        yield "optimized_metric", [f"optimized_metric is {metric!r}: no such metric{hint}"]
+
+
+def _node_faults(
+    key: str, node: Any, supplied: frozenset[str], trusted: Sequence[str]
+) -> Iterator[str]:
+    """Faults of a part of the config that names a class or function by `_target_`."""
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        yield f"{key} is {node!r}; choose one on the command line, as {key}=NAME"
+        return
+    target = node["_target_"]
+    if not any(target.startswith(f"{package}.") for package in trusted):
+        yield (
+            f"{key}._target_ is {target!r}; allowed are names in {', '.join(trusted)}"
+            f" (add your package to trusted_packages)"
+        )
+        return
+    try:
+        found = signature(target)
+    except TargetError as error:
+        yield f"{key}._target_ is {target!r}: {error}"
+        return
+    yield from _argument_faults(key, node, found, supplied, trusted)
+
+
+def _argument_faults(
+    key: str,
+    node: Any,
+    found: Signature,
+    supplied: frozenset[str],
+    trusted: Sequence[str],
+) -> Iterator[str]:
+    if not isinstance(node, Mapping):
+        yield f"{key} is {node!r}; give a mapping of {', '.join(found.parameters)}"
+        return
+    is_torch = str(node.get("_target_", "")).startswith("torch.")
+    allowed = {name: p for name, p in found.parameters.items() if name not in supplied}
+    for name, value in node.items():
+        path = f"{key}.{name}"
+        if name == TARGET:
+            continue
+        if name in supplied:
+            yield f"{path}: seqexp gives this itself; remove it"
+        elif name not in allowed:
+            if not found.takes_any:
+                yield f"{path}: unknown{_did_you_mean(str(name), allowed)}"
+        elif isinstance(value, Mapping) and "_target_" in value:
+            yield from _node_faults(path, value, frozenset(), trusted)
+        else:
+            yield from _value_faults(path, value, _annotation(allowed[name], name, is_torch))
+    for name, parameter in allowed.items():
+        if parameter.required and name not in node:
+            yield f"{key}.{name}: missing; give {describe(parameter.annotation)}"
+
+
+def _annotation(parameter: Parameter, name: str, is_torch: bool) -> Any:
+    return _TORCH_RANGES.get(name, parameter.annotation) if is_torch else parameter.annotation
+
+
+@functools.cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def _value_faults(key: str, value: Any, annotation: Any) -> Iterator[str]:
+    """Faults of one value against the type and range of its argument."""
+    if isinstance(value, Mapping | list) and _contains_target(value):
+        yield f"{key}: a _target_ may not stand here"
+        return
+    if annotation is Any:
+        return
+    try:
+        # through JSON: a YAML list may fill a tuple, but "3" is no integer and true is no number
+        _adapter(annotation).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        own = [e for e in error.errors() if e["type"] == "value_error"]
+        if own:
+            yield f"{key} is {value!r}: {own[0]['ctx']['error']}"
+        else:
+            hint = _did_you_mean(value, _choices(annotation)) if isinstance(value, str) else ""
+            yield f"{key} is {value!r}; give {describe(annotation)}{hint}"
+
+
+def _contains_target(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(_contains_target(item) for item in value.values())
+    return isinstance(value, list) and any(_contains_target(item) for item in value)
+
+
+def describe(annotation: Any) -> str:
+    """What a value of this type may be, in words: `an integer from 1 to 65536`."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return describe(arguments[0]) + _describe_limits(arguments[1:])
+    if origin is typing.Literal:
+        return "one of " + ", ".join(str(item) for item in arguments)
+    if origin in (typing.Union, types.UnionType):
+        known = [a for a in arguments if getattr(a, "__name__", "") != "UnknownType"]
+        return " or ".join(describe(item) for item in known)
+    if origin is tuple:
+        return "a list of " + " and ".join(describe(item) for item in arguments)
+    if origin is not None and arguments:
+        return f"a list ({describe(arguments[0])} each)"
+    words = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
+    words |= {type(None): "null", Path: "a path"}
+    return words.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _describe_limits(metadata: Sequence[Any]) -> str:
+    """`from 1 to 9`, `>= 0`, `above 0 and below 1`: a limit at infinity only means finite."""
+    found: dict[str, Any] = {}
+    for item in metadata:
+        for name in ("ge", "gt", "le", "lt"):
+            if isinstance(item, limits.Interval | limits.Ge | limits.Gt | limits.Le | limits.Lt):
+                limit = getattr(item, name, None)
+                if limit is not None and limit != float("inf"):
+                    found[name] = limit
+    if {"ge", "le"} <= found.keys():
+        return f" from {found['ge']} to {found['le']}"
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return "".join(
+        f"{' and' if index else ''} {words[name]} {limit}"
+        for index, (name, limit) in enumerate(found.items())
+    )
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The strings that an annotation lists by name, wherever it lists them."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return [item for item in typing.get_args(annotation) if isinstance(item, str)]
+    return [choice for item in typing.get_args(annotation) for choice in _choices(item)]
+
+
+def _did_you_mean(name: str, *known: Iterable[str]) -> str:
+    """The nearest name among those known; a bare key may be meant for a part, as trainer.epochs."""
+    by_last = {candidate.rpartition(".")[2]: candidate for names in reversed(known) for candidate in names}
+    near = difflib.get_close_matches(name.rpartition(".")[2], by_last, n=1)
+    return f"; did you mean {by_last[near[0]]}?" if near else ""
+
+
+def _leaves(config: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{group}.{key}"
+        for group, node in config.items()
+        if isinstance(node, Mapping)
+        for key in node
+        if key != TARGET
+    ]
+
+
+def _strings(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""What was learned, in a form that a person can look at."""

@@ -1,0 +1,169 @@
+"""Figures of learned filters: heat maps and sequence logos.
+
+Two sizes of one picture: square and small for the step slider of the MLflow UI, large and sharp
+for a file.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from seqexp.interpret.filters import (
+    LearnedFilter,
+    information,
+    ranked,
+    reverse_complement,
+)
+from seqexp.interpret.logo import draw_logo
+from seqexp.spec import Pattern
+
+MAX_LETTERS = 30
+"""Symbols that a logo or the axis of a heat map can still show."""
+
+MIN_AGREEMENT = 0.6
+"""A pattern that correlates less is not drawn as if it lay on the filter."""
+
+MAX_IN_SLIDER = 4
+"""Logos that can be read on a small card."""
+
+
+_DEAD = "dead: no window excites it"
+
+
+def filter_figure(
+    filters: Sequence[LearnedFilter],
+    symbols: Sequence[str],
+    patterns: Sequence[Pattern],
+    title: str,
+    max_shown: int,
+) -> Figure:
+    """One column a filter: weights as heat map and logo, the exciting windows' logo, the pattern.
+
+    The best filters are shown, best first.
+    """
+    shown = ranked(filters)[:max_shown]
+    rows = 4 if patterns else 3
+    per_line = min(2, len(shown))
+    lines = -(-len(shown) // per_line)
+    height = 2.2 * rows * lines + 0.8
+    figure = Figure(figsize=(8.5 * per_line, height))
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=18, y=1 - 0.25 / height)
+    # fixed margins: a layout engine would draw everything twice
+    grid = figure.add_gridspec(
+        rows * lines,
+        per_line,
+        left=0.06 / per_line + 0.01,
+        right=0.99,
+        bottom=0.45 / height,
+        top=1 - 0.9 / height,
+        hspace=0.55,
+        wspace=0.12,
+    )
+    for index, learned in enumerate(shown):
+        line, column = divmod(index, per_line)
+        axes = [figure.add_subplot(grid[line * rows + row, column]) for row in range(rows)]
+        _heat_map(axes[0], learned, symbols)
+        _logo(axes[1], learned.weights, symbols, "weights, centred", centred=True)
+        label = f"{learned.hits} exciting windows [bits]" if learned.hits else _DEAD
+        _logo(axes[2], information(learned.ppm), symbols, label)
+        if patterns:
+            _planted(axes, learned, symbols, patterns)
+    return figure
+
+
+def slider_image(
+    filters: Sequence[LearnedFilter],
+    symbols: Sequence[str],
+    patterns: Sequence[Pattern],
+    title: str,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The best filters' logos, square, with large labels: a card of the MLflow UI is small."""
+    shown = ranked(filters)[:MAX_IN_SLIDER]
+    panels = len(shown) + (1 if patterns else 0)
+    if len(shown) == 1:
+        panels += 1  # room for the weights as well
+    figure = Figure(figsize=(8, 8), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=22)
+    axes = list(figure.subplots(panels, 1, squeeze=False).ravel())
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.05, top=0.88, hspace=0.6)
+    if len(shown) == 1:
+        _logo(axes[-1 - len(patterns[:1])], shown[0].weights, symbols, "weights, centred", True)
+    for axis, learned in zip(axes, shown, strict=False):
+        label = f"filter {learned.index}: {learned.hits} windows [bits]"
+        _logo(axis, information(learned.ppm), symbols, label if learned.hits else _DEAD)
+    if patterns:
+        _planted(axes, shown[0], symbols, patterns)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> None:
+    limit = float(np.abs(learned.weights).max()) or 1.0
+    width = len(learned.weights)
+    extent = (0.5, width + 0.5, len(symbols) - 0.5, -0.5)  # places are counted from 1
+    axes.imshow(learned.weights.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent)
+    if len(symbols) <= MAX_LETTERS:
+        axes.set_yticks(range(len(symbols)), symbols)
+    axes.set_xticks(range(1, width + 1))
+    title = f"filter {learned.index}: weights within ±{limit:.2g}; largest: {learned.consensus}"
+    axes.set_title(title, fontsize=13)
+
+
+def _logo(
+    axes: Axes,
+    heights: Float[np.ndarray, "width symbols"],
+    symbols: Sequence[str],
+    label: str,
+    centred: bool = False,
+    first: int = 1,
+) -> None:
+    axes.set_title(label, fontsize=14)
+    if len(symbols) > MAX_LETTERS or any(len(symbol) != 1 for symbol in symbols):
+        axes.text(0.5, 0.5, "no logo: symbols are not letters", ha="center", va="center")
+        axes.set_axis_off()
+        return
+    if centred:  # only differences between the symbols of one place matter
+        heights = heights - heights.mean(axis=1, keepdims=True)
+    if not heights.any():
+        axes.text(0.5, 0.5, "nothing", ha="center", va="center", fontsize=14, color="grey")
+        axes.set_axis_off()
+        return
+    draw_logo(axes, heights, symbols, first)
+    if not centred:
+        axes.set_ylim(0, np.log2(len(symbols)))
+    axes.set_xticks(range(first, first + len(heights)))
+    axes.tick_params(labelsize=11)
+
+
+def _planted(
+    axes: Sequence[Axes],
+    learned: LearnedFilter,
+    symbols: Sequence[str],
+    patterns: Sequence[Pattern],
+) -> None:
+    """Draw the nearest pattern on the last axes, under the filter's columns that it agrees with.
+
+    All axes get the same places, so that a column can be followed down.
+    """
+    match = learned.match or learned.weight_match
+    pattern = next((p for p in patterns if match is not None and p.name == match.pattern), patterns[0])
+    ppm, first, label = pattern.ppm, 1, f"planted: {pattern.name}"
+    if match is not None and match.correlation < MIN_AGREEMENT:
+        label += f" (no agreement: correlation {match.correlation:.2f})"
+    elif match is not None:
+        label += f" (correlation {match.correlation:.2f}"
+        label += ", reverse strand)" if match.reverse else ")"
+        first = 1 - match.offset
+        if match.reverse:
+            ppm = reverse_complement(ppm, symbols)
+            first = 1 - (len(ppm) - match.offset - len(learned.pfm))
+    _logo(axes[-1], information(ppm), symbols, label, first=first)
+    last = max(len(learned.pfm), first + len(ppm) - 1)
+    for axis in axes:
+        axis.set_xlim(min(1, first) - 0.6, last + 0.6)

@@ -1,0 +1,38 @@
+"""The metrics that runs report, by name: what each means and which way is better."""
+
+from typing import Literal
+
+Better = Literal["lower", "higher", "neither"]
+
+METRICS: dict[str, Better] = {
+    "train/loss_nats": "lower",
+    "train/accuracy": "higher",
+    "train/learning_rate": "neither",
+    "valid/loss_nats": "lower",
+    "valid/accuracy": "higher",
+    "test/loss_nats": "lower",
+    "test/accuracy": "higher",
+    "test/perplexity": "lower",
+    "test/bits_per_token": "lower",
+    "best/epoch": "neither",
+    "grad/norm_mean": "neither",
+    "grad/norm_max": "neither",
+    "grad/clipped_fraction": "neither",
+    "speed/sequences_per_second": "higher",
+    "speed/tokens_per_second": "higher",
+    "time/epoch_seconds": "lower",
+    "time/train_seconds": "lower",
+    "model/parameters": "neither",
+    "motif/correlation": "higher",
+    "motif/weight_correlation": "higher",
+    "step/loss_nats": "lower",
+    "step/grad_norm": "neither",
+    "step/learning_rate": "neither",
+}
+"""Every metric that a run can log. `step/*` are logged by update, `motif/*` and `test/*` at an
+epoch or at the end, the others once an epoch; losses are means in nats per scored token."""
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether a larger value of this metric is the better one."""
+    return METRICS.get(name) == "higher"

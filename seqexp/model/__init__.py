@@ -1,0 +1,1 @@
+"""What learns: each module is one architecture, `(tokens, carry) -> (logits, carry)`."""

@@ -1,0 +1,178 @@
+"""One layer of 1-D convolution over the sequence."""
+
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Len
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqexp.errors import InputError
+from seqexp.model.parts import ACTIVATIONS, Activation, Head, Init, TokenInput, initialise_as_keras
+from seqexp.ranges import DropoutRate, Size
+from seqexp.spec import PAD, Carry, Output, TaskSpec
+
+Padding = Literal["auto", "same", "causal", "valid"]
+Readout = Literal["flatten", "max", "mean", "last"]
+
+
+class CNN1D(nn.Module):
+    """Filters that slide over the sequence; each is a detector of one short pattern.
+
+    Args:
+        spec: the task.
+        embedding_size: size of learned token vectors; None is one-hot.
+        num_filters: how many patterns can be detected.
+        filter_width: tokens that a filter sees at once.
+        padding: `same` centres each filter on its position (an even one sees one token more
+            after than before it, as in Keras), `causal` lets it end there, `valid` takes only
+            positions where it fits. `auto` is `same` for SEQUENCE_CLASS, `causal` for NEXT_TOKEN.
+        activation: after the filters.
+        readout: from all positions to one vector, for SEQUENCE_CLASS: all of them side by side,
+            their maximum, their mean, or the last. NEXT_TOKEN predicts at each position.
+        hidden_layers: sizes of dense layers before the output.
+        dropout: share of features dropped before each dense layer.
+        init: `keras` is Glorot-uniform with zero biases, `torch` PyTorch's default.
+
+    Raises:
+        InputError: on choices that see later tokens where the next one is to be predicted, and
+            on `flatten` without a fixed length.
+
+    Source: Alipanahi et al. (2015), DeepBind, for DNA: a filter is a position weight matrix.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        embedding_size: Size | None = None,
+        num_filters: Size = 1,
+        filter_width: Size = 17,
+        padding: Padding = "auto",
+        activation: Activation = "relu",
+        readout: Readout = "max",
+        hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
+        dropout: DropoutRate = 0.0,
+        init: Init = "keras",
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.is_classifier = spec.output is Output.SEQUENCE_CLASS
+        if padding == "auto":
+            padding = "same" if self.is_classifier else "causal"
+        self.padding = padding
+        self.readout = readout
+        self.filter_width = filter_width
+        self.activation = ACTIVATIONS[activation]
+        self.causal = padding == "causal" and (not self.is_classifier or readout == "last")
+        self._refuse_impossible()
+        self.input = TokenInput(spec.vocabulary, embedding_size)
+        self.conv = nn.Conv1d(self.input.size, num_filters, filter_width)
+        num_features = num_filters
+        if self.is_classifier and readout == "flatten":
+            num_features *= self._num_positions(spec.length or 0)
+        self.head = Head(num_features, hidden_layers, spec.num_outputs, dropout)
+        if init == "keras":
+            initialise_as_keras(self)
+
+    def _refuse_impossible(self) -> None:
+        if not self.is_classifier:
+            if self.padding != "causal":
+                raise InputError(
+                    f"model.padding is {self.padding}, which sees later tokens, but the dataset"
+                    " wants the next token predicted; give causal or auto"
+                )
+            return
+        if self.spec.length is None and self.readout == "flatten":
+            raise InputError(
+                "model.readout is flatten, which needs sequences of one length, but those of the"
+                " dataset differ; give max, mean or last"
+            )
+        if self.spec.length is not None and self._num_positions(self.spec.length) < 1:
+            raise InputError(
+                f"model.filter_width is {self.filter_width} and model.padding is valid, but"
+                f" sequences have {self.spec.length} tokens; give a narrower filter, or same"
+            )
+
+    def _num_positions(self, length: int) -> int:
+        return length - self.filter_width + 1 if self.padding == "valid" else length
+
+    @property
+    def window_offset(self) -> int:
+        """Where the window of position 0 starts: 0, or below it where there is padding before."""
+        before = {"same": (self.filter_width - 1) // 2, "causal": self.filter_width - 1}
+        return -before.get(self.padding, 0)
+
+    def forward(
+        self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
+    ) -> tuple[Float[Tensor, "batch positions outputs"], Carry]:
+        """Logits, and the last `filter_width - 1` tokens for the window after this one."""
+        if self.is_classifier and self.readout == "flatten":
+            tokens = self._fixed_length(tokens)
+        activations, is_real, carry = self._filter(tokens, carry)
+        if self.is_classifier:
+            activations = self._read_out(activations, is_real)  # (batch, 1, features)
+        return self.head(activations), carry
+
+    def _filter(
+        self, tokens: Int[Tensor, "batch time"], carry: Carry | None
+    ) -> tuple[Float[Tensor, "batch positions filters"], Bool[Tensor, "batch positions"], Carry]:
+        """Activations, which of them belong to tokens rather than padding, and the carry."""
+        width = self.filter_width
+        before = -self.window_offset
+        after = 0 if self.padding in ("valid", "causal") else width - 1 - before
+        if self.padding == "causal":
+            context = carry[0] if carry else tokens.new_full((len(tokens), width - 1), PAD)
+            padded = torch.cat([context, tokens], dim=1)
+            carry = (padded[:, padded.shape[1] - (width - 1) :],)
+        else:
+            padded = functional.pad(tokens, (before, after), value=PAD)
+            carry = ()
+        vectors = self.input(padded).transpose(1, 2)  # (batch, channels, time)
+        activations = self.activation(self.conv(vectors)).transpose(1, 2)
+        is_real = tokens != PAD
+        if self.padding == "valid":
+            is_real = is_real.unfold(1, width, 1).all(dim=-1)  # (batch, starts)
+        return activations, is_real, carry
+
+    def _fixed_length(self, tokens: Int[Tensor, "batch time"]) -> Int[Tensor, "batch length"]:
+        """Padding added or taken away, so that the dense layer finds each position in its place."""
+        assert self.spec.length is not None
+        extra = tokens[:, self.spec.length :]
+        if (extra != PAD).any():
+            raise InputError(
+                f"a sequence has more than {self.spec.length} tokens, the length that"
+                " model.readout=flatten was built for; give max, mean or last"
+            )
+        missing = max(0, self.spec.length - tokens.shape[1])
+        return functional.pad(tokens[:, : self.spec.length], (0, missing), value=PAD)
+
+    def _read_out(
+        self,
+        activations: Float[Tensor, "batch positions filters"],
+        is_real: Bool[Tensor, "batch positions"],
+    ) -> Float[Tensor, "batch 1 features"]:
+        mask = is_real[:, :, None]
+        if self.readout == "flatten":
+            return (activations * mask).flatten(1)[:, None]  # positions outer, as in Keras
+        if self.readout == "mean":
+            count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+            return (activations * mask).sum(dim=1, keepdim=True) / count
+        if self.readout == "max":
+            lowest = torch.finfo(activations.dtype).min
+            highest = activations.masked_fill(~mask, lowest).amax(dim=1, keepdim=True)
+            return highest.where(mask.any(dim=1, keepdim=True), 0)
+        positions = torch.arange(is_real.shape[1], device=is_real.device)
+        last = (is_real * positions).amax(dim=1)  # (batch,)
+        return activations[torch.arange(len(last), device=last.device), last][:, None]
+
+    def filter_activations(
+        self, tokens: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch positions filters"]:
+        """Activation of each filter on the window that starts at `position + window_offset`."""
+        return self._filter(tokens, None)[0]
+
+    def filter_weights(self) -> Float[Tensor, "filters width symbols"]:
+        """What each filter gives for each symbol at each place of its window."""
+        # (filters, channels, width) with (symbols, channels)
+        return torch.einsum("fcw,sc->fws", self.conv.weight, self.input.symbols())

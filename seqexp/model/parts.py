@@ -1,0 +1,93 @@
+"""What every model has around its body: the input of tokens and the way to outputs."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqexp.spec import PAD, Vocabulary
+
+Init = Literal["keras", "torch"]
+Activation = Literal["relu", "tanh", "sigmoid", "gelu", "linear"]
+
+ACTIVATIONS = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "gelu": functional.gelu,
+    "linear": lambda values: values,
+}
+
+
+class TokenInput(nn.Module):
+    """Token ids to vectors: learned ones, or one-hot where `embedding_size` is None.
+
+    Padding is the zero vector in both.
+    """
+
+    table: Tensor
+
+    def __init__(self, vocabulary: Vocabulary, embedding_size: int | None) -> None:
+        super().__init__()
+        if embedding_size is None:
+            self.size = len(vocabulary.symbols)
+            one_hot = torch.eye(len(vocabulary))[:, 1:]  # (ids, symbols): no column for padding
+            self.register_buffer("table", one_hot, persistent=False)
+        else:
+            self.size = embedding_size
+            self.table = nn.Parameter(torch.empty(len(vocabulary), embedding_size))
+            with torch.no_grad():
+                nn.init.normal_(self.table)  # as nn.Embedding
+                self.table[PAD] = 0
+
+    def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channels"]:
+        """Vectors of tokens."""
+        return functional.embedding(tokens, self.table, padding_idx=PAD)
+
+    def symbols(self) -> Float[Tensor, "symbols channels"]:
+        """The vector of each symbol of the vocabulary."""
+        return self.table[1:]
+
+
+class Head(nn.Module):
+    """Dense layers with ReLU between, and the linear layer that gives the logits."""
+
+    def __init__(
+        self, num_inputs: int, hidden_layers: Sequence[int], num_outputs: int, dropout: float
+    ) -> None:
+        super().__init__()
+        sizes = [num_inputs, *hidden_layers]
+        self.hidden = nn.ModuleList(
+            nn.Linear(size, next_size)
+            for size, next_size in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(sizes[-1], num_outputs)
+
+    def forward(
+        self, features: Float[Tensor, "batch positions features"]
+    ) -> Float[Tensor, "batch positions outputs"]:
+        """Logits."""
+        for layer in self.hidden:
+            features = torch.relu(layer(self.dropout(features)))
+        logits: Tensor = self.output(self.dropout(features))
+        return logits
+
+
+def initialise_as_keras(model: nn.Module) -> None:
+    """Glorot-uniform weights, zero biases, embeddings from U(-0.05, 0.05).
+
+    Source: Glorot & Bengio (2010), eq. 16; the defaults of Keras' Dense, Conv1D and Embedding.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter):
+            nn.init.uniform_(module.table, -0.05, 0.05)
+            with torch.no_grad():
+                module.table[PAD] = 0

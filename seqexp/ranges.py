@@ -1,0 +1,35 @@
+"""Types that carry their range, for constructor signatures.
+
+The config check reads them there, so that a limit has one home: beside the argument it limits.
+"""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Interval, Le, Lt
+
+Count = Annotated[int, Ge(1), Le(10**9)]
+"""How many of something: at least one."""
+
+CountOrZero = Annotated[int, Ge(0), Le(10**9)]
+"""How many of something, possibly none."""
+
+Size = Annotated[int, Ge(1), Le(2**16)]
+"""A width of a layer, in units."""
+
+Seed = Annotated[int, Ge(0), Lt(2**63)]
+"""Selects all random numbers."""
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+"""A part of a whole, 0 to 1."""
+
+OpenShare = Annotated[float, Interval(gt=0, lt=1)]
+"""A part of a whole, neither none nor all of it."""
+
+DropoutRate = Annotated[float, Interval(ge=0, lt=1)]
+"""A probability of being dropped; 1 would drop everything."""
+
+Positive = Annotated[float, Gt(0), Lt(float("inf"))]
+"""A finite number above zero."""
+
+NotNegative = Annotated[float, Ge(0), Lt(float("inf"))]
+"""A finite number, zero or above."""

@@ -1,0 +1,150 @@
+"""What no single key can tell: combinations that cannot work, each as one function.
+
+Each rule names the parts of the config it reads and is asked only if these are sound by
+themselves; defaults of constructors are filled in. Nothing here imports torch.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One law over several keys; `function` yields a fault for each way it is broken."""
+
+    parts: tuple[str, ...]
+    function: Callable[[Config], Iterator[str]]
+
+
+RULES: list[Rule] = []
+
+
+def rule(*parts: str) -> Callable[[Callable[[Config], Iterator[str]]], None]:
+    """Add a function to the rules, over these parts of the config."""
+    return lambda function: RULES.append(Rule(parts, function))
+
+
+@rule("optimizer")
+def _nesterov_needs_momentum(config: Config) -> Iterator[str]:
+    optimizer = config["optimizer"]
+    if optimizer.get("nesterov") and not optimizer.get("momentum"):
+        yield (
+            f"optimizer.nesterov is true, but optimizer.momentum is"
+            f" {optimizer.get('momentum', 0)}; give a momentum above 0, or nesterov=false"
+        )
+    if optimizer.get("nesterov") and optimizer.get("dampening"):
+        yield (
+            f"optimizer.nesterov is true, but optimizer.dampening is {optimizer['dampening']};"
+            " Nesterov's momentum is defined without; give dampening=0, or nesterov=false"
+        )
+
+
+@rule("optimizer")
+def _optimizer_steps_on_the_gradient_alone(config: Config) -> Iterator[str]:
+    target = config["optimizer"]["_target_"]
+    if target == "torch.optim.LBFGS":
+        yield (
+            f"optimizer._target_ is {target!r}: it wants to evaluate the loss several times a"
+            " step; choose one that steps on the gradient, as torch.optim.AdamW"
+        )
+
+
+@rule("schedule")
+def _schedule_needs_no_metric(config: Config) -> Iterator[str]:
+    target = config["schedule"]["_target_"]
+    if target == "torch.optim.lr_scheduler.ReduceLROnPlateau":
+        yield (
+            f"schedule._target_ is {target!r}: schedules are stepped by update, without a metric;"
+            " choose another, as schedule=cosine"
+        )
+
+
+@rule("trainer", "dataset")
+def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
+    dataset, trainer = config["dataset"], config["trainer"]
+    if dataset.get("num_valid") != 0 or dataset.get("keras_validation_split"):
+        return
+    if trainer["patience"] is not None:
+        yield (
+            f"trainer.patience is {trainer['patience']}, but dataset.num_valid is 0;"
+            " give validation data, or patience=null"
+        )
+    if trainer["test_weights"] == "best":
+        yield (
+            "trainer.test_weights is best, but dataset.num_valid is 0;"
+            " give validation data, or test_weights=last"
+        )
+
+
+@rule("dataset")
+def _one_way_to_validate(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset.get("num_valid") and dataset.get("keras_validation_split"):
+        yield (
+            f"dataset.num_valid is {dataset['num_valid']} and dataset.keras_validation_split is"
+            f" {dataset['keras_validation_split']}; give one of them (num_valid=0 or"
+            " keras_validation_split=null)"
+        )
+
+
+@rule("dataset")
+def _motif_fits_its_sequence(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != "seqexp.dataset.motif.Motif":
+        return
+    from seqexp.dataset.pfm import load_motifs
+    from seqexp.errors import InputError
+
+    try:
+        motifs = load_motifs(dataset["motif"], dataset["motif_names"])
+    except InputError as error:
+        yield f"dataset.motif: {error}"
+        return
+    widest = max(motifs, key=lambda motif: motif.width)
+    length = dataset["length"]
+    if widest.width > length:
+        yield (
+            f"dataset.length is {length}, but motif {widest.name} is {widest.width} wide;"
+            f" give at least {widest.width}"
+        )
+
+
+@rule("dataset")
+def _background_is_a_composition(config: Config) -> Iterator[str]:
+    background = config["dataset"].get("background")
+    if isinstance(background, list) and abs(sum(background) - 1) > 1e-6:
+        yield (
+            f"dataset.background is {background}, which sums to {sum(background):g};"
+            " give shares that sum to 1"
+        )
+
+
+@rule("dataset")
+def _data_fits_in_memory(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    sizes = ("num_train", "num_valid", "num_test")
+    if not all(isinstance(dataset.get(key), int) for key in (*sizes, "length")):
+        return
+    tokens = 2 * sum(dataset[key] for key in sizes) * dataset["length"]
+    needed, there = 8 * tokens, psutil.virtual_memory().total
+    if needed > there // 2:
+        yield (
+            f"dataset.num_train, num_valid, num_test and length ask for {tokens:,} letters,"
+            f" {needed / 2**30:,.0f} GiB; half of this machine's memory is {there / 2**31:,.0f} GiB"
+        )
+
+
+@rule("model", "dataset")
+def _filter_fits_without_padding(config: Config) -> Iterator[str]:
+    model, length = config["model"], config["dataset"].get("length")
+    width = model.get("filter_width")
+    if model.get("padding") == "valid" and isinstance(length, int) and width > length:
+        yield (
+            f"model.filter_width is {width} and model.padding is valid, but dataset.length is"
+            f" {length}; give a filter_width of at most {length}, or padding=same"
+        )

@@ -1,0 +1,135 @@
+"""A trained model as a folder: weights, task and config, and no code.
+
+`load` rebuilds it from the folder alone; MLflow calls `_load_pyfunc` for the same, to predict from
+raw text.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from seqexp.config import build
+from seqexp.errors import InputError
+from seqexp.spec import PAD, Output, TaskSpec
+
+WEIGHTS, SPEC, CONFIG = "weights.safetensors", "spec.json", "config.json"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model with what it was built from."""
+
+    model: nn.Module
+    spec: TaskSpec
+    config: dict[str, Any]
+
+
+def save(folder: Path, model: nn.Module, spec: TaskSpec, config: dict[str, Any]) -> None:
+    """Write a model's folder; `config` is the whole composition."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    (folder / SPEC).write_text(json.dumps(spec.to_dict(), indent=2), encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
+    """Rebuild a model from its folder.
+
+    A stored config is data: it may name models of seqexp, and of packages that the caller trusts,
+    but never says itself whom to trust.
+
+    Raises:
+        InputError: if a file is missing or damaged, or the config names anything else.
+    """
+    for name in (WEIGHTS, SPEC, CONFIG):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} is no saved model: it has no {name}")
+    try:
+        spec = TaskSpec.from_dict(json.loads((folder / SPEC).read_text(encoding="utf-8")))
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        node = config["model"]
+        target = str(node["_target_"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder}: {SPEC} or {CONFIG} is damaged ({error})") from error
+    allowed = ("seqexp.model", *trusted)
+    if not any(target.startswith(f"{package}.") for package in allowed) or "_target_" in str(
+        [value for key, value in node.items() if key != "_target_"]
+    ):
+        raise InputError(
+            f"{folder / CONFIG}: model._target_ is {target!r}; allowed are names in"
+            f" {', '.join(allowed)}"
+        )
+    model: nn.Module = build(node, spec=spec)
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except Exception as error:  # safetensors has its own error type for each kind of damage
+        raise InputError(f"{folder / WEIGHTS}: is damaged or of another model ({error})") from error
+    return SavedModel(model.eval(), spec, config)
+
+
+class TextModel:
+    """A saved model that reads text: what MLflow serves."""
+
+    def __init__(self, saved: SavedModel) -> None:
+        self.saved = saved
+
+    @torch.no_grad()
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Probability of each output, a row a text; `model_input` is a table or list of texts.
+
+        For NEXT_TOKEN these are the probabilities of the symbol after the text.
+        """
+        texts = _texts(model_input)
+        spec = self.saved.spec
+        rows = []
+        for text in texts:
+            tokens = torch.tensor([encode(text, spec)])
+            logits, _ = self.saved.model(tokens)
+            rows.append(torch.softmax(logits[0, -1].double(), dim=0).tolist())
+        return pd.DataFrame(rows, columns=list(output_columns(spec)))
+
+
+def output_columns(spec: TaskSpec) -> tuple[str, ...]:
+    """Names of the columns of a prediction."""
+    names = spec.output_names if spec.output is Output.SEQUENCE_CLASS else spec.vocabulary.symbols
+    return names if len(names) == spec.num_outputs else ("padding", *names)
+
+
+def encode(text: str, spec: TaskSpec) -> list[int]:
+    """Token ids of raw text: letter by letter, or word by word if symbols are words.
+
+    Raises:
+        InputError: naming the symbol that the vocabulary lacks.
+    """
+    symbols = spec.vocabulary.symbols
+    pieces = list(text) if all(len(symbol) == 1 for symbol in symbols) else text.split()
+    if not any(symbol.islower() for symbol in symbols):
+        pieces = [piece.upper() for piece in pieces]  # acgt are the letters of ACGT
+    known = set(symbols)
+    for position, piece in enumerate(pieces, start=1):
+        if piece not in known:
+            shown = ", ".join(symbols[:20])
+            raise InputError(
+                f"{text[:40]!r} has {piece!r} at position {position}; known are {shown}"
+            )
+    ids = spec.vocabulary.encode(pieces)
+    return ids or [PAD]
+
+
+def _texts(model_input: Any) -> list[str]:
+    if isinstance(model_input, pd.DataFrame):
+        return [str(text) for text in model_input.iloc[:, 0]]
+    return [model_input] if isinstance(model_input, str) else [str(text) for text in model_input]
+
+
+def _load_pyfunc(path: str) -> TextModel:
+    """What MLflow calls to load the model."""
+    return TextModel(load(Path(path)))

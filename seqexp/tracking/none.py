@@ -1,0 +1,51 @@
+"""Records nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.figure import Figure
+
+from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
+
+
+class NoTracker:
+    """A tracker for trials: metrics are printed, nothing is kept."""
+
+    def start(self, facts: RunFacts) -> None:
+        """Nothing to begin."""
+
+    def data(self, facts: DataFacts) -> None:
+        """Not kept."""
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Not kept."""
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Not kept."""
+
+    def text(self, content: str, path: str) -> None:
+        """Not kept."""
+
+    def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
+        """Not kept."""
+
+    def figure(self, figure: Figure, path: str) -> None:
+        """Not kept."""
+
+    def image(self, image: UInt8[np.ndarray, "height width 3"], key: str, step: int) -> None:
+        """Not kept."""
+
+    def model(self, files: ModelFiles) -> None:
+        """Not kept."""
+
+    def describe(self, markdown: str) -> None:
+        """Not kept."""
+
+    def finish(self, status: Status) -> None:
+        """Nothing to close."""
+
+    def links(self, optimized_metric: str, descending: bool) -> dict[str, str]:
+        """Nowhere to look."""
+        return {}

@@ -1,0 +1,98 @@
+"""What a run tells whoever records it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.figure import Figure
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known of a run when it starts."""
+
+    experiment: str
+    name: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    parent: str | None = None  # run id of the sweep it belongs to
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What is known of a run's data: name, SHA-256 and sizes."""
+
+    name: str
+    digest: str
+    profile: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A saved model: its folder, the module that loads it, and its text-to-table signature."""
+
+    folder: Path
+    loader_module: str
+    outputs: Sequence[str]
+    example: str
+
+
+class Tracker(Protocol):
+    """Where a run is recorded. Calls before `start` or after `finish` are errors."""
+
+    def start(self, facts: RunFacts) -> str | None:
+        """Begin a run; returns its id, None if nothing is recorded.
+
+        Raises:
+            InputError: if the place to record in cannot be used.
+        """
+        ...
+
+    def data(self, facts: DataFacts) -> None:
+        """Say what data it used."""
+        ...
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Add a point to each of these curves."""
+        ...
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Say something more of the run."""
+        ...
+
+    def text(self, content: str, path: str) -> None:
+        """Keep a text file."""
+        ...
+
+    def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
+        """Keep a table, all rows with the same columns."""
+        ...
+
+    def figure(self, figure: Figure, path: str) -> None:
+        """Keep a figure, sharp."""
+        ...
+
+    def image(self, image: UInt8[np.ndarray, "height width 3"], key: str, step: int) -> None:
+        """Keep an image of a series that has one at several steps."""
+        ...
+
+    def model(self, files: ModelFiles) -> None:
+        """Keep a model that can be loaded from the run alone."""
+        ...
+
+    def describe(self, markdown: str) -> None:
+        """The text at the top of the run's page."""
+        ...
+
+    def finish(self, status: Status) -> None:
+        """Write what is left, and close the run."""
+        ...
+
+    def links(self, optimized_metric: str, descending: bool) -> Mapping[str, str]:
+        """How to look at it: the command that opens the user interface, and addresses there."""
+        ...

@@ -1,0 +1,248 @@
+"""The training loop, as a generator of reports.
+
+The loop knows neither files nor trackers: whoever iterates over `fit` saves and logs what it
+yields. Order of batches and dropout are functions of the seed and the position in training.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from seqexp.errors import NonFiniteError
+from seqexp.spec import IGNORE, Batch, Data, Model, stream_seed
+from seqexp.trainer.score import Score, count_correct, cross_entropy_sum, evaluate
+from seqexp.trainer.settings import Settings
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the loop has to say, at the end of some updates, of an epoch, or of all.
+
+    `step` is the x axis of its metrics: updates for `step`, epochs for the others.
+    """
+
+    kind: Literal["step", "epoch", "test"]
+    step: int
+    metrics: Metrics
+    is_best: bool = False
+
+
+@dataclass
+class Training:
+    """What is trained, how, and how far it is: all that changes between two updates."""
+
+    model: Model
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    settings: Settings
+    seed: int
+    device: torch.device
+    epoch: int = 0
+    step: int = 0  # updates done
+    best_value: float | None = None
+    best_epoch: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0  # of training and validation
+
+
+@dataclass
+class Updates:
+    """Sums over updates."""
+
+    score: Score = Score()
+    tokens: int = 0
+    norms: list[float] = field(default_factory=list)
+    clipped: int = 0
+
+    def add(self, other: "Updates") -> None:
+        """Take in what another has summed."""
+        self.score += other.score
+        self.tokens += other.tokens
+        self.norms += other.norms
+        self.clipped += other.clipped
+
+
+def fit(training: Training, data: Data) -> Iterator[Report]:
+    """Train, epoch by epoch, and test at the end.
+
+    Yields:
+        A report every `log_every_steps` updates, after each epoch (train and validation), and of
+        the final test. After the last one the model holds the weights that were tested.
+
+    Raises:
+        NonFiniteError: before a step that would have used an inf or nan loss or gradient.
+    """
+    settings = training.settings
+    while training.epoch < settings.epochs and not _out_of_patience(training):
+        training.epoch += 1
+        epoch_began = time.perf_counter()
+        updates = yield from _train_epoch(training, data)
+        train_seconds = time.perf_counter() - epoch_began
+        metrics = updates.score.metrics("train")
+        metrics |= _gradient_metrics(updates)
+        metrics["train/learning_rate"] = _learning_rate(training.optimizer)
+        valid = data.valid.batches(settings.eval_batch_size)
+        metrics |= evaluate(training.model, valid).metrics("valid", data.spec.output)
+        metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
+        metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
+        metrics["time/epoch_seconds"] = time.perf_counter() - epoch_began
+        training.seconds += metrics["time/epoch_seconds"]
+        is_best = _note_best(training, metrics)
+        yield Report("epoch", training.epoch, metrics, is_best)
+    if settings.test_weights == "best" and training.best_weights:
+        training.model.load_state_dict(training.best_weights)
+    test = evaluate(training.model, data.test.batches(settings.eval_batch_size))
+    metrics = test.metrics("test", data.spec.output) | {"time/train_seconds": training.seconds}
+    if training.best_epoch:
+        metrics["best/epoch"] = float(training.best_epoch)
+    yield Report("test", training.epoch, metrics)
+
+
+def _train_epoch(training: Training, data: Data) -> Iterator[Report]:
+    """One pass over the training sequences."""
+    settings = training.settings
+    training.model.train()
+    total, recent = Updates(), Updates()
+    order = stream_seed(training.seed, "order", training.epoch)
+    for index, batch in enumerate(data.train.batches(settings.batch_size, order), start=1):
+        recent.add(update(training, batch, where=f"epoch {training.epoch}, batch {index}"))
+        if settings.log_every_steps and training.step % settings.log_every_steps == 0:
+            yield Report("step", training.step, _step_metrics(training, recent))
+            total.add(recent)
+            recent = Updates()
+    total.add(recent)
+    return total
+
+
+def update(training: Training, batch: Batch, where: str) -> Updates:
+    """One step of the optimizer on one batch.
+
+    Raises:
+        NonFiniteError: naming the place and the parameter; nothing was changed.
+    """
+    settings, model, optimizer = training.settings, training.model, training.optimizer
+    _seed_step(training)
+    count = (batch.targets != IGNORE).sum()
+    with torch.autocast(training.device.type, torch.bfloat16, settings.precision == "bf16"):
+        logits, _ = model(batch.tokens)
+    nats = cross_entropy_sum(logits, batch.targets)
+    optimizer.zero_grad(set_to_none=True)
+    (nats / count.clamp(min=1)).backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    correct = count_correct(logits, batch.targets)
+    # one transfer for all that is needed from the device
+    values = torch.stack([nats.detach().double(), norm.double(), correct.double(), count.double()])
+    nats_sum, norm_before, num_correct, num_scored = values.tolist()
+    # before the step: a non-finite update must never be applied
+    _refuse_non_finite(model, nats_sum, norm_before, where)
+    clipped = _clip(gradients, norm, norm_before, settings)
+    optimizer.step()
+    training.scheduler.step()
+    training.step += 1
+    score = Score(nats_sum, int(num_correct), int(num_scored))
+    return Updates(score, batch.tokens.numel(), [norm_before], int(clipped))
+
+
+def _seed_step(training: Training) -> None:
+    """Make dropout a function of the seed and the step, so that a resumed run is the same run."""
+    seed = stream_seed(training.seed, "step", training.step)
+    # torch.manual_seed would also seed absent devices, at a fifth of a small model's step
+    torch.default_generator.manual_seed(seed)
+    if training.device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def _clip(
+    gradients: Sequence[Tensor], norm: Tensor, norm_before: float, settings: Settings
+) -> bool:
+    """Limit the gradient in place, by value and then by norm; says whether that changed it.
+
+    Source: Pascanu, Mikolov & Bengio (2013), algorithm 1, for the norm.
+    """
+    clipped = False
+    if settings.clip_value is not None:
+        largest = max(float(gradient.abs().max()) for gradient in gradients)
+        if largest > settings.clip_value:
+            clipped = True
+            for gradient in gradients:
+                gradient.clamp_(-settings.clip_value, settings.clip_value)
+            norm = nn.utils.get_total_norm(gradients)
+            norm_before = float(norm)
+    if settings.clip_norm is not None and norm_before > settings.clip_norm:
+        clipped = True
+        for gradient in gradients:
+            gradient.mul_(settings.clip_norm / norm)
+    return clipped
+
+
+def _refuse_non_finite(model: Model, nats: float, norm: float, where: str) -> None:
+    if math.isfinite(nats) and math.isfinite(norm):
+        return
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise NonFiniteError(f"{name} has inf or nan before {where}")
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+            what = "nan" if torch.isnan(parameter.grad).any() else "inf"
+            loss = f" (the loss is {nats})" if not math.isfinite(nats) else ""
+            raise NonFiniteError(f"gradient of {name} is {what} at {where}{loss}; {_ADVICE}")
+    if not math.isfinite(nats):
+        raise NonFiniteError(f"the loss is {nats} at {where}; {_ADVICE}")
+    raise NonFiniteError(f"the norm of the gradient overflows at {where}; {_ADVICE}")
+
+
+_ADVICE = "the step was not taken. Try a smaller optimizer.lr, or trainer.clip_norm=1"
+
+
+def _note_best(training: Training, metrics: Metrics) -> bool:
+    """Keep the weights if this epoch is the best so far."""
+    settings = training.settings
+    value = metrics.get(settings.monitor)
+    if value is None:
+        return False
+    sign = -1 if settings.monitor == "valid/accuracy" else 1  # as a loss: lower is better
+    best = training.best_value
+    if best is not None and not sign * value < sign * best - settings.min_delta:
+        return False
+    training.best_value, training.best_epoch = value, training.epoch
+    weights = training.model.state_dict()
+    training.best_weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
+    return True
+
+
+def _out_of_patience(training: Training) -> bool:
+    patience = training.settings.patience
+    return patience is not None and training.epoch - training.best_epoch >= patience
+
+
+def _learning_rate(optimizer: Optimizer) -> float:
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def _gradient_metrics(updates: Updates) -> Metrics:
+    norms = updates.norms
+    if not norms:
+        return {}
+    return {
+        "grad/norm_mean": sum(norms) / len(norms),
+        "grad/norm_max": max(norms),
+        "grad/clipped_fraction": updates.clipped / len(norms),
+    }
+
+
+def _step_metrics(training: Training, updates: Updates) -> Metrics:
+    return {
+        "step/loss_nats": updates.score.nats / max(1, updates.score.count),
+        "step/grad_norm": sum(updates.norms) / len(updates.norms),
+        "step/learning_rate": _learning_rate(training.optimizer),
+    }

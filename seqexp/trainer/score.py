@@ -1,0 +1,71 @@
+"""Loss and accuracy as sums that add up over batches and are divided once."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from seqexp.spec import IGNORE, Batch, Model, Output
+
+
+@dataclass(frozen=True)
+class Score:
+    """Sums over scored tokens: cross-entropy in nats, right predictions, their number."""
+
+    nats: float = 0.0
+    correct: int = 0
+    count: int = 0
+
+    def __add__(self, other: "Score") -> "Score":
+        """The score of both together."""
+        return Score(
+            self.nats + other.nats, self.correct + other.correct, self.count + other.count
+        )
+
+    def metrics(self, split: str, output: Output | None = None) -> dict[str, float]:
+        """Means by metric name; nothing where nothing was scored.
+
+        For NEXT_TOKEN also perplexity and bits per token.
+        """
+        if not self.count:
+            return {}
+        loss = self.nats / self.count
+        found = {f"{split}/loss_nats": loss, f"{split}/accuracy": self.correct / self.count}
+        if output is Output.NEXT_TOKEN:
+            found[f"{split}/perplexity"] = math.exp(loss) if loss < 700 else math.inf
+            found[f"{split}/bits_per_token"] = loss / math.log(2)
+        return found
+
+
+def cross_entropy_sum(
+    logits: Float[Tensor, "batch positions outputs"], targets: Int[Tensor, "batch positions"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy in nats, summed over scored targets, in float32."""
+    return functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
+    )
+
+
+def count_correct(
+    logits: Float[Tensor, "batch positions outputs"], targets: Int[Tensor, "batch positions"]
+) -> Int[Tensor, ""]:
+    """How many scored targets have the largest logit."""
+    return (logits.argmax(dim=-1) == targets).sum()
+
+
+@torch.no_grad()
+def evaluate(model: Model, batches: Iterable[Batch]) -> Score:
+    """Score of a model on batches, without dropout; a NaN loss stays visible in the result."""
+    model.eval()
+    total = Score()
+    for batch in batches:
+        logits, _ = model(batch.tokens)
+        nats = cross_entropy_sum(logits, batch.targets)
+        correct = count_correct(logits, batch.targets)
+        count = (batch.targets != IGNORE).sum()
+        total += Score(float(nats), int(correct), int(count))
+    return total

@@ -1,0 +1,45 @@
+"""What the loop is told: one frozen value, `conf/trainer/*.yaml`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seqexp.ranges import Count, NotNegative, Positive
+
+Monitor = Literal["valid/loss_nats", "valid/accuracy"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Args:
+        epochs: passes over the training sequences, at most.
+        batch_size: sequences an update.
+        eval_batch_size: sequences at a time where nothing is learned.
+        clip_value: largest size of one gradient entry; None leaves them as they are.
+        clip_norm: largest L2 norm of the whole gradient, after `clip_value`; None leaves it.
+        monitor: metric that says which epoch was best.
+        patience: stop after this many epochs without a better one; None trains them all.
+        min_delta: a smaller gain than this does not count as better.
+        test_weights: test with the weights of the best epoch or of the last one.
+        log_every_steps: updates between points of the `step/*` curves; None draws none.
+        device: `auto` takes a GPU where there is one.
+        precision: `bf16` computes the forward pass in bfloat16, with float32 weights.
+        deterministic: the same numbers on each run, at some cost on GPUs.
+        num_threads: CPU threads; None leaves PyTorch's choice. Sums depend on it in the last bit.
+    """
+
+    epochs: Count = 20
+    batch_size: Count = 32
+    eval_batch_size: Count = 1000
+    clip_value: Positive | None = None
+    clip_norm: Positive | None = None
+    monitor: Monitor = "valid/loss_nats"
+    patience: Count | None = None
+    min_delta: NotNegative = 0.0
+    test_weights: Literal["best", "last"] = "best"
+    log_every_steps: Count | None = 10
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    deterministic: bool = True
+    num_threads: Count | None = 1
