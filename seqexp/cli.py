@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
+import yaml  # type: ignore[import-untyped]
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -30,6 +29,7 @@ CONF = next(p for p in (_HERE / "conf", _HERE.parent / "conf") if (p / "config.y
 """The config folder: inside an installed package, or at the top of the source tree."""
 
 _FOLDER_ERRORS = (
+    errno.ENOENT,
     errno.EACCES,
     errno.EPERM,
     errno.EROFS,
@@ -44,14 +44,14 @@ log = logging.getLogger("seqexp")
 
 def main() -> None:
     """Entry of `python -m seqexp` and of the command `seqexp`."""
-    OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path).absolute()), replace=True)
+    OmegaConf.register_new_resolver(
+        "absolute", lambda path: str(Path(path).absolute()), replace=True
+    )
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
     sys.argv[1:] = forgiving(sys.argv[1:])
     if {"-m", "--multirun"} & set(sys.argv):
-        from seqexp.sweep.sweeper import Sweeper
-
-        Plugins.instance().register(Sweeper)
+        sys.path.append(str(_HERE / "sweep" / "plugin"))  # of the package hydra_plugins
     refused: list[InputError | RunError] = []
 
     def task(config: DictConfig) -> float | None:
@@ -89,7 +89,9 @@ def job(config: DictConfig) -> float | None:
 
     plain = check(config)
     hydra_config = HydraConfig.get()
-    from seqexp.run import Start, run  # seconds of imports: only for a config that is good
+    # seconds of imports: only for a config that is good
+    from seqexp.facts import Start
+    from seqexp.run import run
 
     is_sweep = hydra_config.mode is RunMode.MULTIRUN
     folder = Path(hydra_config.runtime.output_dir)
@@ -101,6 +103,8 @@ def job(config: DictConfig) -> float | None:
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
         name=" ".join(overrides) if is_sweep and overrides else None,
     )
+    if is_sweep:
+        log.info(f"\njob {hydra_config.job.num}: {' '.join(overrides)}")
     try:
         result = run(plain, start)
     except Exception as error:
@@ -127,13 +131,15 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
     key whether it is there or not, and the check then says which key was meant.
     """
     groups = {folder.name for folder in config_folders(arguments)}
-    return [
+    multirun = [argument for argument in arguments if argument in ("-m", "--multirun")]
+    others = [argument for argument in arguments if argument not in multirun]
+    return multirun + [  # first, since argparse wants the values in one row
         f"++{argument}"
         if re.match(r"^[A-Za-z_][\w.-]*=", argument)
         and not argument.startswith(("hydra.", "hydra/"))
         and argument.partition("=")[0] not in groups
         else argument
-        for argument in arguments
+        for argument in others
     ]
 
 

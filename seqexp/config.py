@@ -13,7 +13,7 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import annotated_types as limits
 from hydra.utils import get_object
@@ -50,7 +50,7 @@ TARGET = "_target_"
 
 _TORCH_RANGES: dict[str, Any] = {
     # torch.optim annotates no ranges; these are the ones that its constructors raise on
-    "lr": NotNegative,
+    "lr": Annotated[float, limits.Interval(ge=0, le=1000)],  # far above, a step overflows
     "momentum": NotNegative,
     "weight_decay": NotNegative,
     "lr_decay": NotNegative,
@@ -147,10 +147,10 @@ def _with_defaults(node: Any, supplied: frozenset[str]) -> Any:
 
 def _resolve(config: DictConfig) -> tuple[Config, list[str]]:
     """Plain values of a composition, or what keeps it from having them."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        return {}, [f"{key}: has no value (???); give one" for key in missing]
     try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            return {}, [f"{key}: has no value (???); give one" for key in missing]
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
         key = error.full_key or "the configuration"
@@ -314,7 +314,9 @@ def _choices(annotation: Any) -> list[str]:
 
 def _did_you_mean(name: str, *known: Iterable[str]) -> str:
     """The nearest name among those known; a bare key may be meant for a part, as trainer.epochs."""
-    by_last = {candidate.rpartition(".")[2]: candidate for names in reversed(known) for candidate in names}
+    by_last = {
+        candidate.rpartition(".")[2]: candidate for names in reversed(known) for candidate in names
+    }
     near = difflib.get_close_matches(name.rpartition(".")[2], by_last, n=1)
     return f"; did you mean {by_last[near[0]]}?" if near else ""
 

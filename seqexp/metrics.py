@@ -15,6 +15,8 @@ METRICS: dict[str, Better] = {
     "test/perplexity": "lower",
     "test/bits_per_token": "lower",
     "best/epoch": "neither",
+    "best/valid_loss_nats": "lower",
+    "best/valid_accuracy": "higher",
     "grad/norm_mean": "neither",
     "grad/norm_max": "neither",
     "grad/clipped_fraction": "neither",
@@ -30,7 +32,8 @@ METRICS: dict[str, Better] = {
     "step/learning_rate": "neither",
 }
 """Every metric that a run can log. `step/*` are logged by update, `motif/*` and `test/*` at an
-epoch or at the end, the others once an epoch; losses are means in nats per scored token."""
+epoch or at the end, `best/*` are of the epoch that `trainer.monitor` finds best, the others once
+an epoch; losses are means in nats per scored token."""
 
 
 def higher_is_better(name: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -122,6 +122,13 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
             )
     ids = spec.vocabulary.encode(pieces)
     return ids or [PAD]
+
+
+def decode(tokens: Sequence[int], spec: TaskSpec) -> str:
+    """The text of token ids, as `encode` reads it."""
+    symbols = spec.vocabulary.symbols
+    separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
+    return separator.join(spec.vocabulary.decode(tokens))
 
 
 def _texts(model_input: Any) -> list[str]:

@@ -160,7 +160,8 @@ def _of_arguments(module: _Module, arguments: ast.arguments, skip_first: bool) -
         *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
     ]
     parameters = {
-        argument.arg: _parameter(module, argument.annotation, default) for argument, default in pairs
+        argument.arg: _parameter(module, argument.annotation, default)
+        for argument, default in pairs
     }
     return Signature(parameters, takes_any=arguments.kwarg is not None)
 
@@ -221,8 +222,6 @@ def _imported(target: str) -> Signature:
     module_name, _, name = target.rpartition(".")
     if not module_name:
         raise TargetError(f"{target} is not a dotted name, as seqexp.model.cnn1d.CNN1D")
-    if "." not in module_name and importlib.util.find_spec(module_name) is None:
-        raise TargetError(f"there is no package {module_name}")
     try:
         module = sys.modules.get(module_name) or importlib.import_module(module_name)
         function = getattr(module, name)
@@ -235,9 +234,8 @@ def _imported(target: str) -> Signature:
     except (TypeError, ValueError):
         return Signature({}, takes_any=True)
     try:
-        hints = typing.get_type_hints(
-            function.__init__ if isinstance(function, type) else function, include_extras=True
-        )
+        constructor = vars(function).get("__init__", function)
+        hints = typing.get_type_hints(constructor, include_extras=True)
     except Exception:  # annotations that do not evaluate limit nothing
         hints = {}
     named = {

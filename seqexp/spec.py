@@ -8,11 +8,11 @@ import enum
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
 PAD = 0
@@ -80,7 +80,7 @@ class TaskSpec:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> "TaskSpec":
         """The spec that `to_dict` wrote."""
         return cls(
             vocabulary=Vocabulary(tuple(values["vocabulary"])),
@@ -127,10 +127,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sequences:
-    """A split in memory, cut into batches by index."""
+    """A split in memory, of any integer type, cut into batches by index."""
 
-    tokens: Int[Tensor, "sequences time"]
-    targets: Int[Tensor, "sequences positions"]
+    tokens: Integer[Tensor, "sequences time"]
+    targets: Integer[Tensor, "sequences positions"]
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -151,7 +151,7 @@ class Sequences:
         else:
             order = torch.randperm(len(self), generator=torch.Generator().manual_seed(order_seed))
         order = order.to(self.tokens.device)
-        for rows in order.split(batch_size):
+        for rows in torch.split(order, batch_size):
             yield Batch(self.tokens[rows].long(), self.targets[rows].long())
 
 
@@ -175,8 +175,8 @@ class Data:
 
     def to(self, device: torch.device) -> "Data":
         """The same on another device."""
-        splits = {name: split.to(device) for name, split in self.splits().items()}
-        return replace(self, **splits)
+        train, valid, test = (split.to(device) for split in self.splits().values())
+        return replace(self, train=train, valid=valid, test=test)
 
     def splits(self) -> dict[str, Sequences]:
         """The splits by name."""

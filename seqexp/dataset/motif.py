@@ -134,7 +134,7 @@ class Motif:
         self,
         letters: UInt8[np.ndarray, "sequences length"],
         draws: Float[np.ndarray, "sequences draws"],
-        ppms: Sequence[Float[np.ndarray, "width 4"]],
+        ppms: Sequence[Float[np.ndarray, "_ 4"]],
     ) -> None:
         """Write motifs over the letters, in place."""
         which, present, place, strand = draws[:, :4].T

@@ -5,6 +5,7 @@ Imports no torch: the config check reads motif files too.
 
 import functools
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class PositionFrequencyMatrix:
     def ppm(
         self, pseudocount: float = 0.0, background: Sequence[float] | None = None
     ) -> Float[np.ndarray, "width 4"]:
-        """Probabilities, after `pseudocount` counts a position were added as the background has it."""
+        """Probabilities, with `pseudocount` counts added a position, in the background's shares."""
         share = np.full(4, 0.25) if background is None else np.asarray(background, dtype=np.float64)
         smoothed = self.pfm + pseudocount * share
         probabilities: np.ndarray = smoothed / smoothed.sum(axis=1, keepdims=True)
@@ -52,7 +53,8 @@ def load_motifs(
 
     Args:
         motif: paths, or the name of a built-in motif (MA0149.1).
-        names: keep only the matrices whose id or name is among these; None keeps all.
+        names: keep only the matrices whose id or name is among these; None keeps all. (Of MEME
+            files Biopython reads the id only.)
 
     Raises:
         InputError: naming the file and what is wrong with it.
@@ -134,10 +136,32 @@ def _parse(path: Path, text: str) -> list[tuple[str, dict[str, list[float]]]]:
     else:
         raise InputError(f"{path}: begins with {lines[0][:40]!r}; {_FORMATS}")
     try:
-        parsed = motifs.parse(io.StringIO(text.lstrip()), layout)
+        parsed = motifs.parse(io.StringIO(_whole(text.lstrip(), layout)), layout)
     except Exception as error:  # Biopython raises bare Exception, ValueError, KeyError, ...
         raise InputError(f"{path}: is not sound as a {layout} file: {error}") from error
+    if layout == "minimal":  # Biopython ends a matrix in silence at a row that is not sound
+        declared = re.findall(r"letter-probability matrix:.*?\bw=\s*(\d+)", text)
+        for motif, width in zip(parsed, declared, strict=False):
+            if motif.length != int(width):
+                raise InputError(
+                    f"{path}: {motif.name} declares w= {width}, but row {motif.length + 1} of its"
+                    " matrix is not four numbers"
+                )
     return [(_name(motif), {k: list(v) for k, v in motif.counts.items()}) for motif in parsed]
+
+
+def _whole(text: str, layout: str) -> str:
+    """A MEME file with the parts that its format leaves optional and Biopython asks for."""
+    if layout != "minimal":
+        return text
+    lines = text.splitlines()
+    first = next((i for i, line in enumerate(lines) if line.startswith("MOTIF")), len(lines))
+    header = "\n".join(lines[:first])
+    if "ALPHABET" not in header:
+        header = f"{header}\nALPHABET= ACGT"
+    if "Background letter frequencies" not in header:
+        header = f"{header}\nBackground letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25"
+    return "\n".join([header, "", *lines[first:]]) + "\n"
 
 
 def _name(motif: object) -> str:

@@ -99,15 +99,17 @@ def slider_image(
         _logo(axis, information(learned.ppm), symbols, label if learned.hits else _DEAD)
     if patterns:
         _planted(axes, shown[0], symbols, patterns)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
 def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> None:
     limit = float(np.abs(learned.weights).max()) or 1.0
     width = len(learned.weights)
     extent = (0.5, width + 0.5, len(symbols) - 0.5, -0.5)  # places are counted from 1
-    axes.imshow(learned.weights.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent)
+    axes.imshow(
+        learned.weights.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
+    )
     if len(symbols) <= MAX_LETTERS:
         axes.set_yticks(range(len(symbols)), symbols)
     axes.set_xticks(range(1, width + 1))
@@ -152,7 +154,8 @@ def _planted(
     All axes get the same places, so that a column can be followed down.
     """
     match = learned.match or learned.weight_match
-    pattern = next((p for p in patterns if match is not None and p.name == match.pattern), patterns[0])
+    by_name = {pattern.name: pattern for pattern in patterns}
+    pattern = by_name[match.pattern] if match is not None else patterns[0]
     ppm, first, label = pattern.ppm, 1, f"planted: {pattern.name}"
     if match is not None and match.correlation < MIN_AGREEMENT:
         label += f" (no agreement: correlation {match.correlation:.2f})"

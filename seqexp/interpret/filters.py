@@ -6,11 +6,11 @@ Two readings of one filter: its weights (what it would like to see) and the wind
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from seqexp.ranges import Count, OpenShare
@@ -42,12 +42,17 @@ class Filters:
     max_shown: Count = 8
 
 
+@runtime_checkable
 class HasFilters(Protocol):
     """A model whose filters can be read."""
 
     @property
     def window_offset(self) -> int:
         """Where the window of position 0 starts, relative to the first token."""
+        ...
+
+    def eval(self) -> Any:
+        """Switch dropout off."""
         ...
 
     def filter_weights(self) -> Float[Tensor, "filters width symbols"]:
@@ -99,11 +104,30 @@ class LearnedFilter:
         """Information of the exciting windows, over all places."""
         return float(information(self.ppm).sum())
 
+    def counts(self, symbols: Sequence[str]) -> dict[str, list[int]]:
+        """The exciting windows' counts by symbol, as a JASPAR file lists them."""
+        columns = self.pfm.astype(int).T.tolist()
+        return dict(zip(symbols, columns, strict=True))
+
+    def row(self) -> dict[str, str | int | float | None]:
+        """What is known of the filter, as a row of a table."""
+        match, weight_match = self.match, self.weight_match
+        return {
+            "filter": self.index,
+            "largest weights": self.consensus,
+            "exciting windows": self.hits,
+            "bits": round(self.bits, 2),
+            "nearest planted motif": match.pattern if match else "",
+            "correlation": round(match.correlation, 3) if match else None,
+            "correlation of weights": round(weight_match.correlation, 3) if weight_match else None,
+            "strand": ("-" if match.reverse else "+") if match else "",
+        }
+
 
 @torch.no_grad()
 def read_filters(
     model: HasFilters,
-    tokens: Int[Tensor, "sequences time"],
+    tokens: Integer[Tensor, "sequences time"],
     symbols: Sequence[str],
     patterns: Sequence[Pattern],
     settings: Filters,
@@ -182,7 +206,10 @@ def _exciting_windows(
     windows = tokens.unfold(1, width, 1)  # (sequences, starts, width)
     inside = (windows != PAD).all(dim=2)
     activations = torch.cat(
-        [model.filter_activations(rows)[:, first : first + starts] for rows in tokens.split(500)]
+        [
+            model.filter_activations(rows)[:, first : first + starts]
+            for rows in torch.split(tokens, 500)
+        ]
     )
     activations = activations.masked_fill(~inside[:, :, None], 0)
     for index in range(num_filters):

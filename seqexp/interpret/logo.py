@@ -30,12 +30,14 @@ _INVISIBLE = 0.005
 @functools.cache
 def _outline(letter: str) -> Path:
     """A letter that fills the unit square, from (0, 0) to (1, 1)."""
-    path = TextPath((0, 0), letter, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold"))
+    path = TextPath(
+        (0, 0), letter, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold")
+    )
     box = path.get_extents()
     # a stroke as thin as I or 1 is not stretched to a block
     width = max(box.width, 0.5)
     left = box.x0 - (width - box.width) / 2
-    vertices = (path.vertices - [left, box.y0]) / [width, box.height]
+    vertices = (np.asarray(path.vertices) - [left, box.y0]) / [width, box.height]
     return Path(vertices, path.codes)
 
 
@@ -61,7 +63,8 @@ def draw_logo(
                 continue
             bottom = above if height > 0 else below  # upside down, a letter grows from its foot
             outline = _outline(letters[index])
-            scaled = outline.vertices * [_WIDTH, height] + [place - _WIDTH / 2, bottom]
+            vertices = np.asarray(outline.vertices)
+            scaled = vertices * [_WIDTH, height] + [place - _WIDTH / 2, bottom]
             paths.append(Path(scaled, outline.codes))
             colors.append(DNA_COLORS.get(letters[index], f"C{index % 10}"))
             if height > 0:

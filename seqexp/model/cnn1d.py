@@ -129,7 +129,7 @@ class CNN1D(nn.Module):
             padded = functional.pad(tokens, (before, after), value=PAD)
             carry = ()
         vectors = self.input(padded).transpose(1, 2)  # (batch, channels, time)
-        activations = self.activation(self.conv(vectors)).transpose(1, 2)
+        activations = self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)
         is_real = tokens != PAD
         if self.padding == "valid":
             is_real = is_real.unfold(1, width, 1).all(dim=-1)  # (batch, starts)

@@ -1,6 +1,6 @@
 """What every model has around its body: the input of tokens and the way to outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -13,7 +13,7 @@ from seqexp.spec import PAD, Vocabulary
 Init = Literal["keras", "torch"]
 Activation = Literal["relu", "tanh", "sigmoid", "gelu", "linear"]
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,

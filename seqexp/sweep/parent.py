@@ -16,7 +16,13 @@ from seqexp.tracking.tracker import RunFacts, Tracker
 
 log = logging.getLogger("seqexp")
 
-SHOWN = ("test/accuracy", "test/loss_nats", "valid/accuracy", "valid/loss_nats", "motif/correlation")
+SHOWN = (
+    "test/accuracy",
+    "test/loss_nats",
+    "best/valid_accuracy",
+    "best/valid_loss_nats",
+    "motif/correlation",
+)
 
 
 class Parent:
@@ -53,17 +59,22 @@ class Parent:
         if isinstance(best, float):
             self.tracker.metrics({self.metric: best}, step=0)  # of the best job
         failed = [
-            f"{' '.join(job.overrides)} ({result['error'].splitlines()[0]})"
+            f"{self._label(job)}: {result['error'].partition(chr(10))[0]}"
             for job, result in zip(self.jobs, found, strict=True)
             if result["status"] == "FAILED"
         ]
         self.tracker.finish("KILLED" if interrupted else "FAILED" if failed else "FINISHED")
-        log.info("\n" + _markdown([{k: v for k, v in row.items() if k != "run id"} for row in rows]))
-        links = self.tracker.links(self.metric, higher_is_better(self.metric))
+        narrow = [{k: v for k, v in row.items() if k not in ("run id", "error")} for row in rows]
+        log.info("\n" + _markdown(narrow))
+        links = dict(self.tracker.links(self.metric, higher_is_better(self.metric)))
         if links:
             links = {"this sweep": links.pop("this run"), **links}
             log.info("\n" + "\n".join(f"  {name:12}  {value}" for name, value in links.items()))
         return failed
+
+    def _label(self, job: Job) -> str:
+        """What sets a job apart from the others."""
+        return " ".join(o for o in job.overrides if o.partition("=")[0] in self.swept)
 
     def _rows(self, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """One row a job, the best by the optimized metric first."""
@@ -99,10 +110,7 @@ def _markdown(rows: Sequence[dict[str, Any]]) -> str:
     cells = [columns, ["---"] * len(columns)]
     cells += [[_shown(row[column]) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in cells
-    )
+    return "\n".join(f"| {' | '.join(map(str.ljust, line, widths))} |" for line in cells)
 
 
 def _shown(value: Any) -> str:

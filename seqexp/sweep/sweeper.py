@@ -19,7 +19,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seqexp.config import Config, check
-from seqexp.errors import ConfigError, InputError, SweepError
+from seqexp.errors import ConfigError, SweepError
 
 log = logging.getLogger("seqexp")
 
@@ -36,11 +36,8 @@ class Job:
     dataset: str
 
 
-class Sweeper(BasicSweeper):
+class CheckedSweeper(BasicSweeper):
     """Every combination, checked, run by Hydra's launcher, compared."""
-
-    # Hydra 1.3 loads a plugin only by a name of this namespace
-    __module__ = "hydra_plugins.seqexp"
 
     def __init__(
         self, max_batch_size: int | None = None, params: dict[str, str] | None = None
@@ -77,7 +74,7 @@ class Sweeper(BasicSweeper):
             del os.environ[PARENT]
         failed = parent.close(returns)
         if failed:
-            raise SweepError(f"{len(failed)} of {len(jobs)} jobs failed: " + "; ".join(failed))
+            raise SweepError(f"{len(failed)} of {len(jobs)} jobs failed\n  " + "\n  ".join(failed))
         return [returns]
 
     def _checked(self, combinations: Sequence[Sequence[str]]) -> list[Job]:
@@ -127,6 +124,3 @@ def outcome(job: Job, returned: JobReturn | None) -> dict[str, Any]:
         read: Mapping[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         found |= read
     return found
-
-
-__all__ = ["InputError", "Job", "Sweeper", "outcome"]

@@ -29,9 +29,8 @@ from jaxtyping import UInt8
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.entities import Dataset as DatasetEntity
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
@@ -108,10 +107,9 @@ class MlflowTracker:
     def data(self, facts: DataFacts) -> None:
         """A dataset with our own digest: MLflow's own looks at the head of an array only."""
         source = CodeDatasetSource(tags={"mlflow.source.name": "seqexp"})
-        dataset = MetaDataset(source, name=facts.name, digest=facts.digest[:36])
         entity = DatasetEntity(
-            name=dataset.name,
-            digest=dataset.digest,
+            name=facts.name,
+            digest=facts.digest[:36],  # all that MLflow keeps; the whole stands in a tag
             source_type=source._get_source_type(),
             source=source.to_json(),
             profile=str(dict(facts.profile)),
@@ -174,7 +172,7 @@ class MlflowTracker:
                 loader_module=files.loader_module,
                 data_path=str(files.folder),
                 signature=signature,
-                pip_requirements=[f"torch=={torch_version}", f"mlflow=={mlflow.__version__}", "seqexp"],
+                pip_requirements=["seqexp", f"torch=={torch_version}"],
                 metadata={"example": files.example},
             )
             self.client.log_artifacts(self.run_id, str(path), "model")

@@ -6,7 +6,7 @@ yields. Order of batches and dropout are functions of the seed and the position 
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -50,6 +50,7 @@ class Training:
     step: int = 0  # updates done
     best_value: float | None = None
     best_epoch: int = 0
+    best_metrics: dict[str, float] = field(default_factory=dict)  # of validation
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0  # of training and validation
 
@@ -101,13 +102,12 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
     test = evaluate(training.model, data.test.batches(settings.eval_batch_size))
-    metrics = test.metrics("test", data.spec.output) | {"time/train_seconds": training.seconds}
-    if training.best_epoch:
-        metrics["best/epoch"] = float(training.best_epoch)
+    metrics = test.metrics("test", data.spec.output) | training.best_metrics
+    metrics["time/train_seconds"] = training.seconds
     yield Report("test", training.epoch, metrics)
 
 
-def _train_epoch(training: Training, data: Data) -> Iterator[Report]:
+def _train_epoch(training: Training, data: Data) -> Generator[Report, None, Updates]:
     """One pass over the training sequences."""
     settings = training.settings
     training.model.train()
@@ -136,7 +136,7 @@ def update(training: Training, batch: Batch, where: str) -> Updates:
         logits, _ = model(batch.tokens)
     nats = cross_entropy_sum(logits, batch.targets)
     optimizer.zero_grad(set_to_none=True)
-    (nats / count.clamp(min=1)).backward()
+    (nats / count.clamp(min=1)).backward()  # type: ignore[no-untyped-call]
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
     correct = count_correct(logits, batch.targets)
@@ -215,6 +215,11 @@ def _note_best(training: Training, metrics: Metrics) -> bool:
     if best is not None and not sign * value < sign * best - settings.min_delta:
         return False
     training.best_value, training.best_epoch = value, training.epoch
+    training.best_metrics = {"best/epoch": float(training.epoch)} | {
+        f"best/{name.replace('/', '_')}": metric
+        for name, metric in metrics.items()
+        if name.startswith("valid/")
+    }
     weights = training.model.state_dict()
     training.best_weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     return True

@@ -22,9 +22,7 @@ class Score:
 
     def __add__(self, other: "Score") -> "Score":
         """The score of both together."""
-        return Score(
-            self.nats + other.nats, self.correct + other.correct, self.count + other.count
-        )
+        return Score(self.nats + other.nats, self.correct + other.correct, self.count + other.count)
 
     def metrics(self, split: str, output: Output | None = None) -> dict[str, float]:
         """Means by metric name; nothing where nothing was scored.

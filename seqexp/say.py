@@ -1,0 +1,83 @@
+"""What a run says to the person who started it: a line an epoch and a summary."""
+
+import logging
+from collections.abc import Sequence
+
+from seqexp.config import Config
+from seqexp.facts import Result, Start, data_name
+from seqexp.interpret.filters import LearnedFilter, ranked
+from seqexp.metrics import higher_is_better
+from seqexp.spec import Data
+from seqexp.tracking.tracker import Tracker
+from seqexp.trainer.loop import Report
+from seqexp.trainer.settings import Settings
+
+log = logging.getLogger("seqexp")
+
+
+def say_start(config: Config, start: Start, data: Data, num_parameters: int) -> None:
+    """One line on what is about to be done."""
+    splits = ", ".join(f"{len(split):,} {name}" for name, split in data.splits().items())
+    model = start.choices.get("model", "model")
+    log.info(f"{model}, {num_parameters:,} parameters, on {data_name(config, start)}: {splits}")
+
+
+def say(report: Report, settings: Settings) -> None:
+    """One line an epoch."""
+    if report.kind != "epoch":
+        return
+    shown = ("train/loss_nats", "valid/loss_nats", "valid/accuracy", "time/epoch_seconds")
+    values = [f"{key} {report.metrics[key]:.4f}" for key in shown if key in report.metrics]
+    best = "  *" if report.is_best else ""
+    width = len(str(settings.epochs))
+    log.info(f"epoch {report.step:{width}}/{settings.epochs}  {'  '.join(values)}{best}")
+
+
+def summary_rows(result: Result, filters: Sequence[LearnedFilter]) -> dict[str, str]:
+    """What a person wants to know at the end."""
+    names = (
+        "test/accuracy",
+        "test/loss_nats",
+        "test/perplexity",
+        "test/bits_per_token",
+        "best/valid_accuracy",
+        "motif/correlation",
+        "best/epoch",
+        "time/train_seconds",
+    )
+    rows = {name: f"{result.metrics[name]:.4g}" for name in names if name in result.metrics}
+    if filters:
+        best = ranked(filters)[0]
+        rows[f"filter {best.index} reads"] = best.consensus
+    return rows
+
+
+def description(result: Result, filters: Sequence[LearnedFilter]) -> str:
+    """The summary for the run's page."""
+    rows = summary_rows(result, filters)
+    lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    if filters:
+        lines += [
+            "",
+            "What the filters learned: `filters/filters.png` under Artifacts, and the image",
+            "`filters` with its step slider under Model metrics.",
+        ]
+    return "\n".join(lines)
+
+
+def say_summary(
+    config: Config,
+    start: Start,
+    tracker: Tracker,
+    result: Result,
+    filters: Sequence[LearnedFilter],
+) -> None:
+    """A small table, and where to look; of a sweep, its own table says the latter."""
+    rows = summary_rows(result, filters)
+    if result.run_id:
+        rows["run id"] = result.run_id
+    if start.parent is None:
+        metric = config["optimized_metric"]
+        rows |= tracker.links(metric, higher_is_better(metric))
+    width = max(map(len, rows))
+    log.info("\n".join(["", *(f"  {name:{width}}  {value}" for name, value in rows.items())]))

@@ -1,0 +1,74 @@
+"""What all tests share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqexp.spec import Output, TaskSpec, Vocabulary
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+# a loaded machine of two cores is many times slower with two threads than with one
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_network_talk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+@pytest.fixture
+def dna_spec() -> TaskSpec:
+    """The motif task: two classes of sequences of ten letters."""
+    return TaskSpec(
+        vocabulary=Vocabulary(("A", "C", "G", "T")),
+        num_outputs=2,
+        output=Output.SEQUENCE_CLASS,
+        output_names=("background", "motif"),
+        length=10,
+    )
+
+
+@pytest.fixture
+def next_token_spec() -> TaskSpec:
+    """The next of four letters at each position, in sequences of any length."""
+    return TaskSpec(
+        vocabulary=Vocabulary(("A", "C", "G", "T")),
+        num_outputs=5,
+        output=Output.NEXT_TOKEN,
+        output_names=("padding", "A", "C", "G", "T"),
+    )
+
+
+@pytest.fixture
+def golden() -> dict[str, np.ndarray]:
+    """Values computed by Keras; not part of the project."""
+    file = SHARED / "golden.npz"
+    if not file.is_file():
+        pytest.skip("the golden values are not here")
+    return dict(np.load(file))
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def seqexp(tmp_path: Path) -> Command:
+    """Run `python -m seqexp` as a person would, in an empty folder; never raises."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("SEQEXP", "HYDRA"))}
+        env |= {"MLFLOW_DISABLE_TELEMETRY": "true", **environment}
+        command = [sys.executable, "-m", "seqexp", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240
+        )
+
+    return run

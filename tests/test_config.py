@@ -1,0 +1,222 @@
+"""The config check: what is wrong is refused, all of it, by name and value."""
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from seqexp.config import SUPPLIED, check, describe, find_faults
+from seqexp.errors import ConfigError
+from seqexp.ranges import Count, DropoutRate, OpenShare, Share
+
+CONF = ROOT / "conf"
+
+
+def composed(*overrides: str) -> DictConfig:
+    OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path)), replace=True)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, Any]:
+    return check(composed())
+
+
+def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    config = copy.deepcopy(config)
+    node = config
+    *parts, last = key.split(".")
+    for part in parts:
+        node = node[part]
+    node[last] = value
+    return config
+
+
+OPTIONS = [
+    (group, str(file.relative_to(CONF / group).with_suffix("")))
+    for group in (*SUPPLIED, "experiment")
+    for file in sorted((CONF / group).rglob("*.yaml"))
+]
+
+
+def test_there_are_options_to_check() -> None:
+    assert len(OPTIONS) > 10
+    assert {group for group, _ in OPTIONS} == {*SUPPLIED, "experiment"}
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
+    assert check(composed(f"{group}={option}"))["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("model.hiden_layers", [3], "model.hiden_layers: unknown; did you mean hidden_layers?"),
+        ("sead", 1, "sead: unknown; did you mean seed?"),
+        ("epochs", 3, "epochs: unknown; did you mean trainer.epochs?"),
+        ("model.num_filters", -1, "model.num_filters is -1; give an integer from 1 to 65536"),
+        ("model.num_filters", 0, "model.num_filters is 0; give an integer from 1 to 65536"),
+        ("model.num_filters", 10**12, "model.num_filters is 1000000000000; give an integer from 1"),
+        ("model.num_filters", "many", "model.num_filters is 'many'; give an integer"),
+        ("model.num_filters", "8", "model.num_filters is '8'; give an integer"),
+        ("model.num_filters", True, "model.num_filters is True; give an integer"),
+        ("model.num_filters", 1.5, "model.num_filters is 1.5; give an integer"),
+        ("model.num_filters", None, "model.num_filters is None; give an integer"),
+        ("model.num_filters", [1], r"model.num_filters is \[1\]; give an integer"),
+        ("model.padding", "smae", "model.padding is 'smae'; give one of auto, same.*mean same"),
+        ("model.dropout", 1.0, "model.dropout is 1.0; give a number at least 0 and below 1"),
+        ("model.dropout", float("nan"), "model.dropout is nan"),
+        ("model.spec", 1, "model.spec: seqexp gives this itself"),
+        ("trainer.clip_norm", 0.0, "trainer.clip_norm is 0.0; give a number above 0"),
+        ("trainer.clip_norm", float("inf"), "trainer.clip_norm is inf; give a number above 0"),
+        ("trainer.deterministic", "yes", "trainer.deterministic is 'yes'; give true or false"),
+        ("trainer.device", "tpu", "trainer.device is 'tpu'; give one of auto, cpu, cuda"),
+        ("optimizer.lr", -0.1, "optimizer.lr is -0.1; give a number from 0 to 1000"),
+        ("optimizer.lr", 1e38, "optimizer.lr is 1e.38; give a number from 0 to 1000"),
+        ("optimizer.betas", [0.9, 1.5], r"optimizer.betas is \[0.9, 1.5\]; give a list of"),
+        ("optimizer.betas", [0.9], r"optimizer.betas is \[0.9\]"),
+        ("optimizer.params", [], "optimizer.params: seqexp gives this itself"),
+        ("seed", -1, "seed is -1; give an integer at least 0"),
+        ("optimized_metric", "valid/los", "optimized_metric is 'valid/los': no such metric"),
+        ("paths", 3, "paths is 3; give a mapping of outputs, data"),
+        ("model", "cnn1d", "model is 'cnn1d'; choose one on the command line, as model=NAME"),
+        (
+            "model._target_",
+            "os.system",
+            "model._target_ is 'os.system'; allowed are names in seqexp",
+        ),
+        ("model._target_", "seqexp.model.cnn1d.CNN2D", "model._target_ is .*CNN2D"),
+        ("model.activation", {"_target_": "os.getcwd"}, "model.activation._target_ is 'os.getcwd'"),
+        ("model.hidden_layers", [{"_target_": "os.getcwd"}], "a _target_ may not stand here"),
+        (
+            "dataset.length",
+            10,
+            "dataset.length is 10, but motif MA0149.1 .* is 18 wide; give .* 18",
+        ),
+        ("dataset.motif", "nowhere.meme", "dataset.motif: nowhere.meme: there is no such file"),
+        ("dataset.num_train", 10**9, "ask for .* letters, .* GiB; half of this machine's memory"),
+        (
+            "dataset.background",
+            [0.3, 0.3, 0.3, 0.3],
+            "which sums to 1.2; give shares that sum to 1",
+        ),
+        ("dataset.background", [0.5, 0.5], r"dataset.background is \[0.5, 0.5\]"),
+        ("dataset.num_valid", 0, "trainer.test_weights is best, but dataset.num_valid is 0"),
+        ("dataset.keras_validation_split", 0.3, "give one of them"),
+        (
+            "schedule._target_",
+            "torch.optim.lr_scheduler.ReduceLROnPlateau",
+            "schedules are stepped by update, without a metric",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    good: dict[str, Any], key: str, value: Any, says: str
+) -> None:
+    faults = list(find_faults(changed(good, key, value)))
+    assert any(re.search(says, fault) for fault in faults), faults
+
+
+def test_all_faults_stand_in_one_message(good: dict[str, Any]) -> None:
+    broken = changed(good, "model.num_filters", -1)
+    broken = changed(broken, "trainer.epoch", 3)
+    broken = changed(broken, "dataset.length", 5)
+    broken = changed(broken, "sead", 3)
+    with pytest.raises(ConfigError) as caught:
+        check(OmegaConf.create(broken))
+    text = str(caught.value)
+    assert "4 faults" in text
+    for key in ("model.num_filters is -1", "trainer.epoch:", "dataset.length is 5", "sead:"):
+        assert key in text
+
+
+def test_a_key_without_a_default_must_be_there(good: dict[str, Any]) -> None:
+    broken = copy.deepcopy(good)
+    broken["schedule"] = {"_target_": "seqexp.trainer.schedule.inverse_time"}
+    del broken["seed"]
+    faults = list(find_faults(broken))
+    assert "schedule.decay: missing; give a number at least 0" in faults
+    assert "seed: missing; give it a value" in faults
+
+
+def test_missing_values_and_dangling_references_are_named() -> None:
+    config = composed()
+    with open_dict(config):
+        config.model.num_filters = "???"
+    with pytest.raises(ConfigError, match="model.num_filters: has no value"):
+        check(config)
+    config = composed()
+    with open_dict(config):
+        config.model.num_filters = "${nowhere.at_all}"
+    with pytest.raises(ConfigError, match="model.num_filters: .*nowhere"):
+        check(config)
+
+
+def test_nesterov_wants_momentum() -> None:
+    with pytest.raises(
+        ConfigError, match="optimizer.nesterov is true, but optimizer.momentum is 0"
+    ):
+        check(composed("optimizer=sgd", "optimizer.nesterov=true"))
+    with pytest.raises(ConfigError, match="optimizer.dampening is 0.5"):
+        check(
+            composed(
+                "optimizer=sgd",
+                "optimizer.nesterov=true",
+                "optimizer.momentum=0.9",
+                "+optimizer.dampening=0.5",
+            )
+        )
+
+
+def test_an_optimizer_that_evaluates_the_loss_itself_is_refused(good: dict[str, Any]) -> None:
+    broken = changed(good, "optimizer", {"_target_": "torch.optim.LBFGS", "lr": 0.1})
+    with pytest.raises(ConfigError, match="LBFGS.*wants to evaluate the loss several times"):
+        check(OmegaConf.create(broken))
+
+
+def test_a_filter_wider_than_the_sequence_needs_padding() -> None:
+    wide = ("model.filter_width=50", "dataset.length=40")
+    assert check(composed(*wide, "model.padding=same"))
+    with pytest.raises(ConfigError, match="model.filter_width is 50 .* dataset.length is 40"):
+        check(composed(*wide, "model.padding=valid"))
+
+
+def test_a_trusted_package_may_be_named_and_no_other(good: dict[str, Any]) -> None:
+    named = changed(good, "model", {"_target_": "fractions.Fraction", "numerator": 1})
+    assert any("fractions.Fraction" in fault for fault in find_faults(named))
+    assert not list(find_faults(changed(named, "trusted_packages", ["fractions"])))
+
+
+def test_a_part_of_a_package_name_is_not_trusted(good: dict[str, Any]) -> None:
+    for target in ("seqexpert.Evil", "torch.optimizer_of_someone.X", "torch.hub.load"):
+        assert list(find_faults(changed(good, "model", {"_target_": target})))
+
+
+def test_constructors_defaults_are_filled_in(good: dict[str, Any]) -> None:
+    bare = copy.deepcopy(good)
+    bare["model"] = {"_target_": "seqexp.model.cnn1d.CNN1D"}
+    completed = check(OmegaConf.create(bare))["model"]
+    assert completed["filter_width"] == 17
+    assert completed["hidden_layers"] == []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (Count, "an integer from 1 to 1000000000"),
+        (Share, "a number from 0 to 1"),
+        (OpenShare, "a number above 0 and below 1"),
+        (DropoutRate | None, "a number at least 0 and below 1 or null"),
+        (list[int], "a list (an integer each)"),
+        (bool, "true or false"),
+    ],
+)
+def test_ranges_are_told_in_words(annotation: Any, words: str) -> None:
+    assert describe(annotation) == words
