@@ -17,7 +17,7 @@ from typing import Any
 import hydra
 import yaml  # type: ignore[import-untyped]
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -158,6 +158,9 @@ def explain(error: Exception) -> str:
     """One message from Hydra's, OmegaConf's, YAML's and our own errors."""
     if isinstance(error, InputError):
         return str(error)
+    if isinstance(error, OverrideParseException):
+        reason = str(error).splitlines()[0]
+        return f"{error.override.lstrip('+')}: cannot be read ({reason}); write KEY=VALUE"
     lines = [line for line in str(error).splitlines() if line.strip()]
     cause = str(error.__cause__ or "").splitlines()
     if cause and cause[0] not in lines:

@@ -8,7 +8,7 @@ import enum
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -193,6 +193,7 @@ class Data:
         return sha.hexdigest()
 
 
+@runtime_checkable
 class Model(Protocol):
     """What the loop needs of a model: `(tokens, carry) -> (logits, carry)`.
 

@@ -171,7 +171,10 @@ def ranked(filters: Sequence[LearnedFilter]) -> list[LearnedFilter]:
     """
 
     def order(learned: LearnedFilter) -> tuple[float, float]:
-        return (-(learned.match.correlation if learned.match else 0), -learned.hits * learned.bits)
+        return (
+            -(learned.match.correlation if learned.match else 0.0),
+            -learned.hits * learned.bits,
+        )
 
     return sorted(filters, key=order)
 

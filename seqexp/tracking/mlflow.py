@@ -206,7 +206,7 @@ class MlflowTracker:
                 f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {python} -m mlflow ui --workers 1"
                 f" --backend-store-uri {self.uri}"
             )
-        links["this run"] = f"{address}{page}/runs/{self.run_id}"
+        links["this run"] = f"{address}{page}/runs/{self.run_id}?workflowType=machine_learning"
         links["all runs"] = f"{address}{table}&orderByAsc={ascending}"
         return links
 

@@ -27,7 +27,8 @@ Metrics = dict[str, float]
 class Report:
     """What the loop has to say, at the end of some updates, of an epoch, or of all.
 
-    `step` is the x axis of its metrics: updates for `step`, epochs for the others.
+    `step` is the x axis of its metrics: updates for `step`, epochs for `epoch`. A test has no axis:
+    it is at 0, where trackers draw single values as bars.
     """
 
     kind: Literal["step", "epoch", "test"]
@@ -104,7 +105,7 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
     test = evaluate(training.model, data.test.batches(settings.eval_batch_size))
     metrics = test.metrics("test", data.spec.output) | training.best_metrics
     metrics["time/train_seconds"] = training.seconds
-    yield Report("test", training.epoch, metrics)
+    yield Report("test", 0, metrics)
 
 
 def _train_epoch(training: Training, data: Data) -> Generator[Report, None, Updates]:

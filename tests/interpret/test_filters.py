@@ -1,0 +1,192 @@
+"""Reading filters: matrices worked out by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from seqexp.dataset.motif import Motif
+from seqexp.interpret.figures import filter_figure, slider_image
+from seqexp.interpret.filters import (
+    Filters,
+    best_match,
+    consensus,
+    information,
+    motif_metrics,
+    ranked,
+    read_filters,
+    reverse_complement,
+)
+from seqexp.interpret.logo import draw_logo
+from seqexp.model.cnn1d import CNN1D
+from seqexp.spec import Pattern, TaskSpec
+
+DNA = ("A", "C", "G", "T")
+
+
+def one_hot(text: str) -> np.ndarray:
+    return np.array([[float(symbol == letter) for symbol in DNA] for letter in text])
+
+
+def tokens(*rows: str) -> torch.Tensor:
+    return torch.tensor([["-ACGT".index(letter) for letter in row] for row in rows])
+
+
+def detector(spec: TaskSpec, *sites: str, padding: Any = "same") -> CNN1D:
+    """Filters that count the letters that agree with a site, less all but two of them."""
+    model = CNN1D(spec, num_filters=len(sites), filter_width=len(sites[0]), padding=padding)
+    with torch.no_grad():
+        for index, site in enumerate(sites):
+            model.conv.weight[index] = torch.tensor(one_hot(site)).T
+            model.conv.bias[index] = 2 - len(site)
+    return model
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", "causal"])
+def test_exciting_windows_are_counted_by_hand(dna_spec: TaskSpec, padding: Any) -> None:
+    model = detector(dna_spec, "ACG", padding=padding)
+    rows = tokens("TTACGTTTTT", "TTTTTTTACG", "TTTACTTTTT", "GGGGGGGGGG")
+    # activations: 2 where all three letters agree, 1 where two do, of which 1 is not above half
+    (learned,) = read_filters(model, rows, DNA, [], Filters())
+    assert learned.hits == 2
+    assert learned.counts(DNA) == {"A": [2, 0, 0], "C": [0, 2, 0], "G": [0, 0, 2], "T": [0, 0, 0]}
+    assert learned.consensus == "ACG"
+    (loose,) = read_filters(model, rows, DNA, [], Filters(activation_share=0.4))
+    assert loose.hits == 3  # and ACT of the third row
+    assert loose.counts(DNA)["T"] == [0, 0, 1]
+
+
+def test_one_window_or_all_of_a_sequence(dna_spec: TaskSpec) -> None:
+    model = detector(dna_spec, "ACG")
+    rows = tokens("ACGTACGTTT", "TTTTTTTACG")
+    assert read_filters(model, rows, DNA, [], Filters())[0].hits == 2
+    assert read_filters(model, rows, DNA, [], Filters(one_per_sequence=False))[0].hits == 3
+
+
+def test_windows_that_overlap_padding_are_left_out(dna_spec: TaskSpec) -> None:
+    model = detector(dna_spec, "ACG")
+    with torch.no_grad():
+        model.conv.bias.fill_(0)
+        model.conv.weight[0, 0, 0] = 5  # an A alone excites it, also at the end
+    rows = tokens("TTTTTTTT-A", "TTTTTTTTTA", "TTTATTTTTT")
+    (learned,) = read_filters(model, rows, DNA, [], Filters())
+    assert learned.hits == 1
+    assert learned.counts(DNA)["A"] == [1, 0, 0]
+
+
+def test_a_dead_filter_is_reported_as_dead(dna_spec: TaskSpec) -> None:
+    model = detector(dna_spec, "ACG", "TTT")
+    with torch.no_grad():
+        model.conv.bias[1] = -100
+    pattern = Pattern("site", one_hot("ACG"))
+    alive, dead = read_filters(model, tokens("TTACGTTTTT"), DNA, [pattern], Filters())
+    assert (alive.hits, dead.hits) == (1, 0)
+    assert dead.match is None and dead.bits == 0
+    assert ranked([dead, alive]) == [alive, dead]
+    assert filter_figure([alive, dead], DNA, [pattern], "x", 8)
+    assert motif_metrics([dead])["motif/correlation"] == 0
+
+
+def test_sequences_shorter_than_a_filter_have_no_windows(dna_spec: TaskSpec) -> None:
+    model = detector(dna_spec, "ACGTACGT")
+    assert read_filters(model, tokens("ACG", "GGG"), DNA, [], Filters())[0].hits == 0
+
+
+def test_rows_are_taken_from_all_over(dna_spec: TaskSpec) -> None:
+    model = detector(dna_spec, "ACG")
+    rows = tokens(*["TTTTTTTTTT"] * 50, *["TTACGTTTTT"] * 50)
+    assert read_filters(model, rows, DNA, [], Filters(num_sequences=10))[0].hits == 5
+
+
+def test_information_of_known_columns() -> None:
+    ppm = np.array([[1, 0, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]])
+    np.testing.assert_allclose(
+        information(ppm), [[2, 0, 0, 0], [0] * 4, [0.5, 0.5, 0, 0]], atol=1e-12
+    )
+
+
+SITE = "AACCGGTTACGATC"  # 14 letters, not its own reverse complement
+
+
+@pytest.mark.parametrize("offset", [-2, 0, 2])
+def test_a_shifted_copy_correlates_at_its_offset(offset: int) -> None:
+    background = np.full((20, 4), 0.25)
+    target = one_hot(SITE)
+    padded = np.concatenate([background, target, background])
+    matrix = padded[20 + offset : 34 + offset]
+    match = best_match(matrix, [Pattern("site", target)], DNA)
+    assert match is not None and (match.offset, match.reverse) == (offset, False)
+    assert match.correlation == pytest.approx(1)
+
+
+def test_the_other_strand_is_found_and_said() -> None:
+    matrix = reverse_complement(one_hot(SITE), DNA)
+    assert consensus(matrix, DNA) == "GATCGTAACCGGTT"
+    match = best_match(matrix, [Pattern("site", one_hot(SITE))], DNA)
+    assert match is not None and match.reverse and match.correlation == pytest.approx(1)
+
+
+def test_fewer_than_twelve_shared_columns_are_no_match() -> None:
+    """The last 8 columns agree wholly, but 8 are not enough: random motifs would match."""
+    rng = np.random.default_rng(0)
+    matrix = np.concatenate([one_hot(SITE[6:]), rng.dirichlet([1] * 4, 6)])
+    match = best_match(matrix, [Pattern("site", one_hot(SITE))], DNA)
+    assert match is not None and match.correlation < 0.8
+
+
+def test_log_odds_weights_match_as_weights() -> None:
+    data = Motif(num_train=1, num_valid=0, num_test=1).load()
+    weights = np.log2(data.patterns[0].ppm + 0.01) * 0.3 + 4
+    match = best_match(weights, data.patterns, DNA, log_odds=True)
+    assert match is not None and match.correlation > 0.999
+
+
+def test_a_flat_matrix_divides_by_nothing() -> None:
+    match = best_match(np.full((14, 4), 0.25), [Pattern("site", one_hot(SITE))], DNA)
+    assert match is not None and match.correlation == -1
+
+
+def test_nothing_planted_nothing_claimed(dna_spec: TaskSpec) -> None:
+    filters = read_filters(detector(dna_spec, "ACG"), tokens("TTACGTTTTT"), DNA, [], Filters())
+    assert motif_metrics(filters) == {}
+    assert filters[0].row()["correlation"] is None
+
+
+def test_words_are_read_with_spaces_between() -> None:
+    assert consensus(np.eye(3), ["good", "bad", "ugly"]) == "good bad ugly"
+
+
+# --- figures ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_filters", [1, 3, 12])
+@pytest.mark.parametrize(
+    "symbols", [DNA, ("good", "bad", "ugly"), tuple("abcdefghijklmnopqrstuvw" * 2)]
+)
+def test_figures_can_be_drawn_for_any_alphabet(num_filters: int, symbols: tuple[str, ...]) -> None:
+    from seqexp.spec import Output, Vocabulary
+
+    spec = TaskSpec(Vocabulary(symbols), 2, Output.SEQUENCE_CLASS, ("a", "b"), 20)
+    torch.manual_seed(0)
+    model = CNN1D(spec, num_filters=num_filters, filter_width=5)
+    rows = torch.randint(1, len(symbols) + 1, (50, 20))
+    filters = read_filters(model, rows, symbols, [], Filters())
+    figure = filter_figure(filters, symbols, [], "title", max_shown=8)
+    figure.canvas.draw()
+    assert len(figure.axes) == 3 * min(num_filters, 8)
+    image = slider_image(filters, symbols, [], "title")
+    assert image.shape == (800, 800, 3) and image.std() > 5
+
+
+def test_a_logo_stacks_letters_to_their_heights() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    draw_logo(axes, np.array([[1.0, 0.5, 0, 0], [0, 0, -2.0, 0]]), DNA, first=3)
+    boxes = [path.get_extents() for path in axes.collections[0].get_paths()]
+    spans = sorted((round(b.y0, 6), round(b.y1, 6)) for b in boxes)
+    # the larger letter stands on the smaller; a negative one hangs
+    assert spans == [(-2.0, 0.0), (0.0, 0.5), (0.5, 1.5)]
+    assert min(b.x0 for b in boxes) >= 2.5 and max(b.x1 for b in boxes) <= 4.5
+    assert axes.get_ylim()[0] < -2 and axes.get_ylim()[1] > 1.5

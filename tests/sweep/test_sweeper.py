@@ -1,0 +1,94 @@
+"""Sweeps: checked as a whole, recorded together, compared, and not stopped by one failure."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+QUICK = ("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "interpret=none")
+
+
+def runs_of(outputs: Path) -> tuple[MlflowClient, Run, list[Run]]:
+    """The client, the parent and its children."""
+    client = MlflowClient(f"sqlite:///{outputs}/mlflow.db")
+    experiment = client.get_experiment_by_name("motif")
+    found = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in found if run is not parent]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} <= {parent.info.run_id}
+    return client, parent, children
+
+
+@pytest.fixture
+def download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    folder = tmp_path / "download"
+    folder.mkdir()
+    return folder
+
+
+def test_a_sweep_is_one_parent_with_a_child_for_each_combination(
+    seqexp: Command, tmp_path: Path, download: Path
+) -> None:
+    done = seqexp("-m", "model.num_filters=1,8", "seed=0,1", *QUICK)
+    assert done.returncode == 0, done.stderr
+    client, parent, children = runs_of(tmp_path / "outputs")
+    points = {(run.data.params["model.num_filters"], run.data.params["seed"]) for run in children}
+    assert len(children) == 4
+    assert points == {("1", "0"), ("1", "1"), ("8", "0"), ("8", "1")}
+    assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
+    table = client.download_artifacts(parent.info.run_id, "comparison.csv", str(download))
+    with Path(table).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    losses = [float(row["best/valid_loss_nats"]) for row in rows]
+    assert losses == sorted(losses)
+    by_id = {run.info.run_id: run for run in children}
+    for row in rows:  # the table says what the runs say
+        metrics = by_id[row["run id"]].data.metrics
+        assert float(row["test/accuracy"]) == metrics["test/accuracy"]
+        assert row["model.num_filters"] == by_id[row["run id"]].data.params["model.num_filters"]
+    assert parent.data.metrics["best/valid_loss_nats"] == losses[0]
+    assert "| model.num_filters |" in parent.data.tags["mlflow.note.content"]
+    assert "| model.num_filters | seed |" in done.stdout
+
+
+def test_a_failing_job_does_not_stop_the_others(
+    seqexp: Command, tmp_path: Path, download: Path
+) -> None:
+    explode = ("model.activation=linear", "optimizer=sgd", "optimizer.momentum=0.99")
+    done = seqexp("-m", "optimizer.lr=1000,0.01", *explode, *QUICK, "trainer.epochs=50")
+    assert done.returncode == 1
+    assert "1 of 2 jobs failed\n  optimizer.lr=1000: NonFiniteError: " in done.stderr
+    assert "Traceback" not in done.stderr
+    client, parent, children = runs_of(tmp_path / "outputs")
+    assert {run.data.params["optimizer.lr"]: run.info.status for run in children} == {
+        "1000": "FAILED",
+        "0.01": "FINISHED",
+    }
+    assert parent.info.status == "FAILED"
+    table = client.download_artifacts(parent.info.run_id, "comparison.json", str(download))
+    content = json.loads(Path(table).read_text())
+    status = content["columns"].index("status")
+    assert [row[status] for row in content["data"]] == ["FINISHED", "FAILED"]
+
+
+def test_one_wrong_job_keeps_all_from_starting(seqexp: Command, tmp_path: Path) -> None:
+    done = seqexp("-m", "model.num_filters=1,-1,x", "seed=0", *QUICK)
+    assert done.returncode == 2
+    assert "of the sweep (3 jobs) has 2 faults; nothing was started" in done.stderr
+    assert "model.num_filters is -1; give an integer" in done.stderr
+    assert "model.num_filters is 'x'; give an integer" in done.stderr
+    assert "(in the job model.num_filters=-1 seed=0" in done.stderr
+    assert not (tmp_path / "outputs/mlflow.db").exists()
+
+
+def test_a_group_can_be_swept_and_runs_need_not_be_kept(seqexp: Command, tmp_path: Path) -> None:
+    done = seqexp("-m", "optimizer=sgd,adamw", "tracking=none", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "| optimizer |" in done.stdout and "| adamw " in done.stdout
+    assert list(tmp_path.iterdir()) == []
