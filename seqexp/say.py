@@ -76,8 +76,10 @@ def say_summary(
     rows = summary_rows(result, filters)
     if result.run_id:
         rows["run id"] = result.run_id
+    metric = config["optimized_metric"]
+    if metric not in result.metrics:
+        log.warning(f"optimized_metric is {metric}, which this run does not report")
     if start.parent is None:
-        metric = config["optimized_metric"]
         rows |= tracker.links(metric, higher_is_better(metric))
     width = max(map(len, rows))
     log.info("\n".join(["", *(f"  {name:{width}}  {value}" for name, value in rows.items())]))

@@ -50,7 +50,10 @@ class Parent:
     def close(self, returns: Sequence[JobReturn], interrupted: bool = False) -> list[str]:
         """Keep and print the table; returns the jobs that failed, each with its reason."""
         padded = [*returns, *[None] * (len(self.jobs) - len(returns))]
-        found = [outcome(job, ret) for job, ret in zip(self.jobs, padded, strict=True)]
+        found = [
+            outcome(job, returned, self.folder / str(index) if self.folder else None)
+            for index, (job, returned) in enumerate(zip(self.jobs, padded, strict=True))
+        ]
         rows = self._rows(found)
         self.tracker.describe(_markdown(rows))
         self.tracker.table(rows, "comparison.json")

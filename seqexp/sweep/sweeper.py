@@ -108,11 +108,11 @@ class CheckedSweeper(BasicSweeper):
             OmegaConf.save(self.config, folder / "multirun.yaml")
 
 
-def outcome(job: Job, returned: JobReturn | None) -> dict[str, Any]:
-    """What came of a job: its `result.json`, or what its launcher returned where there is none."""
-    folder = None
-    if returned is not None and returned.hydra_cfg is not None:
-        folder = Path(returned.hydra_cfg.hydra.runtime.output_dir)
+def outcome(job: Job, returned: JobReturn | None, folder: Path | None) -> dict[str, Any]:
+    """What came of a job: its `result.json`, or what its launcher returned where there is none.
+
+    `folder` is the job's; an interrupted launcher returns nothing, also for jobs that it finished.
+    """
     found: dict[str, Any] = {"status": "NOT RUN", "metrics": {}, "run_id": None, "error": ""}
     if returned is not None and returned.status is JobStatus.COMPLETED:
         metric = job.config["optimized_metric"]
