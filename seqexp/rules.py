@@ -12,6 +12,8 @@ import psutil
 
 Config = dict[str, Any]
 
+MOTIF = "seqexp.dataset.motif.Motif"
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -95,7 +97,7 @@ def _one_way_to_validate(config: Config) -> Iterator[str]:
 @rule("dataset")
 def _motif_fits_its_sequence(config: Config) -> Iterator[str]:
     dataset = config["dataset"]
-    if dataset["_target_"] != "seqexp.dataset.motif.Motif":
+    if dataset["_target_"] != MOTIF:
         return
     from seqexp.dataset.pfm import load_motifs
     from seqexp.errors import InputError
@@ -125,12 +127,12 @@ def _background_is_a_composition(config: Config) -> Iterator[str]:
 
 
 @rule("dataset")
-def _data_fits_in_memory(config: Config) -> Iterator[str]:
+def _motif_data_fit_in_memory(config: Config) -> Iterator[str]:
     dataset = config["dataset"]
-    sizes = ("num_train", "num_valid", "num_test")
-    if not all(isinstance(dataset.get(key), int) for key in (*sizes, "length")):
+    if dataset["_target_"] != MOTIF:
         return
-    tokens = 2 * sum(dataset[key] for key in sizes) * dataset["length"]
+    sequences = 2 * sum(dataset[key] for key in ("num_train", "num_valid", "num_test"))
+    tokens = sequences * dataset["length"]
     needed, there = 8 * tokens, psutil.virtual_memory().total
     if needed > there // 2:
         yield (

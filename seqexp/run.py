@@ -89,10 +89,16 @@ def prepare_training(
     """Model, optimizer and schedule, initialised by the seed.
 
     Raises:
-        InputError: if the optimizer or schedule refuses its settings.
+        InputError: if the model is too large, or the optimizer or schedule refuses its settings.
     """
     torch.manual_seed(stream_seed(config["seed"], "initial weights"))
-    model: Any = build(config["model"], spec=data.spec).to(device)
+    try:
+        model: Any = build(config["model"], spec=data.spec).to(device)
+    except (MemoryError, RuntimeError) as error:
+        if "allocate" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        reason = str(error).splitlines()[0]
+        raise InputError(f"model: its weights do not fit into memory ({reason})") from error
     optimizer = build_torch("optimizer", config["optimizer"], params=list(model.parameters()))
     total_steps = settings.epochs * data.train.num_batches(settings.batch_size)
     supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps}
@@ -167,6 +173,8 @@ def show_filters(
 
         epoch, symbols = training.epoch, data.spec.vocabulary.symbols
         log_metrics(tracker, result, motif_metrics(filters), epoch)
+        if result.run_id is None:
+            return  # drawing takes longer than reading, and nobody would see it
         image = slider_image(filters, symbols, data.patterns, f"after epoch {epoch}")
         tracker.image(image, "filters", epoch)
 
@@ -176,10 +184,10 @@ def keep_filters(
 ) -> list[LearnedFilter]:
     """Figure, table and counts of the filters of the weights that were tested."""
     filters = read(config, training, data)
-    if filters:
+    log_metrics(tracker, result, motif_metrics(filters), training.epoch)
+    if filters and result.run_id is not None:
         from seqexp.interpret.figures import filter_figure
 
-        log_metrics(tracker, result, motif_metrics(filters), training.epoch)
         symbols, title = data.spec.vocabulary.symbols, "what the filters learned"
         shown = config["interpret"]["max_shown"]
         figure = filter_figure(filters, symbols, data.patterns, title, shown)

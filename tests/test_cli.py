@@ -1,6 +1,7 @@
 """The command as a person runs it: exit status, what is said, what is left."""
 
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from conftest import ROOT, Command
 
 from seqexp.cli import forgiving
 
@@ -58,6 +59,10 @@ def test_outputs_go_where_they_are_sent(seqexp: Command, tmp_path: Path) -> None
         (["trainer.epochs=-1"], "trainer.epochs is -1; give an integer from 1"),
         (["trainer.epochs=1,2"], "Ambiguous value.*|--multirun"),
         (["dataset.motif=nowhere.meme"], "nowhere.meme: there is no such file"),
+        (
+            ["model.num_filters=65536", "model.filter_width=65536", "tracking=none"],
+            "model: its weights do not fit into memory",
+        ),
         (["trainer.device=cuda"], "trainer.device is cuda, but PyTorch sees no GPU"),
         (["optimizer.eps=[1"], r"optimizer.eps=\[1: cannot be read .no viable alternative"),
     ],
@@ -140,12 +145,26 @@ def test_help_is_for_people_and_lists_the_groups(seqexp: Command) -> None:
 
 def test_every_command_of_the_help_composes(seqexp: Command) -> None:
     """The commands that --help shows, with --cfg job so that none is run."""
-    shown = re.findall(r"^  python -m seqexp(.*)$", seqexp("--help").stdout, re.M)
+    assert_commands_compose(seqexp, seqexp("--help").stdout)
+
+
+def test_every_command_of_the_readme_composes(seqexp: Command, tmp_path: Path) -> None:
+    (tmp_path / "my_motifs.meme").write_text(
+        "MEME version 4\n\nMOTIF X\nletter-probability matrix: alength= 4 w= 1 nsites= 4\n1 0 0 0\n"
+    )
+    assert_commands_compose(seqexp, (ROOT / "README.md").read_text())
+
+
+def assert_commands_compose(seqexp: Command, text: str) -> None:
+    shown = re.findall(r"^ *python -m seqexp(?![.\w])(.*)$", text, re.M)
     assert len(shown) >= 6
     for arguments in shown:
-        command = re.split("   +", arguments)[0]  # what follows says what it does
-        given = [argument for argument in command.split() if argument != "-m"]
-        given = [re.sub(r",.*", "", argument) for argument in given]
+        if "--help" in arguments:
+            continue
+        command = re.split("  +", arguments)[0]  # what follows says what it does
+        given = [argument for argument in shlex.split(command) if argument != "-m"]
+        given = [re.sub(r",.*|(?<=seed=)range.*", "", argument) or argument for argument in given]
+        given = [argument for argument in given if not argument.endswith("=")]
         done = seqexp(*(["--cfg", "job"] if "--cfg" not in given else []), *given)
         assert done.returncode == 0, (arguments, done.stderr)
         assert "_target_" in done.stdout

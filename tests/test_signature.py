@@ -1,25 +1,31 @@
 """Signatures read from source say the same as those of the imported objects."""
 
 import inspect
+import re
 import sys
 import types
 
 import pytest
+from conftest import ROOT
 
 from seqexp.config import SUPPLIED
 from seqexp.ranges import Size
 from seqexp.signature import TargetError, signature
 
-TARGETS = [
-    "seqexp.model.cnn1d.CNN1D",
-    "seqexp.dataset.motif.Motif",
-    "seqexp.trainer.settings.Settings",
-    "seqexp.trainer.schedule.cosine",
-    "seqexp.tracking.mlflow.MlflowTracker",
-    "torch.optim.SGD",
-    "torch.optim.AdamW",
-    "torch.optim.lr_scheduler.OneCycleLR",
-]
+TARGETS = sorted(
+    {
+        *re.findall(
+            r"^ *_target_: ((?:seqexp|torch)\S+)",
+            "\n".join(file.read_text() for file in (ROOT / "conf").rglob("*.yaml")),
+            re.MULTILINE,
+        ),
+        "torch.optim.lr_scheduler.OneCycleLR",
+    }
+)
+
+
+def test_targets_are_found_in_the_configs() -> None:
+    assert len(TARGETS) > 10 and "seqexp.model.cnn1d.CNN1D" in TARGETS
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -5,6 +5,7 @@ Importing this module takes seconds; it is imported when a run starts, not befor
 
 import contextlib
 import getpass
+import json
 import logging
 import os
 import sqlite3
@@ -14,7 +15,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 # before the import: MLflow starts its telemetry thread while it is imported
@@ -26,7 +27,6 @@ import mlflow.pyfunc
 import numpy as np
 from filelock import FileLock
 from jaxtyping import UInt8
-from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.entities import Dataset as DatasetEntity
@@ -37,6 +37,9 @@ from mlflow.types import ColSpec, Schema
 
 from seqexp.errors import InputError
 from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
 
 for _noisy in ("mlflow", "alembic"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
@@ -112,7 +115,7 @@ class MlflowTracker:
             digest=facts.digest[:36],  # all that MLflow keeps; the whole stands in a tag
             source_type=source._get_source_type(),
             source=source.to_json(),
-            profile=str(dict(facts.profile)),
+            profile=json.dumps(dict(facts.profile)),
         )
         tag = InputTag("mlflow.data.context", "train, valid, test")
         self.client.log_inputs(self.run_id, [DatasetInput(entity, [tag])])
@@ -144,7 +147,7 @@ class MlflowTracker:
         columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
         self.client.log_table(self.run_id, columns, path)
 
-    def figure(self, figure: Figure, path: str) -> None:
+    def figure(self, figure: "Figure", path: str) -> None:
         """A PNG artifact."""
         self.client.log_figure(self.run_id, figure, path)
 

@@ -1,13 +1,15 @@
 """Records nothing."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib.figure import Figure
 
 from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
 
 
 class NoTracker:
@@ -31,7 +33,7 @@ class NoTracker:
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
         """Not kept."""
 
-    def figure(self, figure: Figure, path: str) -> None:
+    def figure(self, figure: "Figure", path: str) -> None:
         """Not kept."""
 
     def image(self, image: UInt8[np.ndarray, "height width 3"], key: str, step: int) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -73,7 +75,7 @@ class Tracker(Protocol):
         """Keep a table, all rows with the same columns."""
         ...
 
-    def figure(self, figure: Figure, path: str) -> None:
+    def figure(self, figure: "Figure", path: str) -> None:
         """Keep a figure, sharp."""
         ...
 

@@ -209,7 +209,7 @@ def _note_best(training: Training, metrics: Metrics) -> bool:
     """Keep the weights if this epoch is the best so far."""
     settings = training.settings
     value = metrics.get(settings.monitor)
-    if value is None:
+    if value is None or not math.isfinite(value):
         return False
     sign = -1 if settings.monitor == "valid/accuracy" else 1  # as a loss: lower is better
     best = training.best_value
