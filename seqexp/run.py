@@ -21,8 +21,9 @@ from seqexp import saved
 from seqexp.config import Config, build
 from seqexp.errors import InputError
 from seqexp.facts import RESULT, Result, Start, data_name, run_facts, sizes
-from seqexp.interpret.filters import Filters, HasFilters, LearnedFilter, motif_metrics, read_filters
+from seqexp.interpret.filters import motif_metrics
 from seqexp.say import description, say, say_start, say_summary
+from seqexp.showing import Showing
 from seqexp.signature import signature
 from seqexp.spec import Data, stream_seed
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
@@ -51,12 +52,14 @@ def run(config: Config, start: Start) -> Result:
         num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
         log_metrics(tracker, result, {"model/parameters": float(num_parameters)}, step=0)
         say_start(config, start, data, num_parameters)
+        show = Showing(config["interpret"], tracker, training, data)
         for report in fit(training, data.to(device)):
             log_metrics(tracker, result, report.metrics, report.step)
             say(report, settings)
-            if report.kind == "epoch":
-                show_filters(config, tracker, result, training, data)
-        filters = keep_filters(config, tracker, result, training, data)
+            if report.kind == "epoch" and show.is_due():
+                log_metrics(tracker, result, show.forming(), report.step)
+        filters = show.learned()
+        log_metrics(tracker, result, motif_metrics(filters), training.epoch)
         keep_model(config, tracker, training, data)
         tracker.describe(description(result, filters))
     say_summary(config, start, tracker, result, filters)
@@ -143,59 +146,6 @@ def log_metrics(tracker: Tracker, result: Result, metrics: Mapping[str, float], 
     """Add a point to each curve, and keep the last values for the summary."""
     tracker.metrics(metrics, step)
     result.metrics.update(metrics)
-
-
-# --- what was learned -------------------------------------------------------------------------
-
-
-def read(config: Config, training: Training, data: Data) -> list[LearnedFilter]:
-    """The model's filters as they are now; none if it has none or nobody wants them."""
-    model = training.model
-    if config["interpret"] is None or not isinstance(model, HasFilters):
-        return []
-    model.eval()
-    settings: Filters = build(config["interpret"])
-    tokens = data.train.tokens.to(training.device)
-    symbols = data.spec.vocabulary.symbols
-    return read_filters(model, tokens, symbols, data.patterns, settings)
-
-
-def show_filters(
-    config: Config, tracker: Tracker, result: Result, training: Training, data: Data
-) -> None:
-    """Let the filters be seen while they form: one image of a series."""
-    every = config["interpret"] and config["interpret"]["every_epochs"]
-    if every is None or (training.epoch % every and training.epoch != 1):
-        return
-    filters = read(config, training, data)
-    if filters:
-        from seqexp.interpret.figures import slider_image
-
-        epoch, symbols = training.epoch, data.spec.vocabulary.symbols
-        log_metrics(tracker, result, motif_metrics(filters), epoch)
-        if result.run_id is None:
-            return  # drawing takes longer than reading, and nobody would see it
-        image = slider_image(filters, symbols, data.patterns, f"after epoch {epoch}")
-        tracker.image(image, "filters", epoch)
-
-
-def keep_filters(
-    config: Config, tracker: Tracker, result: Result, training: Training, data: Data
-) -> list[LearnedFilter]:
-    """Figure, table and counts of the filters of the weights that were tested."""
-    filters = read(config, training, data)
-    log_metrics(tracker, result, motif_metrics(filters), training.epoch)
-    if filters and result.run_id is not None:
-        from seqexp.interpret.figures import filter_figure
-
-        symbols, title = data.spec.vocabulary.symbols, "what the filters learned"
-        shown = config["interpret"]["max_shown"]
-        figure = filter_figure(filters, symbols, data.patterns, title, shown)
-        tracker.figure(figure, "filters/filters.png")
-        tracker.table([learned.row() for learned in filters], "filters/filters.json")
-        counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
-        tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
-    return filters
 
 
 def keep_model(config: Config, tracker: Tracker, training: Training, data: Data) -> None:

@@ -59,8 +59,8 @@ def description(result: Result, filters: Sequence[LearnedFilter]) -> str:
     if filters:
         lines += [
             "",
-            "What the filters learned: `filters/filters.png` under Artifacts, and the image",
-            "`filters` with its step slider under Model metrics.",
+            "Under Artifacts: `filters/filters.png`, what the filters learned, and",
+            "`filters/forming.html`, how they formed, with a slider over the epochs.",
         ]
     return "\n".join(lines)
 

@@ -4,13 +4,17 @@ Two sizes of one picture: square and small for the step slider of the MLflow UI,
 for a file.
 """
 
-from collections.abc import Sequence
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from seqexp.interpret.filters import (
     LearnedFilter,
@@ -101,6 +105,30 @@ def slider_image(
         _planted(axes, shown[0], symbols, patterns)
     canvas.draw()  # type: ignore[no-untyped-call]
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+
+
+_PAGE = """<!doctype html><meta charset="utf-8"><title>filters while they form</title>
+<style>body {{font-family: sans-serif; text-align: center}} img {{max-width: 100%}}
+input {{width: 60%}}</style>
+<p><input type="range" min="0" max="{last}" value="{last}" id="step"
+ aria-label="epoch"></p><img id="image" alt="logos of the filters">
+<script>
+const frames = {frames};
+const step = document.getElementById("step"), image = document.getElementById("image");
+step.oninput = () => {{ image.src = "data:image/png;base64," + frames[step.value]; }};
+step.oninput();
+</script>
+"""
+
+
+def slider_page(frames: Mapping[int, UInt8[np.ndarray, "height width 3"]]) -> str:
+    """One HTML page, complete in itself, that shows the images of a series with a slider."""
+    encoded = []
+    for step in sorted(frames):
+        file = io.BytesIO()
+        Image.fromarray(frames[step]).save(file, format="png", optimize=True)
+        encoded.append(base64.b64encode(file.getvalue()).decode())
+    return _PAGE.format(last=len(encoded) - 1, frames=json.dumps(encoded))
 
 
 def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> None:

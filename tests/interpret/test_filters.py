@@ -1,13 +1,17 @@
 """Reading filters: matrices worked out by hand."""
 
+import base64
+import io
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from seqexp.dataset.motif import Motif
-from seqexp.interpret.figures import filter_figure, slider_image
+from seqexp.interpret.figures import filter_figure, slider_image, slider_page
 from seqexp.interpret.filters import (
     Filters,
     best_match,
@@ -177,6 +181,16 @@ def test_figures_can_be_drawn_for_any_alphabet(num_filters: int, symbols: tuple[
     assert len(figure.axes) == 3 * min(num_filters, 8)
     image = slider_image(filters, symbols, [], "title")
     assert image.shape == (800, 800, 3) and image.std() > 5
+
+
+def test_the_page_with_a_slider_is_complete_in_itself() -> None:
+    frames = {step: np.full((4, 5, 3), step, dtype=np.uint8) for step in (10, 2)}
+    page = slider_page(frames)
+    assert "src=" not in page.replace("image.src =", "") and "http" not in page
+    encoded = json.loads(page.partition("const frames = ")[2].partition(";\n")[0])
+    first, second = (np.asarray(Image.open(io.BytesIO(base64.b64decode(e)))) for e in encoded)
+    np.testing.assert_array_equal(first, frames[2])
+    np.testing.assert_array_equal(second, frames[10])
 
 
 def test_a_logo_stacks_letters_to_their_heights() -> None:

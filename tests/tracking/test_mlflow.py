@@ -143,6 +143,7 @@ def test_artifacts_show_what_was_learned(recorded: Any, client: MlflowClient) ->
     assert {
         "config.json",
         "filters/filters.png",
+        "filters/forming.html",
         "filters/filters.json",
         "filters/pfm.json",
         "model/MLmodel",

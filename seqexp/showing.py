@@ -1,0 +1,83 @@
+"""Shows in MLflow what a run's filters learn, while they form and at the end."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from seqexp.config import build
+from seqexp.interpret.filters import (
+    Filters,
+    HasFilters,
+    LearnedFilter,
+    motif_metrics,
+    read_filters,
+)
+from seqexp.spec import Data
+from seqexp.tracking.none import NoTracker
+from seqexp.tracking.tracker import Tracker
+from seqexp.trainer.loop import Training
+
+
+class Showing:
+    """Reads a model's filters and keeps pictures of them; does nothing for one without filters.
+
+    Args:
+        node: the config of `interpret`; None shows nothing.
+        tracker: where pictures go.
+        training: whose model is read.
+        data: sequences to read the filters on, and what was planted in them.
+    """
+
+    def __init__(
+        self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
+    ) -> None:
+        self.settings: Filters | None = build(node) if node is not None else None
+        self.tracker, self.training, self.data = tracker, training, data
+        self.frames: dict[int, Any] = {}  # epoch -> image
+        # drawing takes longer than reading: not where nobody would see it
+        self.draws = not isinstance(tracker, NoTracker)
+
+    def is_due(self) -> bool:
+        """Whether the filters are to be seen after this epoch; the first is always."""
+        every = self.settings.every_epochs if self.settings is not None else None
+        epoch = self.training.epoch
+        return every is not None and (epoch == 1 or epoch % every == 0)
+
+    def forming(self) -> dict[str, float]:
+        """Keep one image of the series; returns how near the filters are to what was planted."""
+        filters = self._read()
+        if filters and self.draws:
+            from seqexp.interpret.figures import slider_image
+
+            epoch, symbols = self.training.epoch, self.data.spec.vocabulary.symbols
+            image = slider_image(filters, symbols, self.data.patterns, f"after epoch {epoch}")
+            self.tracker.image(image, "filters", epoch)
+            self.frames[epoch] = image
+        return motif_metrics(filters)
+
+    def learned(self) -> list[LearnedFilter]:
+        """Keep figure, table and counts of the filters as they are at the end."""
+        filters = self._read()
+        if filters and self.draws:
+            from seqexp.interpret.figures import filter_figure, slider_page
+
+            assert self.settings is not None
+            symbols, patterns = self.data.spec.vocabulary.symbols, self.data.patterns
+            title, shown = "what the filters learned", self.settings.max_shown
+            figure = filter_figure(filters, symbols, patterns, title, shown)
+            self.tracker.figure(figure, "filters/filters.png")
+            if self.frames:
+                self.tracker.text(slider_page(self.frames), "filters/forming.html")
+            self.tracker.table([learned.row() for learned in filters], "filters/filters.json")
+            counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
+            self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
+        return filters
+
+    def _read(self) -> list[LearnedFilter]:
+        model = self.training.model
+        if self.settings is None or not isinstance(model, HasFilters):
+            return []
+        model.eval()
+        tokens = self.data.train.tokens.to(self.training.device)
+        symbols = self.data.spec.vocabulary.symbols
+        return read_filters(model, tokens, symbols, self.data.patterns, self.settings)
