@@ -1,0 +1,51 @@
+"""The experiments reach what the README says of them."""
+
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from test_config import CONF
+
+from seqexp.config import build, check
+from seqexp.interpret.filters import Filters, motif_metrics, read_filters
+from seqexp.run import prepare_training
+from seqexp.trainer.loop import fit
+
+
+def trained(seed: int, *overrides: str) -> dict[str, float]:
+    """Metrics of an experiment, without tracking."""
+    OmegaConf.register_new_resolver("absolute", lambda path: path, replace=True)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = check(compose("config", [*overrides, f"seed={seed}"]))
+    data = build(config["dataset"]).load()
+    settings = build(config["trainer"])
+    training = prepare_training(config, settings, data, torch.device("cpu"))
+    *_, last = fit(training, data)
+    model: Any = training.model.eval()
+    symbols = data.spec.vocabulary.symbols
+    filters = read_filters(model, data.train.tokens, symbols, data.patterns, Filters())
+    return {**last.metrics, **motif_metrics(filters)}
+
+
+def test_the_notebooks_network_classifies_but_its_weights_do_not_show_the_motif() -> None:
+    metrics = trained(0, "experiment=notebook/motif", "dataset.num_test=2000")
+    assert metrics["test/accuracy"] >= 0.99
+    assert metrics["motif/weight_correlation"] < 0.9
+
+
+def test_the_motif_experiment_recovers_the_motif() -> None:
+    metrics = trained(0, "experiment=motif", "trainer.epochs=3")
+    assert metrics["test/accuracy"] >= 0.99
+    assert metrics["motif/correlation"] >= 0.99
+    assert metrics["motif/weight_correlation"] >= 0.8
+
+
+@pytest.mark.slow
+def test_all_of_twenty_seeds_classify_and_recover() -> None:
+    for seed in range(20):
+        notebook = trained(seed, "experiment=notebook/motif", "dataset.num_test=5000")
+        assert notebook["test/accuracy"] >= 0.99, seed
+        best = trained(seed, "experiment=motif")
+        assert best["test/accuracy"] >= 0.99 and best["motif/correlation"] >= 0.9, seed
