@@ -141,6 +141,16 @@ def _motif_data_fit_in_memory(config: Config) -> Iterator[str]:
         )
 
 
+@rule("model")
+def _forget_bias_needs_a_forget_gate(config: Config) -> Iterator[str]:
+    model = config["model"]
+    if model.get("forget_bias") is not None and model.get("cell", "lstm") != "lstm":
+        yield (
+            f"model.forget_bias is {model['forget_bias']}, but cells of model.cell={model['cell']}"
+            " have no forget gate; give cell=lstm, or forget_bias=null"
+        )
+
+
 @rule("model", "dataset")
 def _filter_fits_without_padding(config: Config) -> Iterator[str]:
     model, length = config["model"], config["dataset"].get("length")

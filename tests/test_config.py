@@ -175,6 +175,13 @@ def test_nesterov_wants_momentum() -> None:
         )
 
 
+def test_a_forget_bias_needs_a_forget_gate() -> None:
+    stacked = ("model=stacked-rnn", "model.forget_bias=1.0")
+    assert check(composed(*stacked, "model.cell=lstm"))
+    with pytest.raises(ConfigError, match="model.forget_bias is 1.0, but cells of model.cell=gru"):
+        check(composed(*stacked, "model.cell=gru"))
+
+
 def test_an_optimizer_that_evaluates_the_loss_itself_is_refused(good: dict[str, Any]) -> None:
     broken = changed(good, "optimizer", {"_target_": "torch.optim.LBFGS", "lr": 0.1})
     with pytest.raises(ConfigError, match="LBFGS.*wants to evaluate the loss several times"):

@@ -1,0 +1,54 @@
+"""The vanilla recurrent network, one layer."""
+
+from typing import Annotated
+
+from annotated_types import Len
+
+from seqexp.model.parts import Init
+from seqexp.model.recurrent import Dropout, Readout, RecurrentNetwork
+from seqexp.ranges import DropoutRate, Size
+from seqexp.spec import TaskSpec
+
+
+class RNN(RecurrentNetwork):
+    """h_t = tanh(W_hh h_{t-1} + W_xh x_t + b).
+
+    Args:
+        spec: the task.
+        embedding_size: size of learned token vectors; None is one-hot.
+        hidden_size: size of h.
+        bidirectional: a second layer reads from the end, for SEQUENCE_CLASS only.
+        readout: from all h_t to one vector, for SEQUENCE_CLASS: the last, their mean, or maximum.
+        hidden_layers: sizes of dense layers before the output.
+        dropout: share of x_t dropped, the same parts for all tokens of a pass.
+        recurrent_dropout: share of h_{t-1} dropped, likewise.
+        init: `keras` is Glorot uniform, the recurrent matrix orthogonal, zero biases; `torch` is
+            uniform within 1 / sqrt(hidden_size).
+
+    Source: Elman (1990), eq. 1 and 2.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        embedding_size: Size | None = None,
+        hidden_size: Size = 64,
+        bidirectional: bool = False,
+        readout: Readout = "last",
+        hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
+        dropout: DropoutRate = 0.0,
+        recurrent_dropout: DropoutRate = 0.0,
+        init: Init = "keras",
+    ) -> None:
+        super().__init__(
+            spec,
+            cell="rnn",
+            num_layers=1,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            bidirectional=bidirectional,
+            readout=readout,
+            hidden_layers=hidden_layers,
+            dropout=Dropout(dropout, recurrent_dropout),
+            init=init,
+        )

@@ -1,0 +1,64 @@
+"""Several recurrent layers, each reading the one below."""
+
+from typing import Annotated
+
+from annotated_types import Interval, Len
+
+from seqexp.model.parts import Init
+from seqexp.model.recurrent import CellName, Dropout, DropoutMasks, Readout, RecurrentNetwork
+from seqexp.ranges import DropoutRate, Size
+from seqexp.spec import TaskSpec
+
+
+class StackedRNN(RecurrentNetwork):
+    """h_t^l = tanh W^l (h_t^{l-1}; h_{t-1}^l), or the same of GRU or LSTM cells.
+
+    Args:
+        spec: the task.
+        num_layers: layers on top of each other.
+        cell: what each is made of.
+        embedding_size: size of learned token vectors; None is one-hot.
+        hidden_size: size of h (and c) of each layer.
+        bidirectional: each layer also reads from the end, for SEQUENCE_CLASS only.
+        readout: from all h_t of the top layer to one vector, for SEQUENCE_CLASS: the last, their
+            mean, or maximum.
+        hidden_layers: sizes of dense layers before the output.
+        dropout: share of each layer's inputs dropped, the same parts for all tokens of a pass.
+        recurrent_dropout: share of h_{t-1} dropped, likewise.
+        dropout_masks: one mask for all gates (`tied`), or one for each (`per_gate`, as Keras).
+        init: `keras` is Glorot uniform, the recurrent matrix orthogonal as one, zero biases;
+            `torch` is uniform within 1 / sqrt(hidden_size).
+        forget_bias: an LSTM's forget bias at the start; None is 1 for `keras`.
+
+    Source: Graves (2013), eq. 1, without connections that skip layers.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        num_layers: Annotated[int, Interval(ge=1, le=64)] = 2,
+        cell: CellName = "rnn",
+        embedding_size: Size | None = None,
+        hidden_size: Size = 64,
+        bidirectional: bool = False,
+        readout: Readout = "last",
+        hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
+        dropout: DropoutRate = 0.0,
+        recurrent_dropout: DropoutRate = 0.0,
+        dropout_masks: DropoutMasks = "tied",
+        init: Init = "keras",
+        forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
+    ) -> None:
+        super().__init__(
+            spec,
+            cell=cell,
+            num_layers=num_layers,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            bidirectional=bidirectional,
+            readout=readout,
+            hidden_layers=hidden_layers,
+            dropout=Dropout(dropout, recurrent_dropout, dropout_masks),
+            init=init,
+            forget_bias=forget_bias,
+        )

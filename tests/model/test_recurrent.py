@@ -1,0 +1,277 @@
+"""Recurrent models against PyTorch's layers, Keras' values and their definitions."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from seqexp.errors import InputError
+from seqexp.model.lstm import LSTM
+from seqexp.model.recurrent import Dropout, RecurrentLayer
+from seqexp.model.rnn import RNN
+from seqexp.model.stacked_rnn import StackedRNN
+from seqexp.spec import PAD, Output, TaskSpec, Vocabulary
+
+LETTERS = TaskSpec(Vocabulary(tuple("ACGT<>")), 6, Output.SEQUENCE_CLASS, tuple("ACGT<>"), 50)
+"""The notebook's read task: six letters in, one of six out."""
+
+TORCH = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+ORDER = {"rnn": [0], "gru": [0, 1, 2], "lstm": [0, 1, 3, 2]}
+"""Our place of each of PyTorch's gates: its LSTM has i, f, g, o, ours i, f, o, g."""
+
+
+def reference(network: Any, cell: str) -> nn.Module:
+    """PyTorch's layers with a network's weights, their second bias zero."""
+    layers, hidden_size = network.forwards, network.forwards[0].hidden_size
+    inputs = network.input.size
+    bidirectional = len(network.backwards) > 0
+    arguments = {"num_layers": len(layers), "batch_first": True, "bidirectional": bidirectional}
+    theirs = TORCH[cell](inputs, hidden_size, **arguments).double()
+    directions = {"": layers, "_reverse": network.backwards}
+    with torch.no_grad():
+        for suffix, ours in directions.items():
+            for index, layer in enumerate(ours):
+                for name, weight in (
+                    ("weight_ih", layer.weight_x),
+                    ("weight_hh", layer.weight_h),
+                    ("bias_ih", layer.bias),
+                ):
+                    gates = weight.chunk(len(ORDER[cell]))
+                    ordered = torch.cat([gates[place] for place in ORDER[cell]])
+                    getattr(theirs, f"{name}_l{index}{suffix}").copy_(ordered)
+                getattr(theirs, f"bias_hh_l{index}{suffix}").zero_()
+    return theirs
+
+
+def random_tokens(rows: int = 4, time: int = 12) -> torch.Tensor:
+    return torch.randint(1, 7, (rows, time), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_values_and_gradients_equal_pytorchs(
+    cell: Any, num_layers: int, bidirectional: bool
+) -> None:
+    torch.manual_seed(0)
+    settings = {"embedding_size": 5, "hidden_size": 7, "init": "torch"}
+    ours = StackedRNN(
+        LETTERS, num_layers=num_layers, cell=cell, bidirectional=bidirectional, **settings
+    ).double()
+    theirs = reference(ours, cell)
+    tokens = random_tokens()
+    logits, _ = ours(tokens)
+    vectors = ours.input(tokens)
+    hidden = theirs(vectors)[0]
+    last = hidden[:, -1]
+    if bidirectional:  # the reverse layer ends at the first token
+        last = torch.cat([hidden[:, -1, :7], hidden[:, 0, 7:]], dim=1)
+    expected = ours.head(last[:, None])
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
+    weights = [ours.input.table, ours.forwards[0].weight_x]
+    table, weight_x = torch.autograd.grad(logits.square().sum(), weights)
+    their_weights = [ours.input.table, theirs.weight_ih_l0]
+    their_table, weight_ih = torch.autograd.grad(expected.square().sum(), their_weights)
+    torch.testing.assert_close(table, their_table, rtol=0, atol=1e-12)
+    gates = weight_x.chunk(len(ORDER[cell]))
+    ordered = torch.cat([gates[place] for place in ORDER[cell]])
+    torch.testing.assert_close(ordered, weight_ih, rtol=0, atol=1e-12)
+
+
+def count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_parameter_counts_are_those_of_the_equations() -> None:
+    lstm = LSTM(LETTERS, hidden_size=32, hidden_layers=[12, 12])
+    assert count(lstm.forwards[0]) == 4 * (32 * (6 + 32) + 32) == 4992
+    assert count(lstm) == 5622  # the notebook's network for noisy reads
+    assert count(RNN(LETTERS, hidden_size=32).forwards[0]) == 32 * (6 + 32) + 32
+    gru = StackedRNN(LETTERS, num_layers=2, cell="gru", hidden_size=10)
+    assert [count(layer) for layer in gru.forwards] == [3 * (10 * 16 + 10), 3 * (10 * 20 + 10)]
+
+
+def test_padding_on_either_side_leaves_the_state_alone() -> None:
+    for model in (
+        LSTM(LETTERS, hidden_size=8),
+        LSTM(LETTERS, hidden_size=8, bidirectional=True),
+        LSTM(LETTERS, hidden_size=8, readout="mean"),
+        StackedRNN(LETTERS, cell="gru", hidden_size=8, bidirectional=True, readout="max"),
+    ):
+        tokens = random_tokens()
+        plain, _ = model(tokens)
+        for before, after in ((3, 0), (0, 3), (2, 2)):
+            padded = nn.functional.pad(tokens, (before, after), value=PAD)
+            torch.testing.assert_close(model(padded)[0], plain)
+
+
+def test_a_sequence_of_nothing_but_padding_has_finite_logits() -> None:
+    for readout in ("last", "mean", "max"):
+        model = RNN(LETTERS, hidden_size=8, readout=readout)
+        assert torch.isfinite(model(torch.zeros(2, 5, dtype=torch.long))[0]).all()
+
+
+def test_reading_from_both_ends_is_refused_for_next_tokens() -> None:
+    spec = replace(LETTERS, output=Output.NEXT_TOKEN, length=None)
+    with pytest.raises(InputError, match="model.bidirectional is true.*give false"):
+        LSTM(spec, bidirectional=True)
+
+
+# --- initial weights --------------------------------------------------------------------------
+
+
+def test_keras_initialisation() -> None:
+    torch.manual_seed(0)
+    layer = LSTM(LETTERS, embedding_size=40, hidden_size=64).forwards[0]
+    limit = np.sqrt(6 / (40 + 4 * 64))  # Glorot, on the kernel of all gates
+    assert layer.weight_x.abs().max() <= limit
+    assert layer.weight_x.std().item() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+    product = layer.weight_h.T @ layer.weight_h  # H x 4H, orthogonal as one matrix
+    torch.testing.assert_close(product, torch.eye(64), rtol=0, atol=1e-5)
+    i, f, o, g = layer.bias.detach().chunk(4)
+    assert f.tolist() == [1] * 64
+    assert torch.cat([i, o, g]).abs().max() == 0
+
+
+def test_torch_initialisation_and_the_forget_bias() -> None:
+    torch.manual_seed(0)
+    layer = LSTM(LETTERS, hidden_size=64, init="torch").forwards[0]
+    for weight in layer.parameters():
+        assert weight.abs().max() <= 1 / 8
+        assert weight.std().item() == pytest.approx(1 / 8 / np.sqrt(3), rel=0.1)
+    for init in ("keras", "torch"):
+        biased = LSTM(LETTERS, hidden_size=64, init=init, forget_bias=2.5).forwards[0]
+        assert biased.bias.detach().chunk(4)[1].tolist() == [2.5] * 64
+        assert biased.bias.detach().chunk(4)[0].abs().max() < 0.2
+
+
+# --- dropout ----------------------------------------------------------------------------------
+
+
+def layer(cell: str = "lstm", **dropout: Any) -> RecurrentLayer:
+    torch.manual_seed(0)
+    made = RecurrentLayer(cell, 6, 50, Dropout(**dropout))
+    made.initialise("keras", None)
+    return made.train()
+
+
+def masks_of(made: RecurrentLayer, size: int, rate: float) -> torch.Tensor:
+    return made._masks(torch.zeros(20, 9, 6), size, rate)
+
+
+@pytest.mark.parametrize(("kind", "number"), [("tied", 1), ("per_gate", 4)])
+def test_masks_are_drawn_once_for_a_sequence_and_keep_the_mean(kind: Any, number: int) -> None:
+    mask = masks_of(layer(masks=kind), 500, 0.2)
+    assert mask.shape == (number, 20, 500)  # no time axis: constant in time
+    assert set(mask.unique().tolist()) == {0.0, 1.25}
+    assert mask.mean().item() == pytest.approx(1, abs=0.02)
+    assert not torch.equal(mask[:, 0], mask[:, 1])
+
+
+def test_input_dropout_drops_the_same_parts_of_every_token() -> None:
+    made = layer(inputs=0.5)
+    inputs = torch.ones(3, 7, 6)
+    x = made._input_products(inputs)
+    assert torch.equal(x[:, 0], x[:, 6])
+    assert not torch.equal(x[0], x[1])
+
+
+@pytest.mark.parametrize("kind", ["tied", "per_gate"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_dropout_equals_a_loop_over_tokens_and_gates(cell: str, kind: Any) -> None:
+    """The products of all tokens and gates at once, against each by itself."""
+    made = layer(cell, inputs=0.3, recurrent=0.4, masks=kind).double()
+    inputs = torch.randn(4, 6, 6, dtype=torch.float64)
+    torch.manual_seed(7)
+    hidden, _ = made(inputs, None, made.start(inputs))
+    torch.manual_seed(7)
+    x_masks = made._masks(inputs, 6, 0.3)
+    h_masks = made._masks(inputs, 50, 0.4)
+    gates = made.cell.num_gates
+    state = made.start(inputs)
+    for step in range(6):
+        x, h = [], []
+        for gate in range(gates):
+            mask = gate if kind == "per_gate" else 0
+            rows = slice(gate * 50, (gate + 1) * 50)
+            x.append((inputs[:, step] * x_masks[mask]) @ made.weight_x[rows].T + made.bias[rows])
+            h.append((state[0] * h_masks[mask]) @ made.weight_h[rows].T)
+        state = made.cell.step(torch.cat(x, dim=1), torch.cat(h, dim=1), state)
+        torch.testing.assert_close(hidden[:, step], state[0], rtol=0, atol=1e-12)
+
+
+def test_nothing_is_dropped_outside_training() -> None:
+    made = layer(inputs=0.5, recurrent=0.5).eval()
+    inputs = torch.randn(3, 7, 6)
+    first, _ = made(inputs, None, made.start(inputs))
+    second, _ = made(inputs, None, made.start(inputs))
+    assert torch.equal(first, second)
+
+
+def test_recurrent_dropout_drops_activations_and_not_the_state_that_is_carried() -> None:
+    """Not DropConnect: with W_h = 0 nothing of h is left to drop, and nothing changes."""
+    made = layer("lstm", recurrent=0.9)
+    with torch.no_grad():
+        made.weight_h.zero_()
+    inputs = torch.randn(3, 7, 6)
+    hidden, _ = made(inputs, None, made.start(inputs))
+    made.eval()
+    assert torch.equal(hidden, made(inputs, None, made.start(inputs))[0])
+
+
+# --- against Keras ----------------------------------------------------------------------------
+
+
+def keras_network(golden: dict[str, np.ndarray]) -> LSTM:
+    """The notebook's LSTM for reads with stored weights; Keras has the gates i, f, c, o."""
+    model = LSTM(LETTERS, hidden_size=32, hidden_layers=[12, 12])
+    weights = [torch.tensor(golden[f"lstm_w{i}"]) for i in range(9)]
+
+    def ours(kernel: torch.Tensor) -> torch.Tensor:
+        i, f, c, o = kernel.T.chunk(4)
+        return torch.cat([i, f, o, c])
+
+    with torch.no_grad():
+        model.forwards[0].weight_x.copy_(ours(weights[0]))
+        model.forwards[0].weight_h.copy_(ours(weights[1]))
+        model.forwards[0].bias.copy_(ours(weights[2][None])[:, 0])
+        dense = [*model.head.hidden, model.head.output]
+        for layer, kernel, bias in zip(dense, weights[3::2], weights[4::2], strict=True):
+            layer.weight.copy_(kernel.T)
+            layer.bias.copy_(bias)
+    return model
+
+
+def keras_tokens(golden: dict[str, np.ndarray]) -> torch.Tensor:
+    ids = torch.tensor(golden["lstm_x"]).long()
+    assert ids.min() == 0 and ids.max() == 5
+    return ids + 1
+
+
+def test_the_notebooks_lstm_equals_keras(golden: dict[str, np.ndarray]) -> None:
+    logits, _ = keras_network(golden)(keras_tokens(golden))
+    found = torch.softmax(logits[:, 0], dim=-1).detach().numpy()
+    np.testing.assert_allclose(found, golden["lstm_p0"], atol=1e-6)
+
+
+def test_twenty_adam_steps_equal_those_of_keras(golden: dict[str, np.ndarray]) -> None:
+    """Keras adds epsilon 1e-7 outside the bias correction: 1e-7 / sqrt(1 - 0.999^t) inside."""
+    model, tokens = keras_network(golden), keras_tokens(golden)
+    labels = torch.tensor(golden["lstm_y"]).long()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    losses = []
+    for step in range(1, 21):
+        for group in optimizer.param_groups:
+            group["eps"] = 1e-7 / np.sqrt(1 - 0.999**step)
+        logits, _ = model(tokens)
+        loss = nn.functional.cross_entropy(logits[:, 0], labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    np.testing.assert_allclose(losses, golden["lstm_loss"], atol=1e-5)
+    probabilities = torch.softmax(model(tokens)[0][:, 0], dim=-1).detach().numpy()
+    np.testing.assert_allclose(probabilities, golden["lstm_p1"], atol=1e-5)

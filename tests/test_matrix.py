@@ -1,0 +1,18 @@
+"""Any dataset with any model: the whole matrix, as one sweep."""
+
+import re
+
+from conftest import ROOT, Command
+
+
+def options(group: str) -> list[str]:
+    return sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+def test_every_dataset_goes_with_every_model(seqexp: Command) -> None:
+    datasets, models = options("dataset"), options("model")
+    assert datasets and models
+    swept = (f"dataset={','.join(datasets)}", f"model={','.join(models)}")
+    done = seqexp("-m", *swept, "trainer=smoke", "tracking=none")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"\| FINISHED +\|", done.stdout)) == len(datasets) * len(models)
