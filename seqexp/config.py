@@ -224,7 +224,8 @@ def _argument_faults(
             yield f"{path}: seqexp gives this itself; remove it"
         elif name not in allowed:
             if not found.takes_any:
-                yield f"{path}: unknown{_did_you_mean(str(name), allowed)}"
+                hint = _did_you_mean(str(name), allowed) or f"; known are {', '.join(allowed)}"
+                yield f"{path}: unknown{hint}"
         elif isinstance(value, Mapping) and "_target_" in value:
             yield from _node_faults(path, value, frozenset(), trusted)
         else:

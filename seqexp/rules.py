@@ -151,6 +151,39 @@ def _forget_bias_needs_a_forget_gate(config: Config) -> Iterator[str]:
         )
 
 
+@rule("trainer")
+def _gradients_reach_back_over_the_updates_tokens(config: Config) -> Iterator[str]:
+    k1, k2 = _truncation(config)
+    if k1 is None and k2 is not None:
+        yield f"trainer.bptt.k2 is {k2}, but trainer.bptt.k1 is null; give k1, at most {k2}"
+    if k1 is not None and k2 is not None and k2 < k1:
+        yield (
+            f"trainer.bptt.k2 is {k2}, but trainer.bptt.k1 is {k1}; gradients go back through at"
+            f" least the tokens since the last update: give k2 >= {k1}"
+        )
+
+
+@rule("trainer", "model")
+def _windows_need_a_model_that_reads_forwards(config: Config) -> Iterator[str]:
+    """A window knows nothing of later tokens, and no readout over all of them."""
+    k1, _ = _truncation(config)
+    model = config["model"]
+    if k1 is None:
+        return
+    cut = f"but trainer.bptt.k1={k1} cuts sequences into windows"
+    if model.get("bidirectional"):
+        yield f"model.bidirectional is true, {cut}; give false, or k1=null"
+    if model.get("readout") in ("flatten", "max", "mean"):
+        yield f"model.readout is {model['readout']}, {cut}; give last, or k1=null"
+    if model.get("padding") in ("auto", "same", "valid"):
+        yield f"model.padding is {model['padding']}, {cut}; give causal, or k1=null"
+
+
+def _truncation(config: Config) -> tuple[int | None, int | None]:
+    bptt = config["trainer"].get("bptt") or {}
+    return bptt.get("k1"), bptt.get("k2")
+
+
 @rule("model", "dataset")
 def _filter_fits_without_padding(config: Config) -> Iterator[str]:
     model, length = config["model"], config["dataset"].get("length")

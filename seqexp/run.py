@@ -25,7 +25,7 @@ from seqexp.interpret.filters import motif_metrics
 from seqexp.say import description, say, say_start, say_summary
 from seqexp.showing import Showing
 from seqexp.signature import signature
-from seqexp.spec import Data, stream_seed
+from seqexp.spec import Data, Output, stream_seed
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import Training, fit
 from seqexp.trainer.settings import Settings
@@ -103,12 +103,20 @@ def prepare_training(
         reason = str(error).splitlines()[0]
         raise InputError(f"model: its weights do not fit into memory ({reason})") from error
     optimizer = build_torch("optimizer", config["optimizer"], params=list(model.parameters()))
-    total_steps = settings.epochs * data.train.num_batches(settings.batch_size)
-    supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps}
+    supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps(settings, data)}
     wanted = signature(config["schedule"]["_target_"]).parameters
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", config["schedule"], **supplied)
     return Training(model, optimizer, scheduler, settings, config["seed"], device)
+
+
+def total_steps(settings: Settings, data: Data) -> int:
+    """Updates of the whole training, if it is not stopped early."""
+    windows = 1
+    if settings.bptt is not None and settings.bptt.k1 is not None:
+        is_label = data.spec.output is Output.SEQUENCE_CLASS  # scored in one window a sequence
+        windows = 1 if is_label else -(-data.train.tokens.shape[1] // settings.bptt.k1)
+    return settings.epochs * data.train.num_batches(settings.batch_size) * windows
 
 
 def build_torch(part: str, node: Mapping[str, Any], **supplied: Any) -> Any:

@@ -101,24 +101,36 @@ class Batch:
 
     tokens: Int[Tensor, "batch time"]
     targets: Int[Tensor, "batch positions"]
+    is_stream: bool = False  # rows are pieces of one endless text, not sequences of their own
+
+    def part(self, start: int, stop: int, scored_from: int | None = None) -> "Batch":
+        """The tokens from `start` to before `stop`, and their targets.
+
+        Targets before `scored_from` are IGNORE. A label stands in the part that holds its
+        sequence's last token and is IGNORE in others.
+        """
+        scored_from = start if scored_from is None else scored_from
+        tokens = self.tokens[:, start:stop]
+        if self.targets.shape[1] == 1 < self.tokens.shape[1]:
+            last = self._last_position()
+            ends_here = (last >= scored_from) & (last < stop)  # (batch,)
+            return replace(
+                self, tokens=tokens, targets=self.targets.where(ends_here[:, None], IGNORE)
+            )
+        targets = self.targets[:, start:stop]
+        if scored_from > start:
+            targets = targets.clone()
+            targets[:, : scored_from - start] = IGNORE
+        return replace(self, tokens=tokens, targets=targets)
 
     def windows(self, size: int | None) -> Iterator["Batch"]:
-        """Cut the time axis into windows of `size` tokens; None is one window.
-
-        A label stands in the window that holds its sequence's last token and is IGNORE in others.
-        """
+        """Cut the time axis into windows of `size` tokens; None is one window."""
         time = self.tokens.shape[1]
         if size is None or size >= time:
             yield self
             return
-        is_label = self.targets.shape[1] == 1
         for start in range(0, time, size):
-            tokens = self.tokens[:, start : start + size]
-            if is_label:
-                ends_here = (self._last_position() // size) == start // size  # (batch,)
-                yield Batch(tokens, self.targets.where(ends_here[:, None], IGNORE))
-            else:
-                yield Batch(tokens, self.targets[:, start : start + size])
+            yield self.part(start, min(start + size, time))
 
     def _last_position(self) -> Int[Tensor, " batch"]:
         positions = torch.arange(self.tokens.shape[1], device=self.tokens.device)
@@ -131,6 +143,7 @@ class Sequences:
 
     tokens: Integer[Tensor, "sequences time"]
     targets: Integer[Tensor, "sequences positions"]
+    is_stream: bool = False  # rows are pieces of one endless text, not sequences of their own
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -152,7 +165,7 @@ class Sequences:
             order = torch.randperm(len(self), generator=torch.Generator().manual_seed(order_seed))
         order = order.to(self.tokens.device)
         for rows in torch.split(order, batch_size):
-            yield Batch(self.tokens[rows].long(), self.targets[rows].long())
+            yield Batch(self.tokens[rows].long(), self.targets[rows].long(), self.is_stream)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The loop knows neither files nor trackers: whoever iterates over `fit` saves and
 yields. Order of batches and dropout are functions of the seed and the position in training.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -16,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from seqexp.errors import NonFiniteError
-from seqexp.spec import IGNORE, Batch, Data, Model, stream_seed
+from seqexp.spec import IGNORE, Batch, Carry, Data, Model, stream_seed
 from seqexp.trainer.score import Score, count_correct, cross_entropy_sum, evaluate
 from seqexp.trainer.settings import Settings
 
@@ -54,6 +55,17 @@ class Training:
     best_metrics: dict[str, float] = field(default_factory=dict)  # of validation
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0  # of training and validation
+
+    @property
+    def window(self) -> int | None:
+        """Tokens between updates; None is whole sequences."""
+        return self.settings.bptt.k1 if self.settings.bptt is not None else None
+
+    @property
+    def reach(self) -> int | None:
+        """Tokens that a gradient goes back through; None is all of them."""
+        bptt = self.settings.bptt
+        return None if bptt is None else bptt.k2 if bptt.k2 is not None else bptt.k1
 
 
 @dataclass
@@ -93,7 +105,8 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
         metrics |= _gradient_metrics(updates)
         metrics["train/learning_rate"] = _learning_rate(training.optimizer)
         valid = data.valid.batches(settings.eval_batch_size)
-        metrics |= evaluate(training.model, valid).metrics("valid", data.spec.output)
+        score = evaluate(training.model, valid, training.window)
+        metrics |= score.metrics("valid", data.spec.output)
         metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
         metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
         metrics["time/epoch_seconds"] = time.perf_counter() - epoch_began
@@ -102,7 +115,8 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
         yield Report("epoch", training.epoch, metrics, is_best)
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
-    test = evaluate(training.model, data.test.batches(settings.eval_batch_size))
+    batches = data.test.batches(settings.eval_batch_size)
+    test = evaluate(training.model, batches, training.window)
     metrics = test.metrics("test", data.spec.output) | training.best_metrics
     metrics["time/train_seconds"] = training.seconds
     yield Report("test", 0, metrics)
@@ -115,32 +129,84 @@ def _train_epoch(training: Training, data: Data) -> Generator[Report, None, Upda
     total, recent = Updates(), Updates()
     order = stream_seed(training.seed, "order", training.epoch)
     for index, batch in enumerate(data.train.batches(settings.batch_size, order), start=1):
-        recent.add(update(training, batch, where=f"epoch {training.epoch}, batch {index}"))
-        if settings.log_every_steps and training.step % settings.log_every_steps == 0:
-            yield Report("step", training.step, _step_metrics(training, recent))
-            total.add(recent)
-            recent = Updates()
+        for updates in train_batch(training, batch, index):
+            recent.add(updates)
+            if settings.log_every_steps and training.step % settings.log_every_steps == 0:
+                yield Report("step", training.step, _step_metrics(training, recent))
+                total.add(recent)
+                recent = Updates()
     total.add(recent)
     return total
 
 
-def update(training: Training, batch: Batch, where: str) -> Updates:
-    """One step of the optimizer on one batch.
+def train_batch(training: Training, batch: Batch, index: int) -> Iterator[Updates]:
+    """Updates along the time axis of a batch: one, or one for every `k1` tokens.
+
+    Each takes the loss of its `k1` new tokens back through the last `k2`. For that, the tokens
+    from `k2` ago are read again with today's weights, from the state that was there then. What is
+    older enters as a value only, so memory grows with `k2` and not with the batch's length.
+
+    Source: Williams & Peng (1990), BPTT(h; h').
+    """
+    time = batch.tokens.shape[1]
+    size = min(training.window or time, time)
+    reach = training.reach or time
+    scale = _tokens_an_update(batch, size)
+    carry: Carry | None = None  # the state before token `start`
+    start = 0
+    for begin in range(0, time, size):
+        end = min(begin + size, time)
+        # where the next update's tokens will start: its state is kept on the way
+        next_start = min(max(start, min(end + size, time) - reach), end)
+        cuts = sorted({start, next_start, end})
+        parts = [batch.part(a, b, begin) for a, b in itertools.pairwise(cuts)]
+        where = f"epoch {training.epoch}, batch {index}"
+        where += f", token {begin + 1}" if size < time else ""
+        draw = (training.epoch, index, begin if batch.is_stream else 0)
+        updates, kept = update(training, parts, carry, scale, where, draw)
+        if next_start > start:
+            carry, start = kept, next_start
+        updates.tokens = batch.tokens.shape[0] * (end - begin)
+        yield updates
+
+
+def _tokens_an_update(batch: Batch, size: int) -> float:
+    """What a sum of losses is divided by: the scored tokens that `size` tokens have on average.
+
+    The same for all windows of a batch, so that a short last one counts as its tokens do. Labels
+    are one a sequence, and all of a batch's count together.
+    """
+    count = int((batch.targets != IGNORE).sum())
+    is_label = batch.targets.shape[1] == 1
+    return max(1, count) * (1.0 if is_label else size / batch.tokens.shape[1])
+
+
+def update(
+    training: Training,
+    parts: Sequence[Batch],
+    carry: Carry | None,
+    scale: float,
+    where: str,
+    draw: tuple[int, ...],
+) -> tuple[Updates, Carry]:
+    """One step of the optimizer on consecutive parts of a batch, from the state before them.
+
+    Returns what was summed, and the state after the first part, as a value. Where nothing is
+    scored, the state goes on and no step is taken.
 
     Raises:
         NonFiniteError: naming the place and the parameter; nothing was changed.
     """
     settings, model, optimizer = training.settings, training.model, training.optimizer
-    _seed_step(training)
-    count = (batch.targets != IGNORE).sum()
-    with torch.autocast(training.device.type, torch.bfloat16, settings.precision == "bf16"):
-        logits, _ = model(batch.tokens)
-    nats = cross_entropy_sum(logits, batch.targets)
+    count = torch.stack([(part.targets != IGNORE).sum() for part in parts]).sum()
+    if count == 0:
+        with torch.no_grad():
+            return Updates(), _losses(training, parts[:1], carry, draw)[2]
+    nats, correct, kept = _losses(training, parts, carry, draw)
     optimizer.zero_grad(set_to_none=True)
-    (nats / count.clamp(min=1)).backward()  # type: ignore[no-untyped-call]
+    (nats / scale).backward()  # type: ignore[no-untyped-call]
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
-    correct = count_correct(logits, batch.targets)
     # one transfer for all that is needed from the device
     values = torch.stack([nats.detach().double(), norm.double(), correct.double(), count.double()])
     nats_sum, norm_before, num_correct, num_scored = values.tolist()
@@ -151,12 +217,33 @@ def update(training: Training, batch: Batch, where: str) -> Updates:
     training.scheduler.step()
     training.step += 1
     score = Score(nats_sum, int(num_correct), int(num_scored))
-    return Updates(score, batch.tokens.numel(), [norm_before], int(clipped))
+    return Updates(score, norms=[norm_before], clipped=int(clipped)), kept
 
 
-def _seed_step(training: Training) -> None:
-    """Make dropout a function of the seed and the step, so that a resumed run is the same run."""
-    seed = stream_seed(training.seed, "step", training.step)
+def _losses(
+    training: Training, parts: Sequence[Batch], carry: Carry | None, draw: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Carry]:
+    """Summed loss and right predictions, and the state after the first part, as a value."""
+    bf16 = training.settings.precision == "bf16"
+    nats = correct = torch.zeros((), device=training.device)
+    kept: Carry = ()
+    for index, part in enumerate(parts):
+        _seed_masks(training, draw)
+        with torch.autocast(training.device.type, torch.bfloat16, bf16):
+            logits, carry = training.model(part.tokens, carry)
+        nats = nats + cross_entropy_sum(logits, part.targets)
+        correct = correct + count_correct(logits, part.targets)
+        if index == 0:
+            kept = tuple(tensor.detach() for tensor in carry)
+    return nats, correct, kept
+
+
+def _seed_masks(training: Training, draw: tuple[int, ...]) -> None:
+    """Make dropout a function of the seed and the place, so that a resumed run is the same run.
+
+    All windows of a sequence get the same draw: a mask that is constant in time stays so.
+    """
+    seed = stream_seed(training.seed, "masks", *draw)
     # torch.manual_seed would also seed absent devices, at a fifth of a small model's step
     torch.default_generator.manual_seed(seed)
     if training.device.type == "cuda":

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from seqexp.spec import IGNORE, Batch, Model, Output
+from seqexp.spec import IGNORE, Batch, Carry, Model, Output
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,10 @@ class Score:
 def cross_entropy_sum(
     logits: Float[Tensor, "batch positions outputs"], targets: Int[Tensor, "batch positions"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy in nats, summed over scored targets, in float32."""
+    """Cross-entropy in nats, summed over scored targets, at least in float32."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return functional.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
+        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
     )
 
 
@@ -56,14 +57,20 @@ def count_correct(
 
 
 @torch.no_grad()
-def evaluate(model: Model, batches: Iterable[Batch]) -> Score:
-    """Score of a model on batches, without dropout; a NaN loss stays visible in the result."""
+def evaluate(model: Model, batches: Iterable[Batch], window: int | None = None) -> Score:
+    """Score of a model on batches, without dropout; a NaN loss stays visible in the result.
+
+    `window` is the number of tokens at a time, with the state carried on: it bounds the memory
+    and does not change the score. None takes whole sequences.
+    """
     model.eval()
     total = Score()
     for batch in batches:
-        logits, _ = model(batch.tokens)
-        nats = cross_entropy_sum(logits, batch.targets)
-        correct = count_correct(logits, batch.targets)
-        count = (batch.targets != IGNORE).sum()
-        total += Score(float(nats), int(correct), int(count))
+        carry: Carry | None = None
+        for part in batch.windows(window):
+            logits, carry = model(part.tokens, carry)
+            nats = cross_entropy_sum(logits, part.targets)
+            correct = count_correct(logits, part.targets)
+            count = (part.targets != IGNORE).sum()
+            total += Score(float(nats), int(correct), int(count))
     return total

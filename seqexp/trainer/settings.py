@@ -9,6 +9,21 @@ Monitor = Literal["valid/loss_nats", "valid/accuracy"]
 
 
 @dataclass(frozen=True)
+class BPTT:
+    """Truncation of backpropagation through time.
+
+    Args:
+        k1: tokens between updates; None is whole sequences.
+        k2: tokens that a gradient goes back through, at least `k1`; None is `k1`.
+
+    Source: Williams & Peng (1990), BPTT(h; h'), with h = k2 and h' = k1.
+    """
+
+    k1: Count | None = None
+    k2: Count | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """How to train.
 
@@ -18,6 +33,7 @@ class Settings:
         eval_batch_size: sequences at a time where nothing is learned.
         clip_value: largest size of one gradient entry; None leaves them as they are.
         clip_norm: largest L2 norm of the whole gradient, after `clip_value`; None leaves it.
+        bptt: truncation of backpropagation through time; None is whole sequences.
         monitor: metric that says which epoch was best.
         patience: stop after this many epochs without a better one; None trains them all.
         min_delta: a smaller gain than this does not count as better.
@@ -34,6 +50,7 @@ class Settings:
     eval_batch_size: Count = 1000
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
+    bptt: BPTT | None = None
     monitor: Monitor = "valid/loss_nats"
     patience: Count | None = None
     min_delta: NotNegative = 0.0

@@ -11,7 +11,7 @@ from seqexp.dataset.motif import Motif
 from seqexp.errors import NonFiniteError, RunError
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import IGNORE, Batch, Data, Output, Sequences, TaskSpec
-from seqexp.trainer.loop import Report, Training, fit, update
+from seqexp.trainer.loop import Report, Training, fit, train_batch
 from seqexp.trainer.schedule import constant, inverse_time
 from seqexp.trainer.score import Score, evaluate
 from seqexp.trainer.settings import Settings
@@ -130,7 +130,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
     """Let validation return these losses, epoch by epoch; the test returns 9."""
     script = iter([*losses])
 
-    def evaluate(model: Any, batches: Any) -> Score:
+    def evaluate(model: Any, batches: Any, window: Any) -> Score:
         return Score(nats=next(script, 9.0), correct=0, count=1)
 
     monkeypatch.setattr("seqexp.trainer.loop.evaluate", evaluate)
@@ -210,7 +210,7 @@ def first_batch(data: Data) -> Batch:
 
 def step_taken(run: Training, data: Data) -> torch.Tensor:
     before = torch.cat([p.detach().flatten() for p in run.model.parameters()])
-    update(run, first_batch(data), "here")
+    list(train_batch(run, first_batch(data), 1))
     after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
     return after - before
 
