@@ -40,11 +40,12 @@ SUPPLIED: dict[str, frozenset[str]] = {
     "optimizer": frozenset({"params"}),
     "schedule": frozenset({"optimizer", "total_steps"}),
     "interpret": frozenset(),
+    "decode": frozenset(),
     "tracking": frozenset(),
 }
 """The config's groups, and the arguments of each that seqexp passes itself."""
 
-OPTIONAL_GROUPS = ("interpret",)
+OPTIONAL_GROUPS = ("interpret", "decode")
 
 TARGET = "_target_"
 
@@ -279,7 +280,7 @@ def describe(annotation: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         known = [a for a in arguments if getattr(a, "__name__", "") != "UnknownType"]
         return " or ".join(describe(item) for item in known)
-    if origin is tuple:
+    if origin is tuple and arguments[-1] is not Ellipsis:
         return "a list of " + " and ".join(describe(item) for item in arguments)
     if origin is not None and arguments:
         return f"a list ({describe(arguments[0])} each)"

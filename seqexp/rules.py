@@ -6,13 +6,17 @@ themselves; defaults of constructors are filled in. Nothing here imports torch.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+from seqexp.signature import constant
+
 Config = dict[str, Any]
 
 MOTIF = "seqexp.dataset.motif.Motif"
+CHARS = "seqexp.dataset.chars.Chars"
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,14 @@ def _schedule_needs_no_metric(config: Config) -> Iterator[str]:
 @rule("trainer", "dataset")
 def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
     dataset, trainer = config["dataset"], config["trainer"]
-    if dataset.get("num_valid") != 0 or dataset.get("keras_validation_split"):
+    none_of = [key for key in ("num_valid", "valid_share") if dataset.get(key) == 0]
+    if not none_of or dataset.get("keras_validation_split"):
         return
+    why = f"but dataset.{none_of[0]} is {dataset[none_of[0]]}; give validation data"
     if trainer["patience"] is not None:
-        yield (
-            f"trainer.patience is {trainer['patience']}, but dataset.num_valid is 0;"
-            " give validation data, or patience=null"
-        )
+        yield f"trainer.patience is {trainer['patience']}, {why}, or patience=null"
     if trainer["test_weights"] == "best":
-        yield (
-            "trainer.test_weights is best, but dataset.num_valid is 0;"
-            " give validation data, or test_weights=last"
-        )
+        yield f"trainer.test_weights is best, {why}, or test_weights=last"
 
 
 @rule("dataset")
@@ -163,20 +163,43 @@ def _gradients_reach_back_over_the_updates_tokens(config: Config) -> Iterator[st
         )
 
 
-@rule("trainer", "model")
-def _windows_need_a_model_that_reads_forwards(config: Config) -> Iterator[str]:
-    """A window knows nothing of later tokens, and no readout over all of them."""
+@rule("trainer", "model", "dataset")
+def _later_tokens_are_not_seen_where_they_must_not_be(config: Config) -> Iterator[str]:
+    """Neither when the next token is predicted, nor from a window, which knows nothing of them."""
     k1, _ = _truncation(config)
-    model = config["model"]
-    if k1 is None:
+    predicts_next = constant(config["dataset"]["_target_"], "output") == "next-token"
+    if not predicts_next and k1 is None:
         return
-    cut = f"but trainer.bptt.k1={k1} cuts sequences into windows"
+    model = config["model"]
+    if predicts_next:
+        why, way_out = "but the dataset wants the next token predicted", ""
+    else:
+        why, way_out = f"but trainer.bptt.k1={k1} cuts sequences into windows", ", or k1=null"
     if model.get("bidirectional"):
-        yield f"model.bidirectional is true, {cut}; give false, or k1=null"
-    if model.get("readout") in ("flatten", "max", "mean"):
-        yield f"model.readout is {model['readout']}, {cut}; give last, or k1=null"
-    if model.get("padding") in ("auto", "same", "valid"):
-        yield f"model.padding is {model['padding']}, {cut}; give causal, or k1=null"
+        yield f"model.bidirectional is true, {why}; give false{way_out}"
+    if model.get("readout") in ("flatten", "max", "mean") and not predicts_next:
+        yield f"model.readout is {model['readout']}, {why}; give last{way_out}"
+    # auto is causal where the next token is predicted
+    if model.get("padding") in ("same", "valid", *([] if predicts_next else ["auto"])):
+        yield f"model.padding is {model['padding']}, {why}; give causal{way_out}"
+
+
+@rule("dataset")
+def _one_text(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != CHARS:
+        return
+    path = dataset["path"]
+    if path is not None and dataset["text"] is not None:
+        yield f"dataset.path is {path} and dataset.text is given too; give one of them"
+    if path is not None and not Path(path).exists():
+        yield f"dataset.path is {path}: there is no such file or folder"
+    if dataset["valid_share"] + dataset["test_share"] > 0.95:
+        yield (
+            f"dataset.valid_share is {dataset['valid_share']} and dataset.test_share is"
+            f" {dataset['test_share']}, which leaves too little for training; give at most 0.95"
+            " in all"
+        )
 
 
 def _truncation(config: Config) -> tuple[int | None, int | None]:

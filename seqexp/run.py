@@ -29,6 +29,10 @@ from seqexp.spec import Data, Output, stream_seed
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import Training, fit
 from seqexp.trainer.settings import Settings
+from seqexp.writing import Writing
+
+MAX_TOKENS_OF_A_GRADIENT = 5000
+"""Of a stream without truncation."""
 
 
 def run(config: Config, start: Start) -> Result:
@@ -44,6 +48,8 @@ def run(config: Config, start: Start) -> Result:
     data: Data = build(config["dataset"]).load()
     training = prepare_training(config, settings, data, device)
     tracker: Tracker = build(config["tracking"])
+    show = Showing(config["interpret"], tracker, training, data)
+    write = Writing(config["decode"], tracker, training, data)
     digest = data.digest()
     result = Result(run_id=tracker.start(run_facts(config, start, digest)))
     with recording(tracker, result, start, began):
@@ -52,14 +58,16 @@ def run(config: Config, start: Start) -> Result:
         num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
         log_metrics(tracker, result, {"model/parameters": float(num_parameters)}, step=0)
         say_start(config, start, data, num_parameters)
-        show = Showing(config["interpret"], tracker, training, data)
         for report in fit(training, data.to(device)):
             log_metrics(tracker, result, report.metrics, report.step)
             say(report, settings)
             if report.kind == "epoch" and show.is_due():
                 log_metrics(tracker, result, show.forming(), report.step)
+            if report.kind == "epoch" and write.is_due():
+                write.while_learning()
         filters = show.learned()
         log_metrics(tracker, result, motif_metrics(filters), training.epoch)
+        write.at_the_end()
         keep_model(config, tracker, training, data)
         tracker.describe(description(result, filters))
     say_summary(config, start, tracker, result, filters)
@@ -94,6 +102,7 @@ def prepare_training(
     Raises:
         InputError: if the model is too large, or the optimizer or schedule refuses its settings.
     """
+    refuse_endless_gradients(settings, data)
     torch.manual_seed(stream_seed(config["seed"], "initial weights"))
     try:
         model: Any = build(config["model"], spec=data.spec).to(device)
@@ -108,6 +117,17 @@ def prepare_training(
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", config["schedule"], **supplied)
     return Training(model, optimizer, scheduler, settings, config["seed"], device)
+
+
+def refuse_endless_gradients(settings: Settings, data: Data) -> None:
+    """A gradient through a whole text fills the memory, and would be one update an epoch."""
+    time = data.train.tokens.shape[1]
+    truncates = settings.bptt is not None and settings.bptt.k1 is not None
+    if data.train.is_stream and not truncates and time > MAX_TOKENS_OF_A_GRADIENT:
+        raise InputError(
+            f"trainer.bptt.k1 is null, so that a gradient would go back through {time:,} tokens of"
+            " the text; give trainer=tbptt, or trainer.bptt.k1 and k2"
+        )
 
 
 def total_steps(settings: Settings, data: Data) -> int:
@@ -163,5 +183,5 @@ def keep_model(config: Config, tracker: Tracker, training: Training, data: Data)
         path = Path(folder) / "model"
         assert isinstance(training.model, nn.Module)
         saved.save(path, training.model, spec, config)
-        example = saved.decode(data.test.tokens[0].tolist(), spec)
+        example = saved.decode(data.test.tokens[0, :200].tolist(), spec)
         tracker.model(ModelFiles(path, saved.__name__, saved.output_columns(spec), example))

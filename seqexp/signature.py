@@ -63,6 +63,18 @@ def signature(target: str) -> Signature:
     return _of_node(*found) if found is not None else _imported(target)
 
 
+def constant(target: str, name: str) -> Any:
+    """A plain value that a class at a dotted name holds by this name; None where it has none."""
+    module, _, class_name = target.rpartition(".")
+    found = _find(module, class_name) if module else None
+    if found is None or not isinstance(found[1], ast.ClassDef):
+        return None
+    for item in found[1].body:
+        if isinstance(item, ast.Assign) and getattr(item.targets[0], "id", None) == name:
+            return ast.literal_eval(item.value)
+    return None
+
+
 # --- from source ------------------------------------------------------------------------------
 
 

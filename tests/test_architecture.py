@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "model": {"spec"},
     "interpret": {"spec"},
     "trainer": {"spec"},
+    "decode": {"spec"},
 }
 """Part -> parts of ours that it may import, beside itself and the leaves."""
 
@@ -34,6 +35,7 @@ NEVER = {
     "model": {"mlflow", "hydra", "omegaconf"},
     "interpret": {"mlflow", "hydra", "omegaconf"},
     "trainer": {"mlflow", "hydra", "omegaconf"},
+    "decode": {"mlflow", "hydra", "omegaconf"},
     "spec": {"mlflow", "hydra", "omegaconf"},
 }
 

@@ -113,6 +113,47 @@ def test_a_diverging_run_ends_with_status_1_and_its_reason(seqexp: Command) -> N
     assert "Traceback" not in done.stderr
 
 
+def test_hello_is_learned_to_certainty_and_its_table_is_printed(
+    seqexp: Command, tmp_path: Path
+) -> None:
+    done = seqexp("experiment=hello")
+    assert done.returncode == 0, done.stderr
+    assert "temperature 0 ---\nhello\n" in done.stdout
+    table = done.stdout.partition("probability of the next symbol\n")[2].splitlines()[:5]
+    assert table[0].split() == ["after", "e", "h", "l", "o"]
+    rows = [line.split() for line in table[1:]]
+    assert [row[0] for row in rows] == list("hell")
+    for row, expected in zip(rows, "ello", strict=True):
+        assert float(row[1 + "ehlo".index(expected)]) > 0.95
+    run_id = re.search(r"run id +([0-9a-f]{32})", done.stdout)
+    assert run_id
+    samples = tmp_path / "outputs/mlartifacts" / run_id[1] / "artifacts/samples"
+    assert {path.name for path in samples.iterdir()} == {
+        "all.txt",
+        "epoch_0100.txt",
+        "epoch_0200.txt",
+        "epoch_0300.txt",
+        "final.txt",
+        "probabilities.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["dataset.num_chars=500000"], "trainer.bptt.k1 is null.* 14,06. tokens.* give trainer=tbptt"),
+        (["decode.prompt=Q"], "decode.prompt: 'Q' has 'Q' at position 1; known are"),
+    ],
+)
+def test_texts_and_prompts_that_cannot_work_end_with_status_2(
+    seqexp: Command, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    done = seqexp("dataset=chars", "model=rnn", "trainer=smoke", *arguments)
+    assert done.returncode == 2
+    assert re.search(says, done.stderr), done.stderr
+    assert not (tmp_path / "outputs/mlflow.db").exists()
+
+
 def test_ctrl_c_ends_with_status_130_and_keeps_what_was_measured(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "seqexp", "trainer.epochs=100000", "interpret=none"]
     process = subprocess.Popen(

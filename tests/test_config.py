@@ -209,6 +209,30 @@ def test_truncation_that_cannot_work_is_refused(overrides: list[str], says: str)
         check(composed("model=rnn", *overrides))
 
 
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["model=cnn1d", "model.padding=same"], "model.padding is same, .* give causal$"),
+        (["model=lstm", "model.bidirectional=true"], "model.bidirectional is true, .* give false$"),
+        (["dataset.path=nowhere.txt"], "dataset.path is nowhere.txt: there is no such file"),
+        (["dataset.path=conf", "dataset.text=abc"], "dataset.text is given too; give one of them"),
+        (["dataset.valid_share=0.0"], "trainer.test_weights is best, but dataset.valid_share is 0"),
+        (["dataset.valid_share=0.6", "dataset.test_share=0.6"], "leaves too little for training"),
+        (["decode.temperatures=[-1]"], "decode.temperatures is .* give a list .a number from 0"),
+        (["decode.temperatures=[]"], "decode.temperatures is"),
+    ],
+)
+def test_a_text_task_that_cannot_work_is_refused(overrides: list[str], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(composed("dataset=chars", *overrides))
+    assert any(re.search(says, fault) for fault in caught.value.faults), caught.value.faults
+
+
+def test_next_token_models_may_have_any_causal_choice() -> None:
+    assert check(composed("dataset=chars", "model=cnn1d", "trainer=tbptt"))
+    assert check(composed("dataset=chars", "model=lstm", "model.readout=mean", "trainer=tbptt"))
+
+
 def test_a_filter_wider_than_the_sequence_needs_padding() -> None:
     wide = ("model.filter_width=50", "dataset.length=40")
     assert check(composed(*wide, "model.padding=same"))

@@ -75,6 +75,8 @@ class Motif:
     keras_validation_split: OpenShare | None = None
     seed: Seed = 0
 
+    output = "sequence-class"
+
     def load(self) -> Data:
         """Draw all sequences."""
         matrices = load_motifs(self.motif, self.motif_names)

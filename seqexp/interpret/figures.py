@@ -35,6 +35,9 @@ MAX_IN_SLIDER = 4
 """Logos that can be read on a small card."""
 
 
+_STAND_INS = {" ": "\u2423", "\n": "\u00b6", "\t": "\u2192"}
+"""What is drawn for symbols that would be invisible."""
+
 _DEAD = "dead: no window excites it"
 
 
@@ -164,7 +167,7 @@ def _logo(
         axes.text(0.5, 0.5, "nothing", ha="center", va="center", fontsize=14, color="grey")
         axes.set_axis_off()
         return
-    draw_logo(axes, heights, symbols, first)
+    draw_logo(axes, heights, [_STAND_INS.get(symbol, symbol) for symbol in symbols], first)
     if not centred:
         axes.set_ylim(0, np.log2(len(symbols)))
     axes.set_xticks(range(first, first + len(heights)))

@@ -1,0 +1,156 @@
+"""Text as a stream of characters, for predicting the next one."""
+
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from annotated_types import Interval, Len
+
+from seqexp.errors import InputError
+from seqexp.ranges import Count, Seed
+from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary, stream_seed
+
+Part = Annotated[float, Interval(ge=0, le=0.9)]
+
+GRAMMAR: tuple[tuple[str, ...], ...] = (
+    ("the ", "a ", "every ", "no "),
+    ("", "small ", "old ", "quiet ", "hungry "),
+    ("cat ", "dog ", "bird ", "child ", "river ", "teacher "),
+    ("sees ", "follows ", "remembers ", "hears ", "finds "),
+    ("the ", "a ", "every ", "no "),
+    ("", "small ", "old ", "quiet ", "hungry "),
+    ("cat", "dog", "bird", "child", "river", "teacher"),
+    (".\n", " in the morning.\n", " at night.\n", " again.\n"),
+)
+"""Sentences of the built-in text: one choice of each, all with the same chance."""
+
+
+def grammar_bits_per_character() -> float:
+    """Entropy rate of the built-in text: no model can predict it with fewer bits, on average.
+
+    The choices of a sentence can be read off it, so its entropy is the sum of theirs; over many
+    sentences, bits a character go to bits a sentence over characters a sentence.
+    """
+    bits = sum(math.log2(len(choices)) for choices in GRAMMAR)
+    length = sum(sum(map(len, choices)) / len(choices) for choices in GRAMMAR)
+    return bits / length
+
+
+@dataclass(frozen=True)
+class Chars:
+    """One text, cut by position into training, validation and test, each in parallel streams.
+
+    A stream is a row of the batch: it is read from its first character to its last, with the
+    state carried on. The vocabulary is every character of the whole text, sorted.
+
+    Args:
+        path: a text file, or a folder whose .txt files are read in the order of their names.
+        text: the text itself; with neither, sentences of a small grammar are made from the seed.
+        num_chars: length of the made text.
+        batch_size: parallel streams. Fewer where a part is too short for so many.
+        valid_share: last part of the text but one, for validation; 0 has none.
+        test_share: last part of the text, for the test; 0 tests on the training text.
+        seed: selects the sentences that are made.
+
+    Raises:
+        InputError: from `load`, on a file that is missing, empty or no UTF-8 text.
+    """
+
+    path: str | None = None
+    text: Annotated[str, Len(2)] | None = None
+    num_chars: Annotated[int, Interval(ge=100, le=10**8)] = 20_000
+    batch_size: Count = 32
+    valid_share: Part = 0.05
+    test_share: Part = 0.05
+    seed: Seed = 0
+
+    output = "next-token"
+
+    def load(self) -> Data:
+        """Read or make the text."""
+        text = self._read()
+        symbols = tuple(sorted(set(text)))
+        ids = {symbol: index for index, symbol in enumerate(symbols, start=1)}
+        encoded = torch.tensor([ids[symbol] for symbol in text], dtype=torch.int32)
+        num_test = int(len(text) * self.test_share)
+        num_valid = int(len(text) * self.valid_share)
+        num_train = len(text) - num_valid - num_test
+        if num_train < 2:
+            raise InputError(
+                f"dataset.valid_share is {self.valid_share} and dataset.test_share is"
+                f" {self.test_share}, which leaves {num_train} of {len(text)} characters for"
+                " training; give smaller shares, or a longer text"
+            )
+        train, valid, test = torch.split(encoded, [num_train, num_valid, num_test])
+        spec = TaskSpec(
+            vocabulary=Vocabulary(symbols),
+            num_outputs=len(symbols) + 1,  # token ids, of which padding is never the target
+            output=Output.NEXT_TOKEN,
+            output_names=("padding", *symbols),
+        )
+        return Data(
+            spec,
+            train=self._streams(train),
+            valid=self._streams(valid),
+            test=self._streams(test if num_test else train),
+        )
+
+    def _streams(self, ids: torch.Tensor) -> Sequences:
+        """Rows of consecutive characters, and for each the one after it."""
+        count = max(1, min(self.batch_size, (len(ids) - 1) // 2))
+        length = (len(ids) - 1) // count
+        if length < 1:
+            empty = ids[:0].view(0, 1)
+            return Sequences(empty, empty, is_stream=True)
+        tokens = ids[: count * length].view(count, length)
+        targets = ids[1 : count * length + 1].view(count, length)
+        return Sequences(tokens, targets, is_stream=True)
+
+    def _read(self) -> str:
+        if self.path is not None and self.text is not None:
+            raise InputError(
+                f"dataset.path is {self.path} and dataset.text is given too; give one of them"
+            )
+        if self.text is not None:
+            return self.text
+        if self.path is None:
+            sentences = _sentences(self.seed)
+            whole: list[str] = []
+            while sum(map(len, whole)) < self.num_chars:
+                whole += itertools.islice(sentences, 1000)
+            return "".join(whole)[: self.num_chars]
+        return _text_of(Path(self.path))
+
+
+def _sentences(seed: int) -> Iterator[str]:
+    # Python promises the same numbers from random() for a seed in every release
+    generator = random.Random(stream_seed(seed, "sentences"))
+    while True:
+        yield "".join(choices[int(generator.random() * len(choices))] for choices in GRAMMAR)
+
+
+def _text_of(path: Path) -> str:
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"dataset.path is {path}, a folder without .txt files")
+    parts = []
+    for file in files:
+        try:
+            parts.append(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"dataset.path is {path}: there is no such file or folder") from error
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{file}: is not UTF-8 text (byte {error.start}); convert it, or give another file"
+            ) from error
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+    text = "".join(parts)
+    if len(text) < 2:
+        raise InputError(f"{path}: holds {len(text)} characters; at least 2 are needed")
+    return text

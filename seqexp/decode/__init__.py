@@ -1,0 +1,1 @@
+"""Writing with a model that predicts the next token."""

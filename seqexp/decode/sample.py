@@ -1,0 +1,82 @@
+"""Continue a prompt, token by token, by chance or by the most probable token."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from annotated_types import Interval, Len
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from seqexp.ranges import Count, Seed
+from seqexp.spec import PAD, Carry, Model
+
+Temperature = Annotated[float, Interval(ge=0, le=100)]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How to continue a prompt.
+
+    Args:
+        prompt: text to begin with; empty begins with the first symbol of the training text.
+        length: tokens to add.
+        temperatures: one continuation for each; logits are divided by it, so that below 1 the
+            probable become more probable. 0 takes the most probable token always (greedy).
+        top_k: draw among so many of the most probable tokens; None among all.
+        every_epochs: write this often while training; None at the end only.
+        seed: selects the draws.
+    """
+
+    prompt: str = ""
+    length: Count = 300
+    temperatures: Annotated[tuple[Temperature, ...], Len(1, 20)] = (0.5, 0.8, 1.0)
+    top_k: Count | None = None
+    every_epochs: Count | None = 1
+    seed: Seed = 0
+
+
+@torch.no_grad()
+def continue_prompt(
+    model: Model,
+    prompt: Sequence[int],
+    length: int,
+    temperature: float,
+    top_k: int | None,
+    seed: int,
+    device: torch.device,
+) -> list[int]:
+    """Token ids that follow a prompt of at least one, each drawn given all before it.
+
+    Padding is never drawn. The state is carried on, so that each token costs one step.
+    """
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same text on any device
+    tokens: Int[Tensor, "1 time"] = torch.tensor([list(prompt)], device=device)
+    carry: Carry | None = None
+    written = []
+    for _ in range(length):
+        logits, carry = model(tokens, carry)
+        index = draw(logits[0, -1].double().cpu(), temperature, top_k, generator)
+        written.append(index)
+        tokens = torch.tensor([[index]], device=device)
+    return written
+
+
+def draw(
+    logits: Float[Tensor, " outputs"],
+    temperature: float,
+    top_k: int | None,
+    generator: torch.Generator,
+) -> int:
+    """One token id from its logits."""
+    logits = logits.clone()
+    logits[PAD] = -torch.inf
+    if temperature == 0:
+        return int(logits.argmax())
+    if top_k is not None and top_k < len(logits):
+        smallest = logits.topk(top_k).values[-1]
+        logits[logits < smallest] = -torch.inf
+    probabilities = torch.softmax(logits / temperature, dim=0)
+    return int(torch.multinomial(probabilities, 1, generator=generator))
