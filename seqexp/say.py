@@ -17,9 +17,16 @@ log = logging.getLogger("seqexp")
 
 def say_start(config: Config, start: Start, data: Data, num_parameters: int) -> None:
     """One line on what is about to be done."""
-    splits = ", ".join(f"{len(split):,} {name}" for name, split in data.splits().items())
+    unit = "tokens" if data.train.is_stream else "sequences"
+    counts = {
+        name: split.tokens.numel() if split.is_stream else len(split)
+        for name, split in data.splits().items()
+    }
+    splits = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     model = start.choices.get("model", "model")
-    log.info(f"{model}, {num_parameters:,} parameters, on {data_name(config, start)}: {splits}")
+    log.info(
+        f"{model}, {num_parameters:,} parameters, on {data_name(config, start)}: {splits} {unit}"
+    )
 
 
 def say(report: Report, settings: Settings) -> None:

@@ -141,7 +141,10 @@ def test_hello_is_learned_to_certainty_and_its_table_is_printed(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["dataset.num_chars=500000"], "trainer.bptt.k1 is null.* 14,06. tokens.* give trainer=tbptt"),
+        (
+            ["dataset.num_chars=500000"],
+            "trainer.bptt.k1 is null.* 14,06. tokens.* give trainer=tbptt",
+        ),
         (["decode.prompt=Q"], "decode.prompt: 'Q' has 'Q' at position 1; known are"),
     ],
 )

@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from hydra.core.utils import JobReturn
 from seqexp.config import build
 from seqexp.metrics import higher_is_better
 from seqexp.sweep.sweeper import Job, outcome
-from seqexp.tracking.tracker import RunFacts, Tracker
+from seqexp.tracking.tracker import RunFacts, Status, Tracker
 
 log = logging.getLogger("seqexp")
 
 SHOWN = (
     "test/accuracy",
     "test/loss_nats",
+    "test/bits_per_token",
     "best/valid_accuracy",
     "best/valid_loss_nats",
     "motif/correlation",
@@ -47,8 +49,11 @@ class Parent:
         )
         self.run_id = self.tracker.start(facts)
 
-    def close(self, returns: Sequence[JobReturn], interrupted: bool = False) -> list[str]:
-        """Keep and print the table; returns the jobs that failed, each with its reason."""
+    def close(self, returns: Sequence[JobReturn], status: Status | None = None) -> list[str]:
+        """Keep and print the table; returns the jobs that failed, each with its reason.
+
+        `status` is the sweep's own, where it was cut off; None follows from its jobs.
+        """
         padded = [*returns, *[None] * (len(self.jobs) - len(returns))]
         found = [
             outcome(job, returned, self.folder / str(index) if self.folder else None)
@@ -66,7 +71,7 @@ class Parent:
             for job, result in zip(self.jobs, found, strict=True)
             if result["status"] == "FAILED"
         ]
-        self.tracker.finish("KILLED" if interrupted else "FAILED" if failed else "FINISHED")
+        self.tracker.finish(status or ("FAILED" if failed else "FINISHED"))
         narrow = [{k: v for k, v in row.items() if k not in ("run id", "error")} for row in rows]
         log.info("\n" + _markdown(narrow))
         links = dict(self.tracker.links(self.metric, higher_is_better(self.metric)))
@@ -103,7 +108,8 @@ class Parent:
 
         def order(row: dict[str, Any]) -> tuple[bool, float]:
             value = row[self.metric]
-            return (value is None, 0.0 if value is None else sign * value)
+            is_number = value is not None and not math.isnan(value)
+            return (not is_number, sign * value if is_number else 0.0)
 
         return sorted(rows, key=order)
 

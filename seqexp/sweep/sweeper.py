@@ -39,11 +39,6 @@ class Job:
 class CheckedSweeper(BasicSweeper):
     """Every combination, checked, run by Hydra's launcher, compared."""
 
-    def __init__(
-        self, max_batch_size: int | None = None, params: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(max_batch_size, params)
-
     def sweep(self, arguments: list[str]) -> Any:
         """Run all jobs.
 
@@ -68,7 +63,8 @@ class CheckedSweeper(BasicSweeper):
             for batch in batches:
                 returns += self.launcher.launch(batch, initial_job_idx=len(returns))
         except BaseException as error:
-            parent.close(returns, interrupted=isinstance(error, KeyboardInterrupt))
+            interrupted = isinstance(error, KeyboardInterrupt)
+            parent.close(returns, "KILLED" if interrupted else "FAILED")
             raise
         finally:
             del os.environ[PARENT]

@@ -131,7 +131,9 @@ def _train_epoch(training: Training, data: Data) -> Generator[Report, None, Upda
     for index, batch in enumerate(data.train.batches(settings.batch_size, order), start=1):
         for updates in train_batch(training, batch, index):
             recent.add(updates)
-            if settings.log_every_steps and training.step % settings.log_every_steps == 0:
+            every = settings.log_every_steps
+            # windows without a target take no step, and are no points of a curve
+            if every is not None and updates.norms and training.step % every == 0:
                 yield Report("step", training.step, _step_metrics(training, recent))
                 total.add(recent)
                 recent = Updates()

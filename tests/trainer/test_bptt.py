@@ -1,6 +1,7 @@
 """Truncated backpropagation through time against its definition."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -172,6 +173,16 @@ def test_a_classified_sequence_is_updated_once_where_it_ends() -> None:
     assert [update.score.count for update in updates] == [0, 1, 3]
     assert run.step == 2
     assert sum(update.tokens for update in updates) == 48
+
+
+def test_windows_without_a_target_are_no_points_of_a_curve() -> None:
+    spec = TaskSpec(Vocabulary(tuple("abcdefgh")), 2, Output.SEQUENCE_CLASS, ("x", "y"))
+    tokens, _ = text(4, 12)
+    split = Sequences(tokens, torch.tensor([[0], [1], [1], [0]]))
+    run = training(LSTM(spec, hidden_size=5), 4, 4, epochs=2)
+    run.settings = replace(run.settings, log_every_steps=1)
+    steps = [r.step for r in fit(run, Data(spec, split, split, split)) if r.kind == "step"]
+    assert steps == [1, 2]
 
 
 def test_gradients_of_a_label_reach_over_the_whole_sequence_if_k2_does() -> None:
