@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from seqexp.config import build
@@ -32,6 +33,9 @@ class Showing:
         self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
     ) -> None:
         self.settings: Filters | None = build(node) if node is not None else None
+        if self.settings is not None and data.train.is_stream:
+            # a row of a stream is no sequence, of which one window would be enough
+            self.settings = replace(self.settings, one_per_sequence=False)
         self.tracker, self.training, self.data = tracker, training, data
         self.frames: dict[int, Any] = {}  # epoch -> image
         # drawing takes longer than reading: not where nobody would see it

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from seqexp.interpret.filters import (
+    VISIBLE,
     LearnedFilter,
     information,
     ranked,
@@ -34,9 +35,6 @@ MIN_AGREEMENT = 0.6
 MAX_IN_SLIDER = 4
 """Logos that can be read on a small card."""
 
-
-_STAND_INS = {" ": "\u2423", "\n": "\u00b6", "\t": "\u2192"}
-"""What is drawn for symbols that would be invisible."""
 
 _DEAD = "dead: no window excites it"
 
@@ -142,7 +140,8 @@ def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> Non
         learned.weights.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
     )
     if len(symbols) <= MAX_LETTERS:
-        axes.set_yticks(range(len(symbols)), symbols)
+        shown = [VISIBLE.get(symbol, symbol) for symbol in symbols]
+        axes.set_yticks(range(len(symbols)), shown, fontsize=10 if len(symbols) < 8 else 5)
     axes.set_xticks(range(1, width + 1))
     title = f"filter {learned.index}: weights within ±{limit:.2g}; largest: {learned.consensus}"
     axes.set_title(title, fontsize=13)
@@ -167,7 +166,7 @@ def _logo(
         axes.text(0.5, 0.5, "nothing", ha="center", va="center", fontsize=14, color="grey")
         axes.set_axis_off()
         return
-    draw_logo(axes, heights, [_STAND_INS.get(symbol, symbol) for symbol in symbols], first)
+    draw_logo(axes, heights, [VISIBLE.get(symbol, symbol) for symbol in symbols], first)
     if not centred:
         axes.set_ylim(0, np.log2(len(symbols)))
     axes.set_xticks(range(first, first + len(heights)))

@@ -19,6 +19,9 @@ from seqexp.spec import PAD, Pattern
 MIN_SHARED = 12
 """Columns that two matrices must share to be compared, if both are that wide."""
 
+VISIBLE = {" ": "\u2423", "\n": "\u00b6", "\t": "\u2192"}
+"""What is shown for symbols that would be invisible, or break a line."""
+
 COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 
 
@@ -182,7 +185,8 @@ def ranked(filters: Sequence[LearnedFilter]) -> list[LearnedFilter]:
 def consensus(weights: Float[np.ndarray, "width symbols"], symbols: Sequence[str]) -> str:
     """The symbol of the largest weight at each place."""
     separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
-    return separator.join(symbols[index] for index in weights.argmax(axis=1))
+    visible = [VISIBLE.get(symbol, symbol) for symbol in symbols]
+    return separator.join(visible[index] for index in weights.argmax(axis=1))
 
 
 def _spread(tokens: Tensor, limit: int) -> Tensor:

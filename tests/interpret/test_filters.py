@@ -157,6 +157,10 @@ def test_nothing_planted_nothing_claimed(dna_spec: TaskSpec) -> None:
     assert filters[0].row()["correlation"] is None
 
 
+def test_what_would_be_invisible_is_shown() -> None:
+    assert consensus(np.eye(3), ["a", " ", "\n"]) == "a\u2423\u00b6"
+
+
 def test_words_are_read_with_spaces_between() -> None:
     assert consensus(np.eye(3), ["good", "bad", "ugly"]) == "good bad ugly"
 
