@@ -3,9 +3,12 @@
 Imports no torch: the config check reads motif files too.
 """
 
+import difflib
 import functools
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,12 +68,16 @@ def load_motifs(
     loaded = [matrix for source in sources for matrix in read_motifs(_path(source))]
     if names is None:
         return loaded
-    kept = [matrix for matrix in loaded if {matrix.name, *matrix.name.split()} & set(names)]
-    absent = [n for n in names if not any({m.name, *m.name.split()} & {n} for m in loaded)]
-    if absent or not kept:
-        there = ", ".join(matrix.name for matrix in loaded[:20])
-        raise InputError(f"{', '.join(sources)} has no motif {', '.join(absent)}; it has {there}")
-    return kept
+    known = {key for matrix in loaded for key in (matrix.name, *matrix.name.split())}
+    absent = [name for name in names if name not in known]
+    if absent:
+        near = difflib.get_close_matches(absent[0], sorted(known), n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else ""
+        if not near:
+            shown = ", ".join(matrix.name for matrix in loaded[:20])
+            hint = f"it has {shown}{', ...' if len(loaded) > 20 else ''}"
+        raise InputError(f"{', '.join(sources)} has no motif {', '.join(absent)}; {hint}")
+    return [m for m in loaded if {m.name, *m.name.split()} & set(names)]
 
 
 def _path(source: str) -> Path:
@@ -109,15 +116,21 @@ _FORMATS = "expected are JASPAR ('>' and four rows), MEME ('MEME version') or TR
 
 
 def _text(path: Path) -> str:
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise InputError(f"{path}: {size:,} bytes are no motif file; {_FORMATS}")
+    """Content of a file, unpacked if it is gzipped."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path}: is larger than {MAX_BYTES:,} bytes, no motif file; {_FORMATS}")
+    try:
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not text; {_FORMATS}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not text.strip():
         raise InputError(f"{path}: is empty; {_FORMATS}")
     return text

@@ -82,8 +82,10 @@ def test_motifs_are_chosen_by_id_or_name(tmp_path: Path) -> None:
         "MA1 one",
         "MA0149.1 EWSR1-FLI1",
     ]
-    with pytest.raises(InputError, match="no motif MA9; it has MA1 one, MA2 two"):
+    with pytest.raises(InputError, match="no motif MA9; did you mean MA2, MA1"):
         load_motifs(file, ["MA9"])
+    with pytest.raises(InputError, match="no motif xyz; it has MA1 one, MA2 two"):
+        load_motifs(file, ["MA1", "xyz"])
 
 
 def test_pseudocounts_are_shared_out_as_the_background() -> None:
@@ -130,6 +132,18 @@ def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
         load_motifs(str(tmp_path))
     with pytest.raises(InputError, match="nowhere.meme: there is no such file"):
         load_motifs("nowhere.meme")
+
+
+def test_gzipped_files_are_read_and_damaged_ones_are_named(tmp_path: Path) -> None:
+    import gzip
+
+    packed = gzip.compress(JASPAR.encode())
+    file = tmp_path / "motifs.jaspar.gz"
+    file.write_bytes(packed)
+    assert [motif.name for motif in read_motifs(file)] == ["MA1 one", "MA2 two"]
+    file.write_bytes(packed[:-12])
+    with pytest.raises(InputError, match="motifs.jaspar.gz: cannot be read"):
+        read_motifs(file)
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
