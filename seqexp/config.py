@@ -117,10 +117,11 @@ def find_faults(config: Config) -> Iterator[str]:
         for fault in faults:
             broken.add(name)
             yield fault
+    # a part at fault is not looked at again: its target may be one that must not be imported
+    sound = _completed({key: node for key, node in config.items() if key not in broken})
     for rule in RULES:
-        # a rule on a part that is already at fault would only repeat it
-        if broken.isdisjoint(rule.parts) and all(config.get(part) for part in rule.parts):
-            yield from rule.function(_completed(config))
+        if all(sound.get(part) for part in rule.parts):
+            yield from rule.function(sound)
 
 
 def _completed(config: Config) -> Config:

@@ -246,6 +246,17 @@ def test_a_trusted_package_may_be_named_and_no_other(good: dict[str, Any]) -> No
     assert not list(find_faults(changed(named, "trusted_packages", ["fractions"])))
 
 
+def test_a_refused_target_is_never_imported(
+    good: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "untrusted.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for target in ("untrusted.Model", 3):
+        # another part is sound, so that its rules are asked
+        faults = list(find_faults(changed(good, "model._target_", target)))
+        assert len(faults) == 1 and "model" in faults[0]
+
+
 def test_a_part_of_a_package_name_is_not_trusted(good: dict[str, Any]) -> None:
     for target in ("seqexpert.Evil", "torch.optimizer_of_someone.X", "torch.hub.load"):
         assert list(find_faults(changed(good, "model", {"_target_": target})))

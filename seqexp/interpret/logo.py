@@ -1,8 +1,7 @@
 """Sequence logos: stacks of letters, tall where a position matters.
 
-logomaker draws the same picture, at 0.15 s a logo of 19 places on one core; a run that shows its
-filters while they form would spend most of its time on it. Here each letter's outline is made
-once and only moved and scaled.
+logomaker draws the same picture, but makes the outline of each letter anew: a default run took 37 s
+with it and 27 s without. Here an outline is made once and only moved and scaled.
 
 Source: Schneider & Stephens (1990).
 """
