@@ -5,7 +5,7 @@ from typing import Annotated
 from annotated_types import Interval, Len
 
 from seqexp.model.parts import Init
-from seqexp.model.recurrent import Dropout, DropoutMasks, Readout, RecurrentNetwork
+from seqexp.model.recurrent import Dropout, DropoutMasks, Kernel, Readout, RecurrentNetwork
 from seqexp.ranges import DropoutRate, Size
 from seqexp.spec import TaskSpec
 
@@ -26,6 +26,9 @@ class LSTM(RecurrentNetwork):
         init: `keras` is Glorot uniform, the recurrent matrix orthogonal as one, biases 0 and the
             forget gate's 1; `torch` is uniform within 1 / sqrt(hidden_size).
         forget_bias: the forget gate's bias at the start; None leaves it to `init`.
+        kernel: how the recurrence is computed, to the same values: `fused` by PyTorch's layer where
+            it can, `python` by one operation with its own backward pass, `reference` token by
+            token; `auto` takes the fastest.
 
     Source: Hochreiter & Schmidhuber (1997), with the forget gate of Gers et al. (2000).
     """
@@ -43,6 +46,7 @@ class LSTM(RecurrentNetwork):
         dropout_masks: DropoutMasks = "tied",
         init: Init = "keras",
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__(
             spec,
@@ -56,4 +60,5 @@ class LSTM(RecurrentNetwork):
             dropout=Dropout(dropout, recurrent_dropout, dropout_masks),
             init=init,
             forget_bias=forget_bias,
+            kernel=kernel,
         )

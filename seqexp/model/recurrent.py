@@ -13,12 +13,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
+from seqexp.model.kernel import KERNELS
 from seqexp.model.parts import Head, Init, TokenInput, initialise_as_keras
 from seqexp.spec import PAD, Carry, Output, TaskSpec
 
 CellName = Literal["rnn", "gru", "lstm"]
 Readout = Literal["last", "mean", "max"]
 DropoutMasks = Literal["tied", "per_gate"]
+Kernel = Literal["auto", "fused", "python", "reference"]
 
 State = tuple[Float[Tensor, "batch hidden"], ...]
 """What a cell carries from token to token: (h,), or (h, c) of an LSTM."""
@@ -64,16 +66,24 @@ def lstm_step(x: Tensor, h: Tensor, state: State) -> State:
 class Cell:
     """A kind of recurrent cell."""
 
+    name: str
     step: Callable[[Tensor, Tensor, State], State]
     num_gates: int
     num_states: int
 
 
 CELLS: dict[str, Cell] = {
-    "rnn": Cell(rnn_step, num_gates=1, num_states=1),
-    "gru": Cell(gru_step, num_gates=3, num_states=1),
-    "lstm": Cell(lstm_step, num_gates=4, num_states=2),
+    "rnn": Cell("rnn", rnn_step, num_gates=1, num_states=1),
+    "gru": Cell("gru", gru_step, num_gates=3, num_states=1),
+    "lstm": Cell("lstm", lstm_step, num_gates=4, num_states=2),
 }
+
+FUSED: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+    "rnn": torch.rnn_tanh,
+    "gru": torch.gru,
+    "lstm": torch.lstm,
+}
+"""PyTorch's own layers."""
 
 FORGET_GATE = 1
 """Place of the forget gate among an LSTM's gates i, f, o, g."""
@@ -104,9 +114,17 @@ class RecurrentLayer(nn.Module):
     (gates * hidden, hidden), `bias` (gates * hidden).
     """
 
-    def __init__(self, cell: str, num_inputs: int, hidden_size: int, dropout: Dropout) -> None:
+    def __init__(
+        self,
+        cell: str,
+        num_inputs: int,
+        hidden_size: int,
+        dropout: Dropout,
+        kernel: Kernel = "auto",
+    ) -> None:
         super().__init__()
         self.cell = CELLS[cell]
+        self.kernel = kernel
         self.hidden_size = hidden_size
         self.dropout = dropout
         rows = self.cell.num_gates * hidden_size
@@ -150,23 +168,76 @@ class RecurrentLayer(nn.Module):
 
         Where `is_real` is False, the token is padding and the state stays; None: all are real.
         """
-        x = self._input_products(inputs).transpose(0, 1)  # (time, batch, gates * hidden)
+        x_masks = self._masks(inputs, inputs.shape[2], self.dropout.inputs)
         h_masks = self._masks(inputs, self.hidden_size, self.dropout.recurrent)
+        if h_masks is None and is_real is None and self.can_fuse(inputs):
+            return self._fused(inputs if x_masks is None else inputs * x_masks[0][:, None], state)
+        x = self._input_products(inputs, x_masks).transpose(0, 1)  # (time, batch, gates * hidden)
+        real = None if is_real is None else is_real.t()[:, :, None]  # (time, batch, 1)
+        if self.kernel == "reference":
+            return self._reference(x, h_masks, real, state)
+        # the state is kept in full precision also where products are in bfloat16
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.weight_h.dtype).contiguous()
+            hidden, state = KERNELS[self.cell.name](x, self.weight_h, state, h_masks, real)
+        return hidden.transpose(0, 1), state
+
+    def can_fuse(self, inputs: Tensor) -> bool:
+        """Whether PyTorch's own layer does the same, without padding and recurrent dropout.
+
+        On the CPU it is faster than the kernels here only for the LSTM, by oneDNN.
+        """
+        per_gate = self.dropout.masks == "per_gate" and self.dropout.inputs > 0 and self.training
+        # under autocast PyTorch's layer would round the state to bfloat16 at each token
+        if per_gate or torch.is_autocast_enabled(inputs.device.type):
+            return False
+        if self.kernel not in ("auto", "fused"):
+            return False
+        if self.kernel == "fused" or inputs.is_cuda:
+            return True
+        return self.cell.name == "lstm" and inputs.dtype == torch.float32
+
+    def _fused(
+        self, inputs: Float[Tensor, "batch time inputs"], state: State
+    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        """By PyTorch's layer, which has a second bias (zeros) and another order of the gates."""
+        weights: list[Tensor] = [self.weight_x, self.weight_h, self.bias]
+        if self.cell.name == "lstm":
+            i, f, o, g = range(4)
+            weights = [_gates_in_order(weight, (i, f, g, o)) for weight in weights]
+        flat = (*weights, torch.zeros_like(self.bias))
+        inputs = inputs.transpose(0, 1).contiguous()  # as oneDNN wants it: (time, batch, inputs)
+        states = tuple(value[None] for value in state)  # (layers, batch, hidden)
+        start = states if len(states) > 1 else states[0]
+        hidden, *last = FUSED[self.cell.name](
+            inputs, start, flat, True, 1, 0.0, self.training, False, False
+        )
+        return hidden.transpose(0, 1), tuple(value[0] for value in last)
+
+    def _reference(
+        self,
+        x: Float[Tensor, "time batch rows"],
+        h_masks: Float[Tensor, "masks batch hidden"] | None,
+        is_real: Bool[Tensor, "time batch 1"] | None,
+        state: State,
+    ) -> tuple[Float[Tensor, "batch time hidden"], State]:
+        """By the equations above, one token after the other, recorded by autograd."""
         hidden = []
         for step in range(x.shape[0]):
             new = self.cell.step(x[step], self._recurrent_product(state[0], h_masks), state)
             if is_real is not None:
-                real = is_real[:, step, None]
+                real = is_real[step]
                 new = tuple(torch.where(real, n, old) for n, old in zip(new, state, strict=True))
             state = new
             hidden.append(state[0])
         return torch.stack(hidden, dim=1), state
 
     def _input_products(
-        self, inputs: Float[Tensor, "batch time inputs"]
+        self,
+        inputs: Float[Tensor, "batch time inputs"],
+        masks: Float[Tensor, "masks batch inputs"] | None,
     ) -> Float[Tensor, "batch time rows"]:
         """W_x x_t + b of all tokens at once: one large product is faster than many small ones."""
-        masks = self._masks(inputs, inputs.shape[2], self.dropout.inputs)
         if masks is None:
             return nn.functional.linear(inputs, self.weight_x, self.bias)
         if masks.shape[0] == 1:
@@ -199,6 +270,11 @@ class RecurrentLayer(nn.Module):
         return torch.bernoulli(keep) / (1 - rate)
 
 
+def _gates_in_order(weight: Float[Tensor, "rows ..."], order: Sequence[int]) -> Tensor:
+    gates = weight.chunk(len(order))
+    return torch.cat([gates[index] for index in order])
+
+
 # --- the network ------------------------------------------------------------------------------
 
 
@@ -222,6 +298,7 @@ class RecurrentNetwork(nn.Module):
         dropout: Dropout,
         init: Init,
         forget_bias: float | None = None,
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
         self.is_classifier = spec.output is Output.SEQUENCE_CLASS
@@ -236,10 +313,12 @@ class RecurrentNetwork(nn.Module):
         directions = 2 if bidirectional else 1
         sizes = [self.input.size] + [directions * hidden_size] * (num_layers - 1)
         self.forwards = nn.ModuleList(
-            RecurrentLayer(cell, size, hidden_size, dropout) for size in sizes
+            RecurrentLayer(cell, size, hidden_size, dropout, kernel) for size in sizes
         )
         self.backwards = nn.ModuleList(
-            RecurrentLayer(cell, size, hidden_size, dropout) for size in sizes if bidirectional
+            RecurrentLayer(cell, size, hidden_size, dropout, kernel)
+            for size in sizes
+            if bidirectional
         )
         self.head = Head(directions * hidden_size, hidden_layers, spec.num_outputs, dropout=0.0)
         if init == "keras":

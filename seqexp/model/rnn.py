@@ -5,7 +5,7 @@ from typing import Annotated
 from annotated_types import Len
 
 from seqexp.model.parts import Init
-from seqexp.model.recurrent import Dropout, Readout, RecurrentNetwork
+from seqexp.model.recurrent import Dropout, Kernel, Readout, RecurrentNetwork
 from seqexp.ranges import DropoutRate, Size
 from seqexp.spec import TaskSpec
 
@@ -24,6 +24,9 @@ class RNN(RecurrentNetwork):
         recurrent_dropout: share of h_{t-1} dropped, likewise.
         init: `keras` is Glorot uniform, the recurrent matrix orthogonal, zero biases; `torch` is
             uniform within 1 / sqrt(hidden_size).
+        kernel: how the recurrence is computed, to the same values: `fused` by PyTorch's layer where
+            it can, `python` by one operation with its own backward pass, `reference` token by
+            token; `auto` takes the fastest.
 
     Source: Elman (1990), eq. 1 and 2.
     """
@@ -39,6 +42,7 @@ class RNN(RecurrentNetwork):
         dropout: DropoutRate = 0.0,
         recurrent_dropout: DropoutRate = 0.0,
         init: Init = "keras",
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__(
             spec,
@@ -51,4 +55,5 @@ class RNN(RecurrentNetwork):
             hidden_layers=hidden_layers,
             dropout=Dropout(dropout, recurrent_dropout),
             init=init,
+            kernel=kernel,
         )

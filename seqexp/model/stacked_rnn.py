@@ -5,7 +5,14 @@ from typing import Annotated
 from annotated_types import Interval, Len
 
 from seqexp.model.parts import Init
-from seqexp.model.recurrent import CellName, Dropout, DropoutMasks, Readout, RecurrentNetwork
+from seqexp.model.recurrent import (
+    CellName,
+    Dropout,
+    DropoutMasks,
+    Kernel,
+    Readout,
+    RecurrentNetwork,
+)
 from seqexp.ranges import DropoutRate, Size
 from seqexp.spec import TaskSpec
 
@@ -29,6 +36,9 @@ class StackedRNN(RecurrentNetwork):
         init: `keras` is Glorot uniform, the recurrent matrix orthogonal as one, zero biases;
             `torch` is uniform within 1 / sqrt(hidden_size).
         forget_bias: an LSTM's forget bias at the start; None is 1 for `keras`.
+        kernel: how the recurrence is computed, to the same values: `fused` by PyTorch's layer where
+            it can, `python` by one operation with its own backward pass, `reference` token by
+            token; `auto` takes the fastest.
 
     Source: Graves (2013), eq. 1, without connections that skip layers.
     """
@@ -48,6 +58,7 @@ class StackedRNN(RecurrentNetwork):
         dropout_masks: DropoutMasks = "tied",
         init: Init = "keras",
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
+        kernel: Kernel = "auto",
     ) -> None:
         super().__init__(
             spec,
@@ -61,4 +72,5 @@ class StackedRNN(RecurrentNetwork):
             dropout=Dropout(dropout, recurrent_dropout, dropout_masks),
             init=init,
             forget_bias=forget_bias,
+            kernel=kernel,
         )
