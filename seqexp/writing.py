@@ -1,16 +1,15 @@
 """Keeps in MLflow what a next-token model writes, while it learns and at the end."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 
 from seqexp import saved
 from seqexp.config import build
-from seqexp.decode.sample import Sample, continue_prompt
 from seqexp.errors import InputError
-from seqexp.spec import PAD, Data, Output
+from seqexp.spec import PAD, Data, Model, Output
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.loop import Training
 
@@ -18,6 +17,26 @@ log = logging.getLogger("seqexp")
 
 SHORT = 30
 """Tokens of a text for which the table of all next-token probabilities is shown."""
+
+
+class Writer(Protocol):
+    """A way to write, `conf/decode/*.yaml`."""
+
+    @property
+    def prompt(self) -> str:
+        """Text to begin with; empty begins with the first symbol of the training text."""
+        ...
+
+    @property
+    def every_epochs(self) -> int | None:
+        """Write this often while training; None at the end only."""
+        ...
+
+    def write(
+        self, model: Model, prompt: Sequence[int], device: torch.device
+    ) -> Iterator[tuple[str, list[int]]]:
+        """Continuations of a prompt, each with what it is."""
+        ...
 
 
 class Writing:
@@ -37,7 +56,7 @@ class Writing:
         self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
     ) -> None:
         writes = node is not None and data.spec.output is Output.NEXT_TOKEN
-        self.settings: Sample | None = build(node) if writes and node is not None else None
+        self.settings: Writer | None = build(node) if writes and node is not None else None
         self.tracker, self.training, self.data = tracker, training, data
         self.pages: list[str] = []
         if self.settings is not None:
@@ -76,24 +95,11 @@ class Writing:
 
     def _page(self, title: str) -> str:
         assert self.settings is not None
-        texts = [
-            f"--- {title}, temperature {temperature:g} ---\n{self._text(temperature)}"
-            for temperature in self.settings.temperatures
-        ]
-        return "\n".join(texts)
-
-    def _text(self, temperature: float) -> str:
-        assert self.settings is not None
-        written = continue_prompt(
-            self.training.model,
-            self.prompt,
-            self.settings.length,
-            temperature,
-            self.settings.top_k,
-            self.settings.seed,
-            self.training.device,
+        training, spec = self.training, self.data.spec
+        return "\n".join(
+            f"--- {title}, {what} ---\n{saved.decode([*self.prompt, *written], spec)}"
+            for what, written in self.settings.write(training.model, self.prompt, training.device)
         )
-        return saved.decode([*self.prompt, *written], self.data.spec)
 
     @torch.no_grad()
     def _next_token_table(self) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Continue a prompt, token by token, by chance or by the most probable token."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -35,6 +35,16 @@ class Sample:
     top_k: Count | None = None
     every_epochs: Count | None = 1
     seed: Seed = 0
+
+    def write(
+        self, model: Model, prompt: Sequence[int], device: torch.device
+    ) -> Iterator[tuple[str, list[int]]]:
+        """Continuations of a prompt, each with what it is."""
+        for temperature in self.temperatures:
+            written = continue_prompt(
+                model, prompt, self.length, temperature, self.top_k, self.seed, device
+            )
+            yield f"temperature {temperature:g}", written
 
 
 @torch.no_grad()
