@@ -163,6 +163,19 @@ def _gradients_reach_back_over_the_updates_tokens(config: Config) -> Iterator[st
         )
 
 
+@rule("trainer", "model")
+def _lengths_differ_where_they_are_sorted(config: Config) -> Iterator[str]:
+    pool = config["trainer"]["length_pool"]
+    if pool is None:
+        return
+    why = f"but trainer.length_pool is {pool}, which makes batches of different lengths"
+    if config["model"].get("readout") == "flatten":
+        yield f"model.readout is flatten, {why}; give another readout, or length_pool=null"
+    k1, _ = _truncation(config)
+    if k1 is not None:
+        yield f"trainer.bptt.k1 is {k1}, {why}; give k1=null, or length_pool=null"
+
+
 @rule("trainer", "model", "dataset")
 def _later_tokens_are_not_seen_where_they_must_not_be(config: Config) -> Iterator[str]:
     """Neither when the next token is predicted, nor from a window, which knows nothing of them."""

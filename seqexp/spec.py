@@ -132,6 +132,12 @@ class Batch:
         for start in range(0, time, size):
             yield self.part(start, min(start + size, time))
 
+    def trimmed(self) -> "Batch":
+        """Without what is padding in all rows, at either side; one token is kept of nothing."""
+        used = (self.tokens != PAD).any(dim=0).nonzero()[:, 0]
+        start, stop = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+        return self.part(start, stop)
+
     def _last_position(self) -> Int[Tensor, " batch"]:
         positions = torch.arange(self.tokens.shape[1], device=self.tokens.device)
         return ((self.tokens != PAD) * positions).amax(dim=1)
@@ -157,15 +163,35 @@ class Sequences:
         """Batches an epoch, the last one perhaps smaller."""
         return -(-len(self) // batch_size)
 
-    def batches(self, batch_size: int, order_seed: int | None = None) -> Iterator[Batch]:
-        """All sequences once, in an order that is a function of the seed; None keeps theirs."""
-        if order_seed is None:
-            order = torch.arange(len(self))
-        else:
-            order = torch.randperm(len(self), generator=torch.Generator().manual_seed(order_seed))
-        order = order.to(self.tokens.device)
-        for rows in torch.split(order, batch_size):
-            yield Batch(self.tokens[rows].long(), self.targets[rows].long(), self.is_stream)
+    def batches(
+        self, batch_size: int, order_seed: int | None = None, length_pool: int | None = None
+    ) -> Iterator[Batch]:
+        """All sequences once, in an order that is a function of the seed; None keeps theirs.
+
+        With `length_pool`, a batch holds sequences of like length, without padding that all share:
+        sequences of so many batches are sorted by length together.
+        """
+        for rows in self._rows(batch_size, order_seed, length_pool):
+            batch = Batch(self.tokens[rows].long(), self.targets[rows].long(), self.is_stream)
+            yield batch if length_pool is None else batch.trimmed()
+
+    def _rows(
+        self, batch_size: int, order_seed: int | None, length_pool: int | None
+    ) -> Sequence[Int[Tensor, " batch"]]:
+        generator = None
+        order = torch.arange(len(self))
+        if order_seed is not None:
+            generator = torch.Generator().manual_seed(order_seed)
+            order = torch.randperm(len(self), generator=generator)
+        if length_pool is not None:
+            lengths = (self.tokens != PAD).sum(dim=1).cpu()
+            pools = torch.split(order, length_pool * batch_size)
+            order = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
+        batches = torch.split(order.to(self.tokens.device), batch_size)
+        if length_pool is None or generator is None:
+            return batches
+        # else the short ones of each pool would always come first
+        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,11 @@ def test_an_optimizer_that_evaluates_the_loss_itself_is_refused(good: dict[str, 
     [
         (["trainer.bptt.k1=0"], "trainer.bptt.k1 is 0; give an integer from 1"),
         (["trainer.bptt.k1=8", "trainer.bptt.k2=4"], "trainer.bptt.k2 is 4, but .* give k2 >= 8"),
+        (
+            ["trainer.length_pool=9", "model=cnn1d", "model.readout=flatten"],
+            "model.readout is flatten, but tr",
+        ),
+        (["trainer.length_pool=9", "trainer.bptt.k1=8"], "trainer.bptt.k1 is 8, but"),
         (["trainer.bptt.k2=4"], "trainer.bptt.k2 is 4, but trainer.bptt.k1 is null"),
         (["++trainer.bptt.k3=4"], "trainer.bptt.k3: unknown; known are k1, k2"),
         (["trainer.bptt.k1=8", "model.bidirectional=true"], "model.bidirectional is true, but"),

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from seqexp.errors import NonFiniteError
-from seqexp.spec import IGNORE, Batch, Carry, Data, Model, stream_seed
+from seqexp.spec import IGNORE, Batch, Carry, Data, Model, Sequences, stream_seed
 from seqexp.trainer.score import Score, count_correct, cross_entropy_sum, evaluate
 from seqexp.trainer.settings import Settings
 
@@ -104,7 +104,7 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
         metrics = updates.score.metrics("train")
         metrics |= _gradient_metrics(updates)
         metrics["train/learning_rate"] = _learning_rate(training.optimizer)
-        valid = data.valid.batches(settings.eval_batch_size)
+        valid = _scored_batches(data.valid, settings)
         score = evaluate(training.model, valid, training.window)
         metrics |= score.metrics("valid", data.spec.output)
         metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
@@ -115,7 +115,7 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
         yield Report("epoch", training.epoch, metrics, is_best)
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
-    batches = data.test.batches(settings.eval_batch_size)
+    batches = _scored_batches(data.test, settings)
     test = evaluate(training.model, batches, training.window)
     metrics = test.metrics("test", data.spec.output) | training.best_metrics
     metrics["time/train_seconds"] = training.seconds
@@ -128,7 +128,8 @@ def _train_epoch(training: Training, data: Data) -> Generator[Report, None, Upda
     training.model.train()
     total, recent = Updates(), Updates()
     order = stream_seed(training.seed, "order", training.epoch)
-    for index, batch in enumerate(data.train.batches(settings.batch_size, order), start=1):
+    batches = data.train.batches(settings.batch_size, order, settings.length_pool)
+    for index, batch in enumerate(batches, start=1):
         for updates in train_batch(training, batch, index):
             recent.add(updates)
             every = settings.log_every_steps
@@ -139,6 +140,13 @@ def _train_epoch(training: Training, data: Data) -> Generator[Report, None, Upda
                 recent = Updates()
     total.add(recent)
     return total
+
+
+def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
+    """Where nothing is learned, order does not matter: all are sorted by length, or none."""
+    size = settings.eval_batch_size
+    pool = None if settings.length_pool is None else split.num_batches(size)
+    return split.batches(size, length_pool=pool)
 
 
 def train_batch(training: Training, batch: Batch, index: int) -> Iterator[Updates]:

@@ -31,6 +31,9 @@ class Settings:
         epochs: passes over the training sequences, at most.
         batch_size: sequences an update.
         eval_batch_size: sequences at a time where nothing is learned.
+        length_pool: make batches of sequences of like length, sorted within so many batches' worth,
+            and leave out padding that all of a batch share; None takes any together. Saves time
+            where lengths differ.
         clip_value: largest size of one gradient entry; None leaves them as they are.
         clip_norm: largest L2 norm of the whole gradient, after `clip_value`; None leaves it.
         bptt: truncation of backpropagation through time; None is whole sequences.
@@ -48,6 +51,7 @@ class Settings:
     epochs: Count = 20
     batch_size: Count = 32
     eval_batch_size: Count = 1000
+    length_pool: Count | None = None
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
     bptt: BPTT | None = None
