@@ -29,6 +29,8 @@ class LSTM(RecurrentNetwork):
         kernel: how the recurrence is computed, to the same values: `fused` by PyTorch's layer where
             it can, `python` by one operation with its own backward pass, `reference` token by
             token; `auto` takes the fastest.
+        position_features: wavelengths of a sine and a cosine each that tell a token's place;
+            None leaves it to be counted by the state.
 
     Source: Hochreiter & Schmidhuber (1997), with the forget gate of Gers et al. (2000).
     """
@@ -47,6 +49,7 @@ class LSTM(RecurrentNetwork):
         init: Init = "keras",
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
         kernel: Kernel = "auto",
+        position_features: Size | None = None,
     ) -> None:
         super().__init__(
             spec,
@@ -61,4 +64,5 @@ class LSTM(RecurrentNetwork):
             init=init,
             forget_bias=forget_bias,
             kernel=kernel,
+            position_features=position_features,
         )

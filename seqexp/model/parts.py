@@ -21,6 +21,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda values: values,
 }
 
+LONGEST = 1000.0
+"""Longest wavelength of position features, in tokens over 2 pi."""
+
 
 class TokenInput(nn.Module):
     """Token ids to vectors: learned ones, or one-hot where `embedding_size` is None.
@@ -50,6 +53,26 @@ class TokenInput(nn.Module):
     def symbols(self) -> Float[Tensor, "symbols channels"]:
         """The vector of each symbol of the vocabulary."""
         return self.table[1:]
+
+
+class PositionFeatures(nn.Module):
+    """Where in its sequence a token stands: a sine and a cosine of each of some wavelengths.
+
+    Source: Vaswani et al. (2017), sec. 3.5; added here as channels of their own.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, num_wavelengths: int) -> None:
+        super().__init__()
+        self.size = 2 * num_wavelengths
+        exponents = torch.arange(num_wavelengths) / num_wavelengths
+        self.register_buffer("frequencies", LONGEST**-exponents, persistent=False)
+
+    def forward(self, positions: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channels"]:
+        """Features of positions from 0."""
+        angles = positions[:, :, None] * self.frequencies
+        return torch.cat([angles.sin(), angles.cos()], dim=2)
 
 
 class Head(nn.Module):

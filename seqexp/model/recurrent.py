@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seqexp.errors import InputError
 from seqexp.model.kernel import KERNELS
-from seqexp.model.parts import Head, Init, TokenInput, initialise_as_keras
+from seqexp.model.parts import Head, Init, PositionFeatures, TokenInput, initialise_as_keras
 from seqexp.spec import PAD, Carry, Output, TaskSpec
 
 CellName = Literal["rnn", "gru", "lstm"]
@@ -299,6 +299,7 @@ class RecurrentNetwork(nn.Module):
         init: Init,
         forget_bias: float | None = None,
         kernel: Kernel = "auto",
+        position_features: int | None = None,
     ) -> None:
         super().__init__()
         self.is_classifier = spec.output is Output.SEQUENCE_CLASS
@@ -310,8 +311,10 @@ class RecurrentNetwork(nn.Module):
             )
         self.causal = not bidirectional and (not self.is_classifier or readout == "last")
         self.input = TokenInput(spec.vocabulary, embedding_size)
+        self.position = None if position_features is None else PositionFeatures(position_features)
         directions = 2 if bidirectional else 1
-        sizes = [self.input.size] + [directions * hidden_size] * (num_layers - 1)
+        num_inputs = self.input.size + (0 if self.position is None else self.position.size)
+        sizes = [num_inputs] + [directions * hidden_size] * (num_layers - 1)
         self.forwards = nn.ModuleList(
             RecurrentLayer(cell, size, hidden_size, dropout, kernel) for size in sizes
         )
@@ -329,13 +332,31 @@ class RecurrentNetwork(nn.Module):
     def forward(
         self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
     ) -> tuple[Float[Tensor, "batch positions outputs"], Carry]:
-        """Logits, and the states of all layers after the last token that is no padding."""
+        """Logits, and the states of all layers after the last token that is no padding.
+
+        With position features, the last of the carry is the number of tokens so far: (batch,).
+        """
         is_real = tokens != PAD
-        vectors = self.input(tokens)
+        vectors, positions = self._vectors(tokens, is_real, carry)
         vectors, finals, carry = self._layers(vectors, is_real, carry)
         if self.is_classifier:
             vectors = self._read_out(vectors, finals, is_real)
-        return self.head(vectors), carry
+        return self.head(vectors), (*carry, *positions)
+
+    def _vectors(
+        self,
+        tokens: Int[Tensor, "batch time"],
+        is_real: Bool[Tensor, "batch time"],
+        carry: Carry | None,
+    ) -> tuple[Float[Tensor, "batch time inputs"], Carry]:
+        """What the first layer reads, and how many tokens there were, where that matters."""
+        vectors = self.input(tokens)
+        if self.position is None:
+            return vectors, ()
+        before = carry[-1] if carry else tokens.new_zeros(tokens.shape[0])
+        count = before[:, None] + is_real.cumsum(dim=1)  # tokens up to and with each
+        features = self.position(count - 1).to(vectors.dtype)
+        return torch.cat([vectors, features], dim=2), (count[:, -1],)
 
     def _layers(
         self,

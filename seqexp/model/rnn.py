@@ -27,6 +27,8 @@ class RNN(RecurrentNetwork):
         kernel: how the recurrence is computed, to the same values: `fused` by PyTorch's layer where
             it can, `python` by one operation with its own backward pass, `reference` token by
             token; `auto` takes the fastest.
+        position_features: wavelengths of a sine and a cosine each that tell a token's place;
+            None leaves it to be counted by the state.
 
     Source: Elman (1990), eq. 1 and 2.
     """
@@ -43,6 +45,7 @@ class RNN(RecurrentNetwork):
         recurrent_dropout: DropoutRate = 0.0,
         init: Init = "keras",
         kernel: Kernel = "auto",
+        position_features: Size | None = None,
     ) -> None:
         super().__init__(
             spec,
@@ -56,4 +59,5 @@ class RNN(RecurrentNetwork):
             dropout=Dropout(dropout, recurrent_dropout),
             init=init,
             kernel=kernel,
+            position_features=position_features,
         )

@@ -39,6 +39,8 @@ class StackedRNN(RecurrentNetwork):
         kernel: how the recurrence is computed, to the same values: `fused` by PyTorch's layer where
             it can, `python` by one operation with its own backward pass, `reference` token by
             token; `auto` takes the fastest.
+        position_features: wavelengths of a sine and a cosine each that tell a token's place;
+            None leaves it to be counted by the state.
 
     Source: Graves (2013), eq. 1, without connections that skip layers.
     """
@@ -59,6 +61,7 @@ class StackedRNN(RecurrentNetwork):
         init: Init = "keras",
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
         kernel: Kernel = "auto",
+        position_features: Size | None = None,
     ) -> None:
         super().__init__(
             spec,
@@ -73,4 +76,5 @@ class StackedRNN(RecurrentNetwork):
             init=init,
             forget_bias=forget_bias,
             kernel=kernel,
+            position_features=position_features,
         )

@@ -1,5 +1,6 @@
 """Recurrent models against PyTorch's layers, Keras' values and their definitions."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from seqexp.errors import InputError
 from seqexp.model.lstm import LSTM
+from seqexp.model.parts import PositionFeatures
 from seqexp.model.recurrent import Dropout, RecurrentLayer
 from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
@@ -221,6 +223,37 @@ def test_recurrent_dropout_drops_activations_and_not_the_state_that_is_carried()
     made.eval()
     plain, _ = made(inputs, None, made.start(inputs))
     torch.testing.assert_close(hidden, plain, rtol=0, atol=1e-14)
+
+
+# --- position features ------------------------------------------------------------------------
+
+
+def test_position_features_are_sines_and_cosines_of_the_place() -> None:
+    features = PositionFeatures(2)(torch.tensor([[0, 3]]))
+    slow = 3 / 1000**0.5
+    expected = [[0, 0, 1, 1], [math.sin(3), math.sin(slow), math.cos(3), math.cos(slow)]]
+    torch.testing.assert_close(features[0], torch.tensor(expected))
+
+
+def test_positions_go_on_over_windows_and_do_not_count_padding(next_token_spec: TaskSpec) -> None:
+    torch.manual_seed(0)
+    model = LSTM(next_token_spec, position_features=3).double()
+    tokens = torch.randint(1, 5, (2, 9))
+    whole, carry = model(tokens)
+    first, between = model(tokens[:, :4])
+    second, after = model(tokens[:, 4:], between)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, rtol=0, atol=1e-12)
+    assert after[-1].tolist() == carry[-1].tolist() == [9, 9]
+    padded, _ = model(torch.nn.functional.pad(tokens, (3, 0)))
+    torch.testing.assert_close(padded[:, 3:], whole, rtol=0, atol=1e-12)
+
+
+def test_the_same_token_is_told_apart_by_its_place(next_token_spec: TaskSpec) -> None:
+    torch.manual_seed(0)
+    model = LSTM(next_token_spec, position_features=3)
+    tokens = torch.ones(1, 4, dtype=torch.long)
+    vectors, _ = model._vectors(tokens, tokens != PAD, None)
+    assert len(vectors[0].unique(dim=0)) == 4
 
 
 # --- against Keras ----------------------------------------------------------------------------
