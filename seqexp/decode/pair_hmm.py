@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -15,6 +16,9 @@ from torch import Tensor
 from seqexp.decode.recursion import Alignments, log_likelihoods, sums
 
 LETTERS = "ACGT"
+
+_NUMBERS = np.full(256, -1)
+_NUMBERS[[ord(letter) for letter in LETTERS]] = range(len(LETTERS))
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,12 @@ def encode(sequences: Sequence[str]) -> tuple[Int[Tensor, "count length"], Int[T
         ValueError: on another letter.
     """
     lengths = [len(sequence) for sequence in sequences]
-    letters = torch.full((len(sequences), max(lengths, default=0)), -1)
+    letters = np.full((len(sequences), max(lengths, default=0)), -1)
     for row, sequence in zip(letters, sequences, strict=True):
-        row[: len(sequence)] = torch.tensor([LETTERS.index(letter) for letter in sequence])
-    return letters, torch.tensor(lengths, dtype=torch.int64)
+        row[: len(sequence)] = _NUMBERS[np.frombuffer(sequence.encode("latin-1"), dtype=np.uint8)]
+        if (row[: len(sequence)] < 0).any():
+            raise ValueError(f"{sequence!r} has other letters than {LETTERS}")
+    return torch.from_numpy(letters), torch.tensor(lengths, dtype=torch.int64)
 
 
 def align(

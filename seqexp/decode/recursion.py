@@ -80,7 +80,7 @@ class Sums(NamedTuple):
 
 
 def log_likelihoods(alignments: Alignments) -> Float[Tensor, " pairs"]:
-    """Natural logarithm of the probability of each read, summed over all alignments."""
+    """Natural logarithm of the probability of each read, without that of the end."""
     parts = []
     for chunk in alignments.chunks():
         found = _Recursion(chunk, in_logs=False).forward()
@@ -92,12 +92,17 @@ def log_likelihoods(alignments: Alignments) -> Float[Tensor, " pairs"]:
 
 
 def sums(
-    alignments: Alignments, after_the_last: Float[Tensor, "pairs letters"] | None = None
+    alignments: Alignments,
+    after_the_last: Float[Tensor, "pairs letters"] | None = None,
+    band: int | None = None,
 ) -> Sums:
     """All sums, by one pass forward and one backward.
 
-    `after_the_last` replaces the last gap's insertions on the way *to* it: what they would be if
-    another base followed.
+    Args:
+        alignments: the pairs.
+        after_the_last: replaces the last gap's insertions on the way *to* it: what they would be if
+            another base followed.
+        band: leave cells with |i - j| above it out; None sums over all.
     """
     if after_the_last is not None:
         rows = torch.arange(len(alignments.num_bases), device=alignments.num_bases.device)
@@ -108,10 +113,10 @@ def sums(
         ahead = alignments
     parts = []
     for chunk, chunk_ahead in zip(alignments.chunks(), ahead.chunks(), strict=True):
-        found = _sums(chunk, chunk_ahead, in_logs=False)
+        found = _sums(chunk, chunk_ahead, False, band)
         if not _is_safe(found.log_likelihood).all():
             unsafe = ~_is_safe(found.log_likelihood)
-            again = _sums(chunk.rows(unsafe), chunk_ahead.rows(unsafe), in_logs=True)
+            again = _sums(chunk.rows(unsafe), chunk_ahead.rows(unsafe), True, band)
             for values, better in zip(found, again, strict=True):
                 values[unsafe] = better
         parts.append(found)
@@ -122,11 +127,11 @@ def _is_safe(log_likelihood: Float[Tensor, " pairs"]) -> Bool[Tensor, " pairs"]:
     return log_likelihood > _SAFE_LOG_LIKELIHOOD
 
 
-def _sums(alignments: Alignments, ahead: Alignments, in_logs: bool) -> Sums:
-    forward = _Recursion(ahead, in_logs)
+def _sums(alignments: Alignments, ahead: Alignments, in_logs: bool, band: int | None) -> Sums:
+    forward = _Recursion(ahead, in_logs, band)
     forward.keep()
     forward.forward()
-    return _Recursion(alignments, in_logs).backward(forward)
+    return _Recursion(alignments, in_logs, band).backward(forward)
 
 
 class _Recursion:
@@ -135,7 +140,7 @@ class _Recursion:
     The state of a diagonal is (pairs, bases + 2), for i from -1, which stays empty.
     """
 
-    def __init__(self, alignments: Alignments, in_logs: bool) -> None:
+    def __init__(self, alignments: Alignments, in_logs: bool, band: int | None = None) -> None:
         self.in_logs, self.zero = in_logs, -torch.inf if in_logs else 0.0
         self.num_bases = alignments.num_bases
         self.bases, self.length = alignments.deletion.shape[1], alignments.read.shape[1]
@@ -155,6 +160,7 @@ class _Recursion:
         for pair, diagonal in enumerate(ends):
             self.ends.setdefault(diagonal, []).append(pair)
         self.diagonals = max(ends, default=-1) + 1
+        self.band = self.bases + self.length if band is None else band
         self.scale = skipped.new_zeros(len(ends))  # log of what the state was divided by
         self.kept: Tensor | None = None  # (diagonals, pairs, bases + 2)
 
@@ -225,7 +231,8 @@ class _Recursion:
 
     def _range(self, k: int) -> tuple[int, int]:
         """The first i of a diagonal, and the one after its last."""
-        return max(0, k - self.length), min(self.bases, k) + 1
+        low = max(0, k - self.length, -((self.band - k) // 2))  # i - j = 2 i - k >= -band
+        return low, min(self.bases, k, (k + self.band) // 2) + 1
 
     def _is_letter(self, k: int) -> Float[Tensor, "letters pairs width"]:
         low, high = self._range(k)
