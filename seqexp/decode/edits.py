@@ -17,13 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from seqexp.decode.pair_hmm import LETTERS, Channel, align, encode
-from seqexp.decode.recursion import sums
+from seqexp.decode.recursion import sums, wide_band
 
 SUBSTITUTE, DELETE, INSERT = 0, len(LETTERS), len(LETTERS) + 1
 """First columns of the table of gains; a letter is added to the first and last."""
-
-_BAND = 30
-"""Letters by which an alignment may leave the diagonal, beyond the difference of the lengths."""
 
 
 class Edit(NamedTuple):
@@ -85,9 +82,8 @@ def gains(
     pairs, end = align(
         channels, (bases[which], num_bases[which]), (read, num_letters), which
     )
-    difference = int((num_bases[which] - num_letters).abs().max())
     insertion = torch.stack([channel.insertion for channel in channels])[which]
-    found = sums(pairs, insertion, band=difference + _BAND)
+    found = sums(pairs, insertion, wide_band(pairs))
     emission = torch.stack([channel.emission for channel in channels])[which]
     deletion = torch.stack([channel.deletion for channel in channels])[which][:, None]
     substituted = _passes(emission, deletion, found.passed, found.skipped)

@@ -64,6 +64,16 @@ class Alignments:
             yield self.rows(slice(start, start + size))
 
 
+def wide_band(alignments: Alignments) -> int:
+    """A band outside of which nothing counts, for reads that are copies of their candidates.
+
+    Insertions and deletions at 5 % each lead sqrt(bases / 10) letters away, as a random walk: 5 of 220
+    bases, 14 of 2,000. Each letter more costs several nats; the band has 40 and 130.
+    """
+    differences = (alignments.num_bases - alignments.num_letters).abs()
+    return int(differences.amax()) + 30 + alignments.deletion.shape[1] // 20
+
+
 class Sums(NamedTuple):
     """Sums over all alignments, each divided by the likelihood.
 
