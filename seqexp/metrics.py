@@ -27,12 +27,18 @@ METRICS: dict[str, Better] = {
     "model/parameters": "neither",
     "motif/correlation": "higher",
     "motif/weight_correlation": "higher",
+    "reads/exact": "higher",
+    "reads/exact_standard_error": "neither",
+    "reads/edit_distance": "lower",
+    "reads/edit_distance_standard_error": "neither",
+    "reads/normalized_edit_distance": "lower",
+    "reads/normalized_edit_distance_standard_error": "neither",
     "step/loss_nats": "lower",
     "step/grad_norm": "neither",
     "step/learning_rate": "neither",
 }
 """Every metric that a run can log. `step/*` are logged by update, `motif/*` and `test/*` at an
-epoch or at the end, `best/*` are of the epoch that `trainer.monitor` finds best, the others once
+epoch or at the end, `reads/*` at the end, as means over the clusters of reads with known truths, `best/*` are of the epoch that `trainer.monitor` finds best, the others once
 an epoch; losses are means in nats per scored token."""
 
 

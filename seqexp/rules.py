@@ -17,6 +17,7 @@ Config = dict[str, Any]
 
 MOTIF = "seqexp.dataset.motif.Motif"
 CHARS = "seqexp.dataset.chars.Chars"
+NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _lengths_differ_where_they_are_sorted(config: Config) -> Iterator[str]:
 def _later_tokens_are_not_seen_where_they_must_not_be(config: Config) -> Iterator[str]:
     """Neither when the next token is predicted, nor from a window, which knows nothing of them."""
     k1, _ = _truncation(config)
-    predicts_next = constant(config["dataset"]["_target_"], "output") == "next-token"
+    predicts_next = _output(config["dataset"]) == "next-token"
     if not predicts_next and k1 is None:
         return
     model = config["model"]
@@ -215,6 +216,42 @@ def _one_text(config: Config) -> Iterator[str]:
         )
 
 
+@rule("dataset")
+def _errors_are_shares_of_one_draw(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != NOISY_READS:
+        return
+    rates = {key: dataset[key] for key in ("insertion", "deletion", "substitution")}
+    if sum(rates.values()) > 1:
+        given = ", ".join(f"dataset.{key} is {rate}" for key, rate in rates.items())
+        yield f"{given}, which sum to {sum(rates.values()):g}; give rates that sum to at most 1"
+
+
+@rule("dataset")
+def _reads_are_there(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != NOISY_READS:
+        return
+    path, has_truth = dataset["reads"], dataset["reads_have_truth"]
+    if path is not None and not Path(path).is_file():
+        what = "is a folder" if Path(path).is_dir() else "there is no such file"
+        yield f"dataset.reads is {path}: {what}; give a FASTA, FASTQ or cluster file"
+    if path is None and has_truth is not None:
+        yield (
+            f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"
+            " simulated reads always have one; give a file, or reads_have_truth=null"
+        )
+
+
+def _output(dataset: Config) -> str | None:
+    """What a dataset wants predicted; it may depend on the view of the data."""
+    by_view = constant(dataset["_target_"], "output_by_view")
+    if by_view is not None:
+        output: str = by_view[dataset["view"]]
+        return output
+    return constant(dataset["_target_"], "output")
+
+
 def _truncation(config: Config) -> tuple[int | None, int | None]:
     bptt = config["trainer"].get("bptt") or {}
     return bptt.get("k1"), bptt.get("k2")
@@ -222,10 +259,11 @@ def _truncation(config: Config) -> tuple[int | None, int | None]:
 
 @rule("model", "dataset")
 def _filter_fits_without_padding(config: Config) -> Iterator[str]:
-    model, length = config["model"], config["dataset"].get("length")
+    model, dataset = config["model"], config["dataset"]
+    length = dataset.get("window" if "window" in dataset else "length")
     width = model.get("filter_width")
     if model.get("padding") == "valid" and isinstance(length, int) and width > length:
         yield (
-            f"model.filter_width is {width} and model.padding is valid, but dataset.length is"
-            f" {length}; give a filter_width of at most {length}, or padding=same"
+            f"model.filter_width is {width} and model.padding is valid, but sequences have {length}"
+            f" tokens; give a filter_width of at most {length}, or padding=same"
         )

@@ -203,14 +203,26 @@ class Pattern:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """Reads of one sequence, and the sequence where it is known."""
+
+    reads: tuple[str, ...]
+    truth: str | None = None
+
+
+@dataclass(frozen=True)
 class Data:
-    """A dataset, loaded. An empty `valid` means that there is nothing to validate on."""
+    """A dataset, loaded. An empty `valid` means that there is nothing to validate on.
+
+    `clusters` are what noisy reads were taken from, for decoding and its score.
+    """
 
     spec: TaskSpec
     train: Sequences
     valid: Sequences
     test: Sequences
     patterns: tuple[Pattern, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
 
     def to(self, device: torch.device) -> "Data":
         """The same on another device."""

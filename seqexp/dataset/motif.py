@@ -10,6 +10,7 @@ from annotated_types import Len
 from jaxtyping import Float, Int, UInt8
 
 from seqexp.dataset.pfm import LETTERS, PositionFrequencyMatrix, load_motifs
+from seqexp.dataset.uniform import UniformSource
 from seqexp.errors import InputError
 from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare, Seed, Share
 from seqexp.spec import (
@@ -118,7 +119,7 @@ class Motif:
         classes = []
         for label in (1, 0):
             num_draws = self.length + 4 + widest
-            uniform = _uniform_source(stream_seed(self.seed, "motif", split, label))
+            uniform = UniformSource(stream_seed(self.seed, "motif", split, label))
             rows = max(1, _CHUNK // num_draws)
             letters = np.empty((num_per_class, self.length), dtype=np.uint8)
             for start in range(0, num_per_class, rows):
@@ -168,21 +169,6 @@ def _keras_split(train: Sequences, share: float) -> tuple[Sequences, Sequences]:
         Sequences(train.tokens[:cut], train.targets[:cut]),
         Sequences(train.tokens[cut:], train.targets[cut:]),
     )
-
-
-class _uniform_source:  # noqa: N801  (called like a function)
-    """Uniform numbers in [0, 1), the same on every machine and for every release of NumPy.
-
-    NumPy promises a stable stream for the raw bits of a bit generator only, not for `random()`.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self.bits = np.random.PCG64(np.random.SeedSequence(seed))
-
-    def __call__(self, *shape: int) -> Float[np.ndarray, "..."]:
-        raw = self.bits.random_raw(int(np.prod(shape))) >> np.uint64(11)
-        uniform: np.ndarray = raw.reshape(shape) * 2.0**-53
-        return uniform
 
 
 def _letters(

@@ -1,0 +1,129 @@
+"""Erroneous copies of DNA sequences, simulated or from a file, to learn the sequences from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+
+from seqexp.dataset.channel import ErrorRates, random_sequence, read_out
+from seqexp.dataset.read_files import Rules, read_clusters
+from seqexp.dataset.views import read_task, whole_reads, window_task, windows
+from seqexp.errors import InputError
+from seqexp.ranges import Count, Seed, Share
+from seqexp.spec import Cluster, Data, Sequences, stream_seed
+
+ErrorRate = Annotated[float, Interval(ge=0, lt=1)]
+ValidShare = Annotated[float, Interval(ge=0, le=0.9)]
+Length = Annotated[int, Interval(ge=1, le=10**6)]
+
+
+@dataclass(frozen=True)
+class NoisyReads:
+    """Clusters of reads of one sequence each.
+
+    Validation is by read: the last reads of each cluster, `valid_share` of them and at least one;
+    a cluster of one read has it for training. The test is on the true sequences (what the model
+    learned of them, though it saw none); where none is known, on the validation reads, and where
+    there are none, on the training reads. Read i of simulated cluster c depends on the seed, i and
+    c only, not on how many there are.
+
+    Args:
+        reads: a FASTA or FASTQ file (one cluster), or a file of clusters: lines of letters, a blank
+            line after each cluster. May be gzipped. None simulates.
+        reads_have_truth: the first sequence of each cluster is the true one; None: it is in a file
+            of clusters, and is not in FASTA and FASTQ.
+        bad_reads: `refuse` a file with a read that is empty or has other letters than A, C, G, T
+            (lower case is read as upper case, U as T); `skip` such reads, and say how many.
+        max_reads: take the first so many reads of each cluster of the file; None takes all.
+        max_clusters: take the first so many clusters of the file; None takes all.
+        num_clusters: simulated sequences.
+        length: letters of a simulated sequence, each with a chance of a quarter.
+        num_reads: simulated reads of each.
+        insertion: share of draws that insert a random letter and are drawn again.
+        deletion: share of draws that delete the base.
+        substitution: share of draws that write a random letter for it, perhaps the same.
+        view: `windows`: every window of a read, labelled with the letter after it; `reads`: whole
+            reads from '<' to '>', the next letter predicted at each position.
+        window: letters of a window.
+        reverse: write the reads backwards, for a model that goes from the end.
+        valid_share: of the reads of each cluster, for validation.
+        seed: selects sequences and errors.
+
+    Raises:
+        InputError: from `load`, on a file that is not sound, or reads too short for a window.
+
+    Source: the course notebook's reads; its `sim_error` is `channel.read_out`.
+    """
+
+    reads: str | None = None
+    reads_have_truth: bool | None = None
+    bad_reads: Literal["refuse", "skip"] = "refuse"
+    max_reads: Count | None = None
+    max_clusters: Count | None = None
+    num_clusters: Count = 1
+    length: Length = 220
+    num_reads: Count = 20
+    insertion: ErrorRate = 0.05
+    deletion: ErrorRate = 0.05
+    substitution: Share = 0.01
+    view: Literal["windows", "reads"] = "reads"
+    window: Length = 50
+    reverse: bool = False
+    valid_share: ValidShare = 0.2
+    seed: Seed = 0
+
+    output_by_view = {"windows": "sequence-class", "reads": "next-token"}
+
+    def load(self) -> Data:
+        """Read or simulate the clusters."""
+        return self.data(self.clusters())
+
+    def clusters(self) -> tuple[Cluster, ...]:
+        """The reads, and the sequences that they are of."""
+        if self.reads is None:
+            return tuple(self._simulated(index) for index in range(self.num_clusters))
+        path = Path(self.reads)
+        if not path.is_file():
+            raise InputError(f"dataset.reads is {path}: there is no such file")
+        rules = Rules(self.reads_have_truth, self.bad_reads, self.max_reads, self.max_clusters)
+        return read_clusters(path, rules)
+
+    def data(self, clusters: Sequence[Cluster]) -> Data:
+        """Some clusters as tokens and targets, for one model of them all."""
+        train: list[str] = []
+        valid: list[str] = []
+        for cluster in clusters:
+            cut = len(cluster.reads) - self._num_valid(len(cluster.reads))
+            train += cluster.reads[:cut]
+            valid += cluster.reads[cut:]
+        truths = [cluster.truth for cluster in clusters if cluster.truth is not None]
+        test = truths or valid or train
+        spec = window_task(self.window) if self.view == "windows" else read_task()
+        splits = [self._tokens(part) for part in (train, valid, test)]
+        if not len(splits[0]) or not len(splits[2]):
+            longest = max(map(len, train))
+            raise InputError(
+                f"dataset.window is {self.window}, but the longest read has {longest} letters;"
+                f" give at most {longest + 1}, or view=reads"
+            )
+        return Data(spec, *splits, clusters=tuple(clusters))
+
+    def _simulated(self, index: int) -> Cluster:
+        truth = random_sequence(self.length, stream_seed(self.seed, "sequence", index))
+        rates = ErrorRates(self.insertion, self.deletion, self.substitution)
+        reads = (
+            read_out(truth, rates, stream_seed(self.seed, "read", index, number))
+            for number in range(self.num_reads)
+        )
+        return Cluster(tuple(reads), truth)
+
+    def _num_valid(self, num_reads: int) -> int:
+        if num_reads < 2 or self.valid_share == 0:
+            return 0
+        return min(num_reads - 1, max(1, round(num_reads * self.valid_share)))
+
+    def _tokens(self, reads: Sequence[str]) -> Sequences:
+        ordered = [read[::-1] for read in reads] if self.reverse else reads
+        return windows(ordered, self.window) if self.view == "windows" else whole_reads(ordered)
