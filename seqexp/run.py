@@ -23,10 +23,11 @@ from seqexp.config import Config, build
 from seqexp.errors import InputError
 from seqexp.facts import RESULT, Result, Start, data_name, run_facts, sizes
 from seqexp.interpret.filters import motif_metrics
+from seqexp.reading import Reading
 from seqexp.say import description, say, say_start, say_summary
 from seqexp.showing import Showing
 from seqexp.signature import signature
-from seqexp.spec import Data, Output, stream_seed
+from seqexp.spec import Data, Model, Output, stream_seed
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import Training, fit
 from seqexp.trainer.settings import Settings
@@ -51,6 +52,9 @@ def run(config: Config, start: Start) -> Result:
     tracker: Tracker = build(config["tracking"])
     show = Showing(config["interpret"], tracker, training, data)
     write = Writing(config["decode"], tracker, training, data)
+    read = Reading(
+        config["decode"], tracker, training, data, **directions(config, settings, device)
+    )
     digest = data.digest()
     result = Result(run_id=tracker.start(run_facts(config, start, digest)))
     with recording(tracker, result, start, began):
@@ -69,6 +73,7 @@ def run(config: Config, start: Start) -> Result:
         filters = show.learned()
         log_metrics(tracker, result, motif_metrics(filters), training.epoch)
         write.at_the_end()
+        log_metrics(tracker, result, read.at_the_end(), step=0)
         keep_model(config, tracker, training, data)
         tracker.describe(description(result, filters))
     say_summary(config, start, tracker, result, filters)
@@ -131,6 +136,21 @@ def prepare_training(
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", config["schedule"], **supplied)
     return Training(model, optimizer, scheduler, settings, config["seed"], device)
+
+
+def directions(config: Config, settings: Settings, device: torch.device) -> dict[str, Any]:
+    """Whether reads are written backwards, and how to train the same model the other way round."""
+    backwards = bool(config["dataset"].get("reverse"))
+
+    def train_twin() -> Model:
+        twin = {**config, "dataset": {**config["dataset"], "reverse": not backwards}}
+        data: Data = build(twin["dataset"]).load()
+        training = prepare_training(twin, settings, data, device)
+        for report in fit(training, data.to(device)):
+            say(report, settings)
+        return training.model
+
+    return {"backwards": backwards, "train_twin": train_twin}
 
 
 def refuse_endless_gradients(settings: Settings, data: Data) -> None:

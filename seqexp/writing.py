@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -19,6 +19,7 @@ SHORT = 30
 """Tokens of a text for which the table of all next-token probabilities is shown."""
 
 
+@runtime_checkable
 class Writer(Protocol):
     """A way to write, `conf/decode/*.yaml`."""
 
@@ -56,7 +57,8 @@ class Writing:
         self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
     ) -> None:
         writes = node is not None and data.spec.output is Output.NEXT_TOKEN
-        self.settings: Writer | None = build(node) if writes and node is not None else None
+        settings = build(node) if writes and node is not None else None
+        self.settings: Writer | None = settings if isinstance(settings, Writer) else None
         self.tracker, self.training, self.data = tracker, training, data
         self.pages: list[str] = []
         if self.settings is not None:

@@ -10,10 +10,13 @@ from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
-from seqexp.ranges import Count
+from seqexp.ranges import Count, NotNegative
 from seqexp.spec import PAD, Carry, Model
 
 Width = Annotated[int, Interval(ge=1, le=10_000)]
+
+DEFAULT_LENGTH = 300
+"""Tokens to add where none are asked for."""
 
 
 @dataclass(frozen=True)
@@ -150,15 +153,21 @@ class Beam:
 
     Args:
         prompt: text to begin with; empty begins with the first symbol of the training text.
-        length: tokens to add.
+        length: tokens to add; for reads, letters of the sequence where that is known, and None
+            leaves it to the end symbol.
         width: continuations that are followed at a time.
+        length_power: see `Ending`; for reads of unknown length.
+        both_directions: for reads, train a second model that writes from the end, and let its
+            candidates, and those of both joined, compete as well.
         num_shown: the best of them, written out.
         every_epochs: write this often while training; None at the end only.
     """
 
     prompt: str = ""
-    length: Count = 300
+    length: Count | None = 300
     width: Width = 10
+    length_power: NotNegative = 1.0
+    both_directions: bool = False
     num_shown: Count = 1
     every_epochs: Count | None = 1
 
@@ -166,7 +175,8 @@ class Beam:
         self, model: Model, prompt: Sequence[int], device: torch.device
     ) -> Iterator[tuple[str, list[int]]]:
         """Continuations of a prompt, each with what it is."""
-        found = beam_search(model, prompt, self.width, Ending(length=self.length), device)
+        ending = Ending(length=self.length or DEFAULT_LENGTH)
+        found = beam_search(model, prompt, self.width, ending, device)
         for place, candidate in enumerate(found[: self.num_shown], start=1):
             nats = candidate.log_probability / len(candidate.tokens)
             yield f"beam {place}, log-probability {nats:.3f} a token", list(candidate.tokens)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from seqexp.decode.edits import DELETE, INSERT, SUBSTITUTE, Edit, Gains, apply, gains
 from seqexp.decode.pair_hmm import LETTERS, Channel
+from seqexp.ranges import Count
 
 _LEAST = 1e-6
 """Nats that an edit must gain: above rounding, far below what a read can say."""
@@ -15,13 +16,23 @@ _APART = 6
 _TRIED = 6
 """Edits of each kind that are tried as one half of a pair."""
 
+
+@dataclass(frozen=True)
+class Polish:
+    """Decode reads without a network, by repairing the best of them.
+
+    Args:
+        length: letters of the sequence, where that is known; None finds it too.
+    """
+
+    length: Count | None = None
+
+
 Climb = Generator[list[str], list[Gains], Gains]
 """A search: asks for the gains of some drafts, again and again, and returns the best draft's."""
 
 
-def polish(
-    draft: str, reads: Sequence[str], channel: Channel, length: int | None = None
-) -> Gains:
+def polish(draft: str, reads: Sequence[str], channel: Channel, length: int | None = None) -> Gains:
     """Hill-climb from a draft until no single edit makes the reads more likely.
 
     With a length, the draft is brought to it, and edits that keep it are tried: substitutions, and
