@@ -74,7 +74,8 @@ def _schedule_needs_no_metric(config: Config) -> Iterator[str]:
 def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
     dataset, trainer = config["dataset"], config["trainer"]
     none_of = [key for key in ("num_valid", "valid_share") if dataset.get(key) == 0]
-    if not none_of or dataset.get("keras_validation_split"):
+    other_ways = ("keras_validation_split", "validate_on_test", "valid_path")
+    if not none_of or any(dataset.get(key) for key in other_ways):
         return
     why = f"but dataset.{none_of[0]} is {dataset[none_of[0]]}; give validation data"
     if trainer["patience"] is not None:
@@ -86,6 +87,11 @@ def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
 @rule("dataset")
 def _one_way_to_validate(config: Config) -> Iterator[str]:
     dataset = config["dataset"]
+    if dataset.get("validate_on_test") and dataset.get("valid_share"):
+        yield (
+            f"dataset.validate_on_test is true and dataset.valid_share is {dataset['valid_share']};"
+            " give one of them (valid_share=0.0 or validate_on_test=false)"
+        )
     if dataset.get("num_valid") and dataset.get("keras_validation_split"):
         yield (
             f"dataset.num_valid is {dataset['num_valid']} and dataset.keras_validation_split is"
