@@ -17,6 +17,12 @@ Config = dict[str, Any]
 
 MOTIF = "seqexp.dataset.motif.Motif"
 CHARS = "seqexp.dataset.chars.Chars"
+IMDB = "seqexp.dataset.imdb.IMDB"
+TEXT = "seqexp.dataset.text.Text"
+
+
+MAX_ONE_HOT = 5000
+"""Symbols; of more, a batch of one-hot sequences fills the memory."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +227,63 @@ def _one_text(config: Config) -> Iterator[str]:
         )
 
 
+@rule("dataset")
+def _texts_can_be_read(config: Config) -> Iterator[str]:
+    """As far as the first text of each file tells."""
+    dataset = config["dataset"]
+    if dataset["_target_"] != TEXT:
+        return
+    from seqexp.dataset.documents import Columns, check_documents
+    from seqexp.errors import InputError
+
+    columns = Columns(dataset["text_column"], dataset["label_column"])
+    if columns.text == columns.label:
+        yield f"dataset.text_column and dataset.label_column are both {columns.text!r}; give two"
+        return
+    for key in ("path", "valid_path", "test_path"):
+        if dataset[key] is None:
+            continue
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {dataset[key]}, but dataset.path is null; give dataset.path"
+        try:
+            check_documents(Path(dataset[key]), columns)
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
+
+
+@rule("dataset", "model")
+def _word_vectors_fit_the_embedding(config: Config) -> Iterator[str]:
+    path = config["dataset"].get("vectors")
+    if path is None:
+        return
+    from seqexp.dataset.vectors import vector_size
+    from seqexp.errors import InputError
+
+    try:
+        size = vector_size(Path(path))
+    except InputError as error:
+        yield f"dataset.vectors: {error}"
+        return
+    given = config["model"].get("embedding_size", size)
+    if given != size:
+        yield (
+            f"model.embedding_size is {given}, but {path} has {size} values a word; give"
+            f" model.embedding_size={size}"
+        )
+
+
+@rule("dataset", "model")
+def _many_words_are_not_one_hot(config: Config) -> Iterator[str]:
+    dataset, model = config["dataset"], config["model"]
+    if dataset["_target_"] != IMDB or dataset["max_tokens"] <= MAX_ONE_HOT:
+        return
+    if "embedding_size" in model and model["embedding_size"] is None:
+        yield (
+            f"model.embedding_size is null, which makes each of {dataset['max_tokens']:,} words as"
+            " many numbers; give a size, or auto"
+        )
+
+
 def _truncation(config: Config) -> tuple[int | None, int | None]:
     bptt = config["trainer"].get("bptt") or {}
     return bptt.get("k1"), bptt.get("k2")
@@ -228,10 +291,11 @@ def _truncation(config: Config) -> tuple[int | None, int | None]:
 
 @rule("model", "dataset")
 def _filter_fits_without_padding(config: Config) -> Iterator[str]:
-    model, length = config["model"], config["dataset"].get("length")
-    width = model.get("filter_width")
-    if model.get("padding") == "valid" and isinstance(length, int) and width > length:
-        yield (
-            f"model.filter_width is {width} and model.padding is valid, but dataset.length is"
-            f" {length}; give a filter_width of at most {length}, or padding=same"
-        )
+    model, width = config["model"], config["model"].get("filter_width")
+    for key in ("length", "max_length"):
+        length = config["dataset"].get(key)
+        if model.get("padding") == "valid" and isinstance(length, int) and width > length:
+            yield (
+                f"model.filter_width is {width} and model.padding is valid, but dataset.{key} is"
+                f" {length}; give a filter_width of at most {length}, or padding=same"
+            )

@@ -47,7 +47,7 @@ def run(config: Config, start: Start) -> Result:
     began = time.monotonic()
     settings: Settings = build(config["trainer"])
     device = prepare(settings)
-    data: Data = build(config["dataset"]).load()
+    data: Data = build(config["dataset"]).load().at_most(settings.max_sequences)
     training = prepare_training(config, settings, data, device)
     tracker: Tracker = build(config["tracking"])
     show = Showing(config["interpret"], tracker, training, data)

@@ -187,6 +187,13 @@ class Sequences:
         """The same on another device."""
         return replace(self, tokens=self.tokens.to(device), targets=self.targets.to(device))
 
+    def at_most(self, count: int) -> "Sequences":
+        """So many rows, spread over all: there may be one class after the other."""
+        if self.is_stream or len(self) <= count:
+            return self
+        rows = torch.arange(count, device=self.tokens.device) * len(self) // count
+        return replace(self, tokens=self.tokens[rows], targets=self.targets[rows])
+
     def num_batches(self, batch_size: int) -> int:
         """Batches an epoch, the last one perhaps smaller."""
         return -(-len(self) // batch_size)
@@ -252,6 +259,13 @@ class Data:
     def to(self, device: torch.device) -> "Data":
         """The same on another device."""
         train, valid, test = (split.to(device) for split in self.splits().values())
+        return replace(self, train=train, valid=valid, test=test)
+
+    def at_most(self, count: int | None) -> "Data":
+        """So many sequences of each split; None is all."""
+        if count is None:
+            return self
+        train, valid, test = (split.at_most(count) for split in self.splits().values())
         return replace(self, train=train, valid=valid, test=test)
 
     def splits(self) -> dict[str, Sequences]:

@@ -11,9 +11,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from seqexp.dataset.corpus import Document
+from seqexp.dataset.documents import Document
 from seqexp.errors import InputError
 
 FOLDER = "aclImdb"
@@ -122,7 +121,7 @@ def _sorted(found: Iterator[tuple[str, str, str, bytes]], path: Path) -> Reviews
 class _Limited(io.RawIOBase):
     """A stream that ends with an error where an archive unpacks to more than it should."""
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
+    def __init__(self, stream: gzip.GzipFile, path: Path) -> None:
         super().__init__()
         self.stream, self.path, self.count = stream, path, 0
 

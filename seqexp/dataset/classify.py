@@ -84,7 +84,13 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
         length=width,
         words=WordEncoding(choices.truncate, choices.pad),
     )
-    return Data(spec, **encoded, vectors=_vectors(choices.vectors, symbols))
+    return Data(
+        spec,
+        train=encoded["train"],
+        valid=encoded["valid"],
+        test=encoded["test"],
+        vectors=_vectors(choices.vectors, symbols),
+    )
 
 
 def _rows(corpus: Corpus, choices: Choices) -> dict[str, tuple[str, Int[np.ndarray, " rows"]]]:
@@ -95,6 +101,12 @@ def _rows(corpus: Corpus, choices: Choices) -> dict[str, tuple[str, Int[np.ndarr
     for split, share in (("test", choices.test_share), ("valid", choices.valid_share)):
         if split not in rows:
             chosen = stratified(labels, left, share, choices.seed, split)
+            if share and not len(chosen):
+                raise InputError(
+                    f"dataset.{split}_share is {share}, but no class has two texts, one of which"
+                    f" could be held out ({len(corpus.classes):,} classes in {len(left):,} texts);"
+                    f" is dataset.label_column right? Give more texts, or dataset.{split}_path"
+                )
             rows[split] = ("train", chosen)
             left = np.setdiff1d(left, chosen)
     if choices.num_train is not None and choices.num_train < len(left):

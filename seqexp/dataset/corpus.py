@@ -3,21 +3,13 @@
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from seqexp.dataset.documents import Document
 from seqexp.dataset.words import tokenize
 from seqexp.errors import InputError
-
-
-class Document(NamedTuple):
-    """One text with its class; `place` is where it stands, for messages."""
-
-    text: str
-    label: str
-    place: str
 
 
 @dataclass(frozen=True, eq=False)
