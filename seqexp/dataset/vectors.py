@@ -38,7 +38,7 @@ def vector_size(path: Path) -> int:
                 numbers = [float(value) for value in values]
             except ValueError:
                 break
-            if len(numbers) > 1:
+            if len(numbers) > 2:  # a header has one value after its first
                 return len(numbers)
     raise InputError(f"{path}: is no file of word vectors; a line is a word and its values")
 

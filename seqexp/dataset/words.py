@@ -69,8 +69,11 @@ def _load(kept: Path, path: Path) -> Vectors:
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # a progress bar
             return Vectors(kept.name, cache=str(kept.parent))
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: is no file of word vectors ({error})") from error
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: is no file of word vectors, which have at least 3 values each, all the same"
+            f" number ({error})"
+        ) from error
     finally:
         # torchtext switches the check of certificates off, for the whole process
         ssl._create_default_https_context = verified
