@@ -90,5 +90,3 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for content in ("", "12\n", "a table,of texts\nnot,vectors\n"):
         with pytest.raises(InputError, match="is no file of word vectors"):
             vector_size(written(tmp_path, content))
-
-
