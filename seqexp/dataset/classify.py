@@ -135,8 +135,12 @@ def stratified(
 def _symbols(corpus: Corpus, train: Int[np.ndarray, " rows"], max_tokens: int) -> tuple[str, ...]:
     """The most frequent words of the texts that are trained on."""
     counts = corpus.texts["train"].counts(train, len(corpus.words))
-    words = ((corpus.words[index], int(counts[index])) for index in np.flatnonzero(counts))
-    return vocabulary(dict(words), max_tokens - NUM_SPECIAL)
+    max_words = max_tokens - NUM_SPECIAL
+    # most words are too rare: they need not be sorted (one more: `<unk>` may be among them)
+    rarest = np.sort(counts)[-max_words - 1] if max_words < len(counts) else 0
+    frequent = np.flatnonzero(counts >= max(rarest, 1))
+    words = ((corpus.words[index], int(counts[index])) for index in frequent)
+    return vocabulary(dict(words), max_words)
 
 
 def _matrices(

@@ -5,11 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from seqexp.dataset.documents import Document
 from seqexp.dataset.words import tokenize
 from seqexp.errors import InputError
+
+BLOCK = 1000
+"""Texts that are cut and padded at a time: what is computed on the way stays in the CPU's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +51,20 @@ class Texts:
         pad_left: bool,
     ) -> Int[np.ndarray, "texts width"]:
         """One row a text: each word's token id; what is too long is cut, what is short padded."""
+        matrix = np.zeros((len(self), width), dtype=token_ids.dtype)
         lengths = self.lengths()
         kept = np.minimum(lengths, width)
-        first = self.offsets[:-1] + (lengths - kept if cut_head else 0)
-        # places of the kept words: first[0], first[0] + 1, ..., first[1], ...
-        before = np.cumsum(kept) - kept
-        places = np.repeat(first - before, kept) + np.arange(kept.sum())
-        matrix = np.zeros((len(self), width), dtype=token_ids.dtype)
-        matrix[_filled(kept, width, pad_left)] = token_ids[self.ids[places]]
+        firsts = self.offsets[:-1] + (lengths - kept if cut_head else 0)
+        columns = np.arange(width)
+        for start in range(0, len(self), BLOCK):
+            rows = slice(start, start + BLOCK)
+            count, first = kept[rows], firsts[rows]
+            # places of the kept words: first[0], first[0] + 1, ..., first[1], ...
+            before = np.cumsum(count) - count
+            places = np.repeat(first - before, count) + np.arange(count.sum())
+            is_word = columns >= width - count[:, None] if pad_left else columns < count[:, None]
+            matrix[rows][is_word] = token_ids[self.ids[places]]
         return matrix
-
-
-def _filled(
-    kept: Int[np.ndarray, " texts"], width: int, pad_left: bool
-) -> Bool[np.ndarray, "texts width"]:
-    columns = np.arange(width)
-    filled: np.ndarray = columns >= width - kept[:, None] if pad_left else columns < kept[:, None]
-    return filled
 
 
 @dataclass(frozen=True, eq=False)

@@ -196,6 +196,20 @@ def test_vectors_are_of_the_words_that_were_found(
     assert data.digest() != Text(path=str(path)).load().digest()
 
 
+@pytest.mark.parametrize("max_tokens", range(3, 14))
+def test_a_smaller_vocabulary_is_the_beginning_of_a_larger_one(
+    tmp_path: Path, max_tokens: int
+) -> None:
+    texts = ["e e e d d", "c c b b <unk> <unk>", "a f", "a g"] * 3  # many words of equal frequency
+    rows = [(text, f"{number % 2}") for number, text in enumerate(texts)]
+    path = str(as_csv(tmp_path / "a.csv", rows))
+    choices: Any = {"path": path, "test_path": path, "valid_path": path}
+    whole = Text(**choices).load().spec.vocabulary.symbols
+    assert whole == ("<unk>", "e", "a", "b", "c", "d", "f", "g")
+    some = Text(**choices, max_tokens=max_tokens).load().spec.vocabulary.symbols
+    assert some == whole[: max_tokens - 1]
+
+
 # --- the made reviews -------------------------------------------------------------------------
 
 
