@@ -21,6 +21,9 @@ RESULT = "result.json"
 NOT_IN_FINGERPRINT = ("paths", "tracking", "experiment_name", "optimized_metric")
 """Parts of a config that say where a run is kept, not what it computes."""
 
+PLACES_OF_DATA = ("folder", "cache")
+"""Keys of a dataset that say where its files are; what is in them has a digest of its own."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -81,6 +84,8 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def fingerprint(config: Config) -> str:
     """SHA-256 of all that a config says on what is computed."""
     counted = {key: value for key, value in config.items() if key not in NOT_IN_FINGERPRINT}
+    dataset = config["dataset"].items()
+    counted["dataset"] = {key: value for key, value in dataset if key not in PLACES_OF_DATA}
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 

@@ -18,6 +18,12 @@ Config = dict[str, Any]
 MOTIF = "seqexp.dataset.motif.Motif"
 CHARS = "seqexp.dataset.chars.Chars"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
+IMDB = "seqexp.dataset.imdb.IMDB"
+TEXT = "seqexp.dataset.text.Text"
+
+
+MAX_ONE_HOT = 5000
+"""Symbols; of more, a batch of one-hot sequences fills the memory."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,8 @@ def _schedule_needs_no_metric(config: Config) -> Iterator[str]:
 def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
     dataset, trainer = config["dataset"], config["trainer"]
     none_of = [key for key in ("num_valid", "valid_share") if dataset.get(key) == 0]
-    if not none_of or dataset.get("keras_validation_split"):
+    other_ways = ("keras_validation_split", "validate_on_test", "valid_path")
+    if not none_of or any(dataset.get(key) for key in other_ways):
         return
     why = f"but dataset.{none_of[0]} is {dataset[none_of[0]]}; give validation data"
     if trainer["patience"] is not None:
@@ -87,6 +94,11 @@ def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
 @rule("dataset")
 def _one_way_to_validate(config: Config) -> Iterator[str]:
     dataset = config["dataset"]
+    if dataset.get("validate_on_test") and dataset.get("valid_share"):
+        yield (
+            f"dataset.validate_on_test is true and dataset.valid_share is {dataset['valid_share']};"
+            " give one of them (valid_share=0.0 or validate_on_test=false)"
+        )
     if dataset.get("num_valid") and dataset.get("keras_validation_split"):
         yield (
             f"dataset.num_valid is {dataset['num_valid']} and dataset.keras_validation_split is"
@@ -243,6 +255,63 @@ def _reads_are_there(config: Config) -> Iterator[str]:
         )
 
 
+@rule("dataset")
+def _texts_can_be_read(config: Config) -> Iterator[str]:
+    """As far as the first text of each file tells."""
+    dataset = config["dataset"]
+    if dataset["_target_"] != TEXT:
+        return
+    from seqexp.dataset.documents import Columns, check_documents
+    from seqexp.errors import InputError
+
+    columns = Columns(dataset["text_column"], dataset["label_column"])
+    if columns.text == columns.label:
+        yield f"dataset.text_column and dataset.label_column are both {columns.text!r}; give two"
+        return
+    for key in ("path", "valid_path", "test_path"):
+        if dataset[key] is None:
+            continue
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {dataset[key]}, but dataset.path is null; give dataset.path"
+        try:
+            check_documents(Path(dataset[key]), columns)
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
+
+
+@rule("dataset", "model")
+def _word_vectors_fit_the_embedding(config: Config) -> Iterator[str]:
+    path = config["dataset"].get("vectors")
+    if path is None:
+        return
+    from seqexp.dataset.vectors import vector_size
+    from seqexp.errors import InputError
+
+    try:
+        size = vector_size(Path(path))
+    except InputError as error:
+        yield f"dataset.vectors: {error}"
+        return
+    given = config["model"].get("embedding_size", size)
+    if given != size:
+        yield (
+            f"model.embedding_size is {given}, but {path} has {size} values a word; give"
+            f" model.embedding_size={size}"
+        )
+
+
+@rule("dataset", "model")
+def _many_words_are_not_one_hot(config: Config) -> Iterator[str]:
+    dataset, model = config["dataset"], config["model"]
+    if dataset["_target_"] != IMDB or dataset["max_tokens"] <= MAX_ONE_HOT:
+        return
+    if "embedding_size" in model and model["embedding_size"] is None:
+        yield (
+            f"model.embedding_size is null, which makes each of {dataset['max_tokens']:,} words as"
+            " many numbers; give a size, or auto"
+        )
+
+
 def _output(dataset: Config) -> str | None:
     """What a dataset wants predicted; it may depend on the view of the data."""
     by_view = constant(dataset["_target_"], "output_by_view")
@@ -259,11 +328,15 @@ def _truncation(config: Config) -> tuple[int | None, int | None]:
 
 @rule("model", "dataset")
 def _filter_fits_without_padding(config: Config) -> Iterator[str]:
-    model, dataset = config["model"], config["dataset"]
-    length = dataset.get("window" if "window" in dataset else "length")
-    width = model.get("filter_width")
-    if model.get("padding") == "valid" and isinstance(length, int) and width > length:
-        yield (
-            f"model.filter_width is {width} and model.padding is valid, but sequences have {length}"
-            f" tokens; give a filter_width of at most {length}, or padding=same"
-        )
+    model, width = config["model"], config["model"].get("filter_width")
+    if model.get("padding") != "valid":
+        return
+    for key in ("length", "max_length", "window"):
+        length = config["dataset"].get(key)
+        if key == "length" and "window" in config["dataset"]:
+            continue  # there, of whole sequences; the model sees windows
+        if isinstance(length, int) and width > length:
+            yield (
+                f"model.filter_width is {width} and model.padding is valid, but dataset.{key} is"
+                f" {length}; give a filter_width of at most {length}, or padding=same"
+            )

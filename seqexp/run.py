@@ -23,11 +23,12 @@ from seqexp.config import Config, build
 from seqexp.errors import InputError
 from seqexp.facts import RESULT, Result, Start, data_name, run_facts, sizes
 from seqexp.interpret.filters import motif_metrics
+from seqexp.model.parts import TokenInput
 from seqexp.reading import Reading
 from seqexp.say import description, say, say_start, say_summary
 from seqexp.showing import Showing
 from seqexp.signature import signature
-from seqexp.spec import Data, Model, Output, stream_seed
+from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import Training, fit
 from seqexp.trainer.settings import Settings
@@ -47,7 +48,7 @@ def run(config: Config, start: Start) -> Result:
     began = time.monotonic()
     settings: Settings = build(config["trainer"])
     device = prepare(settings)
-    data: Data = build(config["dataset"]).load()
+    data: Data = build(config["dataset"]).load().at_most(settings.max_sequences)
     training = prepare_training(config, settings, data, device)
     tracker: Tracker = build(config["tracking"])
     show = Showing(config["interpret"], tracker, training, data)
@@ -119,7 +120,8 @@ def prepare_training(
     """Model, optimizer and schedule, initialised by the seed.
 
     Raises:
-        InputError: if the model is too large, or the optimizer or schedule refuses its settings.
+        InputError: if the model is too large, does not fit pretrained vectors, or the optimizer or
+            schedule refuses its settings.
     """
     refuse_endless_gradients(settings, data)
     torch.manual_seed(stream_seed(config["seed"], "initial weights"))
@@ -130,12 +132,27 @@ def prepare_training(
             raise
         reason = str(error).splitlines()[0]
         raise InputError(f"model: its weights do not fit into memory ({reason})") from error
+    if data.vectors is not None:
+        start_from_vectors(model, data.vectors)
     optimizer = build_torch("optimizer", config["optimizer"], params=list(model.parameters()))
     supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps(settings, data)}
     wanted = signature(config["schedule"]["_target_"]).parameters
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", config["schedule"], **supplied)
     return Training(model, optimizer, scheduler, settings, config["seed"], device)
+
+
+def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:
+    """Put pretrained vectors into a model's input.
+
+    Raises:
+        InputError: if it has none that learns vectors of their size.
+    """
+    inputs = [module for module in model.modules() if isinstance(module, TokenInput)]
+    if not inputs:
+        raise InputError("dataset.vectors: the model has no TokenInput that could take vectors")
+    for module in inputs:
+        module.start_from(vectors)
 
 
 def directions(config: Config, settings: Settings, device: torch.device) -> dict[str, Any]:

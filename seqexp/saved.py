@@ -18,6 +18,7 @@ from torch import nn
 from seqexp.config import build
 from seqexp.errors import InputError
 from seqexp.spec import PAD, Output, TaskSpec
+from seqexp.trainer.score import probabilities
 
 WEIGHTS, SPEC, CONFIG = "weights.safetensors", "spec.json", "config.json"
 
@@ -93,23 +94,30 @@ class TextModel:
         for text in texts:
             tokens = torch.tensor([encode(text, spec)])
             logits, _ = self.saved.model(tokens)
-            rows.append(torch.softmax(logits[0, -1].double(), dim=0).tolist())
+            rows.append(probabilities(logits[0, -1]).tolist())
         return pd.DataFrame(rows, columns=list(output_columns(spec)))
 
 
 def output_columns(spec: TaskSpec) -> tuple[str, ...]:
     """Names of the columns of a prediction."""
-    names = spec.output_names if spec.output is Output.SEQUENCE_CLASS else spec.vocabulary.symbols
+    if spec.output is Output.SEQUENCE_CLASS:
+        return spec.output_names
+    names = spec.vocabulary.symbols
     return names if len(names) == spec.num_outputs else ("padding", *names)
 
 
 def encode(text: str, spec: TaskSpec) -> list[int]:
     """Token ids of raw text: letter by letter, or word by word if symbols are words.
 
+    Where the dataset has words, as it reads them: unknown ones are `<unk>`, and the row is cut and
+    padded.
+
     Raises:
         InputError: naming the symbol that the vocabulary lacks.
     """
     symbols = spec.vocabulary.symbols
+    if spec.words is not None:
+        return _encode_words(text, spec)
     pieces = list(text) if all(len(symbol) == 1 for symbol in symbols) else text.split()
     if not any(symbol.islower() for symbol in symbols):
         pieces = [piece.upper() for piece in pieces]  # acgt are the letters of ACGT
@@ -122,6 +130,15 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
             )
     ids = spec.vocabulary.encode(pieces)
     return ids or [PAD]
+
+
+def _encode_words(text: str, spec: TaskSpec) -> list[int]:
+    from seqexp.dataset.words import UNKNOWN, tokenize  # torchtext: for models of words only
+
+    assert spec.words is not None and spec.length is not None
+    known = spec.vocabulary.ids
+    ids = [known.get(word, known[UNKNOWN]) for word in tokenize(text)]
+    return spec.words.row(ids, spec.length)
 
 
 def decode(tokens: Sequence[int], spec: TaskSpec) -> str:

@@ -13,6 +13,7 @@ from seqexp.interpret.filters import (
     motif_metrics,
     read_filters,
 )
+from seqexp.interpret.ngrams import read_ngrams
 from seqexp.spec import Data
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
@@ -40,6 +41,7 @@ class Showing:
         self.frames: dict[int, Any] = {}  # epoch -> image
         # drawing takes longer than reading: not where nobody would see it
         self.draws = not isinstance(tracker, NoTracker)
+        self.are_words = data.spec.words is not None
 
     def is_due(self) -> bool:
         """Whether the filters are to be seen after this epoch; the first is always."""
@@ -61,6 +63,8 @@ class Showing:
 
     def learned(self) -> list[LearnedFilter]:
         """Keep figure, table and counts of the filters as they are at the end."""
+        if self.are_words and self.draws:
+            self._keep_ngrams()
         filters = self._read()
         if filters and self.draws:
             from seqexp.interpret.figures import filter_figure, slider_page
@@ -77,9 +81,18 @@ class Showing:
             self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
         return filters
 
+    def _keep_ngrams(self) -> None:
+        """Words have no logos: the n-grams that excite each filter, as a table."""
+        model, spec = self.training.model, self.data.spec
+        if self.settings is None or not isinstance(model, HasFilters):
+            return
+        tokens = self.data.train.tokens.to(self.training.device)
+        found = read_ngrams(model, tokens, spec.vocabulary.symbols, self.settings)
+        self.tracker.table([ngram.row() for ngram in found], "filters/ngrams.json")
+
     def _read(self) -> list[LearnedFilter]:
         model = self.training.model
-        if self.settings is None or not isinstance(model, HasFilters):
+        if self.settings is None or self.are_words or not isinstance(model, HasFilters):
             return []
         model.eval()
         tokens = self.data.train.tokens.to(self.training.device)

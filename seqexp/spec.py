@@ -7,8 +7,9 @@ a dataset.
 import enum
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -48,8 +49,12 @@ class Vocabulary:
         Raises:
             KeyError: on a symbol that the vocabulary lacks.
         """
-        ids = {symbol: index for index, symbol in enumerate(self.symbols, start=1)}
-        return [ids[symbol] for symbol in symbols]
+        return [self.ids[symbol] for symbol in symbols]
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Id of each symbol."""
+        return {symbol: index for index, symbol in enumerate(self.symbols, start=1)}
 
     def decode(self, ids: Sequence[int]) -> list[str]:
         """The symbols of token ids; padding is left out."""
@@ -57,10 +62,30 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
+class WordEncoding:
+    """How the words of a text become a row of tokens, where symbols are words.
+
+    `truncate` is the end that is cut off a text that is too long, `pad` the side on which one
+    that is too short is filled up.
+    """
+
+    truncate: Literal["head", "tail"]
+    pad: Literal["left", "right"]
+
+    def row(self, ids: Sequence[int], length: int) -> list[int]:
+        """Exactly `length` ids, of which missing ones are padding."""
+        kept = list(ids[-length:] if self.truncate == "head" else ids[:length])
+        padding = [PAD] * (length - len(kept))
+        return padding + kept if self.pad == "left" else kept + padding
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """All that a model knows of a dataset.
 
-    `length` is the number of tokens of every sequence, or None where they differ.
+    `length` is the number of tokens of every sequence, padding included, or None where they
+    differ. `num_outputs` may be 1 for two classes: the logit of the second against the first.
+    `words` is None unless symbols are words.
     """
 
     vocabulary: Vocabulary
@@ -68,16 +93,18 @@ class TaskSpec:
     output: Output
     output_names: tuple[str, ...]
     length: int | None = None
+    words: WordEncoding | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a JSON file."""
-        return {
+        values = {
             "vocabulary": list(self.vocabulary.symbols),
             "num_outputs": self.num_outputs,
             "output": self.output.value,
             "output_names": list(self.output_names),
             "length": self.length,
         }
+        return values if self.words is None else {**values, "words": asdict(self.words)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TaskSpec":
@@ -88,6 +115,7 @@ class TaskSpec:
             output=Output(values["output"]),
             output_names=tuple(values["output_names"]),
             length=values["length"],
+            words=WordEncoding(**values["words"]) if "words" in values else None,
         )
 
 
@@ -159,6 +187,13 @@ class Sequences:
         """The same on another device."""
         return replace(self, tokens=self.tokens.to(device), targets=self.targets.to(device))
 
+    def at_most(self, count: int) -> "Sequences":
+        """So many rows, spread over all: there may be one class after the other."""
+        if self.is_stream or len(self) <= count:
+            return self
+        rows = torch.arange(count, device=self.tokens.device) * len(self) // count
+        return replace(self, tokens=self.tokens[rows], targets=self.targets[rows])
+
     def num_batches(self, batch_size: int) -> int:
         """Batches an epoch, the last one perhaps smaller."""
         return -(-len(self) // batch_size)
@@ -202,6 +237,14 @@ class Pattern:
     ppm: Float[np.ndarray, "width symbols"]
 
 
+@dataclass(frozen=True, eq=False)
+class WordVectors:
+    """Pretrained vectors of some token ids, for a model's embedding to start from."""
+
+    ids: Int[Tensor, " words"]
+    values: Float[Tensor, "words size"]
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Reads of one sequence, and the sequence where it is known."""
@@ -223,10 +266,18 @@ class Data:
     test: Sequences
     patterns: tuple[Pattern, ...] = ()
     clusters: tuple[Cluster, ...] = ()
+    vectors: WordVectors | None = None
 
     def to(self, device: torch.device) -> "Data":
         """The same on another device."""
         train, valid, test = (split.to(device) for split in self.splits().values())
+        return replace(self, train=train, valid=valid, test=test)
+
+    def at_most(self, count: int | None) -> "Data":
+        """So many sequences of each split; None is all."""
+        if count is None:
+            return self
+        train, valid, test = (split.at_most(count) for split in self.splits().values())
         return replace(self, train=train, valid=valid, test=test)
 
     def splits(self) -> dict[str, Sequences]:
@@ -234,13 +285,16 @@ class Data:
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
     def digest(self) -> str:
-        """SHA-256 of the spec and of every token and target, the same on every machine."""
+        """SHA-256 of the spec, every token, target and vector, the same on every machine."""
         sha = hashlib.sha256(repr(sorted(self.spec.to_dict().items())).encode())
         for name, split in self.splits().items():
             for tensor in (split.tokens, split.targets):
                 values = tensor.cpu().numpy().astype("<i8")
                 sha.update(f"{name} {values.shape}".encode())
                 sha.update(values.tobytes())
+        if self.vectors is not None:
+            sha.update(self.vectors.ids.numpy().astype("<i8").tobytes())
+            sha.update(self.vectors.values.numpy().astype("<f4").tobytes())
         return sha.hexdigest()
 
 

@@ -1,9 +1,11 @@
 """What all tests share."""
 
+import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,30 @@ def golden() -> dict[str, np.ndarray]:
     if not file.is_file():
         pytest.skip("the golden values are not here")
     return dict(np.load(file))
+
+
+def write_reviews(path: Path, num_reviews: int, members: Iterable[tarfile.TarInfo] = ()) -> None:
+    """An archive as aclImdb_v1.tar.gz, with tiny reviews whose adjective tells their class."""
+    adjectives = {"neg": ("bad", "dull", "silly"), "pos": ("good", "great", "moving")}
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(b"x" * member.size))
+        for split in ("train", "test"):
+            for label, words in adjectives.items():
+                for number in range(num_reviews):
+                    word = words[number % 3]
+                    text = f"A {word} film.<br /><br />{split} {number % 7}".encode()
+                    info = tarfile.TarInfo(f"aclImdb/{split}/{label}/{number}_1.txt")
+                    info.size = len(text)
+                    archive.addfile(info, io.BytesIO(text))
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stands for paths.data: an archive of as many reviews as the real one has, all tiny."""
+    folder = tmp_path_factory.mktemp("data")
+    write_reviews(folder / "aclImdb_v1.tar.gz", 12_500)
+    return folder
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

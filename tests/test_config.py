@@ -245,6 +245,54 @@ def test_a_filter_wider_than_the_sequence_needs_padding() -> None:
         check(composed(*wide, "model.padding=valid"))
 
 
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["dataset.path=nowhere.csv"], "dataset.path: nowhere.csv: there is no such file or fold"),
+        (["dataset.path=README.md"], "dataset.path: README.md: give a .csv, .tsv"),
+        (["dataset.path=${table}"], "dataset.path: .* no column 'text'; did you mean txt"),
+        (["dataset.test_path=a.csv"], "dataset.test_path is a.csv, but dataset.path is null"),
+        (["dataset.label_column=text"], "text_column and dataset.label_column are both 'text'"),
+        (["dataset.test_share=0.0"], "dataset.test_share is 0.0; give a number above 0 and at m"),
+        (["dataset.valid_share=0.0"], "trainer.test_weights is best, but dataset.valid_share is 0"),
+        (["dataset.max_tokens=2"], "dataset.max_tokens is 2; give an integer from 3"),
+        (["dataset.truncate=left"], "dataset.truncate is 'left'; give one of head, tail"),
+        (["dataset.vectors=nowhere.txt"], "dataset.vectors: nowhere.txt: there is no such file"),
+        (["dataset.vectors=${vectors}"], "model.embedding_size is auto, but .* has 3 values a wor"),
+        (["dataset.vectors=${vectors}", "model.embedding_size=4"], "is 4, but .*embedding_size=3"),
+        (
+            ["model=cnn1d", "model.padding=valid", "dataset.max_length=9"],
+            "model.padding is valid, but dataset.max_length is 9",
+        ),
+        (["dataset=imdb", "model.embedding_size=null"], "makes each of 20,000 words as many numb"),
+        (
+            ["dataset=imdb", "dataset.validate_on_test=true"],
+            "dataset.validate_on_test is true and dataset.valid_share is 0.1; give one of them",
+        ),
+    ],
+)
+def test_a_task_of_words_that_cannot_work_is_refused(
+    tmp_path: Path, overrides: list[str], says: str
+) -> None:
+    (tmp_path / "table.csv").write_text("txt,label\na,b\n")
+    (tmp_path / "vectors.txt").write_text("film 1 2 3\n")
+    for name in ("table.csv", "vectors.txt"):
+        variable = "${" + name.split(".")[0] + "}"
+        overrides = [item.replace(variable, str(tmp_path / name)) for item in overrides]
+    with pytest.raises(ConfigError) as caught:
+        check(composed("model=lstm", "dataset=text", *overrides))
+    assert any(re.search(says, fault) for fault in caught.value.faults), caught.value.faults
+
+
+def test_words_may_be_validated_and_embedded_in_any_way_that_works(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\na,b\n")
+    (tmp_path / "v.txt").write_text("film 1 2 3\n")
+    given = [f"dataset.{key}={tmp_path}/a.csv" for key in ("path", "valid_path", "test_path")]
+    vectors = [f"dataset.vectors={tmp_path}/v.txt", "model.embedding_size=3"]
+    assert check(composed("dataset=text", "dataset.valid_share=0.0", *given, *vectors))
+    assert check(composed("dataset=imdb", "dataset.max_tokens=99", "model.embedding_size=null"))
+
+
 def test_a_trusted_package_may_be_named_and_no_other(good: dict[str, Any]) -> None:
     named = changed(good, "model", {"_target_": "fractions.Fraction", "numerator": 1})
     assert any("fractions.Fraction" in fault for fault in find_faults(named))

@@ -32,6 +32,7 @@ def test_a_fingerprint_does_not_change_with_where_a_run_is_kept(config: Config) 
     other["paths"]["outputs"] = "elsewhere"
     other["tracking"] = {"_target_": "seqexp.tracking.none.NoTracker"}
     other["experiment_name"] = "mine"
+    other["dataset"] |= {"cache": "elsewhere", "folder": "elsewhere"}
     assert fingerprint(other) == fingerprint(config)
     reordered = dict(reversed(list(config.items())))
     assert fingerprint(reordered) == fingerprint(config)

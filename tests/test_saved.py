@@ -9,8 +9,10 @@ import torch
 
 from seqexp import saved
 from seqexp.config import build
+from seqexp.dataset.text import Text
 from seqexp.errors import InputError
 from seqexp.spec import TaskSpec
+from seqexp.trainer.score import probabilities
 
 NODE = {"_target_": "seqexp.model.cnn1d.CNN1D", "num_filters": 3, "hidden_layers": [4]}
 
@@ -79,3 +81,31 @@ def test_weights_of_another_model_are_refused(folder: Path) -> None:
 
 def test_next_token_columns_are_the_symbols(next_token_spec: TaskSpec) -> None:
     assert saved.output_columns(next_token_spec) == ("padding", "A", "C", "G", "T")
+
+
+def test_raw_texts_are_read_as_the_dataset_reads_them(tmp_path: Path) -> None:
+    texts = [f"<br />A {'fine' if n % 2 else 'DULL'} film, number {n}." for n in range(40)]
+    lines = [json.dumps({"text": text, "label": f"{n % 2}"}) for n, text in enumerate(texts)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    whole = str(tmp_path / "a.jsonl")
+    for truncate, pad, one_output in (("head", "left", True), ("tail", "right", False)):
+        choices: Any = {"truncate": truncate, "pad": pad, "one_output": one_output}
+        data = Text(path=whole, test_path=whole, max_tokens=20, max_length=4, **choices).load()
+        node = {**NODE, "readout": "flatten", "filter_width": 3}
+        torch.manual_seed(0)
+        model = build(node, spec=data.spec)
+        saved.save(tmp_path / "model", model, data.spec, {"model": node})
+        loaded = saved.load(tmp_path / "model")
+        assert loaded.spec == data.spec
+        table = saved.TextModel(loaded).predict([*texts, "", "new words"])
+        assert list(table.columns) == ["0", "1"]
+        expected = probabilities(model(data.test.tokens.long())[0][:, 0]).detach().numpy()
+        assert table.to_numpy()[:40] == pytest.approx(expected)
+        assert table.sum(axis=1).to_numpy() == pytest.approx([1] * 42)
+
+
+def test_a_spec_without_words_is_written_as_before(dna_spec: TaskSpec) -> None:
+    """Digests of data, and models that were saved, depend on it."""
+    keys = ["vocabulary", "num_outputs", "output", "output_names", "length"]
+    assert list(dna_spec.to_dict()) == keys
+    assert TaskSpec.from_dict(dna_spec.to_dict()) == dna_spec

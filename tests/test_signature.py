@@ -4,6 +4,7 @@ import inspect
 import re
 import sys
 import types
+from typing import Literal
 
 import pytest
 from conftest import ROOT
@@ -44,7 +45,7 @@ def test_source_and_import_agree(target: str) -> None:
 def test_annotations_keep_their_range() -> None:
     parameters = signature("seqexp.model.cnn1d.CNN1D").parameters
     assert parameters["num_filters"].annotation == Size
-    assert parameters["embedding_size"].annotation == Size | None
+    assert parameters["embedding_size"].annotation == Size | Literal["auto"] | None
 
 
 def test_a_class_without_a_constructor_takes_that_of_its_base() -> None:

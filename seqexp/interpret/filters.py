@@ -141,7 +141,7 @@ def read_filters(
     Kelley et al. (2016)'s threshold, a share of the filter's largest activation.
     """
     weights = model.filter_weights().double().cpu().numpy()
-    tokens = _spread(tokens, settings.num_sequences).long()
+    tokens = spread(tokens, settings.num_sequences).long()
     pfms, hits = _exciting_windows(model, tokens, weights.shape, settings)
     return [
         LearnedFilter(
@@ -189,7 +189,7 @@ def consensus(weights: Float[np.ndarray, "width symbols"], symbols: Sequence[str
     return separator.join(visible[index] for index in weights.argmax(axis=1))
 
 
-def _spread(tokens: Tensor, limit: int) -> Tensor:
+def spread(tokens: Tensor, limit: int) -> Tensor:
     """At most so many rows, from all over: a dataset may hold one class after the other."""
     step = max(1, -(-len(tokens) // limit))
     return tokens[::step]

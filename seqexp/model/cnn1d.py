@@ -9,7 +9,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqexp.errors import InputError
-from seqexp.model.parts import ACTIVATIONS, Activation, Head, Init, TokenInput, initialise_as_keras
+from seqexp.model.parts import (
+    ACTIVATIONS,
+    Activation,
+    EmbeddingSize,
+    Head,
+    Init,
+    TokenInput,
+    embedding_size_for,
+    initialise_as_keras,
+)
 from seqexp.ranges import DropoutRate, Size
 from seqexp.spec import PAD, Carry, Output, TaskSpec
 
@@ -22,7 +31,8 @@ class CNN1D(nn.Module):
 
     Args:
         spec: the task.
-        embedding_size: size of learned token vectors; None is one-hot.
+        embedding_size: size of learned token vectors; None is one-hot, `auto` is that for letters
+            and 128 for words.
         num_filters: how many patterns can be detected.
         filter_width: tokens that a filter sees at once.
         padding: `same` centres each filter on its position (an even one sees one token more
@@ -45,7 +55,7 @@ class CNN1D(nn.Module):
     def __init__(
         self,
         spec: TaskSpec,
-        embedding_size: Size | None = None,
+        embedding_size: EmbeddingSize = None,
         num_filters: Size = 1,
         filter_width: Size = 17,
         padding: Padding = "auto",
@@ -66,7 +76,8 @@ class CNN1D(nn.Module):
         self.activation = ACTIVATIONS[activation]
         self.causal = padding == "causal" and (not self.is_classifier or readout == "last")
         self._refuse_impossible()
-        self.input = TokenInput(spec.vocabulary, embedding_size)
+        size = embedding_size_for(spec.vocabulary, embedding_size)
+        self.input = TokenInput(spec.vocabulary, size)
         self.conv = nn.Conv1d(self.input.size, num_filters, filter_width)
         num_features = num_filters
         if self.is_classifier and readout == "flatten":

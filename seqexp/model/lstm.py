@@ -4,7 +4,7 @@ from typing import Annotated
 
 from annotated_types import Interval, Len
 
-from seqexp.model.parts import Init
+from seqexp.model.parts import EmbeddingSize, Init, embedding_size_for
 from seqexp.model.recurrent import Dropout, DropoutMasks, Kernel, Readout, RecurrentNetwork
 from seqexp.ranges import DropoutRate, Size
 from seqexp.spec import TaskSpec
@@ -15,7 +15,8 @@ class LSTM(RecurrentNetwork):
 
     Args:
         spec: the task.
-        embedding_size: size of learned token vectors; None is one-hot.
+        embedding_size: size of learned token vectors; None is one-hot, `auto` is that for letters
+            and 128 for words.
         hidden_size: size of h and c.
         bidirectional: a second layer reads from the end, for SEQUENCE_CLASS only.
         readout: from all h_t to one vector, for SEQUENCE_CLASS: the last, their mean, or maximum.
@@ -38,7 +39,7 @@ class LSTM(RecurrentNetwork):
     def __init__(
         self,
         spec: TaskSpec,
-        embedding_size: Size | None = None,
+        embedding_size: EmbeddingSize = None,
         hidden_size: Size = 64,
         bidirectional: bool = False,
         readout: Readout = "last",
@@ -55,7 +56,7 @@ class LSTM(RecurrentNetwork):
             spec,
             cell="lstm",
             num_layers=1,
-            embedding_size=embedding_size,
+            embedding_size=embedding_size_for(spec.vocabulary, embedding_size),
             hidden_size=hidden_size,
             bidirectional=bidirectional,
             readout=readout,

@@ -8,7 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqexp.spec import PAD, Vocabulary
+from seqexp.errors import InputError
+from seqexp.ranges import Size
+from seqexp.spec import PAD, Vocabulary, WordVectors
 
 Init = Literal["keras", "torch"]
 Activation = Literal["relu", "tanh", "sigmoid", "gelu", "linear"]
@@ -25,10 +27,32 @@ LONGEST = 1000.0
 """Longest wavelength of position features, in tokens over 2 pi."""
 
 
+EmbeddingSize = Size | Literal["auto"] | None
+"""Size of learned token vectors; None is one-hot; `auto` is one-hot for alphabets, learned vectors
+of `WORD_SIZE` where there are more than `MAX_ALPHABET` symbols."""
+
+WORD_SIZE = 128
+MAX_ALPHABET = 256
+
+MAX_ONE_HOT = 5000
+"""Symbols; a batch of sequences of so many zeros and ones a token fills the memory beyond."""
+
+
+def embedding_size_for(vocabulary: Vocabulary, size: int | str | None) -> int | None:
+    """What `auto` means for these symbols; other sizes stay."""
+    if size == "auto":
+        return WORD_SIZE if len(vocabulary.symbols) > MAX_ALPHABET else None
+    assert not isinstance(size, str)
+    return size
+
+
 class TokenInput(nn.Module):
     """Token ids to vectors: learned ones, or one-hot where `embedding_size` is None.
 
     Padding is the zero vector in both.
+
+    Raises:
+        InputError: on one-hot vectors for more symbols than memory is for.
     """
 
     table: Tensor
@@ -37,6 +61,11 @@ class TokenInput(nn.Module):
         super().__init__()
         if embedding_size is None:
             self.size = len(vocabulary.symbols)
+            if self.size > MAX_ONE_HOT:
+                raise InputError(
+                    f"model.embedding_size is null, which makes each token {self.size:,} numbers,"
+                    f" one a symbol; give a size, or auto; null is for at most {MAX_ONE_HOT:,}"
+                )
             one_hot = torch.eye(len(vocabulary))[:, 1:]  # (ids, symbols): no column for padding
             self.register_buffer("table", one_hot, persistent=False)
         else:
@@ -49,6 +78,22 @@ class TokenInput(nn.Module):
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channels"]:
         """Vectors of tokens."""
         return functional.embedding(tokens, self.table, padding_idx=PAD)
+
+    def start_from(self, vectors: WordVectors) -> None:
+        """Take pretrained vectors for the symbols that have one.
+
+        Raises:
+            InputError: if they are of another size.
+        """
+        size = vectors.values.shape[1]
+        if not isinstance(self.table, nn.Parameter) or size != self.size:
+            has = self.size if isinstance(self.table, nn.Parameter) else None
+            raise InputError(
+                f"model.embedding_size is {has}, but dataset.vectors has {size} values a word; give"
+                f" model.embedding_size={size}"
+            )
+        with torch.no_grad():
+            self.table[vectors.ids.to(self.table.device)] = vectors.values.to(self.table.device)
 
     def symbols(self) -> Float[Tensor, "symbols channels"]:
         """The vector of each symbol of the vocabulary."""

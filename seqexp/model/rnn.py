@@ -4,7 +4,7 @@ from typing import Annotated
 
 from annotated_types import Len
 
-from seqexp.model.parts import Init
+from seqexp.model.parts import EmbeddingSize, Init, embedding_size_for
 from seqexp.model.recurrent import Dropout, Kernel, Readout, RecurrentNetwork
 from seqexp.ranges import DropoutRate, Size
 from seqexp.spec import TaskSpec
@@ -15,7 +15,8 @@ class RNN(RecurrentNetwork):
 
     Args:
         spec: the task.
-        embedding_size: size of learned token vectors; None is one-hot.
+        embedding_size: size of learned token vectors; None is one-hot, `auto` is that for letters
+            and 128 for words.
         hidden_size: size of h.
         bidirectional: a second layer reads from the end, for SEQUENCE_CLASS only.
         readout: from all h_t to one vector, for SEQUENCE_CLASS: the last, their mean, or maximum.
@@ -36,7 +37,7 @@ class RNN(RecurrentNetwork):
     def __init__(
         self,
         spec: TaskSpec,
-        embedding_size: Size | None = None,
+        embedding_size: EmbeddingSize = None,
         hidden_size: Size = 64,
         bidirectional: bool = False,
         readout: Readout = "last",
@@ -51,7 +52,7 @@ class RNN(RecurrentNetwork):
             spec,
             cell="rnn",
             num_layers=1,
-            embedding_size=embedding_size,
+            embedding_size=embedding_size_for(spec.vocabulary, embedding_size),
             hidden_size=hidden_size,
             bidirectional=bidirectional,
             readout=readout,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from annotated_types import Interval, Len
 
-from seqexp.model.parts import Init
+from seqexp.model.parts import EmbeddingSize, Init, embedding_size_for
 from seqexp.model.recurrent import (
     CellName,
     Dropout,
@@ -24,7 +24,8 @@ class StackedRNN(RecurrentNetwork):
         spec: the task.
         num_layers: layers on top of each other.
         cell: what each is made of.
-        embedding_size: size of learned token vectors; None is one-hot.
+        embedding_size: size of learned token vectors; None is one-hot, `auto` is that for letters
+            and 128 for words.
         hidden_size: size of h (and c) of each layer.
         bidirectional: each layer also reads from the end, for SEQUENCE_CLASS only.
         readout: from all h_t of the top layer to one vector, for SEQUENCE_CLASS: the last, their
@@ -50,7 +51,7 @@ class StackedRNN(RecurrentNetwork):
         spec: TaskSpec,
         num_layers: Annotated[int, Interval(ge=1, le=64)] = 2,
         cell: CellName = "rnn",
-        embedding_size: Size | None = None,
+        embedding_size: EmbeddingSize = None,
         hidden_size: Size = 64,
         bidirectional: bool = False,
         readout: Readout = "last",
@@ -67,7 +68,7 @@ class StackedRNN(RecurrentNetwork):
             spec,
             cell=cell,
             num_layers=num_layers,
-            embedding_size=embedding_size,
+            embedding_size=embedding_size_for(spec.vocabulary, embedding_size),
             hidden_size=hidden_size,
             bidirectional=bidirectional,
             readout=readout,

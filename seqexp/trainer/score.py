@@ -42,8 +42,16 @@ class Score:
 def cross_entropy_sum(
     logits: Float[Tensor, "batch positions outputs"], targets: Int[Tensor, "batch positions"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy in nats, summed over scored targets, at least in float32."""
+    """Cross-entropy in nats, summed over scored targets, at least in float32.
+
+    One output is the logit of target 1 against target 0.
+    """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if logits.shape[-1] == 1:
+        scored = targets != IGNORE
+        return functional.binary_cross_entropy_with_logits(
+            logits[..., 0][scored], targets[scored].to(logits.dtype), reduction="sum"
+        )
     return functional.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
     )
@@ -52,8 +60,21 @@ def cross_entropy_sum(
 def count_correct(
     logits: Float[Tensor, "batch positions outputs"], targets: Int[Tensor, "batch positions"]
 ) -> Int[Tensor, ""]:
-    """How many scored targets have the largest logit."""
+    """How many scored targets have the largest logit, or the right sign of the only one."""
+    if logits.shape[-1] == 1:
+        return ((logits[..., 0] > 0) == targets).sum()
     return (logits.argmax(dim=-1) == targets).sum()
+
+
+def probabilities(
+    logits: Float[Tensor, "*positions outputs"],
+) -> Float[Tensor, "*positions classes"]:
+    """What the model gives each class, in float64: two of them for one output."""
+    logits = logits.double()
+    if logits.shape[-1] == 1:
+        # a single logit against one of zero; a sigmoid would round 1 - p off
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
+    return torch.softmax(logits, dim=-1)
 
 
 @torch.no_grad()

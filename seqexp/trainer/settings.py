@@ -34,6 +34,8 @@ class Settings:
         length_pool: make batches of sequences of like length, sorted within so many batches' worth,
             and leave out padding that all of a batch share; None takes any together. Saves time
             where lengths differ.
+        max_sequences: use so many of each split at most, spread over it; None uses all. Streams
+            are used whole.
         clip_value: largest size of one gradient entry; None leaves them as they are.
         clip_norm: largest L2 norm of the whole gradient, after `clip_value`; None leaves it.
         bptt: truncation of backpropagation through time; None is whole sequences.
@@ -52,6 +54,7 @@ class Settings:
     batch_size: Count = 32
     eval_batch_size: Count = 1000
     length_pool: Count | None = None
+    max_sequences: Count | None = None
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
     bptt: BPTT | None = None

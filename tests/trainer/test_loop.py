@@ -295,3 +295,13 @@ def test_the_schedule_counts_updates(data: Data) -> None:
     rates = [r.metrics["train/learning_rate"] for r in fit(run, data) if r.kind == "epoch"]
     # three updates an epoch: 0.1 / (1 + 0.5 * 3), 0.1 / (1 + 0.5 * 6)
     assert rates == pytest.approx([0.04, 0.025])
+
+
+def test_fewer_sequences_are_spread_over_all(data: Data) -> None:
+    few = data.at_most(10)
+    assert [len(split) for split in few.splits().values()] == [10, 10, 10]
+    assert few.train.targets[:, 0].tolist() == [1] * 5 + [0] * 5
+    assert torch.equal(few.train.tokens, data.train.tokens[::12])
+    assert data.at_most(None) is data and data.at_most(10**6).digest() == data.digest()
+    stream = replace(data.train, is_stream=True)
+    assert stream.at_most(1) is stream

@@ -1,0 +1,110 @@
+"""Film reviews, positive or negative."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seqexp.dataset.archive import FOLDER, LABELS, reviews_of_archive, reviews_of_folder
+from seqexp.dataset.cache import cached, file_digest, key_of
+from seqexp.dataset.classify import (
+    Choices,
+    HeadOrTail,
+    LeftOrRight,
+    MaxLength,
+    MaxTokens,
+    PartOfTraining,
+    classification,
+)
+from seqexp.dataset.corpus import Corpus, encode
+from seqexp.dataset.download import download
+from seqexp.dataset.words import TOKENIZER
+from seqexp.ranges import Count, Seed
+from seqexp.spec import Data
+
+log = logging.getLogger("seqexp")
+
+ARCHIVE = "aclImdb_v1.tar.gz"
+URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
+MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
+
+
+@dataclass(frozen=True)
+class IMDB:
+    """The Large Movie Review Dataset: 25,000 reviews for training and 25,000 for the test.
+
+    It is read from the folder `aclImdb` or the archive `aclImdb_v1.tar.gz` in `folder`, which
+    must hold all labelled reviews; where neither is there, the archive is downloaded.
+
+    Args:
+        folder: where the data are, and are downloaded to.
+        cache: where tokenised reviews are kept, so that later starts are quick; None keeps none.
+        max_tokens: size of the vocabulary, with padding and `<unk>`: all others are the most
+            frequent words of the reviews that are trained on.
+        max_length: words of a review that are used, at most.
+        truncate: the end that is cut off longer reviews: `head` keeps their last words.
+        pad: the side on which shorter ones are filled up.
+        one_output: one output, the logit of `positive`, as with a sigmoid; otherwise one for each
+            class, as with a softmax.
+        vectors: a file of pretrained word vectors for the embedding to start from.
+        valid_share: part of the training reviews held out for validation, the same of each class.
+        validate_on_test: validate on the test reviews, as the notebook does. Then no epoch can be
+            chosen by it, and the test is no surprise.
+        num_train: train on so many of the remaining reviews, as many of each class; None: on all.
+        seed: selects the reviews that are held out or left out.
+
+    Raises:
+        InputError: from `load`, if the data cannot be found or are not sound.
+
+    Source: Maas et al. (2011).
+    """
+
+    folder: str
+    cache: str | None = None
+    max_tokens: MaxTokens = 20_000
+    max_length: MaxLength = 400
+    truncate: HeadOrTail = "head"
+    pad: LeftOrRight = "right"
+    one_output: bool = False
+    vectors: str | None = None
+    valid_share: PartOfTraining = 0.1
+    validate_on_test: bool = False
+    num_train: Count | None = None
+    seed: Seed = 0
+
+    output = "sequence-class"
+
+    def load(self) -> Data:
+        """Find the reviews, or what a cache has of them, and encode them."""
+        corpus = self._corpus()
+        if self.validate_on_test:
+            corpus = replace(corpus, texts={**corpus.texts, "valid": corpus.texts["test"]})
+        choices = Choices(
+            max_tokens=self.max_tokens,
+            max_length=self.max_length,
+            truncate=self.truncate,
+            pad=self.pad,
+            one_output=self.one_output,
+            vectors=self.vectors,
+            valid_share=self.valid_share,
+            test_share=0.0,
+            num_train=self.num_train,
+            seed=self.seed,
+        )
+        return classification(corpus, choices)
+
+    def _corpus(self) -> Corpus:
+        unpacked, archive = Path(self.folder) / FOLDER, Path(self.folder) / ARCHIVE
+        if unpacked.is_dir():
+            source, read = unpacked, reviews_of_folder
+        else:
+            source, read = archive, reviews_of_archive
+            if not archive.is_file():
+                log.info(f"{archive}: is not there; downloading {URL} (84 MB)")
+                download(URL, MD5, archive)
+
+        def build() -> Corpus:
+            log.info(f"{source}: reading and tokenising 50,000 reviews, about half a minute")
+            return encode(read(source), tuple(LABELS.values()))
+
+        cache = None if self.cache is None else Path(self.cache)
+        return cached(cache, key_of("imdb", TOKENIZER, file_digest(source)), build)

@@ -1,0 +1,139 @@
+"""A person's own texts, each with a class."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Interval, Len
+
+from seqexp.dataset.cache import cached, file_digest, key_of
+from seqexp.dataset.classify import (
+    Choices,
+    HeadOrTail,
+    LeftOrRight,
+    MaxLength,
+    MaxTokens,
+    PartOfTraining,
+    classification,
+)
+from seqexp.dataset.corpus import Corpus, encode
+from seqexp.dataset.documents import Columns, Document, read_documents
+from seqexp.dataset.sentences import made_reviews
+from seqexp.dataset.words import TOKENIZER
+from seqexp.errors import InputError
+from seqexp.ranges import Count, Seed
+from seqexp.spec import Data
+
+log = logging.getLogger("seqexp")
+
+Name = Annotated[str, Len(1)]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Texts of any number of classes, as words. Without a path, short reviews are made.
+
+    Args:
+        path: a .csv, .tsv, .jsonl or .ndjson file (also .gz) or a folder with a folder of .txt
+            files a class; None makes sentences whose class depends on an adjective and on whether
+            it is denied.
+        text_column: column, or key of a JSON line, that holds the text.
+        label_column: column, or key, that holds the class.
+        valid_path: texts for validation, in a file or folder of their own.
+        test_path: texts for the test, likewise.
+        valid_share: part of the texts that are left from the test, for validation, where there is
+            no `valid_path`; the same part of each class.
+        test_share: part of all texts, for the test, where there is no `test_path`.
+        num_made: texts that are made without a path.
+        cache: where tokenised texts are kept, so that later starts are quick; None keeps none.
+        max_tokens: size of the vocabulary, with padding and `<unk>`: all others are the most
+            frequent words of the texts that are trained on.
+        max_length: words of a text that are used, at most.
+        truncate: the end that is cut off longer texts: `tail` keeps their first words.
+        pad: the side on which shorter ones are filled up.
+        one_output: one output, the logit of the second of two classes, as with a sigmoid;
+            otherwise one for each class, as with a softmax.
+        vectors: a file of pretrained word vectors for the embedding to start from.
+        num_train: train on so many of the remaining texts, the same part of each class; None: all.
+        seed: selects the texts that are held out, left out, or made.
+
+    Raises:
+        InputError: from `load`, if a file is not sound or its classes cannot be learned.
+    """
+
+    path: str | None = None
+    text_column: Name = "text"
+    label_column: Name = "label"
+    valid_path: str | None = None
+    test_path: str | None = None
+    valid_share: PartOfTraining = 0.1
+    test_share: Annotated[float, Interval(gt=0, le=0.9)] = 0.1
+    num_made: Annotated[int, Interval(ge=20, le=10**6)] = 2000
+    cache: str | None = None
+    max_tokens: MaxTokens = 20_000
+    max_length: MaxLength = 400
+    truncate: HeadOrTail = "tail"
+    pad: LeftOrRight = "right"
+    one_output: bool = False
+    vectors: str | None = None
+    num_train: Count | None = None
+    seed: Seed = 0
+
+    output = "sequence-class"
+
+    def load(self) -> Data:
+        """Read the texts, or what a cache has of them, and encode them."""
+        choices = Choices(
+            max_tokens=self.max_tokens,
+            max_length=self.max_length,
+            truncate=self.truncate,
+            pad=self.pad,
+            one_output=self.one_output,
+            vectors=self.vectors,
+            valid_share=self.valid_share,
+            test_share=self.test_share,
+            num_train=self.num_train,
+            seed=self.seed,
+        )
+        return classification(self._corpus(), choices)
+
+    def _corpus(self) -> Corpus:
+        if self.path is None:
+            return encode({"train": made_reviews(self.num_made, self.seed)}, None)
+        given = {"train": self.path, "valid": self.valid_path, "test": self.test_path}
+        paths = {split: Path(path) for split, path in given.items() if path is not None}
+        columns = Columns(self.text_column, self.label_column)
+
+        def build() -> Corpus:
+            log.info(f"{self.path}: reading and tokenising")
+            splits = {split: read_documents(path, columns) for split, path in paths.items()}
+            _refuse_classes(splits)
+            return encode(splits, None)
+
+        for path in paths.values():
+            if not path.exists():
+                raise InputError(f"{path}: there is no such file or folder")
+        digests = [f"{split} {file_digest(path)}" for split, path in paths.items()]
+        cache = None if self.cache is None else Path(self.cache)
+        return cached(cache, key_of("text", TOKENIZER, repr(columns), *digests), build)
+
+
+def _refuse_classes(splits: dict[str, list[Document]]) -> None:
+    """Classes that cannot be learned from the texts for training."""
+    counts = Counter(document.label for document in splits["train"])
+    first = splits["train"][0]
+    if len(counts) < 2:
+        raise InputError(
+            f"{first.place}: all {len(splits['train']):,} texts have the label {first.label!r};"
+            " at least two classes are needed"
+        )
+    for split in splits.keys() - {"train"}:
+        for document in splits[split]:
+            if document.label not in counts:
+                shown = ", ".join(sorted(counts)[:20])
+                raise InputError(
+                    f"{document.place}: no text for training has the label {document.label!r};"
+                    f" these have {shown}"
+                )
