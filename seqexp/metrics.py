@@ -19,7 +19,14 @@ METRICS: dict[str, Better] = {
     "best/valid_accuracy": "higher",
     "grad/norm_mean": "neither",
     "grad/norm_max": "neither",
+    "grad/clipped_norm_mean": "neither",
     "grad/clipped_fraction": "neither",
+    "gradient_flow/lag_10_log10": "neither",
+    "gradient_flow/lag_50_log10": "neither",
+    "gradient_flow/factor_per_token": "neither",
+    "gradient_flow/singular_value_max": "neither",
+    "gradient_flow/singular_value_min": "neither",
+    "gradient_flow/saturated_share": "neither",
     "speed/sequences_per_second": "higher",
     "speed/tokens_per_second": "higher",
     "time/epoch_seconds": "lower",
@@ -29,6 +36,7 @@ METRICS: dict[str, Better] = {
     "motif/weight_correlation": "higher",
     "step/loss_nats": "lower",
     "step/grad_norm": "neither",
+    "step/grad_norm_clipped": "neither",
     "step/learning_rate": "neither",
 }
 """Every metric that a run can log. `step/*` are logged by update, `motif/*` and `test/*` at an

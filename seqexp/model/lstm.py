@@ -6,7 +6,7 @@ from annotated_types import Interval, Len
 
 from seqexp.model.parts import Init
 from seqexp.model.recurrent import Dropout, DropoutMasks, Readout, RecurrentNetwork
-from seqexp.ranges import DropoutRate, Size
+from seqexp.ranges import DropoutRate, Positive, Size
 from seqexp.spec import TaskSpec
 
 
@@ -26,9 +26,13 @@ class LSTM(RecurrentNetwork):
         init: `keras` is Glorot uniform, the recurrent matrix orthogonal as one, biases 0 and the
             forget gate's 1; `torch` is uniform within 1 / sqrt(hidden_size).
         forget_bias: the forget gate's bias at the start; None leaves it to `init`.
+        recurrent_norm: largest singular value of the recurrent matrix of all gates, as one, at the
+            start, by scaling it; None leaves it to `init`.
 
     Source: Hochreiter & Schmidhuber (1997), with the forget gate of Gers et al. (2000).
     """
+
+    recurrent = True
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class LSTM(RecurrentNetwork):
         dropout_masks: DropoutMasks = "tied",
         init: Init = "keras",
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
+        recurrent_norm: Positive | None = None,
     ) -> None:
         super().__init__(
             spec,
@@ -56,4 +61,5 @@ class LSTM(RecurrentNetwork):
             dropout=Dropout(dropout, recurrent_dropout, dropout_masks),
             init=init,
             forget_bias=forget_bias,
+            recurrent_norm=recurrent_norm,
         )

@@ -6,7 +6,7 @@ from annotated_types import Len
 
 from seqexp.model.parts import Init
 from seqexp.model.recurrent import Dropout, Readout, RecurrentNetwork
-from seqexp.ranges import DropoutRate, Size
+from seqexp.ranges import DropoutRate, Positive, Size
 from seqexp.spec import TaskSpec
 
 
@@ -24,9 +24,13 @@ class RNN(RecurrentNetwork):
         recurrent_dropout: share of h_{t-1} dropped, likewise.
         init: `keras` is Glorot uniform, the recurrent matrix orthogonal, zero biases; `torch` is
             uniform within 1 / sqrt(hidden_size).
+        recurrent_norm: largest singular value of W_hh at the start, by scaling it; None leaves it
+            to `init`.
 
     Source: Elman (1990), eq. 1 and 2.
     """
+
+    recurrent = True
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class RNN(RecurrentNetwork):
         dropout: DropoutRate = 0.0,
         recurrent_dropout: DropoutRate = 0.0,
         init: Init = "keras",
+        recurrent_norm: Positive | None = None,
     ) -> None:
         super().__init__(
             spec,
@@ -51,4 +56,5 @@ class RNN(RecurrentNetwork):
             hidden_layers=hidden_layers,
             dropout=Dropout(dropout, recurrent_dropout),
             init=init,
+            recurrent_norm=recurrent_norm,
         )

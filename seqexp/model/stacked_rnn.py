@@ -6,7 +6,7 @@ from annotated_types import Interval, Len
 
 from seqexp.model.parts import Init
 from seqexp.model.recurrent import CellName, Dropout, DropoutMasks, Readout, RecurrentNetwork
-from seqexp.ranges import DropoutRate, Size
+from seqexp.ranges import DropoutRate, Positive, Size
 from seqexp.spec import TaskSpec
 
 
@@ -29,9 +29,13 @@ class StackedRNN(RecurrentNetwork):
         init: `keras` is Glorot uniform, the recurrent matrix orthogonal as one, zero biases;
             `torch` is uniform within 1 / sqrt(hidden_size).
         forget_bias: an LSTM's forget bias at the start; None is 1 for `keras`.
+        recurrent_norm: largest singular value of each layer's recurrent matrix, of all gates as
+            one, at the start, by scaling it; None leaves it to `init`.
 
     Source: Graves (2013), eq. 1, without connections that skip layers.
     """
+
+    recurrent = True
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class StackedRNN(RecurrentNetwork):
         dropout_masks: DropoutMasks = "tied",
         init: Init = "keras",
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
+        recurrent_norm: Positive | None = None,
     ) -> None:
         super().__init__(
             spec,
@@ -61,4 +66,5 @@ class StackedRNN(RecurrentNetwork):
             dropout=Dropout(dropout, recurrent_dropout, dropout_masks),
             init=init,
             forget_bias=forget_bias,
+            recurrent_norm=recurrent_norm,
         )
