@@ -1,4 +1,4 @@
-"""Shows in MLflow how far back a run's gradient reaches, before training, on the way, at the end."""
+"""Shows in MLflow how far back gradients reach: before training, on the way, at the end."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -119,7 +119,8 @@ class Flow:
     def relative(self) -> Float[np.ndarray, " lags"]:
         """log10 of the norm by lag over that at lag 0, of the top layer's h."""
         norms = self.layers[-1].norms["h"]
-        return norms - norms[0]
+        relative: Float[np.ndarray, " lags"] = norms - norms[0]
+        return relative
 
     def metrics(self) -> dict[str, float]:
         """The measurement in a few numbers, by metric name."""
@@ -247,7 +248,7 @@ def singular_values(
     """Of a recurrent matrix, descending: of all gates as one, and where there are more, of each."""
     parts = {"all": weight_h}
     if len(gates) > 1:
-        parts |= zip(gates, weight_h.split(weight_h.shape[1]), strict=True)
+        parts |= zip(gates, weight_h.chunk(len(gates)), strict=True)
     return {name: torch.linalg.svdvals(part.detach()).cpu().numpy() for name, part in parts.items()}
 
 

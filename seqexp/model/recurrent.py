@@ -154,7 +154,7 @@ class RecurrentLayer(nn.Module):
                 forget.fill_(1)
         if recurrent_norm is not None:
             with torch.no_grad():
-                self.weight_h *= recurrent_norm / torch.linalg.matrix_norm(self.weight_h, ord=2)
+                self.weight_h.mul_(recurrent_norm / torch.linalg.matrix_norm(self.weight_h, ord=2))
 
     def gates(
         self, inputs: Float[Tensor, "*batch inputs"], h: Float[Tensor, "*batch hidden"]
