@@ -4,6 +4,7 @@ Norms are drawn by their logarithm, so that 1e-60 has its place beside 1 and zer
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -88,41 +89,45 @@ def slider_image(flows: Sequence[Flow]) -> UInt8[np.ndarray, "height width 3"]:
 
 
 def comparison_figure(
-    runs: Sequence[tuple[str, Sequence[Mapping[str, Sequence[float]]]]],
+    runs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
 ) -> Figure:
     """Runs by label, each with its first and last curve: log10 of the norm over that at lag 0.
 
     Runs of the same label, as those that differ in their seed, have one colour.
     """
-    figure = Figure(figsize=(17, 7.5))
+    figure = Figure(figsize=(17, 8))
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True)
     labels = list(dict.fromkeys(label for label, _ in runs))
-    figure.subplots_adjust(left=0.055, right=0.72, bottom=0.09, top=0.86, wspace=0.04)
+    figure.subplots_adjust(left=0.055, right=0.74, bottom=0.08, top=0.87, wspace=0.06)
     figure.suptitle(
         "How far back does the gradient reach? Its norm by lag, over that at lag 0", fontsize=17
     )
     colors = dict(zip(labels, _colors(len(labels)), strict=True))
+    # the first are the widest: a curve that lies on another does not hide it
+    widths = dict(zip(labels, np.linspace(4.5, 1.5, len(labels)).tolist(), strict=True))
     curves = [np.array(moment) for _, moments in runs for moment in _ends(moments)]
+    limits = _limits(curves, LOWEST_SHOWN)
     titles = ((left, 0, "before training"), (right, -1, "at the last measurement"))
     for axes, place, title in titles:
         axes.axhline(0, color="silver", linewidth=1)
-        axes.axhline(FLOAT32, color="grey", linewidth=1, linestyle=":")
         named: set[str] = set()
         for label, moments in runs:
             curve = np.array(_ends(moments)[place])
             axes.plot(
                 _seen(curve),
                 color=colors[label],
-                linewidth=2,
+                linewidth=widths[label],
                 label=None if label in named else label,
             )
             named.add(label)
+        faint = "dotted: what is below is lost\nin a float32 sum beside lag 0"
+        axes.axhline(FLOAT32, color="grey", linewidth=1.5, linestyle=":", label=faint)
         axes.set_title(title, fontsize=15)
         axes.set_xlabel("lag j, in tokens", fontsize=13)
-    _log_axis(left, _limits(curves, LOWEST_SHOWN), 12)
+        _log_axis(axes, limits, 12)
+        axes.margins(x=0.02)
     left.set_ylabel("|∂L(t)/∂h(t-j)| / |∂L(t)/∂h(t)|", fontsize=13)
-    left.text(0.5, FLOAT32, "below: lost in a float32 sum beside lag 0", va="top", color="grey")
     right.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=11, borderaxespad=0)
     return figure
 
@@ -137,9 +142,10 @@ def _lag_panel(axes: Axes, flows: Sequence[Flow], index: int, limits: tuple[floa
     for place, (flow, color) in enumerate(zip(flows, _colors(len(flows), "viridis"), strict=True)):
         layer = flow.layers[index]
         for name, norms in layer.norms.items():
-            label = _when(flow.epoch) if place in named and name == "h" else None
+            label = _when(flow.epoch) + _vanished(norms)
+            shown = label if place in named and name == "h" else None
             style = "-" if name == "h" else "--"
-            axes.plot(_seen(norms), style, color=color, linewidth=2, label=label)
+            axes.plot(_seen(norms), style, color=color, linewidth=2, label=shown)
     if index == count - 1 and list(flows[0].layers[-1].gates) == ["h"]:
         # |diag(tanh')| <= 1: no gradient of a vanilla cell grows faster
         norms = flows[0].layers[-1].norms["h"]
@@ -167,7 +173,8 @@ def _update_panel(axes: Axes, updates: Sequence[Update], clip_norm: float | None
     clips = bool((after < before).any())
     axes.plot(steps, before, color="tab:orange", linewidth=1, label="before clipping")
     if clips:
-        axes.plot(steps, after, color="tab:blue", linewidth=1, label="after clipping")
+        label = f"after clipping (of {np.mean(after < before):.0%})"
+        axes.plot(steps, after, color="tab:blue", linewidth=1, label=label)
     if clip_norm is not None:
         label = f"trainer.clip_norm={clip_norm:g}"
         axes.axhline(clip_norm, color="black", linestyle="--", linewidth=1, label=label)
@@ -221,6 +228,12 @@ def _seen(norms: Float[np.ndarray, " lags"]) -> Float[np.ndarray, " lags"]:
     return np.where(norms > LOWEST, norms, np.nan)
 
 
+def _vanished(norms: Float[np.ndarray, " lags"]) -> str:
+    """Where a curve ends that would be below any axis."""
+    gone = np.flatnonzero(norms <= LOWEST)
+    return f": 0 from lag {gone[0]} on" if len(gone) else ""
+
+
 def _limits(
     curves: Sequence[Float[np.ndarray, " lags"]], lowest: float = LOWEST
 ) -> tuple[float, float]:
@@ -262,5 +275,5 @@ def _moments(flows: Sequence[Flow]) -> str:
     return f"{_when(flows[-1].epoch)}\n(dotted: {_when(flows[0].epoch)})"
 
 
-def _ends(moments: Sequence[Mapping[str, Sequence[float]]]) -> list[Sequence[float]]:
+def _ends(moments: Sequence[Mapping[str, Any]]) -> list[Sequence[float]]:
     return [moment["log10_relative"] for moment in (moments[0], moments[-1])]

@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ class Parent:
     def _draw(self, found: Sequence[Mapping[str, Any]]) -> None:
         """Keep one figure of the curves that the jobs left."""
         curves = [
-            (self._label(job, "seed") or "all seeds", result["gradient_flow"])
+            (_short(self._label(job, "seed")) or "all seeds", result["gradient_flow"])
             for job, result in zip(self.jobs, found, strict=True)
             if result.get("gradient_flow")
         ]
@@ -126,6 +127,11 @@ class Parent:
             return (not is_number, sign * value if is_number else 0.0)
 
         return sorted(rows, key=order)
+
+
+def _short(label: str) -> str:
+    """Overrides by the last part of their keys."""
+    return re.sub(r"(^| )[\w.]*\.(?=\w+=)", r"\1", label)
 
 
 def _markdown(rows: Sequence[dict[str, Any]]) -> str:
