@@ -129,7 +129,7 @@ class RecurrentLayer(nn.Module):
         self.bias = nn.Parameter(torch.empty(rows))
 
     def initialise(
-        self, init: Init, forget_bias: float | None, recurrent_norm: float | None
+        self, init: Init, forget_bias: float | None, recurrent_norm: float | None = None
     ) -> None:
         """Fill the weights.
 

@@ -244,7 +244,7 @@ def test_runs_that_differ_in_their_seed_share_a_colour_and_a_name() -> None:
     def moments(slope: float) -> list[dict[str, Any]]:
         return [{"epoch": e, "log10_relative": [slope * j for j in range(5)]} for e in (0, 9)]
 
-    runs = [("rnn", moments(-1)), ("rnn", moments(-2)), ("lstm", moments(-0.5))]
+    runs = [("rnn", moments(-1.0)), ("rnn", moments(-2.0)), ("lstm", moments(-0.5))]
     left, right = comparison_figure(runs).axes
     legend = right.get_legend()
     assert legend is not None

@@ -303,7 +303,7 @@ def test_gates_are_those_of_the_equations() -> None:
     layers = {}
     for cell in ("rnn", "gru", "lstm"):
         layers[cell] = RecurrentLayer(cell, 3, 5, Dropout()).double()
-        layers[cell].initialise("torch", None, None)
+        layers[cell].initialise("torch", None)
     (state,) = layers["rnn"](x[:, None], None, (h,))[1]
     torch.testing.assert_close(layers["rnn"].gates(x, h)["h"], state)
     gates = layers["gru"].gates(x, h)

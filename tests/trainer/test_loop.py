@@ -310,7 +310,12 @@ def test_step_reports_cover_their_updates(data: Data) -> None:
     run = training(data, epochs=2, batch_size=20, log_every_steps=4)
     steps = [report for report in fit(run, data) if report.kind == "step"]
     assert [report.step for report in steps] == [4, 8, 12]
-    assert set(steps[0].metrics) == {"step/loss_nats", "step/grad_norm", "step/learning_rate"}
+    assert set(steps[0].metrics) == {
+        "step/loss_nats",
+        "step/grad_norm",
+        "step/grad_norm_clipped",
+        "step/learning_rate",
+    }
 
 
 def test_the_schedule_counts_updates(data: Data) -> None:
