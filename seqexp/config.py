@@ -41,11 +41,12 @@ SUPPLIED: dict[str, frozenset[str]] = {
     "schedule": frozenset({"optimizer", "total_steps"}),
     "interpret": frozenset(),
     "decode": frozenset(),
+    "gradient_flow": frozenset(),
     "tracking": frozenset(),
 }
 """The config's groups, and the arguments of each that seqexp passes itself."""
 
-OPTIONAL_GROUPS = ("interpret", "decode")
+OPTIONAL_GROUPS = ("interpret", "decode", "gradient_flow")
 
 TARGET = "_target_"
 

@@ -45,6 +45,7 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str = ""
+    gradient_flow: list[dict[str, Any]] = field(default_factory=list)  # first and last, by lag
 
 
 def run_facts(config: Config, start: Start, digest: str) -> RunFacts:

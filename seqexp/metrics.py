@@ -19,7 +19,14 @@ METRICS: dict[str, Better] = {
     "best/valid_accuracy": "higher",
     "grad/norm_mean": "neither",
     "grad/norm_max": "neither",
+    "grad/clipped_norm_mean": "neither",
     "grad/clipped_fraction": "neither",
+    "gradient_flow/lag_10_log10": "neither",
+    "gradient_flow/lag_50_log10": "neither",
+    "gradient_flow/factor_per_token": "neither",
+    "gradient_flow/singular_value_max": "neither",
+    "gradient_flow/singular_value_min": "neither",
+    "gradient_flow/saturated_share": "neither",
     "speed/sequences_per_second": "higher",
     "speed/tokens_per_second": "higher",
     "time/epoch_seconds": "lower",
@@ -35,11 +42,17 @@ METRICS: dict[str, Better] = {
     "reads/normalized_edit_distance_standard_error": "neither",
     "step/loss_nats": "lower",
     "step/grad_norm": "neither",
+    "step/grad_norm_clipped": "neither",
     "step/learning_rate": "neither",
 }
 """Every metric that a run can log. `step/*` are logged by update, `motif/*` and `test/*` at an
-epoch or at the end, `reads/*` at the end, as means over the clusters of reads with known truths, `best/*` are of the epoch that `trainer.monitor` finds best, the others once
-an epoch; losses are means in nats per scored token."""
+epoch or at the end, `reads/*` at the end, as means over the clusters of reads whose true sequence
+is known, `best/*` are of the epoch that `trainer.monitor` finds best, the others once an epoch;
+losses are means in nats per scored token.
+
+`gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,
+`factor_per_token` is what that norm is multiplied by a token, over all lags; singular values are of
+the recurrent matrices of all layers, the saturated share is of the activations of their gates."""
 
 
 def higher_is_better(name: str) -> bool:

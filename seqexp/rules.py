@@ -210,6 +210,32 @@ def _later_tokens_are_not_seen_where_they_must_not_be(config: Config) -> Iterato
         yield f"model.padding is {model['padding']}, {why}; give causal{way_out}"
 
 
+@rule("gradient_flow", "model", "dataset")
+def _gradients_flow_back_through_states(config: Config) -> Iterator[str]:
+    every, model = config["gradient_flow"].get("every_epochs"), config["model"]
+    if every is None:
+        return
+    measured = f"gradient_flow.every_epochs is {every}"
+    if not constant(model["_target_"], "recurrent"):
+        yield (
+            f"{measured}, but {model['_target_'].rpartition('.')[2]} has no hidden state that a"
+            " gradient flows back through; give model=rnn, lstm or stacked-rnn, or"
+            " gradient_flow.every_epochs=null"
+        )
+        return
+    predicts_next = constant(config["dataset"]["_target_"], "output") == "next-token"
+    if model.get("bidirectional") and not predicts_next:
+        yield (
+            f"{measured}, but model.bidirectional is true, and a state then depends on later"
+            " tokens too; give false, or gradient_flow.every_epochs=null"
+        )
+    if model.get("readout", "last") != "last" and not predicts_next:
+        yield (
+            f"{measured}, but model.readout is {model['readout']}, and the loss then reads the"
+            " states of all tokens at once; give last, or gradient_flow.every_epochs=null"
+        )
+
+
 @rule("dataset")
 def _one_text(config: Config) -> Iterator[str]:
     dataset = config["dataset"]

@@ -22,6 +22,7 @@ from seqexp import saved
 from seqexp.config import Config, build
 from seqexp.errors import InputError
 from seqexp.facts import RESULT, Result, Start, data_name, run_facts, sizes
+from seqexp.flowing import Flowing
 from seqexp.interpret.filters import motif_metrics
 from seqexp.model.parts import TokenInput
 from seqexp.reading import Reading
@@ -56,17 +57,23 @@ def run(config: Config, start: Start) -> Result:
     read = Reading(
         config["decode"], tracker, training, data, **directions(config, settings, device)
     )
+    flow = Flowing(config["gradient_flow"], tracker, training, data)
     digest = data.digest()
     result = Result(run_id=tracker.start(run_facts(config, start, digest)))
-    with recording(tracker, result, start, began):
+    with recording(tracker, result, start, began), flow.drawn_at_the_end(result):
         tracker.data(DataFacts(data_name(config, start), digest, sizes(data)))
         tracker.text(json.dumps(config, indent=2), "config.json")
         num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
         log_metrics(tracker, result, {"model/parameters": float(num_parameters)}, step=0)
         say_start(config, start, data, num_parameters)
+        if flow.is_due():
+            log_metrics(tracker, result, flow.measure(), step=0)
         for report in fit(training, data.to(device)):
             log_metrics(tracker, result, report.metrics, report.step)
             say(report, settings)
+            flow.note(report)
+            if report.kind == "epoch" and flow.is_due():
+                log_metrics(tracker, result, flow.measure(), report.step)
             if report.kind == "epoch" and show.is_due():
                 log_metrics(tracker, result, show.forming(), report.step)
             if report.kind == "epoch" and write.is_due():

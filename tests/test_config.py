@@ -233,6 +233,31 @@ def test_a_text_task_that_cannot_work_is_refused(overrides: list[str], says: str
     assert any(re.search(says, fault) for fault in caught.value.faults), caught.value.faults
 
 
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["model=cnn1d"], "CNN1D has no hidden state .* model=rnn, lstm or stacked-rnn, or"),
+        (["model=rnn", "model.bidirectional=true"], "model.bidirectional is true, .* give false"),
+        (["model=lstm", "model.readout=mean"], "model.readout is mean, .* give last"),
+    ],
+)
+def test_gradient_flow_is_of_states_that_only_read_forward(overrides: list[str], says: str) -> None:
+    measured = "gradient_flow.every_epochs is 2, but "
+    with pytest.raises(ConfigError, match=measured + says):
+        check(composed("dataset=motif", "gradient_flow.every_epochs=2", *overrides))
+    assert check(composed("dataset=motif", *overrides))  # off, anything goes
+
+
+def test_gradient_flow_can_be_measured_of_every_recurrent_model() -> None:
+    recurrent = [file.stem for file in (CONF / "model").glob("*.yaml") if file.stem != "cnn1d"]
+    assert len(recurrent) >= 3
+    for model in recurrent:
+        check(composed(f"model={model}", "gradient_flow.every_epochs=1"))
+        next_token = ("dataset=chars", "model.readout=mean")  # which reads out nothing there
+        check(composed(f"model={model}", "gradient_flow.every_epochs=1", *next_token))
+    assert check(composed("gradient_flow=none"))["gradient_flow"] is None
+
+
 def test_next_token_models_may_have_any_causal_choice() -> None:
     assert check(composed("dataset=chars", "model=cnn1d", "trainer=tbptt"))
     assert check(composed("dataset=chars", "model=lstm", "model.readout=mean", "trainer=tbptt"))

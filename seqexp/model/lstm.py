@@ -6,7 +6,7 @@ from annotated_types import Interval, Len
 
 from seqexp.model.parts import EmbeddingSize, Init, embedding_size_for
 from seqexp.model.recurrent import Dropout, DropoutMasks, Kernel, Readout, RecurrentNetwork
-from seqexp.ranges import DropoutRate, Size
+from seqexp.ranges import DropoutRate, Positive, Size
 from seqexp.spec import TaskSpec
 
 
@@ -32,9 +32,13 @@ class LSTM(RecurrentNetwork):
             token; `auto` takes the fastest.
         position_features: wavelengths of a sine and a cosine each that tell a token's place;
             None leaves it to be counted by the state.
+        recurrent_norm: largest singular value of the recurrent matrix of all gates, as one, at the
+            start, by scaling it; None leaves it to `init`.
 
     Source: Hochreiter & Schmidhuber (1997), with the forget gate of Gers et al. (2000).
     """
+
+    recurrent = True
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class LSTM(RecurrentNetwork):
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
         kernel: Kernel = "auto",
         position_features: Size | None = None,
+        recurrent_norm: Positive | None = None,
     ) -> None:
         super().__init__(
             spec,
@@ -66,4 +71,5 @@ class LSTM(RecurrentNetwork):
             forget_bias=forget_bias,
             kernel=kernel,
             position_features=position_features,
+            recurrent_norm=recurrent_norm,
         )

@@ -88,6 +88,20 @@ FUSED: dict[str, Callable[..., tuple[Tensor, ...]]] = {
 FORGET_GATE = 1
 """Place of the forget gate among an LSTM's gates i, f, o, g."""
 
+GATES: dict[int, str] = {1: "h", 3: "rzn", 4: "ifog"}
+"""Names of a cell's gates by their number, in the order of their weights: the last is a tanh, the
+others are sigmoids."""
+
+
+def gate_activations(x: Tensor, h: Tensor, num_gates: int) -> dict[str, Tensor]:
+    """What the gates of a step have let through, by name; takes what the step takes."""
+    *x_gates, x_new = x.chunk(num_gates, dim=-1)
+    *h_gates, h_new = h.chunk(num_gates, dim=-1)
+    gates = [torch.sigmoid(a + b) for a, b in zip(x_gates, h_gates, strict=True)]
+    if GATES[num_gates] == "rzn":  # a GRU's reset stands after the matrix product
+        h_new = gates[0] * h_new
+    return dict(zip(GATES[num_gates], [*gates, torch.tanh(x_new + h_new)], strict=True))
+
 
 # --- one layer --------------------------------------------------------------------------------
 
@@ -132,11 +146,15 @@ class RecurrentLayer(nn.Module):
         self.weight_h = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias = nn.Parameter(torch.empty(rows))
 
-    def initialise(self, init: Init, forget_bias: float | None) -> None:
+    def initialise(
+        self, init: Init, forget_bias: float | None, recurrent_norm: float | None = None
+    ) -> None:
         """Fill the weights.
 
         `keras`: Glorot uniform, the recurrent matrix orthogonal as a whole, biases 0 and the
-        forget gate's 1. `torch`: uniform within 1 / sqrt(hidden). `forget_bias` replaces either.
+        forget gate's 1. `torch`: uniform within 1 / sqrt(hidden). `forget_bias` replaces either;
+        the recurrent matrix of all gates, as one, is scaled so that its largest singular value is
+        `recurrent_norm`.
         """
         if init == "keras":
             nn.init.xavier_uniform_(self.weight_x)
@@ -152,6 +170,16 @@ class RecurrentLayer(nn.Module):
                 forget.fill_(forget_bias)
             elif init == "keras":
                 forget.fill_(1)
+        if recurrent_norm is not None:
+            with torch.no_grad():
+                self.weight_h.mul_(recurrent_norm / torch.linalg.matrix_norm(self.weight_h, ord=2))
+
+    def gates(
+        self, inputs: Float[Tensor, "*batch inputs"], h: Float[Tensor, "*batch hidden"]
+    ) -> dict[str, Float[Tensor, "*batch hidden"]]:
+        """Activations of the gates, by name, of tokens x_t and the states h_{t-1} before them."""
+        x = nn.functional.linear(inputs, self.weight_x, self.bias)
+        return gate_activations(x, nn.functional.linear(h, self.weight_h), self.cell.num_gates)
 
     def start(self, like: Float[Tensor, "batch time inputs"]) -> State:
         """The state before the first token: zeros."""
@@ -300,6 +328,7 @@ class RecurrentNetwork(nn.Module):
         forget_bias: float | None = None,
         kernel: Kernel = "auto",
         position_features: int | None = None,
+        recurrent_norm: float | None = None,
     ) -> None:
         super().__init__()
         self.is_classifier = spec.output is Output.SEQUENCE_CLASS
@@ -327,7 +356,7 @@ class RecurrentNetwork(nn.Module):
         if init == "keras":
             initialise_as_keras(self)
         for layer in [*self.forwards, *self.backwards]:
-            layer.initialise(init, forget_bias)
+            layer.initialise(init, forget_bias, recurrent_norm)
 
     def forward(
         self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
@@ -337,24 +366,21 @@ class RecurrentNetwork(nn.Module):
         With position features, the last of the carry is the number of tokens so far: (batch,).
         """
         is_real = tokens != PAD
-        vectors, positions = self._vectors(tokens, is_real, carry)
+        vectors, positions = self.vectors(tokens, carry)
         vectors, finals, carry = self._layers(vectors, is_real, carry)
         if self.is_classifier:
             vectors = self._read_out(vectors, finals, is_real)
         return self.head(vectors), (*carry, *positions)
 
-    def _vectors(
-        self,
-        tokens: Int[Tensor, "batch time"],
-        is_real: Bool[Tensor, "batch time"],
-        carry: Carry | None,
+    def vectors(
+        self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
     ) -> tuple[Float[Tensor, "batch time inputs"], Carry]:
         """What the first layer reads, and how many tokens there were, where that matters."""
         vectors = self.input(tokens)
         if self.position is None:
             return vectors, ()
         before = carry[-1] if carry else tokens.new_zeros(tokens.shape[0])
-        count = before[:, None] + is_real.cumsum(dim=1)  # tokens up to and with each
+        count = before[:, None] + (tokens != PAD).cumsum(dim=1)  # tokens up to and with each
         features = self.position(count - 1).to(vectors.dtype)
         return torch.cat([vectors, features], dim=2), (count[:, -1],)
 

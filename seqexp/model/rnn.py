@@ -6,7 +6,7 @@ from annotated_types import Len
 
 from seqexp.model.parts import EmbeddingSize, Init, embedding_size_for
 from seqexp.model.recurrent import Dropout, Kernel, Readout, RecurrentNetwork
-from seqexp.ranges import DropoutRate, Size
+from seqexp.ranges import DropoutRate, Positive, Size
 from seqexp.spec import TaskSpec
 
 
@@ -30,9 +30,13 @@ class RNN(RecurrentNetwork):
             token; `auto` takes the fastest.
         position_features: wavelengths of a sine and a cosine each that tell a token's place;
             None leaves it to be counted by the state.
+        recurrent_norm: largest singular value of W_hh at the start, by scaling it; None leaves it
+            to `init`.
 
     Source: Elman (1990), eq. 1 and 2.
     """
+
+    recurrent = True
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class RNN(RecurrentNetwork):
         init: Init = "keras",
         kernel: Kernel = "auto",
         position_features: Size | None = None,
+        recurrent_norm: Positive | None = None,
     ) -> None:
         super().__init__(
             spec,
@@ -61,4 +66,5 @@ class RNN(RecurrentNetwork):
             init=init,
             kernel=kernel,
             position_features=position_features,
+            recurrent_norm=recurrent_norm,
         )

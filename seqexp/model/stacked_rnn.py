@@ -13,7 +13,7 @@ from seqexp.model.recurrent import (
     Readout,
     RecurrentNetwork,
 )
-from seqexp.ranges import DropoutRate, Size
+from seqexp.ranges import DropoutRate, Positive, Size
 from seqexp.spec import TaskSpec
 
 
@@ -42,9 +42,13 @@ class StackedRNN(RecurrentNetwork):
             token; `auto` takes the fastest.
         position_features: wavelengths of a sine and a cosine each that tell a token's place;
             None leaves it to be counted by the state.
+        recurrent_norm: largest singular value of each layer's recurrent matrix, of all gates as
+            one, at the start, by scaling it; None leaves it to `init`.
 
     Source: Graves (2013), eq. 1, without connections that skip layers.
     """
+
+    recurrent = True
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class StackedRNN(RecurrentNetwork):
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
         kernel: Kernel = "auto",
         position_features: Size | None = None,
+        recurrent_norm: Positive | None = None,
     ) -> None:
         super().__init__(
             spec,
@@ -78,4 +83,5 @@ class StackedRNN(RecurrentNetwork):
             forget_bias=forget_bias,
             kernel=kernel,
             position_features=position_features,
+            recurrent_norm=recurrent_norm,
         )

@@ -4,7 +4,8 @@ import csv
 import io
 import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class Parent:
         self.tracker.describe(_markdown(rows))
         self.tracker.table(rows, "comparison.json")
         self.tracker.text(_csv(rows), "comparison.csv")
+        self._draw(found)
         best = rows[0][self.metric]
         if isinstance(best, float):
             self.tracker.metrics({self.metric: best}, step=0)  # of the best job
@@ -80,9 +82,22 @@ class Parent:
             log.info("\n" + "\n".join(f"  {name:12}  {value}" for name, value in links.items()))
         return failed
 
-    def _label(self, job: Job) -> str:
-        """What sets a job apart from the others."""
-        return " ".join(o for o in job.overrides if o.partition("=")[0] in self.swept)
+    def _draw(self, found: Sequence[Mapping[str, Any]]) -> None:
+        """Keep one figure of the curves that the jobs left."""
+        curves = [
+            (_short(self._label(job, "seed")) or "all seeds", result["gradient_flow"])
+            for job, result in zip(self.jobs, found, strict=True)
+            if result.get("gradient_flow")
+        ]
+        if curves:
+            from seqexp.interpret.flow_figures import comparison_figure
+
+            self.tracker.figure(comparison_figure(curves), "gradient_flow/comparison.png")
+
+    def _label(self, job: Job, but: str = "") -> str:
+        """What sets a job apart from the others, but for one key."""
+        keys = {*self.swept} - {but}
+        return " ".join(o for o in job.overrides if o.partition("=")[0] in keys)
 
     def _rows(self, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """One row a job, the best by the optimized metric first."""
@@ -112,6 +127,11 @@ class Parent:
             return (not is_number, sign * value if is_number else 0.0)
 
         return sorted(rows, key=order)
+
+
+def _short(label: str) -> str:
+    """Overrides by the last part of their keys."""
+    return re.sub(r"(^| )[\w.]*\.(?=\w+=)", r"\1", label)
 
 
 def _markdown(rows: Sequence[dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ in MLflow, a job that fails does not stop the others, and a table compares them 
 import json
 import logging
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -37,7 +39,22 @@ class Job:
 
 
 class CheckedSweeper(BasicSweeper):
-    """Every combination, checked, run by Hydra's launcher, compared."""
+    """Every combination, checked, run by Hydra's launcher, compared.
+
+    Args:
+        max_batch_size: jobs given to the launcher at once; None gives all.
+        params: swept beside what the command line gives: values with commas, by key.
+        grids: swept each by itself, one after the other: overrides with blanks between.
+    """
+
+    def __init__(
+        self,
+        max_batch_size: int | None = None,
+        params: dict[str, str] | None = None,
+        grids: Sequence[str] = (),
+    ) -> None:
+        super().__init__(max_batch_size, params)
+        self.grids = tuple(grids)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run all jobs.
@@ -48,15 +65,17 @@ class CheckedSweeper(BasicSweeper):
         """
         assert self.config is not None and self.launcher is not None and self.hydra_context
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        batches = self.split_arguments(overrides, self.max_batch_size)
-        jobs = self._checked([job for batch in batches for job in batch])
+        given = parser.parse_overrides([*self._parse_config(), *arguments])
+        grids = [[*parser.parse_overrides(grid), *given] for grid in self._grids(given)]
+        combinations = [job for grid in grids for job in self.split_arguments(grid, None)[0]]
+        jobs = self._checked(combinations)
+        batches = list(self.split_overrides_to_chunks(combinations, self.max_batch_size))
         self._save_config()
 
         from seqexp.sweep.parent import Parent  # MLflow: only for a sweep that is good
 
-        swept = sorted(str(o.get_key_element()) for o in overrides if o.is_sweep_override())
-        parent = Parent(jobs, [key.lstrip("+") for key in swept], self._folder())
+        swept = {_key(o) for grid in grids for o in grid if o.is_sweep_override()}
+        parent = Parent(jobs, sorted(swept | _differing(jobs)), self._folder())
         returns: list[JobReturn] = []
         os.environ[PARENT] = parent.run_id or ""
         try:
@@ -72,6 +91,15 @@ class CheckedSweeper(BasicSweeper):
         if failed:
             raise SweepError(f"{len(failed)} of {len(jobs)} jobs failed\n  " + "\n  ".join(failed))
         return [returns]
+
+    def _grids(self, given: Sequence[Override]) -> list[list[str]]:
+        """The grids, without those that give a key another value than the command line does."""
+        lines = {_key(override): str(override.input_line).lstrip("+") for override in given}
+        grids = [shlex.split(grid) for grid in self.grids]
+        fitting = [
+            grid for grid in grids if all(lines.get(o.partition("=")[0], o) == o for o in grid)
+        ]
+        return fitting or [[]]
 
     def _checked(self, combinations: Sequence[Sequence[str]]) -> list[Job]:
         """Compose and check every job; their faults in one message."""
@@ -102,6 +130,17 @@ class CheckedSweeper(BasicSweeper):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             OmegaConf.save(self.config, folder / "multirun.yaml")
+
+
+def _key(override: Override) -> str:
+    return str(override.get_key_element()).lstrip("+")
+
+
+def _differing(jobs: Sequence[Job]) -> set[str]:
+    """Keys that not all jobs are given the same value of."""
+    given = [dict(item.partition("=")[::2] for item in job.overrides) for job in jobs]
+    keys = {key for values in given for key in values}
+    return {key for key in keys if len({values.get(key) for values in given}) > 1}
 
 
 def outcome(job: Job, returned: JobReturn | None, folder: Path | None) -> dict[str, Any]:

@@ -74,7 +74,8 @@ class Updates:
 
     score: Score = Score()
     tokens: int = 0
-    norms: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)  # before clipping
+    clipped_norms: list[float] = field(default_factory=list)  # of the same gradients, after it
     clipped: int = 0
 
     def add(self, other: "Updates") -> None:
@@ -82,6 +83,7 @@ class Updates:
         self.score += other.score
         self.tokens += other.tokens
         self.norms += other.norms
+        self.clipped_norms += other.clipped_norms
         self.clipped += other.clipped
 
 
@@ -222,12 +224,13 @@ def update(
     nats_sum, norm_before, num_correct, num_scored = values.tolist()
     # before the step: a non-finite update must never be applied
     _refuse_non_finite(model, nats_sum, norm_before, where)
-    clipped = _clip(gradients, norm, norm_before, settings)
+    norm_after, clipped = _clip(gradients, norm, norm_before, settings)
     optimizer.step()
     training.scheduler.step()
     training.step += 1
     score = Score(nats_sum, int(num_correct), int(num_scored))
-    return Updates(score, norms=[norm_before], clipped=int(clipped)), kept
+    summed = Updates(score, norms=[norm_before], clipped_norms=[norm_after], clipped=int(clipped))
+    return summed, kept
 
 
 def _losses(
@@ -261,9 +264,11 @@ def _seed_masks(training: Training, draw: tuple[int, ...]) -> None:
 
 
 def _clip(
-    gradients: Sequence[Tensor], norm: Tensor, norm_before: float, settings: Settings
-) -> bool:
-    """Limit the gradient in place, by value and then by norm; says whether that changed it.
+    gradients: Sequence[Tensor], norm: Tensor, size: float, settings: Settings
+) -> tuple[float, bool]:
+    """Limit the gradient in place, by value and then by norm.
+
+    Returns its norm after that, and whether anything was changed.
 
     Source: Pascanu, Mikolov & Bengio (2013), algorithm 1, for the norm.
     """
@@ -275,12 +280,13 @@ def _clip(
             for gradient in gradients:
                 gradient.clamp_(-settings.clip_value, settings.clip_value)
             norm = nn.utils.get_total_norm(gradients)
-            norm_before = float(norm)
-    if settings.clip_norm is not None and norm_before > settings.clip_norm:
+            size = float(norm)
+    if settings.clip_norm is not None and size > settings.clip_norm:
         clipped = True
         for gradient in gradients:
             gradient.mul_(settings.clip_norm / norm)
-    return clipped
+        size = settings.clip_norm
+    return size, clipped
 
 
 def _refuse_non_finite(model: Model, nats: float, norm: float, where: str) -> None:
@@ -339,6 +345,7 @@ def _gradient_metrics(updates: Updates) -> Metrics:
     return {
         "grad/norm_mean": sum(norms) / len(norms),
         "grad/norm_max": max(norms),
+        "grad/clipped_norm_mean": sum(updates.clipped_norms) / len(norms),
         "grad/clipped_fraction": updates.clipped / len(norms),
     }
 
@@ -347,5 +354,6 @@ def _step_metrics(training: Training, updates: Updates) -> Metrics:
     return {
         "step/loss_nats": updates.score.nats / max(1, updates.score.count),
         "step/grad_norm": sum(updates.norms) / len(updates.norms),
+        "step/grad_norm_clipped": sum(updates.clipped_norms) / len(updates.norms),
         "step/learning_rate": _learning_rate(training.optimizer),
     }

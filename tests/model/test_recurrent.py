@@ -252,7 +252,7 @@ def test_the_same_token_is_told_apart_by_its_place(next_token_spec: TaskSpec) ->
     torch.manual_seed(0)
     model = LSTM(next_token_spec, position_features=3)
     tokens = torch.ones(1, 4, dtype=torch.long)
-    vectors, _ = model._vectors(tokens, tokens != PAD, None)
+    vectors, _ = model.vectors(tokens)
     assert len(vectors[0].unique(dim=0)) == 4
 
 
@@ -309,3 +309,47 @@ def test_twenty_adam_steps_equal_those_of_keras(golden: dict[str, np.ndarray]) -
     np.testing.assert_allclose(losses, golden["lstm_loss"], atol=1e-5)
     probabilities = torch.softmax(model(tokens)[0][:, 0], dim=-1).detach().numpy()
     np.testing.assert_allclose(probabilities, golden["lstm_p1"], atol=1e-5)
+
+
+# --- what gradient flow looks at --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("init", ["keras", "torch"])
+def test_recurrent_norm_is_the_largest_singular_value_at_the_start(cell: Any, init: Any) -> None:
+    for norm in (0.5, 3.0):
+        torch.manual_seed(0)
+        scaled = StackedRNN(LETTERS, cell=cell, init=init, hidden_size=6, recurrent_norm=norm)
+        torch.manual_seed(0)
+        plain = StackedRNN(LETTERS, cell=cell, init=init, hidden_size=6)
+        for layer, other in zip(scaled.forwards, plain.forwards, strict=True):
+            largest = np.linalg.svd(layer.weight_h.detach().numpy())[1].max()
+            assert largest == pytest.approx(norm, rel=1e-5)
+            ratio = layer.weight_h / other.weight_h  # scaled as a whole, and nothing else is
+            torch.testing.assert_close(ratio, ratio[0, 0].expand_as(ratio))
+            assert torch.equal(layer.weight_x, other.weight_x)
+            assert torch.equal(layer.bias, other.bias)
+
+
+def test_gates_are_those_of_the_equations() -> None:
+    torch.manual_seed(0)
+    x, h, c = torch.randn(4, 3).double(), torch.randn(4, 5).double(), torch.randn(4, 5).double()
+    layers = {}
+    for cell in ("rnn", "gru", "lstm"):
+        layers[cell] = RecurrentLayer(cell, 3, 5, Dropout()).double()
+        layers[cell].initialise("torch", None)
+    (state,) = layers["rnn"](x[:, None], None, (h,))[1]
+    torch.testing.assert_close(layers["rnn"].gates(x, h)["h"], state)
+    gates = layers["gru"].gates(x, h)
+    (state,) = layers["gru"](x[:, None], None, (h,))[1]
+    torch.testing.assert_close((1 - gates["z"]) * gates["n"] + gates["z"] * h, state)
+    gates = layers["lstm"].gates(x, h)
+    new_h, new_c = layers["lstm"](x[:, None], None, (h, c))[1]
+    torch.testing.assert_close(gates["f"] * c + gates["i"] * gates["g"], new_c)
+    torch.testing.assert_close(gates["o"] * torch.tanh(new_c), new_h)
+    # the reset gate of a GRU shows in n only: n = tanh(x_n + r h_n)
+    layer = layers["gru"]
+    x_new = (x @ layer.weight_x.T + layer.bias).chunk(3, dim=1)[2]
+    h_new = (h @ layer.weight_h.T).chunk(3, dim=1)[2]
+    gates = layer.gates(x, h)
+    torch.testing.assert_close(gates["n"], torch.tanh(x_new + gates["r"] * h_new))

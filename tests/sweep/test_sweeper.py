@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from mlflow.entities import Run
 QUICK = ("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "interpret=none")
 
 
-def runs_of(outputs: Path) -> tuple[MlflowClient, Run, list[Run]]:
+def runs_of(outputs: Path, name: str = "motif") -> tuple[MlflowClient, Run, list[Run]]:
     """The client, the parent and its children."""
     client = MlflowClient(f"sqlite:///{outputs}/mlflow.db")
-    experiment = client.get_experiment_by_name("motif")
+    experiment = client.get_experiment_by_name(name)
     found = client.search_runs([experiment.experiment_id])
     (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in found if run is not parent]
@@ -92,3 +93,51 @@ def test_a_group_can_be_swept_and_runs_need_not_be_kept(seqexp: Command, tmp_pat
     assert done.returncode == 0, done.stderr
     assert "| optimizer |" in done.stdout and "| adamw " in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+SMALL = (
+    "dataset.num_chars=2000",
+    "dataset.batch_size=4",
+    "trainer.epochs=1",
+    "gradient_flow.max_lag=5",
+    "model.hidden_size=4",
+    "gradient_flow.every_epochs=1",
+)
+
+
+def test_an_experiments_grids_are_swept_and_their_gradient_flow_compared(
+    seqexp: Command, tmp_path: Path, download: Path
+) -> None:
+    grids = "['model=rnn model.recurrent_norm=0.5,2','model=lstm']"
+    done = seqexp("-m", "experiment=gradient-flow", f"hydra.sweeper.grids={grids}", *SMALL)
+    assert done.returncode == 0, done.stderr
+    client, parent, children = runs_of(tmp_path / "outputs", "chars")
+    points = {
+        (run.data.params["model"], run.data.params["model.recurrent_norm"]) for run in children
+    }
+    assert len(children) == 3
+    assert points == {("rnn", "0.5"), ("rnn", "2"), ("lstm", "null")}
+    assert "| model | model.recurrent_norm |" in done.stdout
+    found = client.list_artifacts(parent.info.run_id, "gradient_flow")
+    assert [artifact.path for artifact in found] == ["gradient_flow/comparison.png"]
+    for run in children:
+        history = client.get_metric_history(run.info.run_id, "gradient_flow/factor_per_token")
+        assert [point.step for point in history] == [0, 1]
+        found = client.list_artifacts(run.info.run_id, "gradient_flow")
+        assert [artifact.path for artifact in found] == [
+            "gradient_flow/gradient_flow.png",
+            "gradient_flow/norms.json",
+        ]
+        table = client.download_artifacts(
+            run.info.run_id, "gradient_flow/norms.json", str(download)
+        )
+        assert len(json.loads(Path(table).read_text())["data"]) == 2 * 6  # epochs and lags
+
+
+def test_grids_that_the_command_line_contradicts_are_left_out(seqexp: Command) -> None:
+    grids = "['model=rnn model.recurrent_norm=0.5,2','model=lstm','model.forget_bias=2']"
+    given = (f"hydra.sweeper.grids={grids}", "model=lstm", "tracking=none")
+    done = seqexp("-m", "experiment=gradient-flow", *given, *SMALL)
+    assert done.returncode == 0, done.stderr
+    jobs = re.findall(r"^job \d+: (.*) experiment=gradient-flow", done.stdout, re.M)
+    assert jobs == ["model=lstm", "model.forget_bias=2"]

@@ -1,5 +1,6 @@
 """The loop: what it computes, when it stops, what it leaves behind."""
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -245,6 +246,29 @@ def test_norms_are_those_before_clipping_and_the_clipped_share_is_counted(data: 
     assert clipped["grad/norm_max"] == pytest.approx(free["grad/norm_max"], rel=1e-3)
     assert free["grad/clipped_fraction"] == 0
     assert 0 < clipped["grad/clipped_fraction"] < 1
+    assert free["grad/clipped_norm_mean"] == free["grad/norm_mean"]
+
+
+@pytest.mark.parametrize("limit", ["clip_norm", "clip_value"])
+def test_norms_after_clipping_are_those_of_the_gradients_that_are_used(
+    data: Data, limit: str
+) -> None:
+    run = training(data, lr=1.0, epochs=1, log_every_steps=1, **{limit: 0.01})
+    run.optimizer.param_groups[0]["momentum"] = 0  # then a step at lr 1 is the gradient
+    before = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    steps = []
+    for report in itertools.islice(fit(run, data), 4):
+        after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+        size = report.metrics["step/grad_norm_clipped"]
+        assert size == pytest.approx((after - before).norm().item(), rel=1e-3)
+        assert size <= report.metrics["step/grad_norm"]
+        steps.append(report.metrics)
+        before = after
+    assert any(m["step/grad_norm_clipped"] < m["step/grad_norm"] for m in steps)
+    epoch = list(fit(training(data, epochs=1, log_every_steps=1, **{limit: 0.01}), data))
+    sizes = [r.metrics["step/grad_norm_clipped"] for r in epoch if r.kind == "step"]
+    mean = epoch[-2].metrics["grad/clipped_norm_mean"]
+    assert len(sizes) == 4 and mean == pytest.approx(sum(sizes) / 4)
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
@@ -286,7 +310,12 @@ def test_step_reports_cover_their_updates(data: Data) -> None:
     run = training(data, epochs=2, batch_size=20, log_every_steps=4)
     steps = [report for report in fit(run, data) if report.kind == "step"]
     assert [report.step for report in steps] == [4, 8, 12]
-    assert set(steps[0].metrics) == {"step/loss_nats", "step/grad_norm", "step/learning_rate"}
+    assert set(steps[0].metrics) == {
+        "step/loss_nats",
+        "step/grad_norm",
+        "step/grad_norm_clipped",
+        "step/learning_rate",
+    }
 
 
 def test_the_schedule_counts_updates(data: Data) -> None:
