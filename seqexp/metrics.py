@@ -38,8 +38,9 @@ METRICS: dict[str, Better] = {
     "step/learning_rate": "neither",
 }
 """Every metric that a run can log. `step/*` are logged by update, `motif/*` and `test/*` at an
-epoch or at the end, `reads/*` at the end, as means over the clusters of reads with known truths, `best/*` are of the epoch that `trainer.monitor` finds best, the others once
-an epoch; losses are means in nats per scored token."""
+epoch or at the end, `reads/*` at the end, as means over the clusters of reads whose true sequence
+is known, `best/*` are of the epoch that `trainer.monitor` finds best, the others once an epoch;
+losses are means in nats per scored token."""
 
 
 def higher_is_better(name: str) -> bool:

@@ -39,9 +39,9 @@ def random_sequence(length: int, seed: int) -> str:
 def read_out(sequence: str, rates: ErrorRates, seed: int) -> str:
     """One copy through the channel.
 
-    For each base: while r < pi, a random letter is inserted and r drawn again. Then the next `pd` of
-    the range of the same r delete the base, the next `ps` write a random letter (which may be the
-    base itself), the rest writes the base. After the last base nothing is inserted.
+    For each base: while r < pi, a random letter is inserted and r drawn again. Then the next `pd`
+    of the range of the same r delete the base, the next `ps` write a random letter (which may be
+    the base itself), the rest writes the base. After the last base nothing is inserted.
 
     Source: `sim_error` of the course notebook.
     """

@@ -1,7 +1,6 @@
 """Repair of a draft by single edits, as long as the reads become more likely."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 
 from seqexp.decode.edits import DELETE, INSERT, SUBSTITUTE, Edit, Gains, apply, gains
 from seqexp.decode.pair_hmm import LETTERS, Channel
@@ -12,16 +11,14 @@ _LEAST = 1e-6
 _APART = 6
 """Bases between edits that are made at once; nearer ones may repair the same error twice."""
 
-_TRIED = 6
+_TRIED = 2
 """Edits of each kind that are tried as one half of a pair."""
 
 Climb = Generator[list[str], list[Gains], Gains]
 """A search: asks for the gains of some drafts, again and again, and returns the best draft's."""
 
 
-def polish(
-    draft: str, reads: Sequence[str], channel: Channel, length: int | None = None
-) -> Gains:
+def polish(draft: str, reads: Sequence[str], channel: Channel, length: int | None = None) -> Gains:
     """Hill-climb from a draft until no single edit makes the reads more likely.
 
     With a length, the draft is brought to it, and edits that keep it are tried: substitutions, and

@@ -5,9 +5,10 @@ read". `F(i, j)` sums all ways from (0, 0) to it, `B(i, j)` all ways from it to 
 
     F(i, j) = I(i, y_j) F(i, j-1) + d(i) F(i-1, j) + E(i, y_j) F(i-1, j-1)
 
-Cells with the same k = i + j depend on the two diagonals before only, so that each diagonal is a few
-operations on whole batches. Probabilities are multiplied and rescaled on the way, which is several
-times faster than adding logarithms; where that might lose something, logarithms are added after all.
+Cells with the same k = i + j depend on the two diagonals before only, so that each diagonal is a
+few operations on whole batches. Probabilities are multiplied and rescaled on the way, which is
+several times faster than adding logarithms; where that might lose something, logarithms are added
+after all.
 
 Source: Durbin, Eddy, Krogh & Mitchison (1998), sec. 4.2, with states merged into one.
 """
@@ -27,7 +28,7 @@ _RESCALE_EVERY = 8
 _SAFE_LOG_LIKELIHOOD = -600.0
 """Above it, nothing that counts can have been lost by underflow.
 
-A cell is lost where it is below 1e-308 of its diagonal's largest. Each of them leads to the end with
+A cell is lost where it is below 1e-308 of its diagonal's largest. Each leads to the end with
 probability 1 at most, so that 1e8 of them hold at most e^-690 in all.
 """
 
@@ -67,8 +68,8 @@ class Alignments:
 def wide_band(alignments: Alignments) -> int:
     """A band outside of which nothing counts, for reads that are copies of their candidates.
 
-    Insertions and deletions at 5 % each lead sqrt(bases / 10) letters away, as a random walk: 5 of 220
-    bases, 14 of 2,000. Each letter more costs several nats; the band has 40 and 130.
+    Insertions and deletions at 5 % each lead sqrt(bases / 10) letters away, as a random walk: 5 in
+    220 bases, 14 in 2,000. Each letter more costs several nats; the band has 41 and 130.
     """
     differences = (alignments.num_bases - alignments.num_letters).abs()
     return int(differences.amax()) + 30 + alignments.deletion.shape[1] // 20
@@ -218,7 +219,9 @@ class _Recursion:
             here = state[:, low + 1 : high + 1]
             # of this diagonal with that one, the one before it, the one before that
             scales = self.scale + ahead.kept_scale[[k, k - 1, k - 2]] - ahead.found
-            through[:, low:high] += self._join(ahead.kept[k, :, low + 1 : high + 1], here, scales[0])
+            through[:, low:high] += self._join(
+                ahead.kept[k, :, low + 1 : high + 1], here, scales[0]
+            )
             if k == 0:
                 break
             joined = here.new_zeros(2, *here.shape)
@@ -236,7 +239,9 @@ class _Recursion:
             state, before, first = before, first, self._empty(1)[0]
         total = self._value(state, range(pairs), column=1)
         share = (ahead.found - total).exp()[:, None]
-        passed, inserted = by_letter.permute(1, 2, 3, 0) * share[:, :, None]  # (pairs, gaps, letters)
+        passed, inserted = (
+            by_letter.permute(1, 2, 3, 0) * share[:, :, None]
+        )  # (pairs, gaps, letters)
         return Sums(total, passed[:, 1:], skipped[:, 1:] * share, inserted, through * share)
 
     def _range(self, k: int) -> tuple[int, int]:
