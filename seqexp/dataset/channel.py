@@ -48,7 +48,7 @@ def read_out(sequence: str, rates: ErrorRates, seed: int) -> str:
     bases = np.array([LETTERS.index(letter) for letter in sequence], dtype=int)
     r, letters = _draws(len(bases), rates.insertion, seed)
     is_insertion = r < rates.insertion
-    base = np.cumsum(~is_insertion) - (~is_insertion)  # which base a draw is for
+    base: np.ndarray = np.cumsum(~is_insertion) - ~is_insertion  # which base a draw is for
     is_deletion = ~is_insertion & (r < rates.insertion + rates.deletion)
     is_copy = r >= rates.insertion + rates.deletion + rates.substitution
     written = np.where(is_copy, bases[base], letters)

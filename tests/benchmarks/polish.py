@@ -18,7 +18,7 @@ from seqexp.decode.score import score
 from seqexp.decode.yardsticks import medoid, yardsticks
 from seqexp.spec import Cluster
 
-BATCH = 20
+BATCH = 50
 """Clusters that are polished at once."""
 
 
