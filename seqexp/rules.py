@@ -342,9 +342,9 @@ def _output(dataset: Config) -> str | None:
     """What a dataset wants predicted; it may depend on the view of the data."""
     by_view = constant(dataset["_target_"], "output_by_view")
     if by_view is not None:
-        output: str = by_view[dataset["view"]]
-        return output
-    return constant(dataset["_target_"], "output")
+        return str(by_view[dataset["view"]])
+    output: str | None = constant(dataset["_target_"], "output")
+    return output
 
 
 def _truncation(config: Config) -> tuple[int | None, int | None]:

@@ -39,16 +39,16 @@ def random_sequence(length: int, seed: int) -> str:
 def read_out(sequence: str, rates: ErrorRates, seed: int) -> str:
     """One copy through the channel.
 
-    For each base: while r < pi, a random letter is inserted and r drawn again. Then the next `pd` of
-    the range of the same r delete the base, the next `ps` write a random letter (which may be the
-    base itself), the rest writes the base. After the last base nothing is inserted.
+    For each base: while r < pi, a random letter is inserted and r drawn again. Then the next `pd`
+    of the range of the same r delete the base, the next `ps` write a random letter (which may be
+    the base itself), the rest writes the base. After the last base nothing is inserted.
 
     Source: `sim_error` of the course notebook.
     """
     bases = np.array([LETTERS.index(letter) for letter in sequence], dtype=int)
     r, letters = _draws(len(bases), rates.insertion, seed)
     is_insertion = r < rates.insertion
-    base = np.cumsum(~is_insertion) - (~is_insertion)  # which base a draw is for
+    base: np.ndarray = np.cumsum(~is_insertion) - ~is_insertion  # which base a draw is for
     is_deletion = ~is_insertion & (r < rates.insertion + rates.deletion)
     is_copy = r >= rates.insertion + rates.deletion + rates.substitution
     written = np.where(is_copy, bases[base], letters)

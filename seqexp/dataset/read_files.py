@@ -75,9 +75,7 @@ def read_clusters(path: Path, rules: Rules) -> tuple[Cluster, ...]:
     return tuple(clusters)
 
 
-def _cluster(
-    path: Path, group: list[_Line], has_truth: bool, rules: Rules
-) -> tuple[Cluster, int]:
+def _cluster(path: Path, group: list[_Line], has_truth: bool, rules: Rules) -> tuple[Cluster, int]:
     """A cluster, and how many bad reads were left out."""
     truth = group[0].letters if has_truth else None
     if truth is not None:

@@ -79,9 +79,7 @@ def gains(
     which = torch.tensor([index for index, reads in enumerate(clusters) for _ in reads])
     bases, num_bases = encode(drafts)
     read, num_letters = encode(list(chain.from_iterable(clusters)))
-    pairs, end = align(
-        channels, (bases[which], num_bases[which]), (read, num_letters), which
-    )
+    pairs, end = align(channels, (bases[which], num_bases[which]), (read, num_letters), which)
     insertion = torch.stack([channel.insertion for channel in channels])[which]
     found = sums(pairs, insertion, wide_band(pairs))
     emission = torch.stack([channel.emission for channel in channels])[which]
@@ -119,5 +117,7 @@ def _passes(
     without: Float[Tensor, "pairs places"],
 ) -> Float[Tensor, "pairs places bases"]:
     """Likelihood, relative to the draft's, with each base at a place: passed on or skipped."""
-    likelihood = torch.einsum("pal,pbl->pba", emission, with_letter) + deletion * without[:, :, None]
+    likelihood = (
+        torch.einsum("pal,pbl->pba", emission, with_letter) + deletion * without[:, :, None]
+    )
     return likelihood.clamp(min=1e-300)

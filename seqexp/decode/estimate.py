@@ -48,7 +48,9 @@ class Counts:
         letters = len(LETTERS)
         inserted = self.inserted + prior / letters
         # an insertion is drawn before the base is looked at: its rate is one for all bases
-        rate = inserted.sum() / (inserted.sum() + self.deleted.sum() + self.passed.sum() + 2 * prior)
+        rate = inserted.sum() / (
+            inserted.sum() + self.deleted.sum() + self.passed.sum() + 2 * prior
+        )
         passed, deleted = self.passed + prior / letters**2, self.deleted + prior / letters
         bases = passed.sum(dim=1) + deleted
         tail = self.after_the_end + prior / letters

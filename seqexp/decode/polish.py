@@ -1,7 +1,6 @@
 """Repair of a draft by single edits, as long as the reads become more likely."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 
 from seqexp.decode.edits import DELETE, INSERT, SUBSTITUTE, Edit, Gains, apply, gains
 from seqexp.decode.pair_hmm import LETTERS, Channel
@@ -13,7 +12,7 @@ _LEAST = 1e-6
 _APART = 6
 """Bases between edits that are made at once; nearer ones may repair the same error twice."""
 
-_TRIED = 6
+_TRIED = 2
 """Edits of each kind that are tried as one half of a pair."""
 
 

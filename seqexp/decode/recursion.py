@@ -5,9 +5,10 @@ read". `F(i, j)` sums all ways from (0, 0) to it, `B(i, j)` all ways from it to 
 
     F(i, j) = I(i, y_j) F(i, j-1) + d(i) F(i-1, j) + E(i, y_j) F(i-1, j-1)
 
-Cells with the same k = i + j depend on the two diagonals before only, so that each diagonal is a few
-operations on whole batches. Probabilities are multiplied and rescaled on the way, which is several
-times faster than adding logarithms; where that might lose something, logarithms are added after all.
+Cells with the same k = i + j depend on the two diagonals before only, so that each diagonal is a
+few operations on whole batches. Probabilities are multiplied and rescaled on the way, which is
+several times faster than adding logarithms; where that might lose something, logarithms are added
+after all.
 
 Source: Durbin, Eddy, Krogh & Mitchison (1998), sec. 4.2, with states merged into one.
 """
@@ -27,12 +28,12 @@ _RESCALE_EVERY = 8
 _SAFE_LOG_LIKELIHOOD = -600.0
 """Above it, nothing that counts can have been lost by underflow.
 
-A cell is lost where it is below 1e-308 of its diagonal's largest. Each of them leads to the end with
+A cell is lost where it is below 1e-308 of its diagonal's largest. Each leads to the end with
 probability 1 at most, so that 1e8 of them hold at most e^-690 in all.
 """
 
-_MAX_CELLS = 2**23
-"""Cells kept at a time: 64 MiB."""
+_MAX_CELLS = 2**24
+"""Cells kept at a time: 128 MiB."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ class Alignments:
         """Some of the pairs."""
         return Alignments(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
-    def chunks(self) -> Iterator["Alignments"]:
-        """All pairs, so many at a time that their cells fit into memory."""
+    def chunks(self, kept: int = 0) -> Iterator["Alignments"]:
+        """All pairs, so many at a time that `kept` cells of each diagonal fit into memory."""
         pairs, bases = self.deletion.shape
-        cells = (bases + 1) * (bases + self.read.shape[1] + 1)
-        size = max(1, _MAX_CELLS // cells)
+        cells = kept * (bases + self.read.shape[1] + 1)
+        size = max(1, _MAX_CELLS // max(cells, 64 * (bases + 2)))
         for start in range(0, pairs, size):
             yield self.rows(slice(start, start + size))
 
@@ -67,8 +68,8 @@ class Alignments:
 def wide_band(alignments: Alignments) -> int:
     """A band outside of which nothing counts, for reads that are copies of their candidates.
 
-    Insertions and deletions at 5 % each lead sqrt(bases / 10) letters away, as a random walk: 5 of 220
-    bases, 14 of 2,000. Each letter more costs several nats; the band has 40 and 130.
+    Insertions and deletions at 5 % each lead sqrt(bases / 10) letters away, as a random walk: 5 in
+    220 bases, 14 in 2,000. Each letter more costs several nats; the band has 41 and 130.
     """
     differences = (alignments.num_bases - alignments.num_letters).abs()
     return int(differences.amax()) + 30 + alignments.deletion.shape[1] // 20
@@ -122,7 +123,9 @@ def sums(
     else:
         ahead = alignments
     parts = []
-    for chunk, chunk_ahead in zip(alignments.chunks(), ahead.chunks(), strict=True):
+    bases = alignments.deletion.shape[1]
+    width = bases + 2 if band is None else min(bases + 2, band + 4)
+    for chunk, chunk_ahead in zip(alignments.chunks(width), ahead.chunks(width), strict=True):
         found = _sums(chunk, chunk_ahead, False, band)
         if not _is_safe(found.log_likelihood).all():
             unsafe = ~_is_safe(found.log_likelihood)
@@ -139,8 +142,7 @@ def _is_safe(log_likelihood: Float[Tensor, " pairs"]) -> Bool[Tensor, " pairs"]:
 
 def _sums(alignments: Alignments, ahead: Alignments, in_logs: bool, band: int | None) -> Sums:
     forward = _Recursion(ahead, in_logs, band)
-    forward.keep()
-    forward.forward()
+    forward.forward(keep=True)
     return _Recursion(alignments, in_logs, band).backward(forward)
 
 
@@ -172,24 +174,20 @@ class _Recursion:
         self.diagonals = max(ends, default=-1) + 1
         self.band = self.bases + self.length if band is None else band
         self.scale = skipped.new_zeros(len(ends))  # log of what the state was divided by
-        self.kept: Tensor | None = None  # (diagonals, pairs, bases + 2)
+        self.kept: list[tuple[int, Tensor]] = []  # of each diagonal: first column, and the state
+        self.kept_scale = self.scale.new_zeros(self.diagonals, len(ends))
 
-    def keep(self) -> None:
-        """Keep every diagonal of the pass forward, and its scale."""
-        self.kept = self._empty(self.diagonals)
-        self.kept_scale = self.scale.new_zeros(self.diagonals, len(self.scale))
-
-    def forward(self) -> Float[Tensor, " pairs"]:
-        """Log-likelihoods."""
+    def forward(self, keep: bool = False) -> Float[Tensor, " pairs"]:
+        """Log-likelihoods; `keep` keeps of each diagonal what a pass back will ask for."""
         before, last = self._empty(2)
         self.found = torch.empty_like(self.scale)
         for k in range(self.diagonals):
             before, last = self._rescaled(k, before, last)
-            state = self._empty(1)[0] if self.kept is None else self.kept[k]
+            state = self._empty(1)[0]
+            low, high = self._range(k)
             if k == 0:
                 state[:, 1] = 0.0 if self.in_logs else 1.0
             else:
-                low, high = self._range(k)
                 passed, inserted = self._weights(self._is_letter(k), low, high)
                 target = state[:, low + 1 : high + 1]
                 self._add(target, inserted, last[:, low + 1 : high + 1])
@@ -197,14 +195,16 @@ class _Recursion:
                 self._add(target, passed, before[:, low:high])
             if k in self.ends:
                 self.found[self.ends[k]] = self._value(state, self.ends[k])
-            if self.kept is not None:
-                self.kept_scale[k] = self.scale
+            self.kept_scale[k] = self.scale
+            if keep:
+                # the next two diagonals reach beyond this one's range by up to two places
+                first = max(0, low - 1)
+                self.kept.append((first, state[:, first : high + 3].clone()))
             before, last = last, state
         return self.found
 
     def backward(self, ahead: "_Recursion") -> Sums:
         """All sums, by going back over the diagonals that `ahead` has kept."""
-        assert ahead.kept is not None
         pairs, gaps = self.skipped.shape
         by_letter = torch.zeros_like(self.weights)
         skipped, through = self.skipped.new_zeros(2, pairs, gaps)
@@ -218,14 +218,14 @@ class _Recursion:
             here = state[:, low + 1 : high + 1]
             # of this diagonal with that one, the one before it, the one before that
             scales = self.scale + ahead.kept_scale[[k, k - 1, k - 2]] - ahead.found
-            through[:, low:high] += self._join(ahead.kept[k, :, low + 1 : high + 1], here, scales[0])
+            through[:, low:high] += self._join(ahead.cells(k, low + 1, high + 1), here, scales[0])
             if k == 0:
                 break
             joined = here.new_zeros(2, *here.shape)
-            skipped[:, low:high] += self._join(ahead.kept[k - 1, :, low:high], here, scales[1])
-            joined[1] = self._join(ahead.kept[k - 1, :, low + 1 : high + 1], here, scales[1])
+            skipped[:, low:high] += self._join(ahead.cells(k - 1, low, high), here, scales[1])
+            joined[1] = self._join(ahead.cells(k - 1, low + 1, high + 1), here, scales[1])
             if k > 1:
-                joined[0] = self._join(ahead.kept[k - 2, :, low:high], here, scales[2])
+                joined[0] = self._join(ahead.cells(k - 2, low, high), here, scales[2])
             is_letter = self._is_letter(k)
             for target, letter in zip(by_letter, is_letter, strict=True):
                 target[:, :, low:high].addcmul_(joined, letter)
@@ -236,8 +236,15 @@ class _Recursion:
             state, before, first = before, first, self._empty(1)[0]
         total = self._value(state, range(pairs), column=1)
         share = (ahead.found - total).exp()[:, None]
-        passed, inserted = by_letter.permute(1, 2, 3, 0) * share[:, :, None]  # (pairs, gaps, letters)
+        passed, inserted = (
+            by_letter.permute(1, 2, 3, 0) * share[:, :, None]
+        )  # (pairs, gaps, letters)
         return Sums(total, passed[:, 1:], skipped[:, 1:] * share, inserted, through * share)
+
+    def cells(self, k: int, start: int, stop: int) -> Float[Tensor, "pairs width"]:
+        """Columns of a diagonal that was kept."""
+        first, state = self.kept[k]
+        return state[:, start - first : stop - first]
 
     def _range(self, k: int) -> tuple[int, int]:
         """The first i of a diagonal, and the one after its last."""

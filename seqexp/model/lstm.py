@@ -23,6 +23,8 @@ class LSTM(RecurrentNetwork):
         hidden_layers: sizes of dense layers before the output.
         dropout: share of x_t dropped, the same parts for all tokens of a pass.
         recurrent_dropout: share of h_{t-1} dropped, likewise.
+        token_dropout: share of the vocabulary whose vectors are dropped as a whole, for a sequence.
+        readout_dropout: share of features dropped before each dense layer and the output.
         dropout_masks: one mask for all gates (`tied`), or one for each (`per_gate`, as Keras).
         init: `keras` is Glorot uniform, the recurrent matrix orthogonal as one, biases 0 and the
             forget gate's 1; `torch` is uniform within 1 / sqrt(hidden_size).
@@ -50,6 +52,8 @@ class LSTM(RecurrentNetwork):
         hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
         dropout: DropoutRate = 0.0,
         recurrent_dropout: DropoutRate = 0.0,
+        token_dropout: DropoutRate = 0.0,
+        readout_dropout: DropoutRate = 0.0,
         dropout_masks: DropoutMasks = "tied",
         init: Init = "keras",
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
@@ -67,6 +71,8 @@ class LSTM(RecurrentNetwork):
             readout=readout,
             hidden_layers=hidden_layers,
             dropout=Dropout(dropout, recurrent_dropout, dropout_masks),
+            token_dropout=token_dropout,
+            readout_dropout=readout_dropout,
             init=init,
             forget_bias=forget_bias,
             kernel=kernel,

@@ -325,6 +325,8 @@ class RecurrentNetwork(nn.Module):
         hidden_layers: Sequence[int],
         dropout: Dropout,
         init: Init,
+        token_dropout: float = 0.0,
+        readout_dropout: float = 0.0,
         forget_bias: float | None = None,
         kernel: Kernel = "auto",
         position_features: int | None = None,
@@ -340,6 +342,7 @@ class RecurrentNetwork(nn.Module):
             )
         self.causal = not bidirectional and (not self.is_classifier or readout == "last")
         self.input = TokenInput(spec.vocabulary, embedding_size)
+        self.token_dropout = token_dropout
         self.position = None if position_features is None else PositionFeatures(position_features)
         directions = 2 if bidirectional else 1
         num_inputs = self.input.size + (0 if self.position is None else self.position.size)
@@ -352,7 +355,8 @@ class RecurrentNetwork(nn.Module):
             for size in sizes
             if bidirectional
         )
-        self.head = Head(directions * hidden_size, hidden_layers, spec.num_outputs, dropout=0.0)
+        width = directions * hidden_size
+        self.head = Head(width, hidden_layers, spec.num_outputs, readout_dropout)
         if init == "keras":
             initialise_as_keras(self)
         for layer in [*self.forwards, *self.backwards]:
@@ -377,12 +381,23 @@ class RecurrentNetwork(nn.Module):
     ) -> tuple[Float[Tensor, "batch time inputs"], Carry]:
         """What the first layer reads, and how many tokens there were, where that matters."""
         vectors = self.input(tokens)
+        if self.training and self.token_dropout > 0:
+            vectors = vectors * self._kept_tokens(tokens)[:, :, None]
         if self.position is None:
             return vectors, ()
         before = carry[-1] if carry else tokens.new_zeros(tokens.shape[0])
         count = before[:, None] + (tokens != PAD).cumsum(dim=1)  # tokens up to and with each
         features = self.position(count - 1).to(vectors.dtype)
         return torch.cat([vectors, features], dim=2), (count[:, -1],)
+
+    def _kept_tokens(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time"]:
+        """0 where a token is dropped, the same for all tokens of a kind in a sequence.
+
+        Source: Gal & Ghahramani (2016), sec. 4.2.
+        """
+        keep = torch.full((len(tokens), len(self.input.table)), 1 - self.token_dropout)
+        kinds = torch.bernoulli(keep.to(tokens.device)) / (1 - self.token_dropout)
+        return kinds.gather(1, tokens)
 
     def _layers(
         self,

@@ -23,6 +23,8 @@ class RNN(RecurrentNetwork):
         hidden_layers: sizes of dense layers before the output.
         dropout: share of x_t dropped, the same parts for all tokens of a pass.
         recurrent_dropout: share of h_{t-1} dropped, likewise.
+        token_dropout: share of the vocabulary whose vectors are dropped as a whole, for a sequence.
+        readout_dropout: share of features dropped before each dense layer and the output.
         init: `keras` is Glorot uniform, the recurrent matrix orthogonal, zero biases; `torch` is
             uniform within 1 / sqrt(hidden_size).
         kernel: how the recurrence is computed, to the same values: `fused` by PyTorch's layer where
@@ -48,6 +50,8 @@ class RNN(RecurrentNetwork):
         hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
         dropout: DropoutRate = 0.0,
         recurrent_dropout: DropoutRate = 0.0,
+        token_dropout: DropoutRate = 0.0,
+        readout_dropout: DropoutRate = 0.0,
         init: Init = "keras",
         kernel: Kernel = "auto",
         position_features: Size | None = None,
@@ -63,6 +67,8 @@ class RNN(RecurrentNetwork):
             readout=readout,
             hidden_layers=hidden_layers,
             dropout=Dropout(dropout, recurrent_dropout),
+            token_dropout=token_dropout,
+            readout_dropout=readout_dropout,
             init=init,
             kernel=kernel,
             position_features=position_features,

@@ -1,4 +1,4 @@
-"""How often the polish and the yardsticks recover a sequence from its reads, and how many CPU milliseconds it takes.
+"""How often the polish and the yardsticks recover a sequence from its reads, and at what CPU time.
 
 python tests/benchmarks/polish.py --sequences 200 --reads 5 10 20 --seed 1000
 python tests/benchmarks/polish.py --file ../shared/data/reads/cnr_valid.txt.gz --reads 3 5 10
@@ -18,12 +18,14 @@ from seqexp.decode.score import score
 from seqexp.decode.yardsticks import medoid, yardsticks
 from seqexp.spec import Cluster
 
-BATCH = 20
+BATCH = 50
 """Clusters that are polished at once."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--sequences", type=int, default=200, help="clusters, of a file the first")
     parser.add_argument("--reads", type=int, nargs="+", default=[5, 10, 20], help="of each cluster")
     parser.add_argument("--seed", type=int, default=0, help="of the simulated data")
@@ -74,9 +76,7 @@ def compare(clusters: Sequence[Cluster], arguments: argparse.Namespace) -> None:
     report(f"polish, length {length}", truths, lambda: polished(reads, channel, length))
 
 
-def polished(
-    clusters: Sequence[Sequence[str]], channel: Channel, length: int | None
-) -> list[str]:
+def polished(clusters: Sequence[Sequence[str]], channel: Channel, length: int | None) -> list[str]:
     found: list[str] = []
     for start in range(0, len(clusters), BATCH):
         part = clusters[start : start + BATCH]
