@@ -22,6 +22,9 @@ Update = tuple[int, float, float]
 MAX_LAYERS = 4
 """Layers that have room in one figure."""
 
+MAX_RUNS = 14
+"""Labels that have room below a comparison."""
+
 MAX_NAMED = 7
 """Epochs that a legend names."""
 
@@ -95,13 +98,13 @@ def comparison_figure(
 
     Runs of the same label, as those that differ in their seed, have one colour.
     """
-    figure = Figure(figsize=(17, 8))
+    figure = Figure(figsize=(14, 10))
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True)
     labels = list(dict.fromkeys(label for label, _ in runs))
-    figure.subplots_adjust(left=0.055, right=0.74, bottom=0.08, top=0.87, wspace=0.06)
+    figure.subplots_adjust(left=0.085, right=0.98, bottom=0.31, top=0.89, wspace=0.06)
     figure.suptitle(
-        "How far back does the gradient reach? Its norm by lag, over that at lag 0", fontsize=17
+        "How far back does the gradient reach? Its norm by lag, over that at lag 0", fontsize=19
     )
     colors = dict(zip(labels, _colors(len(labels)), strict=True))
     # the first are the widest: a curve that lies on another does not hide it
@@ -121,14 +124,20 @@ def comparison_figure(
                 label=None if label in named else label,
             )
             named.add(label)
-        faint = "dotted: what is below is lost\nin a float32 sum beside lag 0"
+        faint = "below: lost in a float32 sum beside lag 0"
         axes.axhline(FLOAT32, color="grey", linewidth=1.5, linestyle=":", label=faint)
-        axes.set_title(title, fontsize=15)
-        axes.set_xlabel("lag j, in tokens", fontsize=13)
-        _log_axis(axes, limits, 12)
+        axes.set_title(title, fontsize=16)
+        axes.set_xlabel("lag j, in tokens", fontsize=15)
+        _log_axis(axes, limits, 14)
         axes.margins(x=0.02)
-    left.set_ylabel("|∂L(t)/∂h(t-j)| / |∂L(t)/∂h(t)|", fontsize=13)
-    right.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=11, borderaxespad=0)
+    left.set_ylabel("|∂L(t)/∂h(t-j)| / |∂L(t)/∂h(t)|", fontsize=15)
+    # below both panels: overrides are long
+    handles, names = right.get_legend_handles_labels()
+    if len(names) > MAX_RUNS:
+        handles, names = handles[:MAX_RUNS], [*names[: MAX_RUNS - 1], "... and more"]
+    figure.legend(
+        handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.24), ncols=2, fontsize=14
+    )
     return figure
 
 

@@ -245,9 +245,9 @@ def test_runs_that_differ_in_their_seed_share_a_colour_and_a_name() -> None:
         return [{"epoch": e, "log10_relative": [slope * j for j in range(5)]} for e in (0, 9)]
 
     runs = [("rnn", moments(-1.0)), ("rnn", moments(-2.0)), ("lstm", moments(-0.5))]
-    left, right = comparison_figure(runs).axes
-    legend = right.get_legend()
-    assert legend is not None
+    figure = comparison_figure(runs)
+    left, _ = figure.axes
+    (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()][:2] == ["rnn", "lstm"]
     first, second, third = (line for line in left.get_lines() if len(line.get_xdata()) == 5)
     assert first.get_color() == second.get_color() != third.get_color()
