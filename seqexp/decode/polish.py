@@ -1,6 +1,7 @@
 """Repair of a draft by single edits, as long as the reads become more likely."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
 from seqexp.decode.edits import DELETE, INSERT, SUBSTITUTE, Edit, Gains, apply, gains
 from seqexp.decode.pair_hmm import LETTERS, Channel
