@@ -8,6 +8,7 @@ from typing import Any
 
 from seqexp.config import build
 from seqexp.decode.beam import Beam, Ending, beam_search
+from seqexp.decode.certainty import certainties
 from seqexp.decode.estimate import estimate_channel
 from seqexp.decode.join import join
 from seqexp.decode.pair_hmm import Channel
@@ -17,12 +18,16 @@ from seqexp.decode.score import score
 from seqexp.decode.slide import slide
 from seqexp.decode.yardsticks import medoid, yardsticks
 from seqexp.spec import Cluster, Data, Model, Output
+from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.loop import Training
 
 log = logging.getLogger("seqexp")
 
 START, END = "<", ">"
+
+MAX_FIGURES = 5
+"""Clusters of which an alignment is drawn."""
 
 FIRST_GUESS = Channel.of_rates(0.03, 0.03, 0.03, tail=0.02)
 """Of a channel, from which its rates are estimated."""
@@ -81,6 +86,7 @@ class Reading:
                 decoded.sequences.append(sequence)
                 decoded.seconds += seconds
         self._keep_sequences(found)
+        self._keep_figures(found)
         truths = [cluster.truth for cluster in self.data.clusters if cluster.truth is not None]
         if len(truths) < len(self.data.clusters):
             log.info("\nthe true sequences are not known: nothing to compare with")
@@ -184,6 +190,37 @@ class Reading:
             for decoded in found.values():
                 lines += [f">cluster_{index} {decoded.method}", decoded.sequences[index]]
         self.tracker.text("\n".join(lines) + "\n", "reads/decoded.fasta")
+
+    def _keep_figures(self, found: Mapping[str, Decoded]) -> None:
+        """Reads, decode and truth below each other; what kinds of errors there were and are."""
+        if isinstance(self.tracker, NoTracker) or self._wanted() not in found:
+            return
+        from seqexp.interpret.read_figures import alignment_figure, profile_figure
+
+        method, sequences = self._wanted(), found[self._wanted()].sequences
+        for index, cluster in enumerate(self.data.clusters[:MAX_FIGURES]):
+            decoded = sequences[index]
+            title = f"cluster {index}: {len(cluster.reads)} reads, decoded by {method}"
+            figure = alignment_figure(
+                cluster.reads, decoded, cluster.truth, self._certainties(decoded), title
+            )
+            self.tracker.figure(figure, f"reads/alignment_{index}.png")
+        known = [c for c in zip(self.data.clusters, sequences, strict=True) if c[0].truth]
+        if known:
+            before = [(read, str(c.truth)) for c, _ in known for read in c.reads]
+            after = [(decoded, str(c.truth)) for c, decoded in known]
+            figure = profile_figure(before, after, f"errors before and after: {method}")
+            self.tracker.figure(figure, "reads/errors.png")
+
+    def _certainties(self, decoded: str) -> list[float] | None:
+        """Of each letter, by the network; None where it did not write the whole sequence."""
+        if len(self.data.clusters) > 1 or self.data.spec.output is not Output.NEXT_TOKEN:
+            return None
+        vocabulary = self.data.spec.vocabulary
+        ids = vocabulary.encode(decoded[::-1] if self.backwards else decoded)
+        start = vocabulary.encode([START])
+        found = certainties(self.training.model, start, ids, self.training.device)
+        return found[::-1] if self.backwards else found
 
     def _keep_table(self, found: Mapping[str, Decoded], truths: Sequence[str]) -> None:
         rows = []

@@ -49,6 +49,8 @@ def summary_rows(result: Result, filters: Sequence[LearnedFilter]) -> dict[str, 
         "test/bits_per_token",
         "best/valid_accuracy",
         "motif/correlation",
+        "reads/exact",
+        "reads/edit_distance",
         "best/epoch",
         "time/train_seconds",
     )

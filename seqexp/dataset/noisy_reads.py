@@ -47,6 +47,8 @@ class NoisyReads:
         view: `windows`: every window of a read, labelled with the letter after it; `reads`: whole
             reads from '<' to '>', the next letter predicted at each position.
         window: letters of a window.
+        window_starts: have windows that begin before the read too, filled up with '<', so that a
+            model sees how a sequence starts; the notebook has none.
         reverse: write the reads backwards, for a model that goes from the end.
         valid_share: of the reads of each cluster, for validation.
         seed: selects sequences and errors.
@@ -70,6 +72,7 @@ class NoisyReads:
     substitution: Share = 0.01
     view: Literal["windows", "reads"] = "reads"
     window: Length = 50
+    window_starts: bool = False
     reverse: bool = False
     valid_share: ValidShare = 0.2
     seed: Seed = 0
@@ -101,14 +104,20 @@ class NoisyReads:
         truths = [cluster.truth for cluster in clusters if cluster.truth is not None]
         test = truths or valid or train
         spec = window_task(self.window) if self.view == "windows" else read_task()
-        splits = [self._tokens(part) for part in (train, valid, test)]
-        if not len(splits[0]) or not len(splits[2]):
+        data = Data(
+            spec,
+            train=self._tokens(train),
+            valid=self._tokens(valid),
+            test=self._tokens(test),
+            clusters=tuple(clusters),
+        )
+        if not len(data.train) or not len(data.test):
             longest = max(map(len, train))
             raise InputError(
                 f"dataset.window is {self.window}, but the longest read has {longest} letters;"
                 f" give at most {longest + 1}, or view=reads"
             )
-        return Data(spec, *splits, clusters=tuple(clusters))
+        return data
 
     def _simulated(self, index: int) -> Cluster:
         truth = random_sequence(self.length, stream_seed(self.seed, "sequence", index))
@@ -126,4 +135,6 @@ class NoisyReads:
 
     def _tokens(self, reads: Sequence[str]) -> Sequences:
         ordered = [read[::-1] for read in reads] if self.reverse else reads
-        return windows(ordered, self.window) if self.view == "windows" else whole_reads(ordered)
+        if self.view == "windows":
+            return windows(ordered, self.window, self.window_starts)
+        return whole_reads(ordered)

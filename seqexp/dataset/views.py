@@ -24,15 +24,17 @@ def read_task() -> TaskSpec:
     return TaskSpec(VOCABULARY, len(names), Output.NEXT_TOKEN, names)
 
 
-def windows(reads: Sequence[str], window: int) -> Sequences:
+def windows(reads: Sequence[str], window: int, with_starts: bool = False) -> Sequences:
     """Every `window` neighbouring letters of each read, from its '<' on, and the letter after.
 
     The label of symbol s is its place in the vocabulary, from 0; its token id is one more, since 0
-    is padding. Reads too short for a window have none.
+    is padding. Reads too short for a window have none. `with_starts` adds those of which the first
+    letters, up to all of them, are '<' of before the read.
     """
+    before = START * (window - 1) if with_starts else ""
     cut = [
         ids.unfold(0, window + 1, 1)  # (starts, window + 1)
-        for ids in map(_ids, reads)
+        for ids in (_ids(before + read) for read in reads)
         if len(ids) > window
     ]
     rows = torch.cat(cut) if cut else torch.empty(0, window + 1, dtype=torch.uint8)

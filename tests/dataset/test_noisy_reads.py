@@ -220,6 +220,21 @@ def test_bad_reads_can_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixt
         NoisyReads(reads=file, bad_reads="skip").clusters()
 
 
+def test_windows_may_begin_before_the_read() -> None:
+    without = NoisyReads(view="windows", window=3, length=8, num_reads=2, valid_share=0.5).load()
+    with_starts = NoisyReads(
+        view="windows", window=3, length=8, num_reads=2, valid_share=0.5, window_starts=True
+    ).load()
+    assert len(with_starts.train) == len(without.train) + 2
+    first, second, third = with_starts.train.tokens[:3].tolist()
+    read = with_starts.clusters[0].reads[0]
+    ids = with_starts.spec.vocabulary.encode(["<", *read])
+    assert first == [1, 1, 1]
+    assert second == [1, 1, ids[1]]
+    assert third == ids[:3] == without.train.tokens[0].tolist()
+    assert with_starts.train.targets[0].item() == ids[1] - 1  # the first letter follows '<<<'
+
+
 def test_reads_shorter_than_a_window_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="dataset.window is 50, but the longest read has 4 letters"
