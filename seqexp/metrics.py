@@ -43,10 +43,10 @@ METRICS: dict[str, Better] = {
 epoch or at the end, `best/*` are of the epoch that `trainer.monitor` finds best, the others once
 an epoch; losses are means in nats per scored token.
 
-`gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0
-(-300 at least),
-`factor_per_token` is what that norm is multiplied by a token, over all lags; singular values are of
-the recurrent matrices of all layers, the saturated share is of the activations of their gates."""
+`gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,
+about -300 where it is zero; `factor_per_token` is what that norm is multiplied by a token, over all
+lags; singular values are of the recurrent matrices of all layers, the saturated share is of the
+activations of their gates."""
 
 
 def higher_is_better(name: str) -> bool:
