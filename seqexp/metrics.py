@@ -51,8 +51,9 @@ is known, `best/*` are of the epoch that `trainer.monitor` finds best, the other
 losses are means in nats per scored token.
 
 `gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,
-`factor_per_token` is what that norm is multiplied by a token, over all lags; singular values are of
-the recurrent matrices of all layers, the saturated share is of the activations of their gates."""
+about -300 where it is zero; `factor_per_token` is what that norm is multiplied by a token, over all
+lags; singular values are of the recurrent matrices of all layers, the saturated share is of the
+activations of their gates."""
 
 
 def higher_is_better(name: str) -> bool:
