@@ -101,14 +101,14 @@ class NoisyReads:
         truths = [cluster.truth for cluster in clusters if cluster.truth is not None]
         test = truths or valid or train
         spec = window_task(self.window) if self.view == "windows" else read_task()
-        splits = [self._tokens(part) for part in (train, valid, test)]
+        splits = tuple(self._tokens(part) for part in (train, valid, test))
         if not len(splits[0]) or not len(splits[2]):
             longest = max(map(len, train))
             raise InputError(
                 f"dataset.window is {self.window}, but the longest read has {longest} letters;"
                 f" give at most {longest + 1}, or view=reads"
             )
-        return Data(spec, *splits, clusters=tuple(clusters))
+        return Data(spec, splits[0], splits[1], splits[2], clusters=tuple(clusters))
 
     def _simulated(self, index: int) -> Cluster:
         truth = random_sequence(self.length, stream_seed(self.seed, "sequence", index))

@@ -41,7 +41,8 @@ def test_every_gain_is_that_of_the_edited_draft(tail: float) -> None:
             continue
         edited = apply(draft, [Edit(place, column)])
         after = float(log_likelihood(reads, [edited], channel).sum())
-        assert gain == pytest.approx(after - before, abs=1e-9)
+        prior = -math.log(4) * (len(edited) - len(draft))  # a base is one of four
+        assert gain == pytest.approx(after - before + prior, abs=1e-9)
         possible += 1
     assert possible == 6 * 3 + 6 + 7 * 4
 
@@ -75,7 +76,8 @@ def test_nothing_near_the_result_is_likelier() -> None:
         if place < len(found.draft) or column >= INSERT
     }
     totals = log_likelihood(reads, sorted(near), channel).sum(dim=1)
-    assert float(totals.max()) <= found.log_likelihood + 1e-6
+    lengths = torch.tensor([len(draft) for draft in sorted(near)])
+    assert float((totals - math.log(4) * lengths).max()) <= found.score + 1e-6
 
 
 def test_a_known_length_is_kept_and_helps() -> None:
