@@ -61,7 +61,8 @@ def read_clusters(path: Path, rules: Rules) -> tuple[Cluster, ...]:
     layout = {">": "fasta", "@": "fastq"}.get(start, "clusters")
     groups = _lines(path, text) if layout == "clusters" else _records(path, text, layout)
     has_truth = layout == "clusters" if rules.has_truth is None else rules.has_truth
-    clusters, skipped = [], 0
+    clusters: list[Cluster] = []
+    skipped = 0
     for group in groups:
         if rules.max_clusters is not None and len(clusters) == rules.max_clusters:
             break

@@ -7,6 +7,7 @@ deletions costs little more than that of the draft itself.
 Source: the idea is that of Quiver (Chin et al. 2013, supplement).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -22,6 +23,13 @@ from seqexp.decode.recursion import sums, wide_band
 SUBSTITUTE, DELETE, INSERT = 0, len(LETTERS), len(LETTERS) + 1
 """First columns of the table of gains; a letter is added to the first and last."""
 
+PER_BASE = -math.log(len(LETTERS))
+"""Log-probability of each base before any read was seen.
+
+All sequences of one length are equally probable, and so are all lengths. Without it drafts are too
+long: of the many sequences with one base more, one fits what is there by chance.
+"""
+
 
 class Edit(NamedTuple):
     """One change: at a base (counted from 0), or before it for an insertion."""
@@ -32,15 +40,21 @@ class Edit(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Gains:
-    """Log-likelihood of a cluster's reads given a draft, and what each single edit would add.
+    """How well a draft explains its reads, and what each single edit would add to that.
 
-    `table` is (bases + 1, 9): write A, C, G or T for a base, delete it, insert A, C, G or T before
-    it. The last row is the end, where only an insertion is possible.
+    `log_likelihood` is of the reads given the draft; `table` adds to `score`, which has the
+    probability of the draft itself in it. Its rows are (bases + 1, 9): write A, C, G or T for a
+    base, delete it, insert A, C, G or T before it. The last is the end, for insertions only.
     """
 
     draft: str
     log_likelihood: float
     table: Float[Tensor, "places edits"]
+
+    @property
+    def score(self) -> float:
+        """Log-probability of reads and draft together, up to a constant."""
+        return self.log_likelihood + PER_BASE * len(self.draft)
 
     def best(self, *kinds: int) -> tuple[Edit, float]:
         """The edit of these kinds that gains most."""
@@ -54,7 +68,7 @@ class Gains:
     def certainty(self) -> Float[Tensor, " bases"]:
         """Probability of each base of the draft against all single edits at its place, 0 to 1.
 
-        With equal chances before any read was seen; an insertion counts for the base behind it.
+        An insertion counts for the base behind it.
         """
         return 1 / (1 + self.table[:-1].exp().sum(dim=1))
 
@@ -97,9 +111,11 @@ def gains(
             inserted.log(),
         ],
         dim=2,
-    )
+    )  # (pairs, places, edits)
     tables = by_read.new_zeros(len(drafts), *by_read.shape[1:]).index_add(0, which, by_read)
     known = bases.clamp(min=0)[:, :, None]
+    tables[:, :, DELETE] -= PER_BASE
+    tables[:, :, INSERT:] += PER_BASE
     tables[:, :-1].scatter_(2, known, -torch.inf)  # a base for itself is no edit
     total = end.new_zeros(len(drafts)).index_add(0, which, found.log_likelihood + end)
     result = []

@@ -135,8 +135,8 @@ class _LogLikelihood(torch.autograd.Function):
         return found.log_likelihood
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[misc]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients by emission, insertion and deletion."""
         passed, inserted, skipped = ctx.saved_tensors
         by_pair = gradient[:, None]
@@ -149,7 +149,7 @@ def alignment_log_likelihood(pairs: Alignments) -> Float[Tensor, " pairs"]:
 
     Rates may differ from base to base and from gap to gap, so that a network can give them.
     """
-    values: Tensor = _LogLikelihood.apply(
+    values: Tensor = _LogLikelihood.apply(  # type: ignore[no-untyped-call]
         pairs.emission,
         pairs.insertion,
         pairs.deletion,

@@ -1,4 +1,4 @@
-"""Repair of a draft by single edits, as long as the reads become more likely."""
+"""Repair of a draft by single edits, as long as it explains the reads better."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ Climb = Generator[list[str], list[Gains], Gains]
 
 
 def polish(draft: str, reads: Sequence[str], channel: Channel, length: int | None = None) -> Gains:
-    """Hill-climb from a draft until no single edit makes the reads more likely.
+    """Hill-climb from a draft until no single edit raises the score of draft and reads.
 
     With a length, the draft is brought to it, and edits that keep it are tried: substitutions, and
     pairs of an insertion and a deletion.
@@ -62,9 +62,9 @@ def polish_all(
         for (index, _), answer in zip(order, found, strict=True):
             answers[index].append(answer)
         wanted = {}
-        for index, answer in answers.items():
+        for index, own in answers.items():
             try:
-                wanted[index] = climbs[index].send(answer)
+                wanted[index] = climbs[index].send(own)
             except StopIteration as stop:
                 done[index] = stop.value
     return [done[index] for index in range(len(climbs))]
@@ -90,7 +90,7 @@ def _improve(at: Gains, kinds: Sequence[int]) -> Climb:
     """Make edits of these kinds while one gains."""
     while edits := _apart(at, kinds):
         (after,) = yield [apply(at.draft, edits)]
-        if after.log_likelihood < at.log_likelihood + at.best(*kinds)[1] - _LEAST:
+        if after.score < at.score + at.best(*kinds)[1] - _LEAST:
             # together they did less than the best alone
             (after,) = yield [apply(at.draft, edits[:1])]
         at = after
@@ -115,11 +115,11 @@ def _try_pairs(at: Gains) -> Generator[list[str], list[Gains], Gains | None]:
     """
     halves = [*_several(at, INSERT), *_several(at, DELETE)]
     found = yield [apply(at.draft, [edit]) for edit in halves]
-    best, draft = at.log_likelihood + _LEAST, None
+    best, draft = at.score + _LEAST, None
     for edit, after in zip(halves, found, strict=True):
         other, gain = after.best(INSERT if edit.column == DELETE else DELETE)
-        if after.log_likelihood + gain > best:
-            best, draft = after.log_likelihood + gain, apply(after.draft, [other])
+        if after.score + gain > best:
+            best, draft = after.score + gain, apply(after.draft, [other])
     if draft is None:
         return None
     (better,) = yield [draft]

@@ -107,8 +107,8 @@ def _alignment(
             # of the reads, what they have in common with the truth would hide what they have not
             if letter != GAP and (row < num_own or kinds[row, column] != SAME):
                 color = DNA_COLORS[letter] if kinds[row, column] == SAME else "black"
-                style = {"ha": "center", "va": "center_baseline", "weight": "bold"}
-                axes.text(column, row, letter, fontsize=7, color=color, **style)
+                drawn = axes.text(column, row, letter, fontsize=7, color=color, weight="bold")
+                drawn.set(ha="center", va="center_baseline")
     axes.axhline(num_own - 0.5, color="black", linewidth=0.8)
     axes.set_yticks(range(len(rows)), names, fontsize=8)
     places = np.cumsum(aligned.is_place)[part]
@@ -195,8 +195,8 @@ def _substitutions(axes: Axes, profile: ErrorProfile, name: str) -> None:
     axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=highest or 1)
     for row, column in np.ndindex(*shares.shape):
         bright = row != column and highest > 0 and wrong[row, column] > 0.7 * highest
-        style = {"ha": "center", "va": "center", "color": "white" if bright else "black"}
-        axes.text(column, row, f"{shares[row, column]:.3g}", fontsize=11, **style)
+        drawn = axes.text(column, row, f"{shares[row, column]:.3g}", fontsize=11)
+        drawn.set(ha="center", va="center", color="white" if bright else "black")
     axes.set_xticks(range(4), LETTERS)
     axes.set_yticks(range(4), LETTERS)
     axes.set_xlabel("letter written")

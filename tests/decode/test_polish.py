@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from seqexp.dataset.channel import ErrorRates, random_sequence, read_out
+from seqexp.decode.consensus import consensus
 from seqexp.decode.edits import DELETE, INSERT, SUBSTITUTE, Edit, apply, gains
 from seqexp.decode.pair_hmm import Channel, log_likelihood
 from seqexp.decode.polish import polish, polish_all
 from seqexp.decode.score import Estimate, score
 from seqexp.decode.yardsticks import abpoa, edit_distance, medoid, spoa, yardsticks
+from seqexp.spec import Cluster
 
 
 def test_edits_write_delete_and_insert() -> None:
@@ -41,7 +43,8 @@ def test_every_gain_is_that_of_the_edited_draft(tail: float) -> None:
             continue
         edited = apply(draft, [Edit(place, column)])
         after = float(log_likelihood(reads, [edited], channel).sum())
-        assert gain == pytest.approx(after - before, abs=1e-9)
+        prior = -math.log(4) * (len(edited) - len(draft))  # a base is one of four
+        assert gain == pytest.approx(after - before + prior, abs=1e-9)
         possible += 1
     assert possible == 6 * 3 + 6 + 7 * 4
 
@@ -75,7 +78,8 @@ def test_nothing_near_the_result_is_likelier() -> None:
         if place < len(found.draft) or column >= INSERT
     }
     totals = log_likelihood(reads, sorted(near), channel).sum(dim=1)
-    assert float(totals.max()) <= found.log_likelihood + 1e-6
+    lengths = torch.tensor([len(draft) for draft in sorted(near)])
+    assert float((totals - math.log(4) * lengths).max()) <= found.score + 1e-6
 
 
 def test_a_known_length_is_kept_and_helps() -> None:
@@ -144,3 +148,17 @@ def test_scores_are_means_over_clusters_with_their_errors() -> None:
     assert found.normalized_edit_distance.mean == pytest.approx(0.25)
     assert found.row("mine", 2.0)["exact"] == found.metrics()["reads/exact"]
     assert Estimate.of([0.5]).standard_error is None
+
+
+def test_one_table_has_every_method_that_is_there() -> None:
+    truths, reads = simulated(count=3, num_reads=6, length=30)
+    clusters = [Cluster(tuple(own), truth) for own, truth in zip(reads, truths, strict=True)]
+    unknown = Cluster(tuple(reads[0]))
+    found = list(consensus([*clusters, unknown], Channel.of_rates(), length=30))
+    methods, _ = yardsticks()
+    assert [one.method for one in found] == [*methods, "polish", "polish, length 30"]
+    for one in found:
+        assert len(one.sequences) == 4 and one.sequences[3] == one.sequences[0]
+        assert one.score == score(one.sequences[:3], truths)  # the fourth is not scored
+        assert one.row()["exact"] == one.score.exact.mean
+    assert next(iter(consensus([unknown], Channel.of_rates()))).score is None

@@ -1,0 +1,82 @@
+"""One table of what each method makes of the same clusters of reads."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from seqexp.decode.pair_hmm import Channel
+from seqexp.decode.polish import polish_all
+from seqexp.decode.score import ReadScore, score
+from seqexp.decode.yardsticks import Consensus, medoid, yardsticks
+from seqexp.spec import Cluster
+
+_TOGETHER = 50
+"""Clusters that are polished in one batch."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a method wrote for each cluster, at what CPU time.
+
+    `score` is over the clusters whose true sequence is known; None where there are none.
+    """
+
+    method: str
+    sequences: tuple[str, ...]
+    score: ReadScore | None
+    milliseconds: float  # for each cluster
+
+    def row(self) -> dict[str, str | float | None]:
+        """One line of the table."""
+        if self.score is None:
+            return {"method": self.method, "milliseconds": self.milliseconds}
+        return self.score.row(self.method, self.milliseconds)
+
+
+def consensus(
+    clusters: Sequence[Cluster], channel: Channel, length: int | None = None
+) -> Iterator[Decoded]:
+    """The yardsticks that are installed, and the polish without and with the length, if known."""
+    methods, _ = yardsticks()
+    for name, method in methods.items():
+        yield decoded_by(name, clusters, partial(_one_by_one, method))
+    yield decoded_by("polish", clusters, partial(polish_medoids, channel=channel))
+    if length is not None:
+        polish = partial(polish_medoids, channel=channel, length=length)
+        yield decoded_by(f"polish, length {length}", clusters, polish)
+
+
+def decoded_by(
+    method: str,
+    clusters: Sequence[Cluster],
+    decode: Callable[[Sequence[Sequence[str]]], list[str]],
+) -> Decoded:
+    """Decode all clusters by a function of their reads, and score what it writes."""
+    began = time.process_time()
+    sequences = decode([cluster.reads for cluster in clusters])
+    milliseconds = (time.process_time() - began) / len(clusters) * 1000
+    known = [
+        (sequence, cluster.truth)
+        for sequence, cluster in zip(sequences, clusters, strict=True)
+        if cluster.truth is not None
+    ]
+    found = score(*zip(*known, strict=True)) if known else None
+    return Decoded(method, tuple(sequences), found, milliseconds)
+
+
+def _one_by_one(method: Consensus, clusters: Sequence[Sequence[str]]) -> list[str]:
+    return [method(reads) for reads in clusters]
+
+
+def polish_medoids(
+    clusters: Sequence[Sequence[str]], channel: Channel, length: int | None = None
+) -> list[str]:
+    """Each cluster's medoid, polished."""
+    found: list[str] = []
+    for start in range(0, len(clusters), _TOGETHER):
+        part = clusters[start : start + _TOGETHER]
+        drafts = [medoid(reads) for reads in part]
+        results = polish_all(drafts, part, [channel] * len(part), length)
+        found += [result.draft for result in results]
+    return found
