@@ -2,21 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from seqexp.config import build
 from seqexp.decode.beam import Beam, Ending, beam_search
 from seqexp.decode.certainty import certainties
-from seqexp.decode.estimate import estimate_channel
+from seqexp.decode.consensus import Decoded, channel_of, consensus, scored
 from seqexp.decode.join import join
-from seqexp.decode.pair_hmm import Channel
-from seqexp.decode.polish import Polish, polish
+from seqexp.decode.polish import Polish
 from seqexp.decode.rank import rank
-from seqexp.decode.score import score
 from seqexp.decode.slide import slide
-from seqexp.decode.yardsticks import medoid, yardsticks
 from seqexp.spec import Cluster, Data, Model, Output
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
@@ -28,21 +24,6 @@ START, END = "<", ">"
 
 MAX_FIGURES = 5
 """Clusters of which an alignment is drawn."""
-
-FIRST_GUESS = Channel.of_rates(0.03, 0.03, 0.03, tail=0.02)
-"""Of a channel, from which its rates are estimated."""
-
-LENGTH_KNOWN = ", length known"
-"""Behind the name of a method that was told the length."""
-
-
-@dataclass
-class Decoded:
-    """What one method makes of each cluster, and the CPU time it took."""
-
-    method: str
-    sequences: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 class Reading:
@@ -73,46 +54,46 @@ class Reading:
         self.backwards, self.train_twin = backwards, train_twin
 
     def at_the_end(self) -> dict[str, float]:
-        """Decode by all methods; keep a table of them and the sequences.
+        """Decode by all methods; keep a table of them, the sequences and pictures.
 
         Returns the metrics of the method that `decode` asks for.
         """
         if self.settings is None:
             return {}
-        found: dict[str, Decoded] = {}
-        for cluster in self.data.clusters:
-            for method, sequence, seconds in self._timed(self._all_methods(cluster)):
-                decoded = found.setdefault(method, Decoded(method))
-                decoded.sequences.append(sequence)
-                decoded.seconds += seconds
-        self._keep_sequences(found)
-        self._keep_figures(found)
-        truths = [cluster.truth for cluster in self.data.clusters if cluster.truth is not None]
-        if len(truths) < len(self.data.clusters):
-            log.info("\nthe true sequences are not known: nothing to compare with")
-            return {}
-        self._keep_table(found, truths)
+        clusters = self.data.clusters
+        self.channel = channel_of(clusters)
+        found = {decoded.method: decoded for decoded in self._by_network()}
+        for decoded in consensus(clusters, self.channel, self._length()):
+            found[decoded.method] = decoded
+        self._keep_table(found.values())
         wanted = found.get(self._wanted())
-        return {} if wanted is None else score(wanted.sequences, truths).metrics()
+        if wanted is None:
+            return {}
+        self._keep_figures(wanted)
+        return {} if wanted.score is None else wanted.score.metrics()
 
     # --- methods ------------------------------------------------------------------------------
 
-    def _all_methods(self, cluster: Cluster) -> Iterator[tuple[str, str]]:
-        if len(self.data.clusters) == 1:
-            if self.data.spec.output is Output.NEXT_TOKEN:
-                yield from self._by_network(cluster)
-            else:
-                yield from self._by_windows(cluster)
-        yield from _without_network(cluster, self._length(cluster))
+    def _by_network(self) -> Iterator[Decoded]:
+        """What the network writes, by several methods; nothing where there are several clusters."""
+        clusters = self.data.clusters
+        if len(clusters) > 1:
+            log.info(f"one network learns one sequence, and there are {len(clusters)} clusters")
+            return
+        whole = self.data.spec.output is Output.NEXT_TOKEN
+        began = time.process_time()
+        for method, sequence in (self._by_reads if whole else self._by_windows)(clusters[0]):
+            yield scored(method, [sequence], clusters, time.process_time() - began)
+            began = time.process_time()
 
-    def _by_network(self, cluster: Cluster) -> Iterator[tuple[str, str]]:
+    def _by_reads(self, cluster: Cluster) -> Iterator[tuple[str, str]]:
         """Greedy, the beam's best, and the likeliest of all candidates, with and without length."""
         models = [(self.training.model, self.backwards)]
         if isinstance(self.settings, Beam) and self.settings.both_directions:
             models.append((self.train_twin(), not self.backwards))
-        for length, suffix in ((None, ""), (self._length(cluster), LENGTH_KNOWN)):
-            if suffix and length is None:
-                continue
+        known = self._length()
+        for length in (None,) if known is None else (None, known):
+            suffix = "" if length is None else f", length {length}"
             yield "greedy" + suffix, self._candidates(*models[0], cluster, 1, length)[0]
             if not isinstance(self.settings, Beam):
                 continue
@@ -120,14 +101,12 @@ class Reading:
             yield "beam" + suffix, beams[0][0]
             candidates = [candidate for beam in beams for candidate in beam]
             if len(beams) > 1:
+                yield "beam from the other end" + suffix, beams[1][0]
                 forward, backward = (b[0] for b in (beams[::-1] if self.backwards else beams))
                 candidates += join(forward, backward)
-                yield "beam, other direction" + suffix, beams[1][0]
-            if length is not None:
-                candidates = [c for c in candidates if len(c) == length]
-            if candidates:
-                channel = estimated(cluster.reads, candidates[0])
-                yield "ranked" + suffix, rank(candidates, cluster.reads, channel)[0].candidate
+            fitting = [c for c in candidates if length is None or len(c) == length]
+            ranked = rank(fitting or candidates, cluster.reads, self.channel)
+            yield "ranked" + suffix, ranked[0].candidate
 
     def _candidates(
         self, model: Model, backwards: bool, cluster: Cluster, width: int, length: int | None
@@ -157,59 +136,67 @@ class Reading:
             primer = cluster.truth[:size]
             yield "primed with the truth", primer + write(vocabulary.encode(primer))
 
-    def _length(self, cluster: Cluster) -> int | None:
-        """The length that is known: as given, or else that of the true sequence."""
-        given: int | None = getattr(self.settings, "length", None)
-        if given is not None and isinstance(self.settings, Beam | Polish):
-            return given
-        return None if cluster.truth is None else len(cluster.truth)
+    def _given_length(self) -> int | None:
+        """The length of the sequences, where `decode` says it."""
+        if isinstance(self.settings, Beam | Polish):
+            return self.settings.length
+        return None
+
+    def _length(self) -> int | None:
+        """That, or what all true sequences have: for methods that are told it."""
+        truths = [cluster.truth for cluster in self.data.clusters if cluster.truth is not None]
+        lengths = {len(truth) for truth in truths}
+        return self._given_length() or (lengths.pop() if len(lengths) == 1 else None)
 
     def _wanted(self) -> str:
         """The method whose scores are the run's metrics."""
-        is_known = isinstance(self.settings, Beam | Polish) and self.settings.length is not None
         name = "greedy"
         if isinstance(self.settings, Polish):
             name = "polish"
         elif isinstance(self.settings, Beam) and self.data.spec.output is Output.NEXT_TOKEN:
             name = "ranked"
-        return name + (LENGTH_KNOWN if is_known else "")
+        length = self._given_length()
+        return name if length is None else f"{name}, length {length}"
 
     # --- what is kept -------------------------------------------------------------------------
 
-    def _timed(self, methods: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str, float]]:
-        began = time.process_time()
-        for method, sequence in methods:
-            yield method, sequence, time.process_time() - began
-            began = time.process_time()
-
-    def _keep_sequences(self, found: Mapping[str, Decoded]) -> None:
+    def _keep_table(self, found: Iterable[Decoded]) -> None:
+        """Every method's sequences, and how near they are to the truth where that is known."""
+        clusters, rows = self.data.clusters, [decoded.row() for decoded in found]
         lines = []
-        for index, cluster in enumerate(self.data.clusters):
+        for index, cluster in enumerate(clusters):
             if cluster.truth is not None:
                 lines += [f">cluster_{index} truth", cluster.truth]
-            for decoded in found.values():
+            for decoded in found:
                 lines += [f">cluster_{index} {decoded.method}", decoded.sequences[index]]
         self.tracker.text("\n".join(lines) + "\n", "reads/decoded.fasta")
+        self.tracker.table(rows, "reads/methods.json")
+        log.info(f"\n  {'method':<32} exact  edit distance  ms a cluster")
+        for row in rows:
+            exact, distance = (_shown(row.get(key)) for key in ("exact", "edit_distance"))
+            log.info(
+                f"  {row['method']:<32} {exact:>5}  {distance:>13}  {row['milliseconds']:12.1f}"
+            )
+        if all(cluster.truth is None for cluster in clusters):
+            log.info("  the true sequences are not known: nothing to compare with")
 
-    def _keep_figures(self, found: Mapping[str, Decoded]) -> None:
+    def _keep_figures(self, wanted: Decoded) -> None:
         """Reads, decode and truth below each other; what kinds of errors there were and are."""
-        if isinstance(self.tracker, NoTracker) or self._wanted() not in found:
+        if isinstance(self.tracker, NoTracker):
             return
         from seqexp.interpret.read_figures import alignment_figure, profile_figure
 
-        method, sequences = self._wanted(), found[self._wanted()].sequences
-        for index, cluster in enumerate(self.data.clusters[:MAX_FIGURES]):
-            decoded = sequences[index]
-            title = f"cluster {index}: {len(cluster.reads)} reads, decoded by {method}"
-            figure = alignment_figure(
-                cluster.reads, decoded, cluster.truth, self._certainties(decoded), title
-            )
+        pairs = list(zip(self.data.clusters, wanted.sequences, strict=True))
+        for index, (cluster, decoded) in enumerate(pairs[:MAX_FIGURES]):
+            title = f"cluster {index}: {len(cluster.reads)} reads, decoded by {wanted.method}"
+            sure = self._certainties(decoded)
+            figure = alignment_figure(cluster.reads, decoded, cluster.truth, sure, title)
             self.tracker.figure(figure, f"reads/alignment_{index}.png")
-        known = [c for c in zip(self.data.clusters, sequences, strict=True) if c[0].truth]
-        if known:
-            before = [(read, str(c.truth)) for c, _ in known for read in c.reads]
-            after = [(decoded, str(c.truth)) for c, decoded in known]
-            figure = profile_figure(before, after, f"errors before and after: {method}")
+        known = [(cluster.reads, decoded, cluster.truth) for cluster, decoded in pairs]
+        before = [(read, truth) for reads, _, truth in known if truth for read in reads]
+        after = [(decoded, truth) for _, decoded, truth in known if truth]
+        if after:
+            figure = profile_figure(before, after, f"errors before and after: {wanted.method}")
             self.tracker.figure(figure, "reads/errors.png")
 
     def _certainties(self, decoded: str) -> list[float] | None:
@@ -222,34 +209,6 @@ class Reading:
         found = certainties(self.training.model, start, ids, self.training.device)
         return found[::-1] if self.backwards else found
 
-    def _keep_table(self, found: Mapping[str, Decoded], truths: Sequence[str]) -> None:
-        rows = []
-        log.info(f"\n  {'method':<32} exact  edit distance  ms a cluster")
-        for decoded in found.values():
-            scored = score(decoded.sequences, truths)
-            milliseconds = 1000 * decoded.seconds / len(truths)
-            rows.append(scored.row(decoded.method, milliseconds))
-            log.info(
-                f"  {decoded.method:<32} {scored.exact.mean:5.3f}"
-                f"  {scored.edit_distance.mean:13.2f}  {milliseconds:12.1f}"
-            )
-        self.tracker.table(rows, "reads/methods.json")
 
-
-def estimated(reads: Sequence[str], draft: str) -> Channel:
-    """The channel's rates, from the reads and a first idea of what they are copies of."""
-    return estimate_channel(reads, draft, FIRST_GUESS, iterations=10)
-
-
-def _without_network(cluster: Cluster, length: int | None) -> Iterator[tuple[str, str]]:
-    """The best single read, alignment graphs, and the polish of the best read."""
-    methods, absent = yardsticks()
-    for name, consensus in methods.items():
-        yield name, consensus(cluster.reads)
-    draft = medoid(cluster.reads)
-    channel = estimated(cluster.reads, draft)
-    better = polish(draft, cluster.reads, channel).draft
-    channel = estimated(cluster.reads, better)
-    yield "polish", polish(better, cluster.reads, channel).draft
-    if length is not None:
-        yield "polish" + LENGTH_KNOWN, polish(better, cluster.reads, channel, length).draft
+def _shown(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else "-"

@@ -102,14 +102,16 @@ def test_both_directions_join_what_each_knows() -> None:
     made = reading(forwards, backwards, width=2, both_directions=True)
     assert made.at_the_end()["reads/exact"] == 1
     rows = {row["method"]: row for row in made.tracker.tables["reads/methods.json"]}
-    assert rows["beam"]["exact"] == rows["beam, other direction"]["exact"] == 0
+    assert rows["beam"]["exact"] == rows["beam from the other end"]["exact"] == 0
 
 
 def test_a_length_that_is_given_is_the_length_of_the_result() -> None:
     made = reading(Knows(TRUTH + "A"), width=3, length=12)
     made.at_the_end()
     decoded = made.tracker.texts["reads/decoded.fasta"].splitlines()
-    known = [after for line, after in zip(decoded, decoded[1:], strict=False) if "known" in line]
+    known = [
+        after for line, after in zip(decoded, decoded[1:], strict=False) if "length 12" in line
+    ]
     assert known and all(len(sequence) == 12 for sequence in known)
 
 
@@ -127,7 +129,7 @@ def test_a_run_prints_the_network_beside_what_needs_none(seqexp: Command, view: 
         "decode=greedy",
     )
     assert done.returncode == 0, done.stderr
-    for method in ("greedy", "medoid", "polish", "polish, length known"):
+    for method in ("greedy", "medoid", "polish", "polish, length 60"):
         assert f"  {method} " in done.stdout
     assert "  reads/edit_distance " in done.stdout.rpartition("test/accuracy")[2]
 

@@ -5,11 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from seqexp.decode.estimate import estimate_shared_channel
 from seqexp.decode.pair_hmm import Channel
 from seqexp.decode.polish import polish_all
 from seqexp.decode.score import ReadScore, score
 from seqexp.decode.yardsticks import Consensus, medoid, yardsticks
 from seqexp.spec import Cluster
+
+_FOR_RATES = 100
+"""Clusters that are enough to estimate error rates from."""
+
+_FIRST_GUESS = Channel.of_rates(0.02, 0.02, 0.02, tail=0.02)
+"""Of a channel, for a first polish."""
 
 _TOGETHER = 50
 """Clusters that are polished in one batch."""
@@ -55,14 +62,27 @@ def decoded_by(
     """Decode all clusters by a function of their reads, and score what it writes."""
     began = time.process_time()
     sequences = decode([cluster.reads for cluster in clusters])
-    milliseconds = (time.process_time() - began) / len(clusters) * 1000
+    return scored(method, sequences, clusters, time.process_time() - began)
+
+
+def scored(
+    method: str, sequences: Sequence[str], clusters: Sequence[Cluster], seconds: float
+) -> Decoded:
+    """What a method wrote for each cluster, in so many seconds for all."""
     known = [
         (sequence, cluster.truth)
         for sequence, cluster in zip(sequences, clusters, strict=True)
         if cluster.truth is not None
     ]
     found = score(*zip(*known, strict=True)) if known else None
-    return Decoded(method, tuple(sequences), found, milliseconds)
+    return Decoded(method, tuple(sequences), found, seconds / len(clusters) * 1000)
+
+
+def channel_of(clusters: Sequence[Cluster], by_letter: bool = False) -> Channel:
+    """The channel's rates, from the reads and a first polish of them; no truth is looked at."""
+    reads = [cluster.reads for cluster in clusters[:_FOR_RATES]]
+    drafts = polish_medoids(reads, _FIRST_GUESS)
+    return estimate_shared_channel(reads, drafts, by_letter=by_letter)
 
 
 def _one_by_one(method: Consensus, clusters: Sequence[Sequence[str]]) -> list[str]:

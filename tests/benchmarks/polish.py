@@ -10,15 +10,11 @@ import argparse
 import torch
 
 from seqexp.dataset.noisy_reads import NoisyReads
-from seqexp.decode.consensus import Decoded, consensus, polish_medoids
-from seqexp.decode.estimate import estimate_shared_channel
+from seqexp.decode.consensus import Decoded, channel_of, consensus
 from seqexp.decode.pair_hmm import Channel
 from seqexp.decode.score import Estimate
 from seqexp.decode.yardsticks import yardsticks
 from seqexp.spec import Cluster
-
-FOR_RATES = 100
-"""Clusters of a file that its error rates are estimated from."""
 
 
 def main() -> None:
@@ -39,7 +35,9 @@ def main() -> None:
         print(f"\n{len(clusters)} clusters, at most {num_reads} reads each", flush=True)
         channel = Channel.of_rates()
         if arguments.file is not None:
-            channel = estimated(clusters[:FOR_RATES], arguments.by_letter)
+            channel = channel_of(clusters, arguments.by_letter)
+            rates = ", ".join(f"{name} {rate:.4f}" for name, rate in channel.rates().items())
+            print(f"rates: {rates}")
         for decoded in consensus(clusters, channel, arguments.length):
             print(line(decoded), flush=True)
 
@@ -54,15 +52,6 @@ def load(arguments: argparse.Namespace, num_reads: int) -> tuple[Cluster, ...]:
         length=arguments.length,
         seed=arguments.seed,
     ).clusters()
-
-
-def estimated(clusters: tuple[Cluster, ...], by_letter: bool) -> Channel:
-    """Rates from the reads and a first polish of them; no truth is looked at."""
-    reads = [cluster.reads for cluster in clusters]
-    drafts = polish_medoids(reads, Channel.of_rates(0.02, 0.02, 0.02, tail=0.02))
-    channel = estimate_shared_channel(reads, drafts, by_letter=by_letter)
-    print("rates:", ", ".join(f"{name} {rate:.4f}" for name, rate in channel.rates().items()))
-    return channel
 
 
 def line(decoded: Decoded) -> str:
