@@ -247,10 +247,11 @@ def _truncation(config: Config) -> tuple[int | None, int | None]:
 @rule("model", "dataset")
 def _filter_fits_without_padding(config: Config) -> Iterator[str]:
     model, dataset = config["model"], config["dataset"]
-    length = dataset.get("window" if "window" in dataset else "length")
+    key = "window" if "window" in dataset else "length"
+    length = dataset.get(key)
     width = model.get("filter_width")
     if model.get("padding") == "valid" and isinstance(length, int) and width > length:
         yield (
-            f"model.filter_width is {width} and model.padding is valid, but sequences have {length}"
-            f" tokens; give a filter_width of at most {length}, or padding=same"
+            f"model.filter_width is {width} and model.padding is valid, but dataset.{key} is"
+            f" {length}; give a filter_width of at most {length}, or padding=same"
         )
