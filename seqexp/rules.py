@@ -4,6 +4,7 @@ Each rule names the parts of the config it reads and is asked only if these are 
 themselves; defaults of constructors are filled in. Nothing here imports torch.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ Config = dict[str, Any]
 
 MOTIF = "seqexp.dataset.motif.Motif"
 CHARS = "seqexp.dataset.chars.Chars"
+FASTA = "seqexp.dataset.fasta.Fasta"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def _schedule_needs_no_metric(config: Config) -> Iterator[str]:
 def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
     dataset, trainer = config["dataset"], config["trainer"]
     none_of = [key for key in ("num_valid", "valid_share") if dataset.get(key) == 0]
-    if not none_of or dataset.get("keras_validation_split"):
+    named = ("keras_validation_split", "valid_names", "splits", "table")
+    if not none_of or any(dataset.get(key) for key in named):
         return
     why = f"but dataset.{none_of[0]} is {dataset[none_of[0]]}; give validation data"
     if trainer["patience"] is not None:
@@ -199,6 +202,54 @@ def _one_text(config: Config) -> Iterator[str]:
             f"dataset.valid_share is {dataset['valid_share']} and dataset.test_share is"
             f" {dataset['test_share']}, which leaves too little for training; give at most 0.95"
             " in all"
+        )
+
+
+@rule("dataset")
+def _one_source_of_sequences(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != FASTA:
+        return
+    given = [key for key in ("positives", "sequences", "table") if dataset[key] is not None]
+    if len(given) != 1:
+        yield (
+            f"dataset.{' and dataset.'.join(given) or 'positives'}"
+            f" {'are both given' if given else 'is null'}; give one of dataset.positives,"
+            " dataset.sequences (with dataset.labels) and dataset.table"
+        )
+    if (dataset["sequences"] is None) != (dataset["labels"] is None):
+        yield (
+            f"dataset.sequences is {dataset['sequences']} and dataset.labels is"
+            f" {dataset['labels']}; give both or none"
+        )
+    files = ("positives", "negatives", "sequences", "labels", "table", "splits")
+    for key in files:
+        path = dataset[key]
+        if (
+            path is not None
+            and (key, path) != ("negatives", "shuffle")
+            and not Path(path).is_file()
+        ):
+            yield f"dataset.{key} is {path}: there is no such file"
+
+
+@rule("dataset")
+def _names_are_patterns(config: Config) -> Iterator[str]:
+    for key in ("valid_names", "test_names"):
+        pattern = config["dataset"].get(key)
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            yield f"dataset.{key} is {pattern!r}, which is no regular expression: {error}"
+
+
+@rule("model", "dataset")
+def _no_sequence_is_shorter_than_a_filter(config: Config) -> Iterator[str]:
+    width, shortest = config["model"].get("filter_width"), config["dataset"].get("min_length")
+    if width is not None and shortest is not None and width > shortest:
+        yield (
+            f"model.filter_width is {width}, but dataset.min_length is {shortest}; give"
+            f" min_length={width}, or a filter_width of at most {shortest}"
         )
 
 

@@ -27,6 +27,8 @@ def say_start(config: Config, start: Start, data: Data, num_parameters: int) -> 
     log.info(
         f"{model}, {num_parameters:,} parameters, on {data_name(config, start)}: {splits} {unit}"
     )
+    for note in data.notes:
+        log.info(f"  {note}")
 
 
 def say(report: Report, settings: Settings) -> None:

@@ -178,13 +178,17 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset, loaded. An empty `valid` means that there is nothing to validate on."""
+    """A dataset, loaded. An empty `valid` means that there is nothing to validate on.
+
+    `notes` are what a reader of the results should know of the data, a sentence each.
+    """
 
     spec: TaskSpec
     train: Sequences
     valid: Sequences
     test: Sequences
     patterns: tuple[Pattern, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> "Data":
         """The same on another device."""
