@@ -21,7 +21,6 @@ from seqexp import saved
 from seqexp.config import Config, build
 from seqexp.errors import InputError
 from seqexp.facts import RESULT, Result, Start, data_name, run_facts, sizes
-from seqexp.interpret.filters import motif_metrics
 from seqexp.say import description, say, say_start, say_summary
 from seqexp.showing import Showing
 from seqexp.signature import signature
@@ -29,6 +28,7 @@ from seqexp.spec import Data, Output, stream_seed
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import Training, fit
 from seqexp.trainer.settings import Settings
+from seqexp.trainer.starts import best_start
 from seqexp.writing import Writing
 
 MAX_TOKENS_OF_A_GRADIENT = 5000
@@ -46,7 +46,9 @@ def run(config: Config, start: Start) -> Result:
     settings: Settings = build(config["trainer"])
     device = prepare(settings)
     data: Data = build(config["dataset"]).load()
-    training = prepare_training(config, settings, data, device)
+    training, starts = best_start(
+        lambda start: prepare_training(config, settings, data, device, start), data.to(device)
+    )
     tracker: Tracker = build(config["tracking"])
     show = Showing(config["interpret"], tracker, training, data)
     write = Writing(config["decode"], tracker, training, data)
@@ -56,7 +58,8 @@ def run(config: Config, start: Start) -> Result:
         tracker.data(DataFacts(data_name(config, start), digest, sizes(data)))
         tracker.text(json.dumps(config, indent=2), "config.json")
         num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
-        log_metrics(tracker, result, {"model/parameters": float(num_parameters)}, step=0)
+        facts = {"model/parameters": float(num_parameters), "train/starts": float(starts)}
+        log_metrics(tracker, result, facts, step=0)
         say_start(config, start, data, num_parameters)
         for report in fit(training, data.to(device)):
             log_metrics(tracker, result, report.metrics, report.step)
@@ -65,12 +68,12 @@ def run(config: Config, start: Start) -> Result:
                 log_metrics(tracker, result, show.forming(), report.step)
             if report.kind == "epoch" and write.is_due():
                 write.while_learning()
-        filters = show.learned()
-        log_metrics(tracker, result, motif_metrics(filters), training.epoch)
+        learned = show.learned()
+        log_metrics(tracker, result, learned.metrics, training.epoch)
         write.at_the_end()
         keep_model(config, tracker, training, data)
-        tracker.describe(description(result, filters))
-    say_summary(config, start, tracker, result, filters)
+        tracker.describe(description(result, learned))
+    say_summary(config, start, tracker, result, learned)
     return result
 
 
@@ -95,15 +98,15 @@ def prepare(settings: Settings) -> torch.device:
 
 
 def prepare_training(
-    config: Config, settings: Settings, data: Data, device: torch.device
+    config: Config, settings: Settings, data: Data, device: torch.device, start: int = 0
 ) -> Training:
-    """Model, optimizer and schedule, initialised by the seed.
+    """Model, optimizer and schedule, initialised by the seed and the number of the start.
 
     Raises:
         InputError: if the model is too large, or the optimizer or schedule refuses its settings.
     """
     refuse_endless_gradients(settings, data)
-    torch.manual_seed(stream_seed(config["seed"], "initial weights"))
+    torch.manual_seed(stream_seed(config["seed"], "initial weights", *([start] if start else [])))
     try:
         model: Any = build(config["model"], spec=data.spec).to(device)
     except (MemoryError, RuntimeError) as error:

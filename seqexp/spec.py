@@ -32,6 +32,10 @@ class Output(enum.Enum):
     NEXT_TOKEN = "next-token"  # one target a position
 
 
+COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
+"""What stands opposite of a letter on the other strand of DNA."""
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The symbols that token ids stand for; id 0 is padding and has no symbol."""
@@ -54,6 +58,15 @@ class Vocabulary:
     def decode(self, ids: Sequence[int]) -> list[str]:
         """The symbols of token ids; padding is left out."""
         return [self.symbols[index - 1] for index in ids if index != PAD]
+
+    @property
+    def is_dna(self) -> bool:
+        """Whether the symbols have complements."""
+        return set(self.symbols) == set(COMPLEMENT)
+
+    def complements(self) -> list[int]:
+        """Of each id that of its complement, for DNA; padding stays padding."""
+        return [PAD, *self.encode([COMPLEMENT[symbol] for symbol in self.symbols])]
 
 
 @dataclass(frozen=True)
@@ -249,6 +262,23 @@ class Model(Protocol):
     def eval(self) -> Any:
         """Switch dropout off."""
         ...
+
+
+@runtime_checkable
+class HasPenalty(Protocol):
+    """A model that adds something to the loss it is trained by."""
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """Nats, whatever the batch."""
+        ...
+
+
+def other_strand(
+    tokens: Integer[Tensor, "batch time"], vocabulary: Vocabulary
+) -> Integer[Tensor, "batch time"]:
+    """The reverse complement of DNA; padding on the right comes to stand on the left."""
+    table = torch.tensor(vocabulary.complements(), dtype=tokens.dtype, device=tokens.device)
+    return table[tokens.long().flip(1)]
 
 
 def stream_seed(seed: int, *names: str | int) -> int:

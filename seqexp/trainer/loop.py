@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from seqexp.errors import NonFiniteError
-from seqexp.spec import IGNORE, Batch, Carry, Data, Model, stream_seed
+from seqexp.spec import IGNORE, Batch, Carry, Data, HasPenalty, Model, stream_seed
 from seqexp.trainer.score import Score, count_correct, cross_entropy_sum, evaluate
 from seqexp.trainer.settings import Settings
 
@@ -206,7 +206,10 @@ def update(
             return Updates(), _losses(training, parts[:1], carry, draw)[2]
     nats, correct, kept = _losses(training, parts, carry, draw)
     optimizer.zero_grad(set_to_none=True)
-    (nats / scale).backward()  # type: ignore[no-untyped-call]
+    loss = nats / scale
+    if isinstance(model, HasPenalty):
+        loss = loss + model.penalty()
+    loss.backward()  # type: ignore[no-untyped-call]
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
     # one transfer for all that is needed from the device

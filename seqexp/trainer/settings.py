@@ -31,6 +31,8 @@ class Settings:
         epochs: passes over the training sequences, at most.
         batch_size: sequences an update.
         eval_batch_size: sequences at a time where nothing is learned.
+        starts: initial weights to choose from, by the training loss that they lead to.
+        start_epochs: epochs for which each of them is tried, where there are several.
         clip_value: largest size of one gradient entry; None leaves them as they are.
         clip_norm: largest L2 norm of the whole gradient, after `clip_value`; None leaves it.
         bptt: truncation of backpropagation through time; None is whole sequences.
@@ -48,6 +50,8 @@ class Settings:
     epochs: Count = 20
     batch_size: Count = 32
     eval_batch_size: Count = 1000
+    starts: Count = 1
+    start_epochs: Count = 3
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
     bptt: BPTT | None = None

@@ -295,3 +295,18 @@ def test_the_schedule_counts_updates(data: Data) -> None:
     rates = [r.metrics["train/learning_rate"] for r in fit(run, data) if r.kind == "epoch"]
     # three updates an epoch: 0.1 / (1 + 0.5 * 3), 0.1 / (1 + 0.5 * 6)
     assert rates == pytest.approx([0.04, 0.025])
+
+
+def test_a_models_penalty_is_part_of_what_is_minimised(data: Data) -> None:
+    """One step of plain SGD: an L1 norm of weight 0.5 moves each weight by 0.5 lr to zero."""
+    moved = []
+    for filter_l1 in (0.0, 0.5):
+        torch.manual_seed(0)
+        model = CNN1D(data.spec, num_filters=2, filter_width=5, filter_l1=filter_l1)
+        before = model.conv.weight.detach().clone()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+        settings = Settings(epochs=1, batch_size=10**6)
+        training = Training(model, optimizer, constant(optimizer), settings, 0, torch.device("cpu"))
+        list(fit(training, data))
+        moved.append(model.conv.weight.detach() - before)
+    torch.testing.assert_close(moved[1] - moved[0], -0.0005 * before.sign(), rtol=0, atol=1e-6)
