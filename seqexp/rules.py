@@ -253,6 +253,38 @@ def _no_sequence_is_shorter_than_a_filter(config: Config) -> Iterator[str]:
         )
 
 
+@rule("model")
+def _both_strands_are_read_out_by_their_maximum(config: Config) -> Iterator[str]:
+    model = config["model"]
+    if model.get("strands") == "both" and model.get("readout") != "max":
+        yield f"model.strands is both and model.readout is {model.get('readout')}; give readout=max"
+
+
+@rule("model")
+def _positive_readout_is_of_the_filters_themselves(config: Config) -> Iterator[str]:
+    model = config["model"]
+    if model.get("positive_readout") and model.get("hidden_layers"):
+        yield (
+            f"model.positive_readout is true, but model.hidden_layers is"
+            f" {model['hidden_layers']}; give [], or positive_readout=false"
+        )
+
+
+@rule("interpret")
+def _database_is_a_file_that_is_used(config: Config) -> Iterator[str]:
+    interpret = config["interpret"]
+    database = interpret.get("database")
+    if database is None:
+        return
+    if not Path(database).is_file():
+        yield f"interpret.database is {database}: there is no such file"
+    if interpret.get("match") is False:
+        yield (
+            f"interpret.database is {database}, but interpret.match is false; give true or null,"
+            " or no database"
+        )
+
+
 def _truncation(config: Config) -> tuple[int | None, int | None]:
     bptt = config["trainer"].get("bptt") or {}
     return bptt.get("k1"), bptt.get("k2")
