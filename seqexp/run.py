@@ -25,6 +25,7 @@ from seqexp.say import description, say, say_start, say_summary
 from seqexp.showing import Showing
 from seqexp.signature import signature
 from seqexp.spec import Data, Output, stream_seed
+from seqexp.tracing import show_where
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import Training, fit
 from seqexp.trainer.settings import Settings
@@ -69,7 +70,8 @@ def run(config: Config, start: Start) -> Result:
             if report.kind == "epoch" and write.is_due():
                 write.while_learning()
         learned = show.learned()
-        log_metrics(tracker, result, learned.metrics, training.epoch)
+        where = show_where(show.settings, tracker, training, data, learned.filters)
+        log_metrics(tracker, result, {**learned.metrics, **where}, training.epoch)
         write.at_the_end()
         keep_model(config, tracker, training, data)
         tracker.describe(description(result, learned))

@@ -46,6 +46,8 @@ def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
     """What a person wants to know at the end."""
     names = (
         "test/accuracy",
+        "test/auroc",
+        "test/auprc",
         "test/loss_nats",
         "test/perplexity",
         "test/bits_per_token",
@@ -53,6 +55,7 @@ def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
         "motif/correlation",
         "motif/p_value",
         "motif/recovered",
+        "motif/mutagenesis_auroc",
         "best/epoch",
         "time/train_seconds",
     )

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 PAD = 0
@@ -152,11 +152,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sequences:
-    """A split in memory, of any integer type, cut into batches by index."""
+    """A split in memory, of any integer type, cut into batches by index.
+
+    `planted` says of each token whether it is part of a planted pattern, where that is known.
+    """
 
     tokens: Integer[Tensor, "sequences time"]
     targets: Integer[Tensor, "sequences positions"]
     is_stream: bool = False  # rows are pieces of one endless text, not sequences of their own
+    planted: Bool[Tensor, "sequences time"] | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqexp.interpret.matrix import Match, best, information, matches, significant_part
 from seqexp.interpret.windows import HasFilters, effects_on_output, exciting_windows, spread
-from seqexp.ranges import Count, NotNegative, OpenShare
+from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare
 from seqexp.spec import Pattern
 
 VISIBLE = {" ": "\u2423", "\n": "\u00b6", "\t": "\u2192"}
@@ -37,6 +37,7 @@ class Filters:
             where there is a database.
         database: JASPAR, MEME or TRANSFAC file of known motifs.
         max_q: largest q-value of a hit in the database.
+        num_traced: test sequences of which a figure shows, letter by letter, where the evidence is.
     """
 
     every_epochs: Count | None = 1
@@ -48,6 +49,7 @@ class Filters:
     match: bool | None = None
     database: str | None = None
     max_q: OpenShare = 0.05
+    num_traced: CountOrZero = 3
 
     @property
     def matches(self) -> bool:

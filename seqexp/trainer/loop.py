@@ -17,8 +17,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from seqexp.errors import NonFiniteError
-from seqexp.spec import IGNORE, Batch, Carry, Data, HasPenalty, Model, stream_seed
-from seqexp.trainer.score import Score, count_correct, cross_entropy_sum, evaluate
+from seqexp.spec import IGNORE, Batch, Carry, Data, HasPenalty, Model, Output, stream_seed
+from seqexp.trainer.score import Margins, Score, count_correct, cross_entropy_sum, evaluate
 from seqexp.trainer.settings import Settings
 
 Metrics = dict[str, float]
@@ -116,8 +116,10 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
     batches = data.test.batches(settings.eval_batch_size)
-    test = evaluate(training.model, batches, training.window)
+    margins = Margins() if data.spec.output is Output.SEQUENCE_CLASS else None
+    test = evaluate(training.model, batches, training.window, margins)
     metrics = test.metrics("test", data.spec.output) | training.best_metrics
+    metrics |= margins.metrics("test") if margins is not None else {}
     metrics["time/train_seconds"] = training.seconds
     yield Report("test", 0, metrics)
 

@@ -13,7 +13,7 @@ from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import IGNORE, Batch, Data, Output, Sequences, TaskSpec
 from seqexp.trainer.loop import Report, Training, fit, train_batch
 from seqexp.trainer.schedule import constant, inverse_time
-from seqexp.trainer.score import Score, evaluate
+from seqexp.trainer.score import Margins, Score, evaluate
 from seqexp.trainer.settings import Settings
 
 CPU = torch.device("cpu")
@@ -130,7 +130,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
     """Let validation return these losses, epoch by epoch; the test returns 9."""
     script = iter([*losses])
 
-    def evaluate(model: Any, batches: Any, window: Any) -> Score:
+    def evaluate(model: Any, batches: Any, window: Any, margins: Any = None) -> Score:
         return Score(nats=next(script, 9.0), correct=0, count=1)
 
     monkeypatch.setattr("seqexp.trainer.loop.evaluate", evaluate)
@@ -310,3 +310,17 @@ def test_a_models_penalty_is_part_of_what_is_minimised(data: Data) -> None:
         list(fit(training, data))
         moved.append(model.conv.weight.detach() - before)
     torch.testing.assert_close(moved[1] - moved[0], -0.0005 * before.sign(), rtol=0, atol=1e-6)
+
+
+def test_two_classes_are_tested_by_their_ranking_too(data: Data) -> None:
+    *_, last = fit(training(data, epochs=3), data)
+    assert 0 <= last.metrics["test/auprc"] <= 1 and 0 <= last.metrics["test/auroc"] <= 1
+    margins = Margins()
+    logits = torch.tensor([[[0.0, 4]], [[0, 3]], [[1, 3]], [[2, 3]], [[0, 9]]])
+    margins.add(logits, torch.tensor([[1], [0], [1], [0], [IGNORE]]))
+    # in order of their margins 4, 3, 2, 1: right, wrong, right, wrong
+    assert margins.metrics("test") == {
+        "test/auroc": 0.75,
+        "test/auprc": pytest.approx((1 + 2 / 3) / 2),
+    }
+    assert Margins().metrics("test") == {}
