@@ -18,9 +18,11 @@ import torch
 from torch import nn
 
 from seqexp import saved
+from seqexp.comparing import compare_with_baselines
 from seqexp.config import Config, build
 from seqexp.errors import InputError
 from seqexp.facts import RESULT, Result, Start, data_name, run_facts, sizes
+from seqexp.reporting import keep_report
 from seqexp.say import description, say, say_start, say_summary
 from seqexp.showing import Showing
 from seqexp.signature import signature
@@ -62,16 +64,24 @@ def run(config: Config, start: Start) -> Result:
         facts = {"model/parameters": float(num_parameters), "train/starts": float(starts)}
         log_metrics(tracker, result, facts, step=0)
         say_start(config, start, data, num_parameters)
+        history: dict[int, Mapping[str, float]] = {}
         for report in fit(training, data.to(device)):
             log_metrics(tracker, result, report.metrics, report.step)
             say(report, settings)
+            if report.kind == "epoch":
+                history[report.step] = report.metrics
             if report.kind == "epoch" and show.is_due():
                 log_metrics(tracker, result, show.forming(), report.step)
             if report.kind == "epoch" and write.is_due():
                 write.while_learning()
         learned = show.learned()
-        where = show_where(show.settings, tracker, training, data, learned.filters)
+        where, figure = show_where(show.settings, tracker, training, data, learned.filters)
         log_metrics(tracker, result, {**learned.metrics, **where}, training.epoch)
+        found, table = compare_with_baselines(
+            show.settings, tracker, data, show.database, result.metrics
+        )
+        log_metrics(tracker, result, found, step=0)
+        keep_report(config, start, tracker, data, result, learned, history, table, figure)
         write.at_the_end()
         keep_model(config, tracker, training, data)
         tracker.describe(description(result, learned))

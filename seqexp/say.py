@@ -48,6 +48,8 @@ def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
         "test/accuracy",
         "test/auroc",
         "test/auprc",
+        "baseline/kmer_auroc",
+        "baseline/scan_auroc",
         "test/loss_nats",
         "test/perplexity",
         "test/bits_per_token",

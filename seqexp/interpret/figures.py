@@ -179,7 +179,8 @@ def _logo(
     draw_logo(axes, heights, [VISIBLE.get(symbol, symbol) for symbol in symbols], first)
     if not centred:
         axes.set_ylim(0, np.log2(len(symbols)))
-    axes.set_xticks(range(first, first + len(heights)))
+    step = 1 if len(heights) <= 20 else 5  # or the numbers would run into each other
+    axes.set_xticks([x for x in range(first, first + len(heights)) if step == 1 or x % step == 0])
     axes.tick_params(labelsize=11)
 
 

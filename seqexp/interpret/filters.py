@@ -37,6 +37,8 @@ class Filters:
             where there is a database.
         database: JASPAR, MEME or TRANSFAC file of known motifs.
         max_q: largest q-value of a hit in the database.
+        baselines: put simpler methods beside the model, on two classes of DNA: logistic regression
+            on words of six letters, and a scan with the best matrix of the database.
         num_traced: test sequences of which a figure shows, letter by letter, where the evidence is.
     """
 
@@ -49,6 +51,7 @@ class Filters:
     match: bool | None = None
     database: str | None = None
     max_q: OpenShare = 0.05
+    baselines: bool = False
     num_traced: CountOrZero = 3
 
     @property
@@ -63,7 +66,8 @@ class LearnedFilter:
 
     `pfm` counts the symbols of the exciting windows; without a hit it is all zero. `effect` is what
     the filter adds to each logit, nats, on average over sequences and less its mean over outputs;
-    None where the model does not tell.
+    None where the model does not tell. `strength` is how much that differs between sequences: the
+    standard deviation of the log-odds that it adds; 1 where the model does not tell.
     """
 
     index: int
@@ -75,6 +79,7 @@ class LearnedFilter:
     weight_match: Match | None  # of the weights with the nearest one's log-odds
     part: slice  # of the places: the motif, without flanks that tell nothing
     effect: Float[np.ndarray, " outputs"] | None = None
+    strength: float = 1.0
 
     @property
     def match(self) -> Match | None:
@@ -90,11 +95,6 @@ class LearnedFilter:
     def motif_counts(self) -> Float[np.ndarray, "_ symbols"]:
         """Counts of the same."""
         return self.pfm[self.part]
-
-    @property
-    def strength(self) -> float:
-        """How far the filter moves the outputs apart, nats; 1 where the model does not tell."""
-        return 1.0 if self.effect is None else float(np.ptp(self.effect))
 
     @property
     def ppm(self) -> Float[np.ndarray, "width symbols"]:
@@ -165,7 +165,8 @@ def read_filters(
                 matches=matches(ppm, patterns, symbols) if num_hits else (),
                 weight_match=best(matches(weight, patterns, symbols, log_odds=True)),
                 part=significant_part(ppm, settings.trim_bits) if num_hits else slice(0, 0),
-                effect=None if effects is None else effects[index],
+                effect=None if effects is None else effects[0][index],
+                strength=1.0 if effects is None else float(effects[1][index]),
             )
         )
     return found
@@ -173,7 +174,11 @@ def read_filters(
 
 def ranked(filters: Sequence[LearnedFilter]) -> list[LearnedFilter]:
     """The filters that matter most first: by effect on the output times hits times information."""
-    return sorted(filters, key=lambda learned: -learned.strength * learned.hits * learned.bits)
+
+    def order(learned: LearnedFilter) -> tuple[bool, float]:
+        return not learned.hits, -learned.strength * learned.hits * learned.bits
+
+    return sorted(filters, key=order)
 
 
 def shown(filters: Sequence[LearnedFilter], max_shown: int) -> tuple[list[LearnedFilter], str]:

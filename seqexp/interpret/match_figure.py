@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -64,14 +66,19 @@ def draw_pair(
         below.text(0.5, 0.5, why_no_hit(learned), ha="center", va="center", fontsize=14)
         below.set_axis_off()
         return
-    ppm = reverse_complement(hit.target.ppm, symbols) if hit.reverse else hit.target.ppm
-    first = 1 - hit.offset
+    ppm, first = place_hit(hit, symbols)
     strand = ", reverse strand" if hit.reverse else ""
     label = f"{hit.target.name}{strand}: p {hit.p_value:.1e}, q {hit.q_value:.1e}"
     draw_bits(below, information(ppm), symbols, label, first)
     for axes in (above, below):
         last = max(len(learned.motif), first + len(ppm) - 1)
         axes.set_xlim(min(1, first) - 0.6, last + 0.6)
+
+
+def place_hit(hit: Hit, symbols: Sequence[str]) -> tuple[Float[np.ndarray, "width symbols"], int]:
+    """The target on the strand that was matched, and its first place, counted as the motif's."""
+    ppm = reverse_complement(hit.target.ppm, symbols) if hit.reverse else hit.target.ppm
+    return ppm, 1 - hit.offset
 
 
 def why_no_hit(learned: LearnedFilter) -> str:

@@ -119,14 +119,17 @@ def activations_inside(
 
 def effects_on_output(
     model: HasFilters, tokens: Int[Tensor, "sequences time"]
-) -> Float[np.ndarray, "filters outputs"] | None:
-    """What each filter adds to the logits, nats, on average and less the mean over outputs.
+) -> tuple[Float[np.ndarray, "filters outputs"], Float[np.ndarray, " filters"]] | None:
+    """What each filter adds to the logits, nats, less its mean over outputs: on average over
+    sequences, and its spread over them.
 
-    None where the model does not tell.
+    The spread is the standard deviation; of two outputs, that of their log-odds. What a filter adds
+    to all sequences alike tells nothing of any. None where the model does not tell.
     """
     if not isinstance(model, HasEffects):
         return None
-    parts = [model.filter_effects(rows).sum(dim=0) for rows in torch.split(tokens, ROWS)]
-    mean = torch.stack(parts).sum(dim=0).double() / len(tokens)
-    effects: np.ndarray = (mean - mean.mean(dim=1, keepdim=True)).cpu().numpy()
-    return effects
+    parts = [model.filter_effects(rows) for rows in torch.split(tokens, ROWS)]
+    effects = torch.cat(parts).double()
+    effects = effects - effects.mean(dim=2, keepdim=True)  # (sequences, filters, outputs)
+    deviation = (2 * effects.var(dim=0, correction=0).sum(dim=1)).sqrt()
+    return effects.mean(dim=0).cpu().numpy(), deviation.cpu().numpy()

@@ -144,14 +144,14 @@ class CNN1D(nn.Module):
         """What the read-out sees of the filters."""
         if self.is_classifier and self.readout == "flatten":
             tokens = self._fixed_length(tokens)
+        if self.both_strands:
+            tokens = torch.cat([tokens, other_strand(tokens, self.spec.vocabulary)])
         activations, is_real, carry = self._filter(tokens, carry)
         if not self.is_classifier:
             return activations, carry
         features = self._read_out(activations, is_real)  # (batch, 1, features)
         if self.both_strands:
-            turned = other_strand(tokens, self.spec.vocabulary)
-            activations, is_real, _ = self._filter(turned, None)
-            features = torch.maximum(features, self._read_out(activations, is_real))
+            features = torch.maximum(*features.chunk(2))
         return features, carry
 
     def _filter(
