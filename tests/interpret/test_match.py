@@ -67,10 +67,15 @@ def test_a_noisy_copy_is_found_at_its_place_and_strand(
     assert hit.p_value < 1e-9 and hit.p_value < hit.q_value <= 100 * hit.p_value
 
 
-def test_random_matrices_have_no_hits_and_p_values_are_as_said(database: list[Pattern]) -> None:
+def test_random_matrices_have_no_hits_and_p_values_are_as_said(
+    database: list[Pattern], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(1)
     queries = [learned(random_matrix(rng, 19), index) for index in range(30)]
     assert match_database(queries, database, DNA, max_q=0.05) == []
+    monkeypatch.setattr(
+        "seqexp.interpret.match._best_by_chance", lambda q, *_: {f.index: 2.0 for f in q}
+    )
     hits = match_database(queries, database, DNA, max_q=1.0)
     assert len(hits) == 3000
     # of 3,000 comparisons 150 are expected below 0.05; they depend on each other, hence the margin
@@ -106,6 +111,24 @@ def test_half_of_two_planted_motifs_is_half(database: list[Pattern]) -> None:
     one = learned(database[0].ppm, patterns=pair)
     hits = match_planted([one], pair, DNA)
     assert recovery_metrics([one], hits, pair)["motif/recovered"] == 0.5
+
+
+def test_diffuse_motifs_do_not_match_the_gap_of_a_long_profile(
+    database: list[Pattern], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flat places beside each other are no evidence, though Tomtom's p-values take them for it."""
+    rng = np.random.default_rng(9)
+    gap = rng.dirichlet([8.0] * 4, 18)  # 0.2 bits a place
+    long = np.concatenate([random_matrix(rng, 6), gap, random_matrix(rng, 6)])
+    targets = [*database, Pattern("long", long)]
+    queries = [learned(rng.dirichlet([1.2] * 4, 19), index) for index in range(20)]
+    queries = [query for query in queries if matchable(query)]
+    assert len(queries) > 5
+    assert match_database(queries, targets, DNA, 0.05) == []
+    monkeypatch.setattr(
+        "seqexp.interpret.match._best_by_chance", lambda q, *_: {f.index: 1.0 for f in q}
+    )
+    assert {hit.target.name for hit in match_database(queries, targets, DNA, 0.05)} == {"long"}
 
 
 # --- what is not compared ---------------------------------------------------------------------
