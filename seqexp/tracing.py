@@ -63,7 +63,7 @@ def _traces(training: Training, data: Data, count: int) -> list[Trace]:
     return [
         trace(
             model,
-            test.tokens[row].to(training.device),
+            test.tokens[row].long().to(training.device),
             data.spec.vocabulary.symbols,
             output,
             None if test.planted is None else test.planted[row],
