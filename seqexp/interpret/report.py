@@ -105,7 +105,14 @@ def verdict(page: Page) -> list[str]:
     dead = sum(not one.hits for one in learned.filters)
     if dead == len(learned.filters):
         said.append("No filter learned anything: no window excites any of them.")
-    return said or ["Motifs were not compared with known ones (interpret.match, .database)."]
+    if learned.planted is None and learned.known is None:
+        if "motif/correlation" in metrics:
+            said.append(
+                "The motif that is nearest to what was planted has a correlation of"
+                f" {metrics['motif/correlation']:.3f} with it."
+            )
+        said.append("p-values: interpret.match=true, or interpret.database=FILE of known motifs.")
+    return said
 
 
 def png(figure: Figure, dpi: int = 100) -> bytes:
@@ -130,6 +137,9 @@ def _motif(page: Page, learned: LearnedFilter) -> str:
         "information": f"{learned.bits:.1f} bits",
         "effect": f"{learned.strength:.2f} nats, speaks for {row['speaks for'] or '-'}",
     }
+    if learned.match is not None:
+        correlation, pattern = learned.match.correlation, learned.match.pattern
+        facts["agreement"] = f"correlation {correlation:.3f} with {pattern}, which was planted"
     for hit in hits:
         facts[hit.target.name] = (
             f"{_p('p', hit.p_value)}, {_p('q', hit.q_value)}; {hit.overlap} shared places,"

@@ -81,6 +81,8 @@ def test_what_was_not_found_is_said_not_to_be(found: Learned) -> None:
     ]
     text = report_page(page(Learned(found.filters, [], [], 900, poor)))
     assert "no significant hit" in text
-    dead = Learned([found.filters[1]])
-    assert verdict(page(dead)) == ["No filter learned anything: no window excites any of them."]
+    dead = Learned([found.filters[1]], [], None)
+    assert "No filter learned anything: no window excites any of them." in verdict(page(dead))
+    unasked = verdict(page(Learned(found.filters, metrics={"motif/correlation": 0.5})))
+    assert "has a correlation of 0.500" in unasked[0] and "interpret.match=true" in unasked[1]
     assert "dead: no window" in report_page(page(Learned([found.filters[1]], [], None)))
