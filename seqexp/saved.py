@@ -19,6 +19,9 @@ from seqexp.config import build
 from seqexp.errors import InputError
 from seqexp.spec import PAD, Output, TaskSpec
 
+OPEN_LETTERS = "NRYSWKMBDHV"
+"""IUPAC codes of more than one base."""
+
 WEIGHTS, SPEC, CONFIG = "weights.safetensors", "spec.json", "config.json"
 
 
@@ -106,6 +109,9 @@ def output_columns(spec: TaskSpec) -> tuple[str, ...]:
 def encode(text: str, spec: TaskSpec) -> list[int]:
     """Token ids of raw text: letter by letter, or word by word if symbols are words.
 
+    DNA to be classified is read as `dataset=fasta` does: U is T, and letters that leave the base
+    open are padding.
+
     Raises:
         InputError: naming the symbol that the vocabulary lacks.
     """
@@ -113,15 +119,19 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
     pieces = list(text) if all(len(symbol) == 1 for symbol in symbols) else text.split()
     if not any(symbol.islower() for symbol in symbols):
         pieces = [piece.upper() for piece in pieces]  # acgt are the letters of ACGT
-    known = set(symbols)
+    is_dna = spec.vocabulary.is_dna and spec.output is Output.SEQUENCE_CLASS
+    is_open = set(OPEN_LETTERS) if is_dna else set()
+    if is_dna:
+        pieces = ["T" if piece == "U" else piece for piece in pieces]
+    known = {*symbols, *is_open}
     for position, piece in enumerate(pieces, start=1):
         if piece not in known:
             shown = ", ".join(symbols[:20])
             raise InputError(
                 f"{text[:40]!r} has {piece!r} at position {position}; known are {shown}"
             )
-    ids = spec.vocabulary.encode(pieces)
-    return ids or [PAD]
+    index = {**dict.fromkeys(is_open, PAD), **{s: i for i, s in enumerate(symbols, start=1)}}
+    return [index[piece] for piece in pieces] or [PAD]
 
 
 def decode(tokens: Sequence[int], spec: TaskSpec) -> str:

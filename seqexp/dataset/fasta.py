@@ -70,7 +70,7 @@ class Fasta:
     """
 
     positives: str | None = None
-    negatives: str = SHUFFLE
+    negatives: str = "shuffle"
     sequences: str | None = None
     labels: str | None = None
     table: str | None = None
