@@ -16,11 +16,17 @@ from seqexp.interpret.filters import (
 )
 from seqexp.interpret.match import Learned, compared
 from seqexp.interpret.matrix import is_dna
-from seqexp.interpret.windows import HasFilters
+from seqexp.interpret.windows import HasFilters, spread, strongest_windows
 from seqexp.spec import Data, Pattern
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.loop import Training
+
+MAX_COUNTED = 100
+"""Symbols of a vocabulary whose counts are kept for each place of a filter."""
+
+NGRAMS = 20
+"""Windows of each filter in the table for larger vocabularies."""
 
 
 class Showing:
@@ -98,8 +104,30 @@ class Showing:
             self.tracker.text(slider_page(self.frames), "filters/forming.html")
         rows = [learned.row(spec.output_names) for learned in ranked(filters)]
         self.tracker.table(rows, "filters/filters.json")
+        if len(symbols) > MAX_COUNTED:  # as words: a matrix over them says nothing to a reader
+            self.tracker.table(self._ngrams(filters), "filters/ngrams.json")
+            return
         counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
         self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
+
+    def _ngrams(self, filters: Sequence[LearnedFilter]) -> list[dict[str, Any]]:
+        """The windows that excite each filter most, the best filters first."""
+        model, spec = self.training.model, self.data.spec
+        assert self.settings is not None and isinstance(model, HasFilters)
+        tokens = spread(self.data.train.tokens, self.settings.num_sequences).long()
+        width, symbols = len(filters[0].weights), spec.vocabulary.symbols
+        tokens = tokens.to(self.training.device)
+        windows = strongest_windows(model, tokens, width, symbols, NGRAMS)
+        return [
+            {
+                "filter": learned.index,
+                "speaks for": learned.row(spec.output_names)["speaks for"],
+                "window": text,
+                "activation": round(activation, 3),
+            }
+            for learned in ranked(filters)
+            for text, activation in windows[learned.index]
+        ]
 
     def _keep_motifs(self, learned: Learned) -> None:
         """For other tools, and what the motifs resemble."""

@@ -117,6 +117,36 @@ def activations_inside(
     return torch.cat(parts, dim=1)
 
 
+@torch.no_grad()
+def strongest_windows(
+    model: HasFilters,
+    tokens: Int[Tensor, "sequences time"],
+    width: int,
+    symbols: Sequence[str],
+    count: int,
+) -> list[list[tuple[str, float]]]:
+    """By filter, the windows that excite it most and how much; one a sequence, each text once.
+
+    The n-grams of a filter on words, where a matrix over the vocabulary says nothing to a reader.
+    """
+    if tokens.shape[1] < width:
+        return [[] for _ in range(model.filter_weights().shape[0])]
+    windows = tokens.unfold(1, width, 1)  # (sequences, starts, width)
+    inside = (windows != PAD).all(dim=2)
+    separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
+    found = []
+    for activation in activations_inside(model, tokens, width):
+        best, start = activation.masked_fill(~inside, 0).max(dim=1)  # (sequences,)
+        texts: dict[str, float] = {}
+        for row in best.argsort(descending=True).tolist():
+            if best[row] <= 0 or len(texts) == count:
+                break
+            ids = windows[row, start[row]].tolist()
+            texts.setdefault(separator.join(symbols[i - 1] for i in ids), float(best[row]))
+        found.append(list(texts.items()))
+    return found
+
+
 def effects_on_output(
     model: HasFilters, tokens: Int[Tensor, "sequences time"]
 ) -> tuple[Float[np.ndarray, "filters outputs"], Float[np.ndarray, " filters"]] | None:

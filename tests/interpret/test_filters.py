@@ -21,6 +21,7 @@ from seqexp.interpret.filters import (
 )
 from seqexp.interpret.logo import draw_logo
 from seqexp.interpret.matrix import best, information, matches, reverse_complement
+from seqexp.interpret.windows import strongest_windows
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import Pattern, TaskSpec
 
@@ -201,6 +202,22 @@ def test_what_would_be_invisible_is_shown() -> None:
 
 def test_words_are_read_with_spaces_between() -> None:
     assert consensus(np.eye(3), ["good", "bad", "ugly"]) == "good bad ugly"
+
+
+def test_the_windows_that_excite_a_filter_most_come_first(dna_spec: TaskSpec) -> None:
+    model = detector(dna_spec, "ACG", "CCC")
+    with torch.no_grad():
+        model.conv.bias.fill_(0)
+        model.conv.weight[0, 0, 0] = 2  # an A at the first place counts twice
+    rows = tokens("TTACGTTTTT", "TTACTTTTTT", "TTTTTTTACG", "TTTTTTTT-A", "TTTCGTTTTT")
+    first, second = strongest_windows(model, rows, 3, DNA, 3)
+    # ACG of the third row is the same text as that of the first; the last window is not whole
+    assert first == [("ACG", 4.0), ("ACT", 3.0), ("TCG", 2.0)]
+    assert [activation for _, activation in second] == [1.0] * len(second)
+    assert strongest_windows(model, rows[:, :2], 3, DNA, 3) == [[], []]
+    assert strongest_windows(model, rows, 3, ("very", "good", "bad", "film"), 1)[0] == [
+        ("very good bad", 4.0)
+    ]
 
 
 # --- figures ----------------------------------------------------------------------------------
