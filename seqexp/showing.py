@@ -23,6 +23,9 @@ from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.loop import Training
 
+MAX_COUNTED = 100
+"""Symbols whose counts are kept for each place of a filter; of more, n-grams say more."""
+
 
 class Showing:
     """Reads a model's filters and keeps pictures of them; does nothing for one without filters.
@@ -102,6 +105,9 @@ class Showing:
             self.tracker.text(slider_page(self.frames), "filters/forming.html")
         rows = [learned.row(spec.output_names) for learned in ranked(filters)]
         self.tracker.table(rows, "filters/filters.json")
+        if len(symbols) > MAX_COUNTED:
+            self._keep_ngrams()
+            return
         counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
         self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
 
@@ -128,7 +134,8 @@ class Showing:
         if self.settings is None or not isinstance(model, HasFilters):
             return
         tokens = self.data.train.tokens.to(self.training.device)
-        found = read_ngrams(model, tokens, spec.vocabulary.symbols, self.settings)
+        symbols, names = spec.vocabulary.symbols, spec.output_names
+        found = read_ngrams(model, tokens, symbols, self.settings, names)
         self.tracker.table([ngram.row() for ngram in found], "filters/ngrams.json")
 
     def _read(self) -> list[LearnedFilter]:

@@ -13,7 +13,13 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from seqexp.interpret.matrix import Match, best, information, matches, significant_part
-from seqexp.interpret.windows import HasFilters, effects_on_output, exciting_windows, spread
+from seqexp.interpret.windows import (
+    HasFilters,
+    effects_on_output,
+    exciting_windows,
+    speaks_for,
+    spread,
+)
 from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare
 from seqexp.spec import Pattern
 
@@ -117,16 +123,13 @@ class LearnedFilter:
     def row(self, output_names: Sequence[str] = ()) -> dict[str, str | int | float | None]:
         """What is known of the filter, as a row of a table."""
         match, weight_match = self.match, self.weight_match
-        speaks_for = ""
-        if self.effect is not None and self.hits and len(output_names) == len(self.effect):
-            speaks_for = output_names[int(self.effect.argmax())]
         return {
             "filter": self.index,
             "largest weights": self.consensus,
             "exciting windows": self.hits,
             "bits": round(self.bits, 2),
             "effect on the output": None if self.effect is None else round(self.strength, 3),
-            "speaks for": speaks_for,
+            "speaks for": speaks_for(self.effect if self.hits else None, output_names),
             "nearest planted motif": match.pattern if match else "",
             "correlation": round(match.correlation, 3) if match else None,
             "correlation of weights": round(weight_match.correlation, 3) if weight_match else None,

@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Integer
+from jaxtyping import Int, Integer
 from torch import Tensor
 
 from seqexp.interpret.filters import Filters
-from seqexp.interpret.windows import HasFilters, activations_inside, spread
+from seqexp.interpret.windows import (
+    HasFilters,
+    activations_inside,
+    effects_on_output,
+    speaks_for,
+    spread,
+)
 from seqexp.spec import PAD
 
 ROWS = 100
@@ -26,16 +32,18 @@ class NGram:
     """Words that excite a filter, as strongly as `activation` says."""
 
     filter: int
+    speaks_for: str  # the output whose logit the filter raises most, if that is known
     rank: int  # from 1, the most exciting
-    words: tuple[str, ...]
+    text: str
     activation: float
 
     def row(self) -> dict[str, str | int | float]:
         """As a row of a table."""
         return {
             "filter": self.filter,
+            "speaks for": self.speaks_for,
             "rank": self.rank,
-            "n-gram": " ".join(self.words),
+            "n-gram": self.text,
             "activation": round(self.activation, 4),
         }
 
@@ -46,11 +54,13 @@ def read_ngrams(
     tokens: Integer[Tensor, "sequences time"],
     symbols: Sequence[str],
     settings: Filters,
+    output_names: Sequence[str] = (),
     shown: int = NUM_SHOWN,
 ) -> list[NGram]:
     """The different n-grams with the highest activations above 0, by filter; none of a dead one.
 
-    Windows that overlap padding are left out.
+    The filters with more effect on the output come first. Windows that overlap padding are left
+    out.
     """
     model.eval()
     tokens = spread(tokens, settings.num_sequences).long()
@@ -62,14 +72,30 @@ def read_ngrams(
     inside = torch.cat([(part != PAD).all(dim=2) for part in torch.split(windows, ROWS)])
     windows = windows[inside]  # (windows, width)
     candidates = min(len(windows), MAX_CANDIDATES)
+    separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
     found = []
-    for index, activation in enumerate(activations):
-        values, places = activation[inside].topk(candidates)
+    for index, favoured in _by_effect(model, tokens, len(activations), output_names):
+        values, places = activations[index][inside].topk(candidates)
         highest: dict[tuple[int, ...], float] = {}  # the same words excite it the same
         for value, ids in zip(values.tolist(), windows[places].tolist(), strict=True):
             if value > 0 and len(highest) < shown:
                 highest.setdefault(tuple(ids), value)
         for rank, (ids, value) in enumerate(highest.items(), start=1):
-            words = tuple(symbols[token - 1] for token in ids)
-            found.append(NGram(index, rank, words, value))
+            text = separator.join(symbols[token - 1] for token in ids)
+            found.append(NGram(index, favoured, rank, text, value))
     return found
+
+
+def _by_effect(
+    model: HasFilters,
+    tokens: Int[Tensor, "sequences time"],
+    num_filters: int,
+    output_names: Sequence[str],
+) -> list[tuple[int, str]]:
+    """Indices of the filters, those first that move the output more, with what they speak for."""
+    effects = effects_on_output(model, tokens, ROWS)
+    if effects is None:
+        return [(index, "") for index in range(num_filters)]
+    means, strengths = effects
+    order = (-strengths).argsort(kind="stable").tolist()
+    return [(index, speaks_for(means[index], output_names)) for index in order]

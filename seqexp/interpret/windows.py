@@ -122,7 +122,7 @@ def activations_inside(
 
 
 def effects_on_output(
-    model: HasFilters, tokens: Int[Tensor, "sequences time"]
+    model: HasFilters, tokens: Int[Tensor, "sequences time"], rows: int = ROWS
 ) -> tuple[Float[np.ndarray, "filters outputs"], Float[np.ndarray, " filters"]] | None:
     """What each filter adds to the logits, nats, less its mean over outputs: on average over
     sequences, and its spread over them. One output counts as two.
@@ -132,10 +132,17 @@ def effects_on_output(
     """
     if not isinstance(model, HasEffects):
         return None
-    parts = [model.filter_effects(rows) for rows in torch.split(tokens, ROWS)]
+    parts = [model.filter_effects(part) for part in torch.split(tokens, rows)]
     effects = torch.cat(parts).double()
     if effects.shape[2] == 1:
         effects = functional.pad(effects, (1, 0))  # one logit is against one of zero
     effects = effects - effects.mean(dim=2, keepdim=True)  # (sequences, filters, outputs)
     deviation = (2 * effects.var(dim=0, correction=0).sum(dim=1)).sqrt()
     return effects.mean(dim=0).cpu().numpy(), deviation.cpu().numpy()
+
+
+def speaks_for(effect: Float[np.ndarray, " outputs"] | None, output_names: Sequence[str]) -> str:
+    """The output whose logit is raised most; nothing without an effect, or without names."""
+    if effect is None or len(output_names) != len(effect):
+        return ""
+    return output_names[int(effect.argmax())]

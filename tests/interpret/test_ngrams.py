@@ -42,14 +42,33 @@ TOKENS = torch.tensor(
 
 def test_n_grams_are_ranked_once_each_by_activation(model: CNN1D) -> None:
     found = read_ngrams(model, TOKENS, WORDS, Filters())
-    assert [(ngram.words, ngram.activation) for ngram in found] == [
-        (("not", "good"), 2.5),
-        (("not", "film"), 1.5),
-        (("<unk>", "good"), 0.5),
+    assert [(ngram.text, ngram.activation) for ngram in found] == [
+        ("not good", 2.5),
+        ("not film", 1.5),
+        ("<unk> good", 0.5),
     ]
     assert [ngram.rank for ngram in found] == [1, 2, 3]
     assert {ngram.filter for ngram in found} == {0}  # the other is dead
-    assert found[0].row() == {"filter": 0, "rank": 1, "n-gram": "not good", "activation": 2.5}
+    assert found[0].row() == {
+        "filter": 0,
+        "speaks for": "",  # outputs without names
+        "rank": 1,
+        "n-gram": "not good",
+        "activation": 2.5,
+    }
+
+
+def test_filters_with_more_effect_come_first_with_what_they_speak_for(model: CNN1D) -> None:
+    with torch.no_grad():
+        model.conv.weight[1, FILM - 1, 1] = 2  # less 1: what stands before `film`
+        model.head.output.weight.copy_(torch.tensor([[1.0, 0], [0, 4]]))
+    found = read_ngrams(model, TOKENS, WORDS, Filters(), ("bad", "good"))
+    order = [(ngram.filter, ngram.speaks_for) for ngram in found if ngram.rank == 1]
+    assert order == [(1, "good"), (0, "bad")]
+
+
+def test_letters_are_written_without_spaces(model: CNN1D) -> None:
+    assert read_ngrams(model, TOKENS, tuple("?NGF"), Filters())[0].text == "NG"
 
 
 def test_as_many_as_asked_for_are_shown(model: CNN1D) -> None:
