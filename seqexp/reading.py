@@ -3,15 +3,16 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from seqexp.config import build
 from seqexp.decode.beam import Beam, Ending, beam_search
 from seqexp.decode.certainty import certainties
 from seqexp.decode.consensus import Decoded, channel_of, consensus, scored
-from seqexp.decode.join import join
+from seqexp.decode.join import best_join
 from seqexp.decode.polish import Polish
-from seqexp.decode.rank import rank
+from seqexp.decode.rank import Ranked, rank
 from seqexp.decode.slide import slide
 from seqexp.spec import Cluster, Data, Model, Output
 from seqexp.tracking.none import NoTracker
@@ -87,7 +88,10 @@ class Reading:
             began = time.process_time()
 
     def _by_reads(self, cluster: Cluster) -> Iterator[tuple[str, str]]:
-        """Greedy, the beam's best, and the likeliest of all candidates, with and without length."""
+        """Greedy, the beam's best, and the likeliest of all candidates and their joins.
+
+        Each without and, where it is known, with the length.
+        """
         models = [(self.training.model, self.backwards)]
         if isinstance(self.settings, Beam) and self.settings.both_directions:
             models.append((self.train_twin(), not self.backwards))
@@ -102,11 +106,15 @@ class Reading:
             candidates = [candidate for beam in beams for candidate in beam]
             if len(beams) > 1:
                 yield "beam from the other end" + suffix, beams[1][0]
-                forward, backward = (b[0] for b in (beams[::-1] if self.backwards else beams))
-                candidates += join(forward, backward)
-            fitting = [c for c in candidates if length is None or len(c) == length]
-            ranked = rank(fitting or candidates, cluster.reads, self.channel)
+            ranked = best_join(candidates, partial(self._ranked, cluster, length))
             yield "ranked" + suffix, ranked[0].candidate
+
+    def _ranked(
+        self, cluster: Cluster, length: int | None, candidates: Sequence[str]
+    ) -> list[Ranked]:
+        """The candidates of a length, or all where none has it, the likeliest first."""
+        fitting = [one for one in candidates if length is None or len(one) == length]
+        return rank(fitting or candidates, cluster.reads, self.channel)
 
     def _candidates(
         self, model: Model, backwards: bool, cluster: Cluster, width: int, length: int | None
