@@ -209,7 +209,8 @@ class Reading:
 
     def _certainties(self, decoded: str) -> list[float] | None:
         """Of each letter, by the network; None where it did not write the whole sequence."""
-        if len(self.data.clusters) > 1 or self.data.spec.output is not Output.NEXT_TOKEN:
+        is_by_network = len(self.data.clusters) == 1 and not isinstance(self.settings, Polish)
+        if not is_by_network or self.data.spec.output is not Output.NEXT_TOKEN:
             return None
         vocabulary = self.data.spec.vocabulary
         ids = vocabulary.encode(decoded[::-1] if self.backwards else decoded)
