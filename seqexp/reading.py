@@ -81,20 +81,26 @@ class Reading:
         if len(clusters) > 1:
             log.info(f"one network learns one sequence, and there are {len(clusters)} clusters")
             return
-        whole = self.data.spec.output is Output.NEXT_TOKEN
+        if self.data.spec.output is Output.NEXT_TOKEN:
+            models = [(self.training.model, self.backwards)]
+            if isinstance(self.settings, Beam) and self.settings.both_directions:
+                models.append((self.train_twin(), not self.backwards))
+            methods = self._by_reads(clusters[0], models)
+        else:
+            methods = self._by_windows(clusters[0])
         began = time.process_time()
-        for method, sequence in (self._by_reads if whole else self._by_windows)(clusters[0]):
+        for method, sequence in methods:
             yield scored(method, [sequence], clusters, time.process_time() - began)
             began = time.process_time()
 
-    def _by_reads(self, cluster: Cluster) -> Iterator[tuple[str, str]]:
+    def _by_reads(
+        self, cluster: Cluster, models: Sequence[tuple[Model, bool]]
+    ) -> Iterator[tuple[str, str]]:
         """Greedy, the beam's best, and the likeliest of all candidates and their joins.
 
-        Each without and, where it is known, with the length.
+        Each without and, where it is known, with the length. Of each model, whether it writes
+        backwards.
         """
-        models = [(self.training.model, self.backwards)]
-        if isinstance(self.settings, Beam) and self.settings.both_directions:
-            models.append((self.train_twin(), not self.backwards))
         known = self._length()
         for length in (None,) if known is None else (None, known):
             suffix = "" if length is None else f", length {length}"
