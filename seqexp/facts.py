@@ -114,6 +114,6 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def sizes(data: Data) -> dict[str, Any]:
-    """Sequences a split, and what the tokens mean."""
+    """Sequences a split, what the tokens mean, and what else is to be known."""
     counts = {f"num_{name}": len(split) for name, split in data.splits().items()}
-    return {**counts, **data.spec.to_dict()}
+    return {**counts, **data.spec.to_dict(), "notes": list(data.notes)}

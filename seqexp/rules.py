@@ -4,6 +4,7 @@ Each rule names the parts of the config it reads and is asked only if these are 
 themselves; defaults of constructors are filled in. Nothing here imports torch.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,17 @@ CHARS = "seqexp.dataset.chars.Chars"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 IMDB = "seqexp.dataset.imdb.IMDB"
 TEXT = "seqexp.dataset.text.Text"
+FASTA = "seqexp.dataset.fasta.Fasta"
 
+OTHER_VALIDATION = (
+    "keras_validation_split",
+    "validate_on_test",
+    "valid_path",
+    "valid_names",
+    "splits",
+    "table",
+)
+"""Keys of datasets that give validation data where no number or share of them does."""
 
 MAX_ONE_HOT = 5000
 """Symbols; of more, a batch of one-hot sequences fills the memory."""
@@ -81,8 +92,7 @@ def _schedule_needs_no_metric(config: Config) -> Iterator[str]:
 def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
     dataset, trainer = config["dataset"], config["trainer"]
     none_of = [key for key in ("num_valid", "valid_share") if dataset.get(key) == 0]
-    other_ways = ("keras_validation_split", "validate_on_test", "valid_path")
-    if not none_of or any(dataset.get(key) for key in other_ways):
+    if not none_of or any(dataset.get(key) for key in OTHER_VALIDATION):
         return
     why = f"but dataset.{none_of[0]} is {dataset[none_of[0]]}; give validation data"
     if trainer["patience"] is not None:
@@ -345,6 +355,86 @@ def _output(dataset: Config) -> str | None:
         return str(by_view[dataset["view"]])
     output: str | None = constant(dataset["_target_"], "output")
     return output
+
+
+@rule("dataset")
+def _one_source_of_sequences(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != FASTA:
+        return
+    given = [key for key in ("positives", "sequences", "table") if dataset[key] is not None]
+    if len(given) != 1:
+        yield (
+            f"dataset.{' and dataset.'.join(given) or 'positives'}"
+            f" {'are both given' if given else 'is null'}; give one of dataset.positives,"
+            " dataset.sequences (with dataset.labels) and dataset.table"
+        )
+    if (dataset["sequences"] is None) != (dataset["labels"] is None):
+        yield (
+            f"dataset.sequences is {dataset['sequences']} and dataset.labels is"
+            f" {dataset['labels']}; give both or none"
+        )
+    files = ("positives", "negatives", "sequences", "labels", "table", "splits")
+    for key in files:
+        path = dataset[key]
+        if (
+            path is not None
+            and (key, path) != ("negatives", "shuffle")
+            and not Path(path).is_file()
+        ):
+            yield f"dataset.{key} is {path}: there is no such file"
+
+
+@rule("dataset")
+def _names_are_patterns(config: Config) -> Iterator[str]:
+    for key in ("valid_names", "test_names"):
+        pattern = config["dataset"].get(key)
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            yield f"dataset.{key} is {pattern!r}, which is no regular expression: {error}"
+
+
+@rule("model", "dataset")
+def _no_sequence_is_shorter_than_a_filter(config: Config) -> Iterator[str]:
+    width, shortest = config["model"].get("filter_width"), config["dataset"].get("min_length")
+    if width is not None and shortest is not None and width > shortest:
+        yield (
+            f"model.filter_width is {width}, but dataset.min_length is {shortest}; give"
+            f" min_length={width}, or a filter_width of at most {shortest}"
+        )
+
+
+@rule("model")
+def _both_strands_are_read_out_by_their_maximum(config: Config) -> Iterator[str]:
+    model = config["model"]
+    if model.get("strands") == "both" and model.get("readout") != "max":
+        yield f"model.strands is both and model.readout is {model.get('readout')}; give readout=max"
+
+
+@rule("model")
+def _positive_readout_is_of_the_filters_themselves(config: Config) -> Iterator[str]:
+    model = config["model"]
+    if model.get("positive_readout") and model.get("hidden_layers"):
+        yield (
+            f"model.positive_readout is true, but model.hidden_layers is"
+            f" {model['hidden_layers']}; give [], or positive_readout=false"
+        )
+
+
+@rule("interpret")
+def _database_is_a_file_that_is_used(config: Config) -> Iterator[str]:
+    interpret = config["interpret"]
+    database = interpret.get("database")
+    if database is None:
+        return
+    if not Path(database).is_file():
+        yield f"interpret.database is {database}: there is no such file"
+    if interpret.get("match") is False:
+        yield (
+            f"interpret.database is {database}, but interpret.match is false; give true or null,"
+            " or no database"
+        )
 
 
 def _truncation(config: Config) -> tuple[int | None, int | None]:

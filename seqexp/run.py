@@ -6,9 +6,10 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,30 @@ import torch
 from torch import nn
 
 from seqexp import saved
+from seqexp.comparing import compare_with_baselines
 from seqexp.config import Config, build
 from seqexp.errors import InputError
 from seqexp.facts import RESULT, Result, Start, data_name, run_facts, sizes
 from seqexp.flowing import Flowing
-from seqexp.interpret.filters import motif_metrics
 from seqexp.model.parts import TokenInput
 from seqexp.reading import Reading
+from seqexp.reporting import keep_report
 from seqexp.say import description, say, say_start, say_summary
 from seqexp.showing import Showing
 from seqexp.signature import signature
 from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
+from seqexp.tracing import show_where
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import Training, fit
 from seqexp.trainer.settings import Settings
+from seqexp.trainer.starts import best_start
 from seqexp.writing import Writing
+
+Log = Callable[[Mapping[str, float], int], None]
+"""Adds a point to each of some curves, at this place of their x axis."""
+
+History = dict[int, Mapping[str, float]]
+"""Metrics by epoch."""
 
 MAX_TOKENS_OF_A_GRADIENT = 5000
 """Of a stream without truncation."""
@@ -49,8 +59,7 @@ def run(config: Config, start: Start) -> Result:
     began = time.monotonic()
     settings: Settings = build(config["trainer"])
     device = prepare(settings)
-    data: Data = build(config["dataset"]).load().at_most(settings.max_sequences)
-    training = prepare_training(config, settings, data, device)
+    data, training, starts = begin(config, settings, device)
     tracker: Tracker = build(config["tracking"])
     show = Showing(config["interpret"], tracker, training, data)
     write = Writing(config["decode"], tracker, training, data)
@@ -60,32 +69,51 @@ def run(config: Config, start: Start) -> Result:
     flow = Flowing(config["gradient_flow"], tracker, training, data)
     digest = data.digest()
     result = Result(run_id=tracker.start(run_facts(config, start, digest)))
+    log = partial(log_metrics, tracker, result)
     with recording(tracker, result, start, began), flow.drawn_at_the_end(result):
         tracker.data(DataFacts(data_name(config, start), digest, sizes(data)))
         tracker.text(json.dumps(config, indent=2), "config.json")
         num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
-        log_metrics(tracker, result, {"model/parameters": float(num_parameters)}, step=0)
+        log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
         say_start(config, start, data, num_parameters)
-        if flow.is_due():
-            log_metrics(tracker, result, flow.measure(), step=0)
-        for report in fit(training, data.to(device)):
-            log_metrics(tracker, result, report.metrics, report.step)
-            say(report, settings)
-            flow.note(report)
-            if report.kind == "epoch" and flow.is_due():
-                log_metrics(tracker, result, flow.measure(), report.step)
-            if report.kind == "epoch" and show.is_due():
-                log_metrics(tracker, result, show.forming(), report.step)
-            if report.kind == "epoch" and write.is_due():
-                write.while_learning()
-        filters = show.learned()
-        log_metrics(tracker, result, motif_metrics(filters), training.epoch)
+        history = train(training, data, log, show, write, flow)
+        learned = show.learned()
+        where, figure = show_where(show.settings, tracker, training, data, learned.filters)
+        log({**learned.metrics, **where}, training.epoch)
+        found, table = compare_with_baselines(
+            show.settings, tracker, data, show.database, result.metrics
+        )
+        log(found, 0)
+        keep_report(config, start, tracker, data, result, learned, history, table, figure)
         write.at_the_end()
-        log_metrics(tracker, result, read.at_the_end(), step=0)
+        log(read.at_the_end(), 0)
         keep_model(config, tracker, training, data)
-        tracker.describe(description(result, filters))
-    say_summary(config, start, tracker, result, filters)
+        tracker.describe(description(result, learned))
+    say_summary(config, start, tracker, result, learned)
     return result
+
+
+def train(
+    training: Training, data: Data, log: Log, show: Showing, write: Writing, flow: Flowing
+) -> History:
+    """Train and test, and look at the model on the way; returns the metrics of each epoch."""
+    history: History = {}
+    if flow.is_due():
+        log(flow.measure(), 0)
+    for report in fit(training, data.to(training.device)):
+        log(report.metrics, report.step)
+        say(report, training.settings)
+        flow.note(report)
+        if report.kind != "epoch":
+            continue
+        history[report.step] = report.metrics
+        if flow.is_due():
+            log(flow.measure(), report.step)
+        if show.is_due():
+            log(show.forming(), report.step)
+        if write.is_due():
+            write.while_learning()
+    return history
 
 
 # --- building the parts -----------------------------------------------------------------------
@@ -121,17 +149,30 @@ def keep_freed_memory() -> None:
             mallopt(option, 2**30)
 
 
+def begin(config: Config, settings: Settings, device: torch.device) -> tuple[Data, Training, int]:
+    """The data, a training that starts from the best initial weights, and how many were tried.
+
+    Raises:
+        InputError: as `prepare_training`, or if the data are not sound.
+    """
+    data: Data = build(config["dataset"]).load().at_most(settings.max_sequences)
+    training, starts = best_start(
+        lambda start: prepare_training(config, settings, data, device, start), data.to(device)
+    )
+    return data, training, starts
+
+
 def prepare_training(
-    config: Config, settings: Settings, data: Data, device: torch.device
+    config: Config, settings: Settings, data: Data, device: torch.device, start: int = 0
 ) -> Training:
-    """Model, optimizer and schedule, initialised by the seed.
+    """Model, optimizer and schedule, initialised by the seed and the number of the start.
 
     Raises:
         InputError: if the model is too large, does not fit pretrained vectors, or the optimizer or
             schedule refuses its settings.
     """
     refuse_endless_gradients(settings, data)
-    torch.manual_seed(stream_seed(config["seed"], "initial weights"))
+    torch.manual_seed(stream_seed(config["seed"], "initial weights", *([start] if start else [])))
     try:
         model: Any = build(config["model"], spec=data.spec).to(device)
     except (MemoryError, RuntimeError) as error:
@@ -168,8 +209,7 @@ def directions(config: Config, settings: Settings, device: torch.device) -> dict
 
     def train_twin() -> Model:
         twin = {**config, "dataset": {**config["dataset"], "reverse": not backwards}}
-        data: Data = build(twin["dataset"]).load()
-        training = prepare_training(twin, settings, data, device)
+        data, training, _ = begin(twin, settings, device)
         for report in fit(training, data.to(device)):
             say(report, settings)
         return training.model

@@ -20,6 +20,9 @@ from seqexp.errors import InputError
 from seqexp.spec import PAD, Output, TaskSpec
 from seqexp.trainer.score import probabilities
 
+OPEN_LETTERS = "NRYSWKMBDHV"
+"""IUPAC codes of more than one base."""
+
 WEIGHTS, SPEC, CONFIG = "weights.safetensors", "spec.json", "config.json"
 
 
@@ -110,7 +113,8 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
     """Token ids of raw text: letter by letter, or word by word if symbols are words.
 
     Where the dataset has words, as it reads them: unknown ones are `<unk>`, and the row is cut and
-    padded.
+    padded. DNA to be classified is read as `dataset=fasta` does: U is T, and letters that leave the
+    base open are padding.
 
     Raises:
         InputError: naming the symbol that the vocabulary lacks.
@@ -121,15 +125,18 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
     pieces = list(text) if all(len(symbol) == 1 for symbol in symbols) else text.split()
     if not any(symbol.islower() for symbol in symbols):
         pieces = [piece.upper() for piece in pieces]  # acgt are the letters of ACGT
-    known = set(symbols)
+    is_dna = spec.vocabulary.is_dna and spec.output is Output.SEQUENCE_CLASS
+    is_open = set(OPEN_LETTERS) if is_dna else set()
+    if is_dna:
+        pieces = ["T" if piece == "U" else piece for piece in pieces]
+    known = {*symbols, *is_open}
     for position, piece in enumerate(pieces, start=1):
         if piece not in known:
             shown = ", ".join(symbols[:20])
             raise InputError(
                 f"{text[:40]!r} has {piece!r} at position {position}; known are {shown}"
             )
-    ids = spec.vocabulary.encode(pieces)
-    return ids or [PAD]
+    return [spec.vocabulary.ids.get(piece, PAD) for piece in pieces] or [PAD]
 
 
 def _encode_words(text: str, spec: TaskSpec) -> list[int]:

@@ -1,11 +1,11 @@
 """What a run says to the person who started it: a line an epoch and a summary."""
 
 import logging
-from collections.abc import Sequence
 
 from seqexp.config import Config
 from seqexp.facts import Result, Start, data_name
-from seqexp.interpret.filters import LearnedFilter, ranked
+from seqexp.interpret.filters import ranked
+from seqexp.interpret.match import Learned
 from seqexp.metrics import higher_is_better
 from seqexp.spec import Data
 from seqexp.tracking.tracker import Tracker
@@ -27,6 +27,8 @@ def say_start(config: Config, start: Start, data: Data, num_parameters: int) -> 
     log.info(
         f"{model}, {num_parameters:,} parameters, on {data_name(config, start)}: {splits} {unit}"
     )
+    for note in data.notes:
+        log.info(f"  {note}")
 
 
 def say(report: Report, settings: Settings) -> None:
@@ -40,32 +42,42 @@ def say(report: Report, settings: Settings) -> None:
     log.info(f"epoch {report.step:{width}}/{settings.epochs}  {'  '.join(values)}{best}")
 
 
-def summary_rows(result: Result, filters: Sequence[LearnedFilter]) -> dict[str, str]:
+def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
     """What a person wants to know at the end."""
     names = (
         "test/accuracy",
+        "test/auroc",
+        "test/auprc",
+        "baseline/kmer_auroc",
+        "baseline/scan_auroc",
         "test/loss_nats",
         "test/perplexity",
         "test/bits_per_token",
         "best/valid_accuracy",
         "motif/correlation",
+        "motif/p_value",
+        "motif/recovered",
+        "motif/mutagenesis_auroc",
         "reads/exact",
         "reads/edit_distance",
         "best/epoch",
         "time/train_seconds",
     )
     rows = {name: f"{result.metrics[name]:.4g}" for name in names if name in result.metrics}
-    if filters:
-        best = ranked(filters)[0]
+    if learned.filters:
+        best = ranked(learned.filters)[0]
         rows[f"filter {best.index} reads"] = best.consensus
+        hit = next((hit for hit in learned.known or () if hit.filter_index == best.index), None)
+        if hit is not None:
+            rows[f"filter {best.index} resembles"] = f"{hit.target.name} (q {hit.q_value:.1g})"
     return rows
 
 
-def description(result: Result, filters: Sequence[LearnedFilter]) -> str:
+def description(result: Result, learned: Learned) -> str:
     """The summary for the run's page."""
-    rows = summary_rows(result, filters)
+    rows = summary_rows(result, learned)
     lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
-    if filters:
+    if learned.filters:
         lines += [
             "",
             "Under Artifacts: `filters/filters.png`, what the filters learned, and",
@@ -79,10 +91,10 @@ def say_summary(
     start: Start,
     tracker: Tracker,
     result: Result,
-    filters: Sequence[LearnedFilter],
+    learned: Learned,
 ) -> None:
     """A small table, and where to look; of a sweep, its own table says the latter."""
-    rows = summary_rows(result, filters)
+    rows = summary_rows(result, learned)
     if result.run_id:
         rows["run id"] = result.run_id
     metric = config["optimized_metric"]

@@ -1,20 +1,24 @@
 """Shows in MLflow what a run's filters learn, while they form and at the end."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from seqexp.config import build
+from seqexp.dataset.pfm import load_motifs
 from seqexp.interpret.filters import (
     Filters,
-    HasFilters,
     LearnedFilter,
     motif_metrics,
+    ranked,
     read_filters,
 )
+from seqexp.interpret.match import Learned, compared
+from seqexp.interpret.matrix import is_dna
 from seqexp.interpret.ngrams import read_ngrams
-from seqexp.spec import Data
+from seqexp.interpret.windows import HasFilters
+from seqexp.spec import Data, Pattern
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.loop import Training
@@ -28,6 +32,9 @@ class Showing:
         tracker: where pictures go.
         training: whose model is read.
         data: sequences to read the filters on, and what was planted in them.
+
+    Raises:
+        InputError: if the database of known motifs is no motif file.
     """
 
     def __init__(
@@ -38,6 +45,10 @@ class Showing:
             # a row of a stream is no sequence, of which one window would be enough
             self.settings = replace(self.settings, one_per_sequence=False)
         self.tracker, self.training, self.data = tracker, training, data
+        self.database: list[Pattern] = []
+        if self.settings is not None and self.settings.database is not None:
+            found = load_motifs(self.settings.database)  # before anything is trained
+            self.database = [Pattern(matrix.name, matrix.ppm()) for matrix in found]
         self.frames: dict[int, Any] = {}  # epoch -> image
         # drawing takes longer than reading: not where nobody would see it
         self.draws = not isinstance(tracker, NoTracker)
@@ -61,25 +72,55 @@ class Showing:
             self.frames[epoch] = image
         return motif_metrics(filters)
 
-    def learned(self) -> list[LearnedFilter]:
-        """Keep figure, table and counts of the filters as they are at the end."""
+    def learned(self) -> Learned:
+        """Keep figures, tables and motif files of the filters as they are at the end."""
         if self.are_words and self.draws:
             self._keep_ngrams()
         filters = self._read()
-        if filters and self.draws:
-            from seqexp.interpret.figures import filter_figure, slider_page
+        symbols, patterns = self.data.spec.vocabulary.symbols, self.data.patterns
+        if not filters or self.settings is None:
+            return Learned()
+        learned = Learned(filters, metrics=motif_metrics(filters))
+        if self.settings.matches and is_dna(symbols):
+            learned = compared(filters, patterns, self.database, symbols, self.settings.max_q)
+        if self.draws:
+            self._keep_filters(filters)
+            if is_dna(symbols):
+                self._keep_motifs(learned)
+        return learned
 
-            assert self.settings is not None
-            symbols, patterns = self.data.spec.vocabulary.symbols, self.data.patterns
-            title, shown = "what the filters learned", self.settings.max_shown
-            figure = filter_figure(filters, symbols, patterns, title, shown)
-            self.tracker.figure(figure, "filters/filters.png")
-            if self.frames:
-                self.tracker.text(slider_page(self.frames), "filters/forming.html")
-            self.tracker.table([learned.row() for learned in filters], "filters/filters.json")
-            counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
-            self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
-        return filters
+    def _keep_filters(self, filters: Sequence[LearnedFilter]) -> None:
+        from seqexp.interpret.figures import filter_figure, slider_page
+
+        assert self.settings is not None
+        spec, patterns = self.data.spec, self.data.patterns
+        symbols = spec.vocabulary.symbols
+        title, shown = "what the filters learned", self.settings.max_shown
+        figure = filter_figure(filters, symbols, patterns, title, shown)
+        self.tracker.figure(figure, "filters/filters.png")
+        if self.frames:
+            self.tracker.text(slider_page(self.frames), "filters/forming.html")
+        rows = [learned.row(spec.output_names) for learned in ranked(filters)]
+        self.tracker.table(rows, "filters/filters.json")
+        counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
+        self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
+
+    def _keep_motifs(self, learned: Learned) -> None:
+        """For other tools, and what the motifs resemble."""
+        from seqexp.interpret.match_figure import match_figure
+        from seqexp.interpret.motif_files import jaspar_text, meme_text
+
+        assert self.settings is not None
+        symbols, shown = self.data.spec.vocabulary.symbols, self.settings.max_shown
+        found = [one for one in ranked(learned.filters) if len(one.motif)]
+        if found:
+            self.tracker.text(jaspar_text(found, symbols), "filters/motifs.jaspar")
+            self.tracker.text(meme_text(found, symbols), "filters/motifs.meme")
+        for name, hits, against in learned.comparisons():
+            figure = match_figure(learned.filters, hits, symbols, against, shown)
+            self.tracker.figure(figure, f"filters/{name}.png")
+            if hits:
+                self.tracker.table([hit.row() for hit in hits], f"filters/{name}.json")
 
     def _keep_ngrams(self) -> None:
         """Words have no logos: the n-grams that excite each filter, as a table."""

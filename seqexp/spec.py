@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 PAD = 0
@@ -31,6 +31,10 @@ class Output(enum.Enum):
 
     SEQUENCE_CLASS = "sequence-class"  # one label a sequence
     NEXT_TOKEN = "next-token"  # one target a position
+
+
+COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
+"""What stands opposite of a letter on the other strand of DNA."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,15 @@ class Vocabulary:
     def decode(self, ids: Sequence[int]) -> list[str]:
         """The symbols of token ids; padding is left out."""
         return [self.symbols[index - 1] for index in ids if index != PAD]
+
+    @property
+    def is_dna(self) -> bool:
+        """Whether the symbols have complements."""
+        return set(self.symbols) == set(COMPLEMENT)
+
+    def complements(self) -> list[int]:
+        """Of each id that of its complement, for DNA; padding stays padding."""
+        return [PAD, *self.encode([COMPLEMENT[symbol] for symbol in self.symbols])]
 
 
 @dataclass(frozen=True)
@@ -173,11 +186,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sequences:
-    """A split in memory, of any integer type, cut into batches by index."""
+    """A split in memory, of any integer type, cut into batches by index.
+
+    `planted` says of each token whether it is part of a planted pattern, where that is known.
+    """
 
     tokens: Integer[Tensor, "sequences time"]
     targets: Integer[Tensor, "sequences positions"]
     is_stream: bool = False  # rows are pieces of one endless text, not sequences of their own
+    planted: Bool[Tensor, "sequences time"] | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -192,7 +209,8 @@ class Sequences:
         if self.is_stream or len(self) <= count:
             return self
         rows = torch.arange(count, device=self.tokens.device) * len(self) // count
-        return replace(self, tokens=self.tokens[rows], targets=self.targets[rows])
+        planted = None if self.planted is None else self.planted[rows.cpu()]
+        return replace(self, tokens=self.tokens[rows], targets=self.targets[rows], planted=planted)
 
     def num_batches(self, batch_size: int) -> int:
         """Batches an epoch, the last one perhaps smaller."""
@@ -257,7 +275,8 @@ class Cluster:
 class Data:
     """A dataset, loaded. An empty `valid` means that there is nothing to validate on.
 
-    `clusters` are what noisy reads were taken from, for decoding and its score.
+    `clusters` are what noisy reads were taken from, for decoding and its score. `notes` are what a
+    reader of the results should know of the data, a sentence each.
     """
 
     spec: TaskSpec
@@ -267,6 +286,7 @@ class Data:
     patterns: tuple[Pattern, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     vectors: WordVectors | None = None
+    notes: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> "Data":
         """The same on another device."""
@@ -337,6 +357,23 @@ class Model(Protocol):
     def eval(self) -> Any:
         """Switch dropout off."""
         ...
+
+
+@runtime_checkable
+class HasPenalty(Protocol):
+    """A model that adds something to the loss it is trained by."""
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """Nats, whatever the batch."""
+        ...
+
+
+def other_strand(
+    tokens: Integer[Tensor, "batch time"], vocabulary: Vocabulary
+) -> Integer[Tensor, "batch time"]:
+    """The reverse complement of DNA; padding on the right comes to stand on the left."""
+    table = torch.tensor(vocabulary.complements(), dtype=tokens.dtype, device=tokens.device)
+    return table[tokens.long().flip(1)]
 
 
 def stream_seed(seed: int, *names: str | int) -> int:

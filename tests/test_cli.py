@@ -190,12 +190,15 @@ def test_help_is_for_people_and_lists_the_groups(seqexp: Command) -> None:
     assert max(map(len, done.stdout.splitlines())) < 120
 
 
-def test_every_command_of_the_help_composes(seqexp: Command) -> None:
+def test_every_command_of_the_help_composes(seqexp: Command, tmp_path: Path) -> None:
     """The commands that --help shows, with --cfg job so that none is run."""
+    (tmp_path / "peaks.fa").write_text(">a\nACGT\n")
     assert_commands_compose(seqexp, seqexp("--help").stdout)
 
 
 def test_every_command_of_the_readme_composes(seqexp: Command, tmp_path: Path) -> None:
+    (tmp_path / "peaks.fa").write_text(">a\nACGT\n")
+    (tmp_path / "jaspar.meme").write_text("not looked into before a run\n")
     (tmp_path / "my_motifs.meme").write_text(
         "MEME version 4\n\nMOTIF X\nletter-probability matrix: alength= 4 w= 1 nsites= 4\n1 0 0 0\n"
     )

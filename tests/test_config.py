@@ -52,7 +52,12 @@ def test_there_are_options_to_check() -> None:
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
-    needs = {("trainer", "tbptt"): ["model=rnn"]}  # windows need a model that reads forwards
+    some_file = f"dataset.positives={ROOT / 'README.md'}"  # the check does not look into it
+    needs = {
+        ("trainer", "tbptt"): ["model=rnn"],  # windows need a model that reads forwards
+        ("dataset", "fasta"): [some_file],
+        ("experiment", "fasta"): [some_file],
+    }
     assert check(composed(f"{group}={option}", *needs.get((group, option), [])))["seed"] == 0
 
 
@@ -158,6 +163,65 @@ def test_missing_values_and_dangling_references_are_named() -> None:
         config.model.num_filters = "${nowhere.at_all}"
     with pytest.raises(ConfigError, match="model.num_filters: .*nowhere"):
         check(config)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ([], "dataset.positives is null; give one of dataset.positives, dataset.sequences"),
+        (
+            ["dataset.positives=README.md", "dataset.table=README.md"],
+            "dataset.positives and dataset.table are both given",
+        ),
+        (["dataset.sequences=README.md"], "dataset.sequences is README.md and .*labels is None"),
+        (["dataset.positives=nowhere.fa"], "dataset.positives is nowhere.fa: there is no such"),
+        (
+            ["dataset.positives=README.md", "dataset.negatives=nowhere.fa"],
+            "dataset.negatives is nowhere.fa: there is no such file",
+        ),
+        (
+            ["dataset.positives=README.md", "dataset.test_names='['"],
+            r"dataset.test_names is '\[', which is no regular expression",
+        ),
+        (
+            ["dataset.positives=README.md", "model.filter_width=24"],
+            "model.filter_width is 24, but dataset.min_length is 20; give min_length=24",
+        ),
+        (
+            ["dataset.positives=README.md", "dataset.valid_share=0.0"],
+            "trainer.test_weights is best, but dataset.valid_share is 0.0",
+        ),
+    ],
+)
+def test_sequences_of_ones_own_are_checked_before_they_are_read(
+    monkeypatch: pytest.MonkeyPatch, overrides: list[str], says: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ConfigError, match=says):
+        check(composed("dataset=fasta", *overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["model.strands=both", "model.readout=mean"], "model.strands is both and .* is mean"),
+        (
+            ["model.positive_readout=true", "model.hidden_layers=[3]"],
+            r"model.positive_readout is true, but model.hidden_layers is \[3\]",
+        ),
+        (["interpret.database=nowhere.meme"], "interpret.database is nowhere.meme: there is no"),
+        (
+            ["interpret.database=pyproject.toml", "interpret.match=false"],
+            "interpret.database is pyproject.toml, but interpret.match is false",
+        ),
+    ],
+)
+def test_filters_that_cannot_be_read_so_are_refused(
+    monkeypatch: pytest.MonkeyPatch, overrides: list[str], says: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ConfigError, match=says):
+        check(composed(*overrides))
 
 
 def test_nesterov_wants_momentum() -> None:

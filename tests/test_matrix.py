@@ -1,5 +1,6 @@
 """Any dataset with any model: the whole matrix, as one sweep."""
 
+import random
 import re
 from pathlib import Path
 
@@ -10,10 +11,42 @@ def options(group: str) -> list[str]:
     return sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
 
 
-def test_every_dataset_goes_with_every_model(seqexp: Command, data_folder: Path) -> None:
+def small_fasta(folder: Path) -> dict[str, str]:
+    draw = random.Random(0).choices
+    names = {"positives": 40, "negatives": 50}
+    for name, length in names.items():
+        lines = [f">{i}\n{''.join(draw('ACGTN', k=length + i % 3))}\n" for i in range(30)]
+        (folder / f"{name}.fa").write_text("".join(lines))
+    return {name: str(folder / f"{name}.fa") for name in names}
+
+
+NEEDS = {"fasta": small_fasta}
+"""Dataset -> what makes the files that it needs, and the keys that name them."""
+
+
+def test_every_dataset_goes_with_every_model(
+    seqexp: Command, tmp_path: Path, data_folder: Path
+) -> None:
     datasets, models = options("dataset"), options("model")
-    assert datasets and models
-    swept = (f"dataset={','.join(datasets)}", f"model={','.join(models)}")
-    done = seqexp("-m", *swept, "trainer=smoke", "tracking=none", SEQEXP_DATA=str(data_folder))
+    assert datasets and models and set(NEEDS) <= set(datasets)
+    folder = tmp_path / "conf" / "experiment"  # a sweep has no keys of one dataset alone
+    folder.mkdir(parents=True)
+    for dataset in datasets:
+        keys = NEEDS[dataset](tmp_path) if dataset in NEEDS else {}
+        lines = [f"  {key}: {value}" for key, value in keys.items()]
+        head = ["# @package _global_", f"defaults: [override /dataset: {dataset}]"]
+        text = "\n".join([*head, *(["dataset:", *lines] if lines else [])])
+        (folder / f"with-{dataset}.yaml").write_text(text)
+    swept = ",".join(f"with-{dataset}" for dataset in datasets)
+    done = seqexp(
+        "--config-dir",
+        str(tmp_path / "conf"),
+        "-m",
+        f"experiment={swept}",
+        f"model={','.join(models)}",
+        "trainer=smoke",
+        "tracking=none",
+        SEQEXP_DATA=str(data_folder),
+    )
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"\| FINISHED +\|", done.stdout)) == len(datasets) * len(models)

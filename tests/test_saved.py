@@ -45,8 +45,16 @@ def test_text_becomes_probabilities(folder: Path) -> None:
     assert list(table.columns) == ["background", "motif"]
     assert table.sum(axis=1).to_numpy() == pytest.approx([1, 1, 1])
     assert (table.iloc[0] == table.iloc[1]).all() and (table.iloc[0] != table.iloc[2]).all()
-    with pytest.raises(InputError, match="'ACGN' has 'N' at position 4; known are A, C, G, T"):
-        text_model.predict("ACGN")
+    with pytest.raises(InputError, match="'ACGX' has 'X' at position 4; known are A, C, G, T"):
+        text_model.predict("ACGX")
+
+
+def test_dna_to_be_classified_is_read_by_the_rule_of_the_dataset(
+    dna_spec: TaskSpec, next_token_spec: TaskSpec
+) -> None:
+    assert saved.encode("acgUnR", dna_spec) == [1, 2, 3, 4, 0, 0]
+    with pytest.raises(InputError, match="'ACN' has 'N' at position 3"):
+        saved.encode("ACN", next_token_spec)
 
 
 @pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "seqexp.run.run", "mine.Model"])

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from annotated_types import Len
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from seqexp.dataset.pfm import LETTERS, PositionFrequencyMatrix, load_motifs
 from seqexp.dataset.uniform import UniformSource
@@ -116,30 +116,34 @@ class Motif:
             )
         ppms = [matrix.ppm(self.pseudocount, self.background) for matrix in matrices]
         widest = max(ppm.shape[0] for ppm in ppms)
-        classes = []
+        classes, sites = [], []
         for label in (1, 0):
             num_draws = self.length + 4 + widest
             uniform = UniformSource(stream_seed(self.seed, "motif", split, label))
             rows = max(1, _CHUNK // num_draws)
             letters = np.empty((num_per_class, self.length), dtype=np.uint8)
+            planted = np.zeros((num_per_class, self.length), dtype=bool)
             for start in range(0, num_per_class, rows):
                 part = letters[start : start + rows]
                 draws = uniform(len(part), num_draws)
                 part[:] = _letters(draws[:, : self.length], background)
                 if label == 1:
-                    self._plant(part, draws[:, self.length :], ppms)
+                    where = planted[start : start + rows]
+                    self._plant(part, where, draws[:, self.length :], ppms)
             classes.append(letters)
+            sites.append(planted)
         tokens = torch.from_numpy(np.concatenate(classes) + np.uint8(1))  # 0 is padding
         targets = torch.tensor([1, 0]).repeat_interleave(num_per_class)[:, None]
-        return Sequences(tokens, targets)
+        return Sequences(tokens, targets, planted=torch.from_numpy(np.concatenate(sites)))
 
     def _plant(
         self,
         letters: UInt8[np.ndarray, "sequences length"],
+        planted: Bool[np.ndarray, "sequences length"],
         draws: Float[np.ndarray, "sequences draws"],
         ppms: Sequence[Float[np.ndarray, "_ 4"]],
     ) -> None:
-        """Write motifs over the letters, in place."""
+        """Write motifs over the letters, and where they are, in place."""
         which, present, place, strand = draws[:, :4].T
         choice = (which * len(ppms)).astype(int)
         for index, ppm in enumerate(ppms):
@@ -154,7 +158,9 @@ class Motif:
                 start = np.full(len(rows), free // 2)
             else:
                 start = (place[rows] * (free + 1)).astype(int)
-            letters[rows[:, None], start[:, None] + np.arange(width)] = site
+            places = rows[:, None], start[:, None] + np.arange(width)
+            letters[places] = site
+            planted[places] = True
 
 
 def _keras_split(train: Sequences, share: float) -> tuple[Sequences, Sequences]:

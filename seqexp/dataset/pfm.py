@@ -5,10 +5,8 @@ Imports no torch: the config check reads motif files too.
 
 import difflib
 import functools
-import gzip
 import io
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from seqexp.dataset.textfile import read_text
 from seqexp.errors import InputError
 
 LETTERS = "ACGT"
@@ -93,7 +92,7 @@ def _path(source: str) -> Path:
 
 @functools.lru_cache(maxsize=16)
 def _read(path: Path, _changed: int) -> tuple[PositionFrequencyMatrix, ...]:
-    text = _text(path)
+    text = read_text(path, MAX_BYTES, _FORMATS)
     found = [_check(path, name, counts) for name, counts in _parse(path, text)]
     if not found:
         raise InputError(f"{path}: holds no motif; {_FORMATS}")
@@ -113,27 +112,6 @@ def read_motifs(path: Path) -> tuple[PositionFrequencyMatrix, ...]:
 
 
 _FORMATS = "expected are JASPAR ('>' and four rows), MEME ('MEME version') or TRANSFAC ('P0' rows)"
-
-
-def _text(path: Path) -> str:
-    """Content of a file, unpacked if it is gzipped."""
-    try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason})") from error
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path}: is larger than {MAX_BYTES:,} bytes, no motif file; {_FORMATS}")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not text; {_FORMATS}") from error
-    if not text.strip():
-        raise InputError(f"{path}: is empty; {_FORMATS}")
-    return text
 
 
 def _parse(path: Path, text: str) -> list[tuple[str, dict[str, list[float]]]]:

@@ -19,11 +19,10 @@ from PIL import Image
 from seqexp.interpret.filters import (
     VISIBLE,
     LearnedFilter,
-    information,
-    ranked,
-    reverse_complement,
+    shown,
 )
 from seqexp.interpret.logo import draw_logo
+from seqexp.interpret.matrix import information, reverse_complement
 from seqexp.spec import Pattern
 
 MAX_LETTERS = 30
@@ -48,16 +47,16 @@ def filter_figure(
 ) -> Figure:
     """One column a filter: weights as heat map and logo, the exciting windows' logo, the pattern.
 
-    The best filters are shown, best first.
+    The best filters are shown, best first; dead ones only where all are.
     """
-    shown = ranked(filters)[:max_shown]
+    drawn, note = shown(filters, max_shown)
     rows = 4 if patterns else 3
-    per_line = min(2, len(shown))
-    lines = -(-len(shown) // per_line)
+    per_line = min(2, len(drawn))
+    lines = -(-len(drawn) // per_line)
     height = 2.2 * rows * lines + 0.8
     figure = Figure(figsize=(8.5 * per_line, height))
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=18, y=1 - 0.25 / height)
+    figure.suptitle(title + note, fontsize=18 if per_line > 1 else 13, y=1 - 0.25 / height)
     # fixed margins: a layout engine would draw everything twice
     grid = figure.add_gridspec(
         rows * lines,
@@ -69,7 +68,7 @@ def filter_figure(
         hspace=0.55,
         wspace=0.12,
     )
-    for index, learned in enumerate(shown):
+    for index, learned in enumerate(drawn):
         line, column = divmod(index, per_line)
         axes = [figure.add_subplot(grid[line * rows + row, column]) for row in range(rows)]
         _heat_map(axes[0], learned, symbols)
@@ -88,22 +87,22 @@ def slider_image(
     title: str,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The best filters' logos, square, with large labels: a card of the MLflow UI is small."""
-    shown = ranked(filters)[:MAX_IN_SLIDER]
-    panels = len(shown) + (1 if patterns else 0)
-    if len(shown) == 1:
+    drawn, _ = shown(filters, MAX_IN_SLIDER)
+    panels = len(drawn) + (1 if patterns else 0)
+    if len(drawn) == 1:
         panels += 1  # room for the weights as well
     figure = Figure(figsize=(8, 8), dpi=100)
     canvas = FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=22)
     axes = list(figure.subplots(panels, 1, squeeze=False).ravel())
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.05, top=0.88, hspace=0.6)
-    if len(shown) == 1:
-        _logo(axes[-1 - len(patterns[:1])], shown[0].weights, symbols, "weights, centred", True)
-    for axis, learned in zip(axes, shown, strict=False):
+    if len(drawn) == 1:
+        _logo(axes[-1 - len(patterns[:1])], drawn[0].weights, symbols, "weights, centred", True)
+    for axis, learned in zip(axes, drawn, strict=False):
         label = f"filter {learned.index}: {learned.hits} windows [bits]"
         _logo(axis, information(learned.ppm), symbols, label if learned.hits else _DEAD)
     if patterns:
-        _planted(axes, shown[0], symbols, patterns)
+        _planted(axes, drawn[0], symbols, patterns)
     canvas.draw()  # type: ignore[no-untyped-call]
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
@@ -130,6 +129,17 @@ def slider_page(frames: Mapping[int, UInt8[np.ndarray, "height width 3"]]) -> st
         Image.fromarray(frames[step]).save(file, format="png", optimize=True)
         encoded.append(base64.b64encode(file.getvalue()).decode())
     return _PAGE.format(last=len(encoded) - 1, frames=json.dumps(encoded))
+
+
+def draw_bits(
+    axes: Axes,
+    heights: Float[np.ndarray, "width symbols"],
+    symbols: Sequence[str],
+    label: str,
+    first: int = 1,
+) -> None:
+    """A logo of information, from 0 to all that a place can tell."""
+    _logo(axes, heights, symbols, label, first=first)
 
 
 def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> None:
@@ -169,7 +179,8 @@ def _logo(
     draw_logo(axes, heights, [VISIBLE.get(symbol, symbol) for symbol in symbols], first)
     if not centred:
         axes.set_ylim(0, np.log2(len(symbols)))
-    axes.set_xticks(range(first, first + len(heights)))
+    step = 1 if len(heights) <= 20 else 5  # or the numbers would run into each other
+    axes.set_xticks([x for x in range(first, first + len(heights)) if step == 1 or x % step == 0])
     axes.tick_params(labelsize=11)
 
 

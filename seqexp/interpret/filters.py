@@ -6,23 +6,19 @@ Two readings of one filter: its weights (what it would like to see) and the wind
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Float, Integer
 from torch import Tensor
 
-from seqexp.ranges import Count, OpenShare
-from seqexp.spec import PAD, Pattern
-
-MIN_SHARED = 12
-"""Columns that two matrices must share to be compared, if both are that wide."""
+from seqexp.interpret.matrix import Match, best, information, matches, significant_part
+from seqexp.interpret.windows import HasFilters, effects_on_output, exciting_windows, spread
+from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare
+from seqexp.spec import Pattern
 
 VISIBLE = {" ": "\u2423", "\n": "\u00b6", "\t": "\u2192"}
 """What is shown for symbols that would be invisible, or break a line."""
-
-COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 
 
 @dataclass(frozen=True)
@@ -35,55 +31,43 @@ class Filters:
         activation_share: windows above this share of a filter's largest activation count.
         one_per_sequence: count only the strongest window of each sequence; a motif that repeats
             itself is blurred by its shifted copies otherwise.
+        trim_bits: a motif ends at the outermost places that tell at least so much.
         max_shown: filters in one figure, the best of them.
+        match: compare the motifs with those planted and those of the database by Tomtom; None does
+            where there is a database.
+        database: JASPAR, MEME or TRANSFAC file of known motifs.
+        max_q: largest q-value of a hit in the database.
+        baselines: put simpler methods beside the model, on two classes of DNA: logistic regression
+            on words of six letters, and a scan with the best matrix of the database.
+        num_traced: test sequences of which a figure shows, letter by letter, where the evidence is.
     """
 
     every_epochs: Count | None = 1
     num_sequences: Count = 2000
     activation_share: OpenShare = 0.5
     one_per_sequence: bool = True
+    trim_bits: NotNegative = 0.25
     max_shown: Count = 8
-
-
-@runtime_checkable
-class HasFilters(Protocol):
-    """A model whose filters can be read."""
+    match: bool | None = None
+    database: str | None = None
+    max_q: OpenShare = 0.05
+    baselines: bool = False
+    num_traced: CountOrZero = 3
 
     @property
-    def window_offset(self) -> int:
-        """Where the window of position 0 starts, relative to the first token."""
-        ...
-
-    def eval(self) -> Any:
-        """Switch dropout off."""
-        ...
-
-    def filter_weights(self) -> Float[Tensor, "filters width symbols"]:
-        """Weight of each symbol at each place."""
-        ...
-
-    def filter_activations(
-        self, tokens: Int[Tensor, "batch time"]
-    ) -> Float[Tensor, "batch positions filters"]:
-        """Activation at each position."""
-        ...
-
-
-@dataclass(frozen=True)
-class Match:
-    """How a matrix lies on a planted pattern: `offset` is the filter's first column on it."""
-
-    pattern: str
-    correlation: float
-    offset: int
-    reverse: bool
+    def matches(self) -> bool:
+        """Whether motifs are compared by Tomtom."""
+        return self.database is not None if self.match is None else self.match
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedFilter:
     """One filter, read both ways.
 
-    `pfm` counts the symbols of the exciting windows; without a hit it is all zero.
+    `pfm` counts the symbols of the exciting windows; without a hit it is all zero. `effect` is what
+    the filter adds to each logit, nats, on average over sequences and less its mean over outputs;
+    None where the model does not tell. `strength` is how much that differs between sequences: the
+    standard deviation of the log-odds that it adds; 1 where the model does not tell.
     """
 
     index: int
@@ -91,8 +75,26 @@ class LearnedFilter:
     pfm: Float[np.ndarray, "width symbols"]
     hits: int
     consensus: str  # the symbol of the largest weight at each place, as the notebook prints it
-    match: Match | None  # of the windows' probabilities with the nearest planted pattern
-    weight_match: Match | None  # of the weights with its log-odds
+    matches: tuple[Match, ...]  # of the windows' probabilities with each planted pattern
+    weight_match: Match | None  # of the weights with the nearest one's log-odds
+    part: slice  # of the places: the motif, without flanks that tell nothing
+    effect: Float[np.ndarray, " outputs"] | None = None
+    strength: float = 1.0
+
+    @property
+    def match(self) -> Match | None:
+        """With the nearest planted pattern."""
+        return best(self.matches)
+
+    @property
+    def motif(self) -> Float[np.ndarray, "_ symbols"]:
+        """Probabilities of the exciting windows, without flanks that tell nothing."""
+        return self.ppm[self.part]
+
+    @property
+    def motif_counts(self) -> Float[np.ndarray, "_ symbols"]:
+        """Counts of the same."""
+        return self.pfm[self.part]
 
     @property
     def ppm(self) -> Float[np.ndarray, "width symbols"]:
@@ -112,14 +114,19 @@ class LearnedFilter:
         columns = self.pfm.astype(int).T.tolist()
         return dict(zip(symbols, columns, strict=True))
 
-    def row(self) -> dict[str, str | int | float | None]:
+    def row(self, output_names: Sequence[str] = ()) -> dict[str, str | int | float | None]:
         """What is known of the filter, as a row of a table."""
         match, weight_match = self.match, self.weight_match
+        speaks_for = ""
+        if self.effect is not None and self.hits and len(output_names) == len(self.effect):
+            speaks_for = output_names[int(self.effect.argmax())]
         return {
             "filter": self.index,
             "largest weights": self.consensus,
             "exciting windows": self.hits,
             "bits": round(self.bits, 2),
+            "effect on the output": None if self.effect is None else round(self.strength, 3),
+            "speaks for": speaks_for,
             "nearest planted motif": match.pattern if match else "",
             "correlation": round(match.correlation, 3) if match else None,
             "correlation of weights": round(weight_match.correlation, 3) if weight_match else None,
@@ -142,44 +149,50 @@ def read_filters(
     """
     weights = model.filter_weights().double().cpu().numpy()
     tokens = spread(tokens, settings.num_sequences).long()
-    pfms, hits = _exciting_windows(model, tokens, weights.shape, settings)
-    return [
-        LearnedFilter(
-            index=index,
-            weights=weight,
-            pfm=pfm,
-            hits=int(num_hits),
-            consensus=consensus(weight, symbols),
-            match=best_match(pfm / num_hits, patterns, symbols) if num_hits else None,
-            weight_match=best_match(weight, patterns, symbols, log_odds=True),
+    share, one = settings.activation_share, settings.one_per_sequence
+    pfms, hits = exciting_windows(model, tokens, weights.shape, symbols, share, one)
+    effects = effects_on_output(model, tokens)
+    found = []
+    for index, (weight, pfm, num_hits) in enumerate(zip(weights, pfms, hits, strict=True)):
+        ppm = pfm / max(1, num_hits)
+        found.append(
+            LearnedFilter(
+                index=index,
+                weights=weight,
+                pfm=pfm,
+                hits=int(num_hits),
+                consensus=consensus(weight, symbols),
+                matches=matches(ppm, patterns, symbols) if num_hits else (),
+                weight_match=best(matches(weight, patterns, symbols, log_odds=True)),
+                part=significant_part(ppm, settings.trim_bits) if num_hits else slice(0, 0),
+                effect=None if effects is None else effects[0][index],
+                strength=1.0 if effects is None else float(effects[1][index]),
+            )
         )
-        for index, (weight, pfm, num_hits) in enumerate(zip(weights, pfms, hits, strict=True))
-    ]
-
-
-def information(ppm: Float[np.ndarray, "width symbols"]) -> Float[np.ndarray, "width symbols"]:
-    """Heights of a logo's letters, bits: each symbol's share of its position's information.
-
-    Source: Schneider & Stephens (1990), with equal background shares.
-    """
-    logs = np.log2(ppm, where=ppm > 0, out=np.zeros_like(ppm))
-    bits = np.log2(ppm.shape[1]) + (ppm * logs).sum(axis=1, keepdims=True)
-    heights: np.ndarray = ppm * bits
-    return heights
+    return found
 
 
 def ranked(filters: Sequence[LearnedFilter]) -> list[LearnedFilter]:
-    """The filters that found something first: by the agreement with a planted pattern where one
-    is known, else by hits times information.
-    """
+    """The filters that matter most first: by effect on the output times hits times information."""
 
-    def order(learned: LearnedFilter) -> tuple[float, float]:
-        return (
-            -(learned.match.correlation if learned.match else 0.0),
-            -learned.hits * learned.bits,
-        )
+    def order(learned: LearnedFilter) -> tuple[bool, float]:
+        return not learned.hits, -learned.strength * learned.hits * learned.bits
 
     return sorted(filters, key=order)
+
+
+def shown(filters: Sequence[LearnedFilter], max_shown: int) -> tuple[list[LearnedFilter], str]:
+    """The filters for a figure, the best first, and a note on those that are dead.
+
+    Dead ones are drawn only where all are.
+    """
+    dead = [str(learned.index) for learned in filters if not learned.hits]
+    alive = [learned for learned in ranked(filters) if learned.hits]
+    if not dead:
+        return alive[:max_shown], ""
+    names = ", ".join(dead[:10]) + (", ..." if len(dead) > 10 else "")
+    note = f"; {len(dead)} of {len(filters)} dead, no window excites them: {names}"
+    return (alive or list(filters))[:max_shown], note
 
 
 def consensus(weights: Float[np.ndarray, "width symbols"], symbols: Sequence[str]) -> str:
@@ -187,103 +200,6 @@ def consensus(weights: Float[np.ndarray, "width symbols"], symbols: Sequence[str
     separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
     visible = [VISIBLE.get(symbol, symbol) for symbol in symbols]
     return separator.join(visible[index] for index in weights.argmax(axis=1))
-
-
-def spread(tokens: Tensor, limit: int) -> Tensor:
-    """At most so many rows, from all over: a dataset may hold one class after the other."""
-    step = max(1, -(-len(tokens) // limit))
-    return tokens[::step]
-
-
-def _exciting_windows(
-    model: HasFilters,
-    tokens: Int[Tensor, "sequences time"],
-    shape: tuple[int, ...],
-    settings: Filters,
-) -> tuple[Float[np.ndarray, "filters width symbols"], Int[np.ndarray, " filters"]]:
-    """Symbol counts of the windows that excite each filter, padding windows left out."""
-    num_filters, width, num_symbols = shape
-    pfms = np.zeros(shape)
-    hits = np.zeros(num_filters, dtype=np.int64)
-    if tokens.shape[1] < width:
-        return pfms, hits
-    # position p sees the window from p + offset: keep the positions whose windows lie inside
-    first = -model.window_offset
-    starts = tokens.shape[1] - width + 1
-    windows = tokens.unfold(1, width, 1)  # (sequences, starts, width)
-    inside = (windows != PAD).all(dim=2)
-    activations = torch.cat(
-        [
-            model.filter_activations(rows)[:, first : first + starts]
-            for rows in torch.split(tokens, 500)
-        ]
-    )
-    activations = activations.masked_fill(~inside[:, :, None], 0)
-    for index in range(num_filters):
-        activation = activations[:, :, index]
-        largest = activation.max()
-        if largest <= 0:  # dead: nothing excites it
-            continue
-        chosen = activation > settings.activation_share * largest  # (sequences, starts)
-        if settings.one_per_sequence:
-            best = torch.zeros_like(chosen)
-            best[torch.arange(len(best)), activation.argmax(dim=1)] = True
-            chosen &= best
-        exciting = windows[chosen].cpu().numpy() - 1  # (hits, width)
-        hits[index] = len(exciting)
-        for place in range(width):
-            pfms[index, place] = np.bincount(exciting[:, place], minlength=num_symbols)
-    return pfms, hits
-
-
-def best_match(
-    matrix: Float[np.ndarray, "width symbols"],
-    patterns: Sequence[Pattern],
-    symbols: Sequence[str],
-    log_odds: bool = False,
-) -> Match | None:
-    """Where a matrix correlates most with a planted pattern, over all offsets and both strands.
-
-    Pearson's correlation of the entries of the shared columns, of which there are at least
-    `MIN_SHARED` (or all of the narrower matrix). `log_odds` compares with the pattern's log-odds
-    against equal shares instead of its probabilities. None without a pattern to compare with.
-    """
-    matches = []
-    for pattern in patterns:
-        target = pattern.ppm
-        if log_odds:
-            # a hundredth keeps a probability of 0 finite
-            target = np.log2((target + 0.01) / (1 + 0.01 * len(symbols)) * len(symbols))
-        for reverse in (False, True):
-            if reverse and set(symbols) != set(COMPLEMENT):
-                continue
-            turned = reverse_complement(matrix, symbols) if reverse else matrix
-            correlation, offset = _slide(turned, target)
-            matches.append(Match(pattern.name, correlation, offset, reverse))
-    return max(matches, key=lambda match: match.correlation, default=None)
-
-
-def _slide(
-    matrix: Float[np.ndarray, "width symbols"], target: Float[np.ndarray, "columns symbols"]
-) -> tuple[float, int]:
-    width, columns = len(matrix), len(target)
-    shared = min(MIN_SHARED, width, columns)
-    best = (-1.0, 0)
-    for offset in range(shared - width, columns - shared + 1):
-        low, high = max(0, offset), min(columns, offset + width)
-        a = matrix[low - offset : high - offset].ravel()
-        b = target[low:high].ravel()
-        if a.std() > 0 and b.std() > 0:
-            best = max(best, (float(np.corrcoef(a, b)[0, 1]), offset))
-    return best
-
-
-def reverse_complement(
-    matrix: Float[np.ndarray, "width symbols"], symbols: Sequence[str]
-) -> Float[np.ndarray, "width symbols"]:
-    """The same matrix read on the other strand."""
-    order = [symbols.index(COMPLEMENT[symbol]) for symbol in symbols]
-    return matrix[::-1][:, order]
 
 
 def motif_metrics(filters: Sequence[LearnedFilter]) -> dict[str, float]:

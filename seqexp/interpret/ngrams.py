@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from seqexp.interpret.filters import Filters, HasFilters, spread
+from seqexp.interpret.filters import Filters
+from seqexp.interpret.windows import HasFilters, activations_inside, spread
 from seqexp.spec import PAD
 
 ROWS = 100
@@ -57,19 +58,13 @@ def read_ngrams(
     if tokens.shape[1] < width:
         return []
     windows = tokens.unfold(1, width, 1)  # (sequences, starts, width)
-    first, starts = -model.window_offset, windows.shape[1]
-    activations = torch.cat(
-        [
-            model.filter_activations(part)[:, first : first + starts]
-            for part in torch.split(tokens, ROWS)
-        ]
-    )  # (sequences, starts, filters)
+    activations = activations_inside(model, tokens, width, ROWS)  # (filters, sequences, starts)
     inside = torch.cat([(part != PAD).all(dim=2) for part in torch.split(windows, ROWS)])
-    windows, activations = windows[inside], activations[inside]  # (windows, width), (.., filters)
+    windows = windows[inside]  # (windows, width)
     candidates = min(len(windows), MAX_CANDIDATES)
     found = []
-    for index in range(activations.shape[1]):
-        values, places = activations[:, index].topk(candidates)
+    for index, activation in enumerate(activations):
+        values, places = activation[inside].topk(candidates)
         highest: dict[tuple[int, ...], float] = {}  # the same words excite it the same
         for value, ids in zip(values.tolist(), windows[places].tolist(), strict=True):
             if value > 0 and len(highest) < shown:

@@ -19,8 +19,8 @@ from seqexp.model.parts import (
     embedding_size_for,
     initialise_as_keras,
 )
-from seqexp.ranges import DropoutRate, Size
-from seqexp.spec import PAD, Carry, Output, TaskSpec
+from seqexp.ranges import DropoutRate, NotNegative, Size
+from seqexp.spec import PAD, Carry, Output, TaskSpec, other_strand
 
 Padding = Literal["auto", "same", "causal", "valid"]
 Readout = Literal["flatten", "max", "mean", "last"]
@@ -43,11 +43,15 @@ class CNN1D(nn.Module):
             their maximum, their mean, or the last. NEXT_TOKEN predicts at each position.
         hidden_layers: sizes of dense layers before the output.
         dropout: share of features dropped before each dense layer.
+        strands: `both` reads DNA on both strands: the read-out is the strongest response on either.
+        positive_readout: filters can only speak against the first output, the class without a
+            signal: a filter cannot learn what the signal is not. Without hidden layers.
+        filter_l1: weight of the L1 norm of all filters in the loss, nats a unit.
         init: `keras` is Glorot-uniform with zero biases, `torch` PyTorch's default.
 
     Raises:
-        InputError: on choices that see later tokens where the next one is to be predicted, and
-            on `flatten` without a fixed length.
+        InputError: on choices that see later tokens where the next one is to be predicted, on
+            `flatten` without a fixed length, and on `both` strands of what is no DNA.
 
     Source: Alipanahi et al. (2015), DeepBind, for DNA: a filter is a position weight matrix.
     """
@@ -63,6 +67,9 @@ class CNN1D(nn.Module):
         readout: Readout = "max",
         hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
         dropout: DropoutRate = 0.0,
+        strands: Literal["forward", "both"] = "forward",
+        positive_readout: bool = False,
+        filter_l1: NotNegative = 0.0,
         init: Init = "keras",
     ) -> None:
         super().__init__()
@@ -72,6 +79,8 @@ class CNN1D(nn.Module):
             padding = "same" if self.is_classifier else "causal"
         self.padding = padding
         self.readout = readout
+        self.both_strands = strands == "both"
+        self.filter_l1 = filter_l1
         self.filter_width = filter_width
         self.activation = ACTIVATIONS[activation]
         self.causal = padding == "causal" and (not self.is_classifier or readout == "last")
@@ -82,11 +91,30 @@ class CNN1D(nn.Module):
         num_features = num_filters
         if self.is_classifier and readout == "flatten":
             num_features *= self._num_positions(spec.length or 0)
-        self.head = Head(num_features, hidden_layers, spec.num_outputs, dropout)
+        if positive_readout and hidden_layers:
+            raise InputError(
+                f"model.positive_readout is true, but model.hidden_layers is {hidden_layers}; give"
+                " [], or positive_readout=false"
+            )
+        self.head: nn.Module = (
+            PositiveReadout(num_features, spec.num_outputs, dropout)
+            if positive_readout
+            else Head(num_features, hidden_layers, spec.num_outputs, dropout)
+        )
         if init == "keras":
             initialise_as_keras(self)
 
     def _refuse_impossible(self) -> None:
+        if self.both_strands and not self.spec.vocabulary.is_dna:
+            raise InputError(
+                "model.strands is both, but the dataset is no DNA (its symbols are"
+                f" {', '.join(self.spec.vocabulary.symbols)[:60]}); give forward"
+            )
+        if self.both_strands and not (self.is_classifier and self.readout == "max"):
+            raise InputError(
+                f"model.strands is both and model.readout is {self.readout}; both strands are for"
+                " classification by readout=max"
+            )
         if not self.is_classifier:
             if self.padding != "causal":
                 raise InputError(
@@ -118,12 +146,24 @@ class CNN1D(nn.Module):
         self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
     ) -> tuple[Float[Tensor, "batch positions outputs"], Carry]:
         """Logits, and the last `filter_width - 1` tokens for the window after this one."""
+        features, carry = self._features(tokens, carry)
+        return self.head(features), carry
+
+    def _features(
+        self, tokens: Int[Tensor, "batch time"], carry: Carry | None
+    ) -> tuple[Float[Tensor, "batch positions features"], Carry]:
+        """What the read-out sees of the filters."""
         if self.is_classifier and self.readout == "flatten":
             tokens = self._fixed_length(tokens)
+        if self.both_strands:
+            tokens = torch.cat([tokens, other_strand(tokens, self.spec.vocabulary)])
         activations, is_real, carry = self._filter(tokens, carry)
-        if self.is_classifier:
-            activations = self._read_out(activations, is_real)  # (batch, 1, features)
-        return self.head(activations), carry
+        if not self.is_classifier:
+            return activations, carry
+        features = self._read_out(activations, is_real)  # (batch, 1, features)
+        if self.both_strands:
+            features = torch.maximum(*features.chunk(2))
+        return features, carry
 
     def _filter(
         self, tokens: Int[Tensor, "batch time"], carry: Carry | None
@@ -187,3 +227,42 @@ class CNN1D(nn.Module):
         """What each filter gives for each symbol at each place of its window."""
         # (filters, channels, width) with (symbols, channels)
         return torch.einsum("fcw,sc->fws", self.conv.weight, self.input.symbols())
+
+    @torch.no_grad()
+    def filter_effects(
+        self, tokens: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch filters outputs"]:
+        """What each filter adds to the logits, on average over positions."""
+        features, _ = self._features(tokens, None)
+        num_filters = self.conv.out_channels
+        logits = self.head(features)
+        effects = []
+        for index in range(num_filters):
+            without = features.clone()
+            without[..., index::num_filters] = 0  # of `flatten`, at each position
+            effects.append((logits - self.head(without)).mean(dim=1))
+        return torch.stack(effects, dim=1)
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """What is added to the loss, nats."""
+        if not self.filter_l1:
+            return self.conv.weight.new_zeros(())
+        return self.filter_l1 * self.conv.weight.abs().sum()
+
+
+class PositiveReadout(nn.Module):
+    """Logits that rise with each feature; of several outputs, the first one's logit is 0."""
+
+    def __init__(self, num_inputs: int, num_outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.has_first = num_outputs > 1  # one output is the logit of the second class already
+        self.output = nn.Linear(num_inputs, max(1, num_outputs - 1))
+
+    def forward(
+        self, features: Float[Tensor, "batch positions features"]
+    ) -> Float[Tensor, "batch positions outputs"]:
+        """Logits."""
+        weight = functional.softplus(self.output.weight)
+        logits = functional.linear(self.dropout(features), weight, self.output.bias)
+        return functional.pad(logits, (1, 0)) if self.has_first else logits

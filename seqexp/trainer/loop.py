@@ -17,8 +17,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from seqexp.errors import NonFiniteError
-from seqexp.spec import IGNORE, Batch, Carry, Data, Model, Sequences, stream_seed
-from seqexp.trainer.score import Score, count_correct, cross_entropy_sum, evaluate
+from seqexp.spec import (
+    IGNORE,
+    Batch,
+    Carry,
+    Data,
+    HasPenalty,
+    Model,
+    Output,
+    Sequences,
+    stream_seed,
+)
+from seqexp.trainer.score import Margins, Score, count_correct, cross_entropy_sum, evaluate
 from seqexp.trainer.settings import Settings
 
 Metrics = dict[str, float]
@@ -118,8 +128,10 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
     batches = _scored_batches(data.test, settings)
-    test = evaluate(training.model, batches, training.window)
+    margins = Margins() if data.spec.output is Output.SEQUENCE_CLASS else None
+    test = evaluate(training.model, batches, training.window, margins)
     metrics = test.metrics("test", data.spec.output) | training.best_metrics
+    metrics |= margins.metrics("test") if margins is not None else {}
     metrics["time/train_seconds"] = training.seconds
     yield Report("test", 0, metrics)
 
@@ -216,7 +228,10 @@ def update(
             return Updates(), _losses(training, parts[:1], carry, draw)[2]
     nats, correct, kept = _losses(training, parts, carry, draw)
     optimizer.zero_grad(set_to_none=True)
-    (nats / scale).backward()  # type: ignore[no-untyped-call]
+    loss = nats / scale
+    if isinstance(model, HasPenalty):
+        loss = loss + model.penalty()
+    loss.backward()  # type: ignore[no-untyped-call]
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
     # one transfer for all that is needed from the device

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from seqexp.ranking import auprc, auroc
 from seqexp.spec import IGNORE, Batch, Carry, Model, Output
 
 
@@ -77,12 +78,51 @@ def probabilities(
     return torch.softmax(logits, dim=-1)
 
 
+@dataclass
+class Margins:
+    """Log-odds of the second of two classes, nats, with what is true."""
+
+    values: list[Tensor] = field(default_factory=list)
+    is_second: list[Tensor] = field(default_factory=list)
+
+    def add(
+        self,
+        logits: Float[Tensor, "batch positions outputs"],
+        targets: Int[Tensor, "batch positions"],
+    ) -> None:
+        """Take in what is scored of a batch; nothing where there are not two classes."""
+        if logits.shape[-1] > 2 or logits.shape[:2] != targets.shape:
+            return
+        scored = targets != IGNORE
+        margins = logits[..., -1]
+        if logits.shape[-1] == 2:
+            margins = margins - logits[..., 0]
+        self.values.append(margins[scored].double().cpu())
+        self.is_second.append((targets[scored] == 1).cpu())
+
+    def metrics(self, split: str) -> dict[str, float]:
+        """Areas under the ROC and the precision-recall curve; nothing where a class is missing."""
+        if not self.values:
+            return {}
+        values, truth = torch.cat(self.values).numpy(), torch.cat(self.is_second).numpy()
+        area = auroc(values, truth)
+        precision = auprc(values, truth)
+        if area is None or precision is None:
+            return {}
+        return {f"{split}/auroc": area, f"{split}/auprc": precision}
+
+
 @torch.no_grad()
-def evaluate(model: Model, batches: Iterable[Batch], window: int | None = None) -> Score:
+def evaluate(
+    model: Model,
+    batches: Iterable[Batch],
+    window: int | None = None,
+    margins: Margins | None = None,
+) -> Score:
     """Score of a model on batches, without dropout; a NaN loss stays visible in the result.
 
     `window` is the number of tokens at a time, with the state carried on: it bounds the memory
-    and does not change the score. None takes whole sequences.
+    and does not change the score. None takes whole sequences. `margins` takes in each sequence's.
     """
     model.eval()
     total = Score()
@@ -93,5 +133,7 @@ def evaluate(model: Model, batches: Iterable[Batch], window: int | None = None) 
             nats = cross_entropy_sum(logits, part.targets)
             correct = count_correct(logits, part.targets)
             count = (part.targets != IGNORE).sum()
+            if margins is not None:
+                margins.add(logits, part.targets)
             total += Score(float(nats), int(correct), int(count))
     return total

@@ -36,6 +36,8 @@ class Settings:
             where lengths differ.
         max_sequences: use so many of each split at most, spread over it; None uses all. Streams
             are used whole.
+        starts: initial weights to choose from, by the training loss that they lead to.
+        start_epochs: epochs for which each of them is tried, where there are several.
         clip_value: largest size of one gradient entry; None leaves them as they are.
         clip_norm: largest L2 norm of the whole gradient, after `clip_value`; None leaves it.
         bptt: truncation of backpropagation through time; None is whole sequences.
@@ -55,6 +57,8 @@ class Settings:
     eval_batch_size: Count = 1000
     length_pool: Count | None = None
     max_sequences: Count | None = None
+    starts: Count = 1
+    start_epochs: Count = 3
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
     bptt: BPTT | None = None

@@ -14,15 +14,13 @@ from seqexp.dataset.motif import Motif
 from seqexp.interpret.figures import filter_figure, slider_image, slider_page
 from seqexp.interpret.filters import (
     Filters,
-    best_match,
     consensus,
-    information,
     motif_metrics,
     ranked,
     read_filters,
-    reverse_complement,
 )
 from seqexp.interpret.logo import draw_logo
+from seqexp.interpret.matrix import best, information, matches, reverse_complement
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import Pattern, TaskSpec
 
@@ -79,6 +77,46 @@ def test_windows_that_overlap_padding_are_left_out(dna_spec: TaskSpec) -> None:
     assert learned.counts(DNA)["A"] == [1, 0, 0]
 
 
+def test_windows_of_the_other_strand_are_counted_as_it_reads(dna_spec: TaskSpec) -> None:
+    model = detector(dna_spec, "AAC", padding="same")
+    rows = tokens("TTAACTTTTT", "TTTTTTTGTT", "GTTTAACTTT")
+    forward = read_filters(model, rows, DNA, [], Filters())[0]
+    model.both_strands = True
+    both = read_filters(model, rows, DNA, [], Filters())[0]
+    assert forward.hits == 2 and both.hits == 3  # GTT is AAC on the other strand
+    assert both.counts(DNA) == {"A": [3, 3, 0], "C": [0, 0, 3], "G": [0] * 3, "T": [0] * 3}
+    every = read_filters(model, rows, DNA, [], Filters(one_per_sequence=False))[0]
+    assert every.hits == 4
+
+
+def test_filters_that_matter_more_come_first(dna_spec: TaskSpec) -> None:
+    model = detector(dna_spec, "ACG", "AAC", "CCC")
+    with torch.no_grad():
+        model.head.output.weight.copy_(torch.tensor([[0.0, 3, -1], [1, 0, -1]]))
+    rows = tokens("TTACGTTTTT", "TTTAACTTTT", "TTTTCCCTTT")
+    filters = read_filters(model, rows, DNA, [], Filters())
+    # one window of three in one sequence of three: activation 2, so the logits move by 2 w / 3;
+    # AAC also responds to CCC and ACG, and ACG to AAC, with 1 each at most
+    assert filters[1].effect is not None and filters[1].effect[0] > filters[1].effect[1]
+    assert filters[2].strength == pytest.approx(0, abs=1e-6)  # for both outputs the same
+    assert [learned.index for learned in ranked(filters)] == [1, 0, 2]
+    assert filters[1].row(("background", "motif"))["speaks for"] == "background"
+
+
+def test_flanks_that_tell_nothing_are_no_part_of_the_motif(dna_spec: TaskSpec) -> None:
+    model = detector(dna_spec, "ACG")
+    wide = CNN1D(dna_spec, num_filters=1, filter_width=5)
+    with torch.no_grad():
+        wide.conv.weight.zero_()
+        wide.conv.weight[0, :, 1:4] = model.conv.weight[0]
+        wide.conv.bias.fill_(-1)
+    sides = ["AC", "CG", "GT", "TA"]
+    rows = tokens(*[f"T{a[0]}ACG{a[1]}TTTT" for a in sides])
+    (learned,) = read_filters(wide, rows, DNA, [], Filters())
+    assert learned.hits == 4 and learned.part == slice(1, 4)
+    np.testing.assert_array_equal(learned.motif, one_hot("ACG"))
+
+
 def test_a_dead_filter_is_reported_as_dead(dna_spec: TaskSpec) -> None:
     model = detector(dna_spec, "ACG", "TTT")
     with torch.no_grad():
@@ -119,7 +157,7 @@ def test_a_shifted_copy_correlates_at_its_offset(offset: int) -> None:
     target = one_hot(SITE)
     padded = np.concatenate([background, target, background])
     matrix = padded[20 + offset : 34 + offset]
-    match = best_match(matrix, [Pattern("site", target)], DNA)
+    match = best(matches(matrix, [Pattern("site", target)], DNA))
     assert match is not None and (match.offset, match.reverse) == (offset, False)
     assert match.correlation == pytest.approx(1)
 
@@ -127,7 +165,7 @@ def test_a_shifted_copy_correlates_at_its_offset(offset: int) -> None:
 def test_the_other_strand_is_found_and_said() -> None:
     matrix = reverse_complement(one_hot(SITE), DNA)
     assert consensus(matrix, DNA) == "GATCGTAACCGGTT"
-    match = best_match(matrix, [Pattern("site", one_hot(SITE))], DNA)
+    match = best(matches(matrix, [Pattern("site", one_hot(SITE))], DNA))
     assert match is not None and match.reverse and match.correlation == pytest.approx(1)
 
 
@@ -135,19 +173,19 @@ def test_fewer_than_twelve_shared_columns_are_no_match() -> None:
     """The last 8 columns agree wholly, but 8 are not enough: random motifs would match."""
     rng = np.random.default_rng(0)
     matrix = np.concatenate([one_hot(SITE[6:]), rng.dirichlet([1] * 4, 6)])
-    match = best_match(matrix, [Pattern("site", one_hot(SITE))], DNA)
+    match = best(matches(matrix, [Pattern("site", one_hot(SITE))], DNA))
     assert match is not None and match.correlation < 0.8
 
 
 def test_log_odds_weights_match_as_weights() -> None:
     data = Motif(num_train=1, num_valid=0, num_test=1).load()
     weights = np.log2(data.patterns[0].ppm + 0.01) * 0.3 + 4
-    match = best_match(weights, data.patterns, DNA, log_odds=True)
+    match = best(matches(weights, data.patterns, DNA, log_odds=True))
     assert match is not None and match.correlation > 0.999
 
 
 def test_a_flat_matrix_divides_by_nothing() -> None:
-    match = best_match(np.full((14, 4), 0.25), [Pattern("site", one_hot(SITE))], DNA)
+    match = best(matches(np.full((14, 4), 0.25), [Pattern("site", one_hot(SITE))], DNA))
     assert match is not None and match.correlation == -1
 
 

@@ -188,3 +188,87 @@ def test_forty_steps_of_the_notebooks_optimizer_equal_those_of_keras(
     end = keras_network(golden, "end")
     for name, tensor in model.state_dict().items():
         np.testing.assert_allclose(tensor, end.state_dict()[name], atol=1e-5, err_msg=name)
+
+
+# --- both strands, a read-out that stays positive, effects ------------------------------------
+
+
+def test_both_strands_give_a_sequence_and_its_other_strand_the_same(dna_spec: TaskSpec) -> None:
+    torch.manual_seed(0)
+    spec = replace(dna_spec, length=None)
+    text, other = tokens("AACAGTTTTA"), tokens("TAAAACTGTT")
+    for width in (4, 5):
+        both = CNN1D(spec, num_filters=6, filter_width=width, strands="both").double()
+        torch.testing.assert_close(both(text)[0], both(other)[0], rtol=0, atol=1e-12)
+        padded = functional.pad(text, (0, 5))
+        torch.testing.assert_close(both(padded)[0], both(text)[0], rtol=0, atol=1e-12)
+    forward = CNN1D(spec, num_filters=6, filter_width=4).double()
+    assert not torch.allclose(forward(text)[0], forward(other)[0])
+
+
+def test_the_stronger_strand_is_read_out(dna_spec: TaskSpec) -> None:
+    model = one_letter_detector(dna_spec, filter_width=4, padding="same", strands="both")
+    # at most three A in a window of AACAGTTTTA, four of TAAAACTGTT
+    assert model(tokens("AACAGTTTTA"))[0][0, 0, 1].item() == 4
+    assert model(tokens("TAAAACTGTT"))[0][0, 0, 1].item() == 4
+
+
+def test_a_positive_readout_never_lowers_what_a_filter_speaks_for(dna_spec: TaskSpec) -> None:
+    torch.manual_seed(0)
+    model = CNN1D(dna_spec, num_filters=4, filter_width=4, positive_readout=True)
+    with torch.no_grad():
+        model.head.output.weight.uniform_(-5, 5)
+    text = torch.randint(1, 5, (50, 10))
+    effects = model.filter_effects(text)  # (batch, filters, outputs)
+    assert (effects[..., 0] == 0).all() and (effects[..., 1] >= 0).all()
+    assert effects[..., 1].max() > 0
+    assert model(text)[0].shape == (50, 1, 2)
+
+
+def test_a_positive_readout_of_one_output_is_that_of_two(dna_spec: TaskSpec) -> None:
+    models = [
+        CNN1D(spec, num_filters=4, filter_width=4, positive_readout=True)
+        for spec in (dna_spec, replace(dna_spec, num_outputs=1))
+    ]
+    models[1].load_state_dict(models[0].state_dict())
+    text = torch.randint(1, 5, (50, 10))
+    two, one = (model(text)[0] for model in models)
+    torch.testing.assert_close(one[..., 0], two[..., 1] - two[..., 0])
+
+
+@pytest.mark.parametrize("readout", ["max", "mean", "last", "flatten"])
+def test_an_effect_is_what_the_logits_lose_without_the_filter(
+    dna_spec: TaskSpec, readout: Any
+) -> None:
+    torch.manual_seed(0)
+    model = CNN1D(
+        dna_spec, num_filters=3, filter_width=4, readout=readout, hidden_layers=[5]
+    ).double()
+    text = torch.randint(1, 5, (20, 10))
+    effects = model.filter_effects(text)
+    whole = model(text)[0][:, 0]
+    with torch.no_grad():  # a filter of zeros gives relu(0) = 0 everywhere
+        model.conv.weight[1] = 0
+        model.conv.bias[1] = 0
+    torch.testing.assert_close(effects[:, 1], whole - model(text)[0][:, 0])
+
+
+def test_effects_of_a_next_token_model_are_means_over_positions(next_token_spec: TaskSpec) -> None:
+    model = CNN1D(next_token_spec, num_filters=3, filter_width=4)
+    assert model.filter_effects(torch.randint(1, 5, (7, 10))).shape == (7, 3, 5)
+
+
+def test_the_penalty_is_the_l1_norm_of_the_filters(dna_spec: TaskSpec) -> None:
+    model = one_letter_detector(dna_spec, filter_width=4, filter_l1=0.5)
+    assert model.penalty().item() == 2  # four weights of 1
+    assert one_letter_detector(dna_spec, filter_width=4).penalty().item() == 0
+
+
+def test_impossible_strands_and_readouts_are_refused(dna_spec: TaskSpec) -> None:
+    words = replace(dna_spec, vocabulary=replace(dna_spec.vocabulary, symbols=("good", "bad")))
+    with pytest.raises(InputError, match="model.strands is both, but the dataset is no DNA.*good"):
+        CNN1D(words, strands="both")
+    with pytest.raises(InputError, match="model.strands is both and model.readout is mean"):
+        CNN1D(dna_spec, strands="both", readout="mean")
+    with pytest.raises(InputError, match=r"positive_readout is true, but .* is \[3\]"):
+        CNN1D(dna_spec, positive_readout=True, hidden_layers=[3])

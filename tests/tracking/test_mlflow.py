@@ -1,6 +1,7 @@
 """What a run leaves in MLflow, and what a store that cannot be used says."""
 
 import multiprocessing
+import random
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -314,3 +315,56 @@ def test_both_trackers_do_what_the_protocol_says() -> None:
     assert len(calls) > 8
     for tracker in (MlflowTracker, NoTracker):
         assert calls <= {name for name in vars(tracker) if not name.startswith("_")}
+
+
+# --- evidence ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def evidence(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A run on FASTA, with a database of known motifs."""
+    draw = random.Random(0).choices
+    site, folder = "TGACGTCATTGC", tmp_path_factory.mktemp("fasta")
+    rows = ["".join(draw("ACGT", k=20)) + site + "".join(draw("ACGT", k=20)) for _ in range(120)]
+    positives = folder / "peaks.fa"
+    positives.write_text("".join(f">{i}\n{row}\n" for i, row in enumerate(rows)))
+    database = folder / "known.jaspar"
+    known = {"site": site, **{f"other{i}": "".join(draw("ACGT", k=12)) for i in range(30)}}
+    lines = []
+    for name, letters in known.items():
+        lines.append(f">{name} {name}")
+        lines += [f"{a} [{' '.join('97' if b == a else '1' for b in letters)}]" for a in "ACGT"]
+    database.write_text("\n".join(lines) + "\n")
+    overrides = ("experiment=fasta", f"dataset.positives={positives}", "trainer.epochs=6")
+    settings = ("trainer.starts=2", "optimizer.lr=0.02", f"interpret.database={database}")
+    OmegaConf.register_new_resolver("absolute", lambda p: str(Path(p).absolute()), replace=True)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", [f"paths.outputs={outputs}", *overrides, *settings])
+    return run(check(composed), start())
+
+
+def test_a_run_on_fasta_leaves_its_evidence(client: MlflowClient, evidence: Result) -> None:
+    assert evidence.run_id is not None
+    kept = artifacts(client, evidence.run_id)
+    assert {
+        "report.html",
+        "baselines.json",
+        "where/sequences.png",
+        "filters/matches.png",
+        "filters/matches.json",
+        "filters/motifs.meme",
+        "filters/motifs.jaspar",
+    } <= kept
+    assert "filters/planted.png" not in kept  # nothing was
+    for name in ("test/auroc", "test/auprc", "baseline/kmer_auroc", "baseline/scan_auroc"):
+        assert 0 <= evidence.metrics[name] <= 1
+    assert evidence.metrics["baseline/scan_auroc"] > 0.99  # the database has the site
+    assert evidence.metrics["train/starts"] == 2
+
+
+def test_the_table_of_matches_names_the_site(client: MlflowClient, evidence: Result) -> None:
+    table = mlflow.artifacts.load_dict(
+        f"{client.get_run(evidence.run_id).info.artifact_uri}/filters/matches.json"
+    )
+    targets = [row[table["columns"].index("target")] for row in table["data"]]
+    assert targets[0] == "site site"

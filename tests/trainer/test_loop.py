@@ -14,7 +14,7 @@ from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import IGNORE, Batch, Data, Output, Sequences, TaskSpec
 from seqexp.trainer.loop import Report, Training, fit, train_batch
 from seqexp.trainer.schedule import constant, inverse_time
-from seqexp.trainer.score import Score, evaluate
+from seqexp.trainer.score import Margins, Score, evaluate
 from seqexp.trainer.settings import Settings
 
 CPU = torch.device("cpu")
@@ -131,7 +131,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
     """Let validation return these losses, epoch by epoch; the test returns 9."""
     script = iter([*losses])
 
-    def evaluate(model: Any, batches: Any, window: Any) -> Score:
+    def evaluate(model: Any, batches: Any, window: Any, margins: Any = None) -> Score:
         return Score(nats=next(script, 9.0), correct=0, count=1)
 
     monkeypatch.setattr("seqexp.trainer.loop.evaluate", evaluate)
@@ -334,3 +334,46 @@ def test_fewer_sequences_are_spread_over_all(data: Data) -> None:
     assert data.at_most(None) is data and data.at_most(10**6).digest() == data.digest()
     stream = replace(data.train, is_stream=True)
     assert stream.at_most(1) is stream
+
+
+def test_fewer_sequences_keep_what_was_planted_in_each(data: Data) -> None:
+    few = data.at_most(10).train
+    assert data.train.planted is not None and few.planted is not None
+    assert torch.equal(few.planted, data.train.planted[::12])
+    # the motif is in the centre of the positives, which come first
+    assert few.planted.any(dim=1).tolist() == [True] * 5 + [False] * 5
+
+
+def test_a_models_penalty_is_part_of_what_is_minimised(data: Data) -> None:
+    """One step of plain SGD: an L1 norm of weight 0.5 moves each weight by 0.5 lr to zero."""
+    moved = []
+    for filter_l1 in (0.0, 0.5):
+        torch.manual_seed(0)
+        model = CNN1D(data.spec, num_filters=2, filter_width=5, filter_l1=filter_l1)
+        before = model.conv.weight.detach().clone()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+        settings = Settings(epochs=1, batch_size=10**6)
+        training = Training(model, optimizer, constant(optimizer), settings, 0, torch.device("cpu"))
+        list(fit(training, data))
+        moved.append(model.conv.weight.detach() - before)
+    torch.testing.assert_close(moved[1] - moved[0], -0.0005 * before.sign(), rtol=0, atol=1e-6)
+
+
+def test_two_classes_are_tested_by_their_ranking_too(data: Data) -> None:
+    *_, last = fit(training(data, epochs=3), data)
+    assert 0 <= last.metrics["test/auprc"] <= 1 and 0 <= last.metrics["test/auroc"] <= 1
+    margins = Margins()
+    logits = torch.tensor([[[0.0, 4]], [[0, 3]], [[1, 3]], [[2, 3]], [[0, 9]]])
+    margins.add(logits, torch.tensor([[1], [0], [1], [0], [IGNORE]]))
+    # in order of their margins 4, 3, 2, 1: right, wrong, right, wrong
+    assert margins.metrics("test") == {
+        "test/auroc": 0.75,
+        "test/auprc": pytest.approx((1 + 2 / 3) / 2),
+    }
+    assert Margins().metrics("test") == {}
+
+
+def test_one_output_is_ranked_as_the_two_it_stands_for() -> None:
+    margins = Margins()
+    margins.add(torch.tensor([[[4.0]], [[3]], [[2]], [[1]]]), torch.tensor([[1], [0], [1], [0]]))
+    assert margins.metrics("test")["test/auroc"] == 0.75

@@ -1,0 +1,141 @@
+"""What excites a model's filters: activations, the windows where they are high, effects."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from seqexp.spec import PAD, Vocabulary, other_strand
+
+ROWS = 500
+"""Sequences at a time: bounds the memory of large sets."""
+
+
+@runtime_checkable
+class HasFilters(Protocol):
+    """A model whose filters can be read."""
+
+    @property
+    def window_offset(self) -> int:
+        """Where the window of position 0 starts, relative to the first token."""
+        ...
+
+    def eval(self) -> Any:
+        """Switch dropout off."""
+        ...
+
+    def filter_weights(self) -> Float[Tensor, "filters width symbols"]:
+        """Weight of each symbol at each place."""
+        ...
+
+    def filter_activations(
+        self, tokens: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch positions filters"]:
+        """Activation at each position."""
+        ...
+
+
+@runtime_checkable
+class HasEffects(Protocol):
+    """A model that tells what its filters do to its output."""
+
+    def filter_effects(
+        self, tokens: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch filters outputs"]:
+        """What each filter adds to the logits: with it, less without it."""
+        ...
+
+
+def spread(tokens: Tensor, limit: int) -> Tensor:
+    """At most so many rows, from all over: a dataset may hold one class after the other."""
+    step = max(1, -(-len(tokens) // limit))
+    return tokens[::step]
+
+
+def exciting_windows(
+    model: HasFilters,
+    tokens: Int[Tensor, "sequences time"],
+    shape: tuple[int, ...],
+    symbols: Sequence[str],
+    share: float,
+    one_per_sequence: bool,
+) -> tuple[Float[np.ndarray, "filters width symbols"], Int[np.ndarray, " filters"]]:
+    """Symbol counts of the windows that excite each filter, padding windows left out.
+
+    Args:
+        model: whose filters.
+        tokens: the sequences.
+        shape: filters, their width, symbols.
+        symbols: of the vocabulary.
+        share: windows above this share of a filter's largest activation count.
+        one_per_sequence: only the strongest window of each sequence, on either strand.
+    """
+    num_filters, width, num_symbols = shape
+    pfms = np.zeros(shape)
+    hits = np.zeros(num_filters, dtype=np.int64)
+    if tokens.shape[1] < width:
+        return pfms, hits
+    strands = [tokens.to(torch.uint8 if num_symbols < 256 else torch.int32)]
+    if getattr(model, "both_strands", False):
+        strands.append(other_strand(strands[0], Vocabulary(tuple(symbols))))
+    # (sequences, starts, width) and (filters, sequences, starts): those of both strands in a row
+    windows = torch.cat([strand.unfold(1, width, 1) for strand in strands], dim=1)
+    activations = torch.cat(
+        [activations_inside(model, strand.long(), width) for strand in strands], dim=2
+    )
+    inside = (windows != PAD).all(dim=2)
+    for index, activation in enumerate(activations):
+        activation = activation.masked_fill(~inside, 0)
+        largest = activation.max()
+        if largest <= 0:  # dead: nothing excites it
+            continue
+        chosen = activation > share * largest  # (sequences, starts)
+        if one_per_sequence:
+            strongest = torch.zeros_like(chosen)
+            strongest[torch.arange(len(chosen)), activation.argmax(dim=1)] = True
+            chosen &= strongest
+        exciting = windows[chosen].cpu().numpy() - 1  # (hits, width)
+        hits[index] = len(exciting)
+        for place in range(width):
+            pfms[index, place] = np.bincount(exciting[:, place], minlength=num_symbols)
+    return pfms, hits
+
+
+def activations_inside(
+    model: HasFilters, tokens: Int[Tensor, "sequences time"], width: int, rows: int = ROWS
+) -> Float[Tensor, "filters sequences starts"]:
+    """Of the windows that lie inside: position p sees the one from p + offset.
+
+    `rows` is the number of sequences at a time.
+    """
+    first = -model.window_offset
+    starts = tokens.shape[1] - width + 1
+    parts = [
+        model.filter_activations(part)[:, first : first + starts].permute(2, 0, 1)
+        for part in torch.split(tokens, rows)
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def effects_on_output(
+    model: HasFilters, tokens: Int[Tensor, "sequences time"]
+) -> tuple[Float[np.ndarray, "filters outputs"], Float[np.ndarray, " filters"]] | None:
+    """What each filter adds to the logits, nats, less its mean over outputs: on average over
+    sequences, and its spread over them. One output counts as two.
+
+    The spread is the standard deviation; of two outputs, that of their log-odds. What a filter adds
+    to all sequences alike tells nothing of any. None where the model does not tell.
+    """
+    if not isinstance(model, HasEffects):
+        return None
+    parts = [model.filter_effects(rows) for rows in torch.split(tokens, ROWS)]
+    effects = torch.cat(parts).double()
+    if effects.shape[2] == 1:
+        effects = functional.pad(effects, (1, 0))  # one logit is against one of zero
+    effects = effects - effects.mean(dim=2, keepdim=True)  # (sequences, filters, outputs)
+    deviation = (2 * effects.var(dim=0, correction=0).sum(dim=1)).sqrt()
+    return effects.mean(dim=0).cpu().numpy(), deviation.cpu().numpy()

@@ -1,0 +1,56 @@
+"""The best of several initial weights: a small network can start where nothing is to be learned."""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+from seqexp.spec import IGNORE, Data
+from seqexp.trainer.loop import Training, fit
+
+MAX_DEAD = 10
+"""Further starts where none of those asked for has learned anything."""
+
+DEAD = 0.99
+"""A training loss above this share of what the targets' shares alone would give is no learning."""
+
+
+def best_start(make: Callable[[int], Training], data: Data) -> tuple[Training, int]:
+    """The start with the lowest training loss after `start_epochs`, made anew; and how many were
+    tried.
+
+    Args:
+        make: a training that has not begun, with the initial weights of this number.
+        data: to train on.
+
+    A start is dead that has learned no more than how frequent each target is; if all are, more are
+    tried, up to `MAX_DEAD`.
+    """
+    training = make(0)
+    settings = training.settings
+    if settings.starts == 1:
+        return training, 1
+    limit = DEAD * constant_loss(data)
+    losses: list[float] = []
+    while len(losses) < settings.starts or (
+        min(losses) > limit and len(losses) < settings.starts + MAX_DEAD
+    ):
+        losses.append(_loss_after(make(len(losses)), data, settings.start_epochs))
+    return make(losses.index(min(losses))), len(losses)
+
+
+def constant_loss(data: Data) -> float:
+    """Cross-entropy of the training targets with their own shares, nats a target."""
+    targets = data.train.targets
+    counts = Counter(targets[targets != IGNORE].tolist())
+    shares = [count / counts.total() for count in counts.values()]
+    return -sum(share * math.log(share) for share in shares)
+
+
+def _loss_after(training: Training, data: Data, epochs: int) -> float:
+    loss = math.inf
+    for report in fit(training, data):
+        if report.kind == "epoch":
+            loss = report.metrics["train/loss_nats"]
+            if report.step >= epochs:
+                break
+    return loss

@@ -1,0 +1,259 @@
+"""DNA from files: what is read, how it is split, and what is refused."""
+
+import gzip
+import random
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import SHARED
+
+from seqexp.dataset.fasta import Fasta
+from seqexp.dataset.records import read_fasta, reverse_complement
+from seqexp.errors import InputError
+
+SITE = "TGACGTCATTGC"
+
+
+def random_dna(count: int, length: int = 40, seed: int = 0) -> list[str]:
+    generator = random.Random(seed)
+    return ["".join(generator.choices("ACGT", k=length)) for _ in range(count)]
+
+
+def fasta(path: Path, sequences: list[str], prefix: str = "s") -> str:
+    content = "".join(f">{prefix}{i} some text\n{s}\n" for i, s in enumerate(sequences))
+    path.write_text(content)
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "positives": fasta(tmp_path / "pos.fa", random_dna(50, seed=1), "chr1:"),
+        "negatives": fasta(tmp_path / "neg.fa", random_dna(50, seed=2), "chr2:"),
+    }
+
+
+def rows(sequences: Any) -> list[str]:
+    return ["".join("-ACGT"[token] for token in row) for row in sequences.tokens.tolist()]
+
+
+def every_row(data: Any) -> list[str]:
+    return [row for split in data.splits().values() for row in rows(split)]
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def test_letters_are_read_by_the_stated_rule(tmp_path: Path) -> None:
+    """Lower case is upper case, U is T, open letters are padding; lines are joined."""
+    file = tmp_path / "x.fa"
+    file.write_text(">a first\r\nACGTacgt\r\nUuNnRY\r\n\r\n>b\nGATTACA\n")
+    records = read_fasta(file)
+    assert [(r.name, r.sequence) for r in records] == [("a", "ACGTACGTTTNNNN"), ("b", "GATTACA")]
+
+
+def test_gzipped_files_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "x.fa.gz"
+    file.write_bytes(gzip.compress(b">a\nACGT\n"))
+    assert read_fasta(file)[0].sequence == "ACGT"
+
+
+def test_unknown_letters_and_what_follows_a_short_sequence_are_padding(tmp_path: Path) -> None:
+    positives = ["ACGTN" * 8 + "ACG", *random_dna(9, 43, seed=3)]
+    data = Fasta(
+        fasta(tmp_path / "p.fa", positives),
+        fasta(tmp_path / "n.fa", random_dna(10)),
+        valid_share=0.0,
+    ).load()
+    assert data.spec.length is None
+    assert "ACGT-" * 8 + "ACG" in every_row(data)
+    assert {row + "---" for row in random_dna(10)} < set(every_row(data))
+    assert any("8 of 830 letters are unknown" in note for note in data.notes)
+
+
+def test_the_three_ways_of_giving_sequences_agree(files: dict[str, Any], tmp_path: Path) -> None:
+    both = [*read_fasta(Path(files["positives"])), *read_fasta(Path(files["negatives"]))]
+    labels = [(r.name, int(r.name.startswith("chr1"))) for r in both]
+    (tmp_path / "all.fa").write_text("".join(f">{r.name}\n{r.sequence}\n" for r in both))
+    (tmp_path / "labels.csv").write_text("id,label\n" + "".join(f"{n},{i}\n" for n, i in labels))
+    lines = [f"{r.sequence}\t{i}\t{n}\n" for r, (n, i) in zip(both, labels, strict=True)]
+    (tmp_path / "all.tsv").write_text("sequence\tlabel\tid\n" + "".join(reversed(lines)))
+    apart = Fasta(**files).load()
+    labelled = Fasta(sequences=str(tmp_path / "all.fa"), labels=str(tmp_path / "labels.csv")).load()
+    table = Fasta(table=str(tmp_path / "all.tsv")).load()
+    assert apart.digest() == labelled.digest() == table.digest()
+    assert apart.spec.length == 40 and apart.spec.output_names == ("negative", "positive")
+
+
+# --- splits -----------------------------------------------------------------------------------
+
+
+def test_splits_are_stratified_and_a_function_of_the_seed(files: dict[str, Any]) -> None:
+    data = Fasta(**files).load()
+    # 20 % of 50 for the test, 10 % of the remaining 40 for validation
+    for split, count in (("train", 36), ("valid", 4), ("test", 10)):
+        targets = data.splits()[split].targets[:, 0].tolist()
+        assert Counter(targets) == {1: count, 0: count}
+    assert len(set(every_row(data))) == 100
+    assert data.digest() == Fasta(**files).load().digest()
+    assert set(rows(data.test)) != set(rows(Fasta(**files, seed=1).load().test))
+
+
+def test_splits_by_name_put_whole_chromosomes_aside(tmp_path: Path) -> None:
+    sequences = random_dna(120)
+    lines = [f"chr{i % 12}:{i}\t{i % 5 % 2}\t{sequence}\n" for i, sequence in enumerate(sequences)]
+    file = tmp_path / "t.tsv"
+    file.write_text("id\tlabel\tsequence\n" + "".join(lines))
+    data = Fasta(table=str(file), test_names="^chr(8|9):", valid_names="^chr7:").load()
+    expected = {
+        "test": {s for i, s in enumerate(sequences) if i % 12 in (8, 9)},
+        "valid": {s for i, s in enumerate(sequences) if i % 12 == 7},
+        "train": {s for i, s in enumerate(sequences) if i % 12 not in (7, 8, 9)},
+    }
+    assert {name: set(rows(split)) for name, split in data.splits().items()} == expected
+    with pytest.raises(InputError, match="test_names is 'chrX', which is found in none of 120"):
+        Fasta(table=str(file), test_names="chrX").load()
+
+
+def test_splits_by_a_table(files: dict[str, Any], tmp_path: Path) -> None:
+    names = [f"chr{c}:{i}" for c in (1, 2) for i in range(50)]
+    lines = [f"{n}\t{'test' if n.endswith('0') else 'all'}\n" for n in names]
+    (tmp_path / "splits.tsv").write_text("id\tsplit\n" + "".join(lines))
+    data = Fasta(**files, splits=str(tmp_path / "splits.tsv")).load()
+    # 45 of each class are left, of which a tenth is 4.5, rounded to even
+    assert [len(data.test), len(data.valid), len(data.train)] == [10, 8, 82]
+    (tmp_path / "splits.tsv").write_text("id\tsplit\n" + "".join(lines[:-1]))
+    with pytest.raises(InputError, match="has no split for 1 of .*'chr2:49'"):
+        Fasta(**files, splits=str(tmp_path / "splits.tsv")).load()
+
+
+def test_a_sequence_in_two_splits_is_removed_from_the_one_that_learns(tmp_path: Path) -> None:
+    sequences = random_dna(60)
+    lines = [f"{i}\t{i % 2}\ttrain\t{s}\n" for i, s in enumerate(sequences)]
+    lines += [
+        f"v\t0\tvalid\t{sequences[3]}\n",  # also in training
+        f"w\t1\tvalid\t{random_dna(1, seed=7)[0]}\n",
+        f"x\t1\ttest\t{reverse_complement(sequences[5])}\n",  # the other strand is in training
+        f"y\t0\ttest\t{random_dna(1, seed=8)[0]}\n",
+    ]
+    (tmp_path / "t.tsv").write_text("id\tlabel\tsplit\tsequence\n" + "".join(lines))
+    data = Fasta(table=str(tmp_path / "t.tsv")).load()
+    assert set(rows(data.train)) == set(sequences) - {sequences[3], sequences[5]}
+    assert len(data.valid) == len(data.test) == 2
+    notes = " ".join(data.notes)
+    assert "2 of 64 sequences repeat another" in notes
+    assert "2 sequences removed from train: they stand in valid and test too" in notes
+    assert "1 sequences are labelled both positive and negative" in notes  # 3 is a positive
+
+
+def test_other_strands_are_added_to_training_alone(files: dict[str, Any]) -> None:
+    plain, both = Fasta(**files).load(), Fasta(**files, reverse_complement=True).load()
+    turned = {reverse_complement(row) for row in rows(plain.train)}
+    assert set(rows(both.train)) == set(rows(plain.train)) | turned
+    assert len(both.train) == 2 * len(plain.train)
+    assert torch.equal(both.valid.tokens, plain.valid.tokens)
+    assert torch.equal(both.test.tokens, plain.test.tokens)
+    held_out = {*rows(plain.valid), *rows(plain.test)}
+    assert not held_out & set(rows(both.train))
+
+
+def test_shuffled_negatives_stand_in_the_split_of_their_positive(files: dict[str, Any]) -> None:
+    data = Fasta(files["positives"]).load()
+    for split in data.splits().values():
+        found = rows(split)
+        half = len(found) // 2
+        assert split.targets[:, 0].tolist() == [1] * half + [0] * half
+        for positive, negative in zip(found[:half], found[half:], strict=True):
+            assert positive != negative
+            assert Counter(pairwise(positive)) == Counter(pairwise(negative))
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty; expected is FASTA"),
+        (b"  \n \n", "is empty"),
+        (b"ACGT\n", "begins with 'ACGT'; expected is FASTA"),
+        (bytes(range(256)), "is not text; expected is FASTA"),
+        (gzip.compress(b">a\nACGT\n" * 99)[:-9], "cannot be read .*ended before"),
+        (b">a\nACGT\n>a\nGGGG\n", "1 names stand more than once, as 'a'"),
+        (b">a\nMKTAYIAKQRQISFVKSHFSRQ\n", "a has 'I' at position 6; this looks like protein"),
+        (b">a\nMKVSKVSDHMKVSDAKVYW\n", "18 of 19 letters that leave the nucleotide open.*protein"),
+        (b">a\nAC GT7\n", "a has '7' at position 5; letters are ACGTUN"),
+        (b">a\n>b\nACGT\n", "a has no sequence"),
+        (b">\nACGT\n", "record 1 has no name"),
+    ],
+)
+def test_a_file_that_is_not_sound_is_refused_by_name(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
+    file = tmp_path / "x.fa"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=says) as caught:
+        Fasta(str(file)).load()
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            "id\tlabel\n",
+            "has the columns id, label; expected is a table with the columns id, label, seq",
+        ),
+        ("id\tlabel\tsequence\n", "has no rows"),
+        ("id\tlabel\tsequence\na\t2\tACGT\n", "a has the label '2'; give 0 .* or 1"),
+        ("id\tlabel\tsequence\na\t1\n", "line 2 has not 3 columns"),
+        ("id\tlabel\tsequence\na\t1\tAC\na\t1\tAG\n", "1 names stand more than once"),
+    ],
+)
+def test_a_table_that_is_not_sound_is_refused_by_name(
+    tmp_path: Path, content: str, says: str
+) -> None:
+    file = tmp_path / "x.tsv"
+    file.write_text(content)
+    with pytest.raises(InputError, match=says) as caught:
+        Fasta(table=str(file)).load()
+    assert str(file) in str(caught.value)
+
+
+def test_sequences_shorter_than_a_filter_are_refused(tmp_path: Path, files: dict[str, Any]) -> None:
+    short = fasta(tmp_path / "short.fa", ["ACGTACG", *random_dna(9)])
+    with pytest.raises(InputError, match="min_length is 20, but 1 of 60 .* 's0' with 7 letters"):
+        Fasta(short, files["negatives"]).load()
+
+
+def test_one_class_alone_is_refused(tmp_path: Path) -> None:
+    lines = [f"{i}\t0\t{s}\n" for i, s in enumerate(random_dna(20))]
+    (tmp_path / "t.tsv").write_text("id\tlabel\tsequence\n" + "".join(lines))
+    with pytest.raises(InputError, match="whole has 0 positives and 20 negatives"):
+        Fasta(table=str(tmp_path / "t.tsv")).load()
+
+
+def test_nothing_but_unknown_letters_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'s0' has no A, C, G or T"):
+        Fasta(fasta(tmp_path / "n.fa", ["N" * 30, *random_dna(9)])).load()
+
+
+@pytest.mark.slow
+def test_real_sets_are_read_whole() -> None:
+    if not SHARED.is_dir():
+        pytest.skip("the data for development are not here")
+    planted = Fasta(table=str(SHARED / "dna/primer_planted.tsv.gz")).load()
+    assert sum(map(len, planted.splits().values())) == 2000
+    positives = [
+        row
+        for split in planted.splits().values()
+        for row, label in zip(rows(split), split.targets[:, 0].tolist(), strict=True)
+        if label
+    ]
+    assert len(positives) == 987 and all("CGACCGAACTCC" in row for row in positives)
+    peaks = Fasta(table=str(SHARED / "dna/nfe2_gm12878.tsv.gz")).load()
+    assert len(peaks.test) == 138 and peaks.spec.length is None
