@@ -3,15 +3,16 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from seqexp.config import build
 from seqexp.decode.beam import Beam, Ending, beam_search
 from seqexp.decode.certainty import certainties
 from seqexp.decode.consensus import Decoded, channel_of, consensus, scored
-from seqexp.decode.join import join
+from seqexp.decode.join import best_join
 from seqexp.decode.polish import Polish
-from seqexp.decode.rank import rank
+from seqexp.decode.rank import Ranked, rank
 from seqexp.decode.slide import slide
 from seqexp.spec import Cluster, Data, Model, Output
 from seqexp.tracking.none import NoTracker
@@ -80,17 +81,26 @@ class Reading:
         if len(clusters) > 1:
             log.info(f"one network learns one sequence, and there are {len(clusters)} clusters")
             return
-        whole = self.data.spec.output is Output.NEXT_TOKEN
+        if self.data.spec.output is Output.NEXT_TOKEN:
+            models = [(self.training.model, self.backwards)]
+            if isinstance(self.settings, Beam) and self.settings.both_directions:
+                models.append((self.train_twin(), not self.backwards))
+            methods = self._by_reads(clusters[0], models)
+        else:
+            methods = self._by_windows(clusters[0])
         began = time.process_time()
-        for method, sequence in (self._by_reads if whole else self._by_windows)(clusters[0]):
+        for method, sequence in methods:
             yield scored(method, [sequence], clusters, time.process_time() - began)
             began = time.process_time()
 
-    def _by_reads(self, cluster: Cluster) -> Iterator[tuple[str, str]]:
-        """Greedy, the beam's best, and the likeliest of all candidates, with and without length."""
-        models = [(self.training.model, self.backwards)]
-        if isinstance(self.settings, Beam) and self.settings.both_directions:
-            models.append((self.train_twin(), not self.backwards))
+    def _by_reads(
+        self, cluster: Cluster, models: Sequence[tuple[Model, bool]]
+    ) -> Iterator[tuple[str, str]]:
+        """Greedy, the beam's best, and the likeliest of all candidates and their joins.
+
+        Each without and, where it is known, with the length. Of each model, whether it writes
+        backwards.
+        """
         known = self._length()
         for length in (None,) if known is None else (None, known):
             suffix = "" if length is None else f", length {length}"
@@ -102,11 +112,15 @@ class Reading:
             candidates = [candidate for beam in beams for candidate in beam]
             if len(beams) > 1:
                 yield "beam from the other end" + suffix, beams[1][0]
-                forward, backward = (b[0] for b in (beams[::-1] if self.backwards else beams))
-                candidates += join(forward, backward)
-            fitting = [c for c in candidates if length is None or len(c) == length]
-            ranked = rank(fitting or candidates, cluster.reads, self.channel)
+            ranked = best_join(candidates, partial(self._ranked, cluster, length))
             yield "ranked" + suffix, ranked[0].candidate
+
+    def _ranked(
+        self, cluster: Cluster, length: int | None, candidates: Sequence[str]
+    ) -> list[Ranked]:
+        """The candidates of a length, or all where none has it, the likeliest first."""
+        fitting = [one for one in candidates if length is None or len(one) == length]
+        return rank(fitting or candidates, cluster.reads, self.channel)
 
     def _candidates(
         self, model: Model, backwards: bool, cluster: Cluster, width: int, length: int | None
@@ -201,7 +215,8 @@ class Reading:
 
     def _certainties(self, decoded: str) -> list[float] | None:
         """Of each letter, by the network; None where it did not write the whole sequence."""
-        if len(self.data.clusters) > 1 or self.data.spec.output is not Output.NEXT_TOKEN:
+        is_by_network = len(self.data.clusters) == 1 and not isinstance(self.settings, Polish)
+        if not is_by_network or self.data.spec.output is not Output.NEXT_TOKEN:
             return None
         vocabulary = self.data.spec.vocabulary
         ids = vocabulary.encode(decoded[::-1] if self.backwards else decoded)

@@ -1,16 +1,45 @@
 """One sequence of two: the beginning of one and the end of another."""
 
+from collections.abc import Callable, Sequence
+from itertools import permutations
+
 import edlib
 
-CUTS = (0.25, 0.5, 0.75)
+from seqexp.decode.rank import Ranked
+
+CUTS = tuple(part / 8 for part in range(1, 8))
 """Where a sequence is cut, as shares of its length."""
+
+KEPT = 8
+"""Candidates that are joined with each other."""
+
+ROUNDS = 3
+"""Of joins of joins: each can mend an error more."""
+
+
+def best_join(
+    candidates: Sequence[str], ranked: Callable[[Sequence[str]], list[Ranked]]
+) -> list[Ranked]:
+    """The candidates, and joins of the best of them among each other, by rank.
+
+    Where two candidates have their errors at different places, one of their joins has neither. A
+    candidate from the left and one from the right are such a pair: what is written from the left is
+    surest at its beginning, what is written from the right at its end.
+    """
+    found = ranked(candidates)
+    for _ in range(ROUNDS):
+        best = [one.candidate for one in found[:KEPT]]
+        joins = [joined for pair in permutations(best, 2) for joined in join(*pair)]
+        found = ranked([*best, *joins])
+        if [one.candidate for one in found[:KEPT]] == best:
+            break
+    return found
 
 
 def join(forward: str, backward: str) -> list[str]:
     """Each beginning of `forward` with what `backward` has after it, at a few cuts.
 
-    What was written from the left is surest at its beginning, what was written from the right at
-    its end. The place of a cut in the other is that in their alignment with the fewest edits.
+    The place of a cut in the other is that in their alignment with the fewest edits.
     """
     if not forward or not backward:
         return []
