@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -159,16 +160,20 @@ def test_texts_and_prompts_that_cannot_work_end_with_status_2(
 
 def test_ctrl_c_ends_with_status_130_and_keeps_what_was_measured(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "seqexp", "trainer.epochs=100000", "interpret=none"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch      3/"):
-            break
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # a shell that starts the tests in its background has them ignore Ctrl-C, and their children
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, cwd=tmp_path, preexec_fn=heed, **pipes)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch      3/"):
+                break
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert errors.strip() == "seqexp: interrupted"
     with sqlite3.connect(tmp_path / "outputs/mlflow.db") as database:
