@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from seqexp import dataset_rules, model_rules, training_rules  # noqa: F401  (importing adds rules)
 from seqexp.errors import ConfigError
 from seqexp.metrics import METRICS
 from seqexp.ranges import DropoutRate, NotNegative, Positive, Seed

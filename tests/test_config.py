@@ -317,8 +317,9 @@ def test_gradient_flow_can_be_measured_of_every_recurrent_model() -> None:
     assert len(recurrent) >= 3
     for model in recurrent:
         check(composed(f"model={model}", "gradient_flow.every_epochs=1"))
-        next_token = ("dataset=chars", "model.readout=mean")  # which reads out nothing there
-        check(composed(f"model={model}", "gradient_flow.every_epochs=1", *next_token))
+        for dataset in ("chars", "noisy-reads"):  # next tokens, where readout reads out nothing
+            next_token = (f"dataset={dataset}", "model.readout=mean")
+            check(composed(f"model={model}", "gradient_flow.every_epochs=1", *next_token))
     assert check(composed("gradient_flow=none"))["gradient_flow"] is None
 
 

@@ -8,7 +8,7 @@ import torch
 from seqexp.errors import InputError
 from seqexp.model.lstm import LSTM
 from seqexp.model.parts import MAX_ALPHABET, MAX_ONE_HOT, WORD_SIZE, TokenInput
-from seqexp.rules import MAX_ONE_HOT as MAX_ONE_HOT_OF_RULES
+from seqexp.model_rules import MAX_ONE_HOT as MAX_ONE_HOT_OF_RULES
 from seqexp.run import start_from_vectors
 from seqexp.spec import Output, TaskSpec, Vocabulary, WordVectors
 

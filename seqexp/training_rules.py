@@ -1,0 +1,150 @@
+"""What cannot work in a training: optimizer, truncation, validation, what is measured."""
+
+from collections.abc import Iterator
+
+from seqexp.rules import Config, rule
+from seqexp.signature import constant
+
+OTHER_VALIDATION = (
+    "keras_validation_split",
+    "validate_on_test",
+    "valid_path",
+    "valid_names",
+    "splits",
+    "table",
+)
+"""Keys of datasets that give validation data where no number or share of them does."""
+
+
+@rule("optimizer")
+def _nesterov_needs_momentum(config: Config) -> Iterator[str]:
+    optimizer = config["optimizer"]
+    if optimizer.get("nesterov") and not optimizer.get("momentum"):
+        yield (
+            f"optimizer.nesterov is true, but optimizer.momentum is"
+            f" {optimizer.get('momentum', 0)}; give a momentum above 0, or nesterov=false"
+        )
+    if optimizer.get("nesterov") and optimizer.get("dampening"):
+        yield (
+            f"optimizer.nesterov is true, but optimizer.dampening is {optimizer['dampening']};"
+            " Nesterov's momentum is defined without; give dampening=0, or nesterov=false"
+        )
+
+
+@rule("optimizer")
+def _optimizer_steps_on_the_gradient_alone(config: Config) -> Iterator[str]:
+    target = config["optimizer"]["_target_"]
+    if target == "torch.optim.LBFGS":
+        yield (
+            f"optimizer._target_ is {target!r}: it wants to evaluate the loss several times a"
+            " step; choose one that steps on the gradient, as torch.optim.AdamW"
+        )
+
+
+@rule("schedule")
+def _schedule_needs_no_metric(config: Config) -> Iterator[str]:
+    target = config["schedule"]["_target_"]
+    if target == "torch.optim.lr_scheduler.ReduceLROnPlateau":
+        yield (
+            f"schedule._target_ is {target!r}: schedules are stepped by update, without a metric;"
+            " choose another, as schedule=cosine"
+        )
+
+
+@rule("trainer", "dataset")
+def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
+    dataset, trainer = config["dataset"], config["trainer"]
+    none_of = [key for key in ("num_valid", "valid_share") if dataset.get(key) == 0]
+    if not none_of or any(dataset.get(key) for key in OTHER_VALIDATION):
+        return
+    why = f"but dataset.{none_of[0]} is {dataset[none_of[0]]}; give validation data"
+    if trainer["patience"] is not None:
+        yield f"trainer.patience is {trainer['patience']}, {why}, or patience=null"
+    if trainer["test_weights"] == "best":
+        yield f"trainer.test_weights is best, {why}, or test_weights=last"
+
+
+@rule("trainer")
+def _gradients_reach_back_over_the_updates_tokens(config: Config) -> Iterator[str]:
+    k1, k2 = _truncation(config)
+    if k1 is None and k2 is not None:
+        yield f"trainer.bptt.k2 is {k2}, but trainer.bptt.k1 is null; give k1, at most {k2}"
+    if k1 is not None and k2 is not None and k2 < k1:
+        yield (
+            f"trainer.bptt.k2 is {k2}, but trainer.bptt.k1 is {k1}; gradients go back through at"
+            f" least the tokens since the last update: give k2 >= {k1}"
+        )
+
+
+@rule("trainer", "model")
+def _lengths_differ_where_they_are_sorted(config: Config) -> Iterator[str]:
+    pool = config["trainer"]["length_pool"]
+    if pool is None:
+        return
+    why = f"but trainer.length_pool is {pool}, which makes batches of different lengths"
+    if config["model"].get("readout") == "flatten":
+        yield f"model.readout is flatten, {why}; give another readout, or length_pool=null"
+    k1, _ = _truncation(config)
+    if k1 is not None:
+        yield f"trainer.bptt.k1 is {k1}, {why}; give k1=null, or length_pool=null"
+
+
+@rule("trainer", "model", "dataset")
+def _later_tokens_are_not_seen_where_they_must_not_be(config: Config) -> Iterator[str]:
+    """Neither when the next token is predicted, nor from a window, which knows nothing of them."""
+    k1, _ = _truncation(config)
+    predicts_next = _output(config["dataset"]) == "next-token"
+    if not predicts_next and k1 is None:
+        return
+    model = config["model"]
+    if predicts_next:
+        why, way_out = "but the dataset wants the next token predicted", ""
+    else:
+        why, way_out = f"but trainer.bptt.k1={k1} cuts sequences into windows", ", or k1=null"
+    if model.get("bidirectional"):
+        yield f"model.bidirectional is true, {why}; give false{way_out}"
+    if model.get("readout") in ("flatten", "max", "mean") and not predicts_next:
+        yield f"model.readout is {model['readout']}, {why}; give last{way_out}"
+    # auto is causal where the next token is predicted
+    if model.get("padding") in ("same", "valid", *([] if predicts_next else ["auto"])):
+        yield f"model.padding is {model['padding']}, {why}; give causal{way_out}"
+
+
+@rule("gradient_flow", "model", "dataset")
+def _gradients_flow_back_through_states(config: Config) -> Iterator[str]:
+    every, model = config["gradient_flow"].get("every_epochs"), config["model"]
+    if every is None:
+        return
+    measured = f"gradient_flow.every_epochs is {every}"
+    if not constant(model["_target_"], "recurrent"):
+        yield (
+            f"{measured}, but {model['_target_'].rpartition('.')[2]} has no hidden state that a"
+            " gradient flows back through; give model=rnn, lstm or stacked-rnn, or"
+            " gradient_flow.every_epochs=null"
+        )
+        return
+    predicts_next = _output(config["dataset"]) == "next-token"
+    if model.get("bidirectional") and not predicts_next:
+        yield (
+            f"{measured}, but model.bidirectional is true, and a state then depends on later"
+            " tokens too; give false, or gradient_flow.every_epochs=null"
+        )
+    if model.get("readout", "last") != "last" and not predicts_next:
+        yield (
+            f"{measured}, but model.readout is {model['readout']}, and the loss then reads the"
+            " states of all tokens at once; give last, or gradient_flow.every_epochs=null"
+        )
+
+
+def _output(dataset: Config) -> str | None:
+    """What a dataset wants predicted; it may depend on the view of the data."""
+    by_view = constant(dataset["_target_"], "output_by_view")
+    if by_view is not None:
+        return str(by_view[dataset["view"]])
+    output: str | None = constant(dataset["_target_"], "output")
+    return output
+
+
+def _truncation(config: Config) -> tuple[int | None, int | None]:
+    bptt = config["trainer"].get("bptt") or {}
+    return bptt.get("k1"), bptt.get("k2")
