@@ -56,7 +56,7 @@ def filter_figure(
     height = 2.2 * rows * lines + 0.8
     figure = Figure(figsize=(8.5 * per_line, height))
     FigureCanvasAgg(figure)
-    figure.suptitle(title + note, fontsize=18 if per_line > 1 else 13, y=1 - 0.25 / height)
+    figure.suptitle(f"{title}\n{note}".strip(), fontsize=13 if note else 18, y=1 - 0.25 / height)
     # fixed margins: a layout engine would draw everything twice
     grid = figure.add_gridspec(
         rows * lines,

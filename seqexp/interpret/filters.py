@@ -194,7 +194,7 @@ def shown(filters: Sequence[LearnedFilter], max_shown: int) -> tuple[list[Learne
     if not dead:
         return alive[:max_shown], ""
     names = ", ".join(dead[:10]) + (", ..." if len(dead) > 10 else "")
-    note = f"; {len(dead)} of {len(filters)} dead, no window excites them: {names}"
+    note = f"{len(dead)} of {len(filters)} dead, no window excites them: {names}"
     return (alive or list(filters))[:max_shown], note
 
 

@@ -37,8 +37,8 @@ def match_figure(
     height = 4.2 * lines + 0.8
     figure = Figure(figsize=(8.5 * per_line, height))
     FigureCanvasAgg(figure)
-    title = f"learned motifs against {against}{note}"
-    figure.suptitle(title, fontsize=18 if per_line > 1 else 13, y=1 - 0.25 / height)
+    title = f"learned motifs against {against}\n{note}".strip()
+    figure.suptitle(title, fontsize=13 if note else 18, y=1 - 0.25 / height)
     grid = figure.add_gridspec(
         2 * lines,
         per_line,

@@ -63,8 +63,8 @@ def report_page(page: Page) -> str:
         _image(_curve(page.history), "loss and accuracy by epoch") if page.history else "",
         f"<h2>What the filters learned</h2><p>The best {len(drawn)} of"
         f" {len(page.learned.filters)} filters, ordered by effect on the output x windows x"
-        f" information{html.escape(note)}. Logos are of the windows that excite a filter, in bits."
-        "</p>",
+        f" information{'; ' * bool(note)}{html.escape(note)}. Logos are of the windows that"
+        " excite a filter, in bits.</p>",
         *(_motif(page, learned) for learned in drawn),
         _where(page.where),
         "<h2>The data</h2>",
