@@ -42,11 +42,28 @@ _FOLDER_ERRORS = (
 log = logging.getLogger("seqexp")
 
 
+def run_name(_root_: DictConfig) -> str:
+    """Name of a single run's folder: what it is, its seed, its identity; the same every time.
+
+    Raises:
+        ConfigError: if the composition is wrong; no folder was made then.
+    """
+    from seqexp.config import check
+    from seqexp.identity import identity
+
+    plain = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
+    config = check(plain)
+    chosen = _root_.hydra.runtime.choices
+    return f"{chosen.model}-{chosen.dataset}-seed{config['seed']}-{identity(config)[:10]}"
+
+
+# when imported, as a sweep's worker processes do too
+OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path).absolute()), replace=True)
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
 def main() -> None:
     """Entry of `python -m seqexp` and of the command `seqexp`."""
-    OmegaConf.register_new_resolver(
-        "absolute", lambda path: str(Path(path).absolute()), replace=True
-    )
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
     sys.argv[1:] = forgiving(sys.argv[1:])
@@ -156,8 +173,11 @@ def config_folders(arguments: Sequence[str]) -> list[Path]:
 
 def explain(error: Exception) -> str:
     """One message from Hydra's, OmegaConf's, YAML's and our own errors."""
-    if isinstance(error, InputError):
-        return str(error)
+    ours: BaseException | None = error
+    while ours is not None:  # what a resolver raises comes wrapped in OmegaConf's errors
+        if isinstance(ours, InputError):
+            return str(ours)
+        ours = ours.__cause__ or ours.__context__
     if isinstance(error, OverrideParseException):
         reason = str(error).splitlines()[0]
         return f"{error.override.lstrip('+')}: cannot be read ({reason}); write KEY=VALUE"

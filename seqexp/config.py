@@ -24,7 +24,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from seqexp import dataset_rules, model_rules, training_rules  # noqa: F401  (importing adds rules)
 from seqexp.errors import ConfigError
 from seqexp.metrics import METRICS
-from seqexp.ranges import DropoutRate, NotNegative, Positive, Seed
+from seqexp.ranges import Count, DropoutRate, NotNegative, Positive, Seed
 from seqexp.rules import RULES
 from seqexp.signature import Parameter, Signature, TargetError, signature
 
@@ -94,6 +94,9 @@ class Root:
     experiment_name: str | None
     optimized_metric: str
     trusted_packages: list[str]
+    seeds: Count | None
+    force: bool
+    dry_run: bool
 
 
 def check(config: DictConfig, where: str = "") -> Config:

@@ -1,6 +1,5 @@
 """What identifies a run: its config and fingerprint, its data, its code."""
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -12,17 +11,12 @@ from typing import Any
 
 import seqexp
 from seqexp.config import Config
+from seqexp.identity import code_digest, fingerprint
 from seqexp.spec import Data
 from seqexp.tracking.tracker import RunFacts, Status
 
 RESULT = "result.json"
 """File in a run's folder that a sweep reads its table from."""
-
-NOT_IN_FINGERPRINT = ("paths", "tracking", "experiment_name", "optimized_metric")
-"""Parts of a config that say where a run is kept, not what it computes."""
-
-PLACES_OF_DATA = ("folder", "cache")
-"""Keys of a dataset that say where its files are; what is in them has a digest of its own."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,7 @@ def run_facts(config: Config, start: Start, digest: str) -> RunFacts:
         params=params,
         tags={
             "seqexp.fingerprint": fingerprint(config),
+            "seqexp.code": code_digest(tuple(config["trusted_packages"])),
             "seqexp.data_digest": digest,
             **code_version(),
         },
@@ -80,14 +75,6 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
     return flat
-
-
-def fingerprint(config: Config) -> str:
-    """SHA-256 of all that a config says on what is computed."""
-    counted = {key: value for key, value in config.items() if key not in NOT_IN_FINGERPRINT}
-    dataset = config["dataset"].items()
-    counted["dataset"] = {key: value for key, value in dataset if key not in PLACES_OF_DATA}
-    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 
 def code_version() -> dict[str, str]:

@@ -11,7 +11,7 @@ from seqexp.interpret.gradient_flow import Flow, GradientFlow, Recurrent, draw_s
 from seqexp.spec import Data
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.loop import Report, Training
+from seqexp.trainer.training import Report, Training
 
 
 class Flowing:

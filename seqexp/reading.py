@@ -17,7 +17,7 @@ from seqexp.decode.slide import slide
 from seqexp.spec import Cluster, Data, Model, Output
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.loop import Training
+from seqexp.trainer.training import Training
 
 log = logging.getLogger("seqexp")
 

@@ -34,9 +34,10 @@ from seqexp.signature import signature
 from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
 from seqexp.tracing import show_where
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
-from seqexp.trainer.loop import Training, fit
+from seqexp.trainer.loop import fit
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.starts import best_start
+from seqexp.trainer.training import Training
 from seqexp.writing import Writing
 
 Log = Callable[[Mapping[str, float], int], None]

@@ -9,8 +9,8 @@ from seqexp.interpret.match import Learned
 from seqexp.metrics import higher_is_better
 from seqexp.spec import Data
 from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.loop import Report
 from seqexp.trainer.settings import Settings
+from seqexp.trainer.training import Report
 
 log = logging.getLogger("seqexp")
 

@@ -21,7 +21,7 @@ from seqexp.interpret.windows import HasFilters
 from seqexp.spec import Data, Pattern
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.loop import Training
+from seqexp.trainer.training import Training
 
 MAX_COUNTED = 100
 """Symbols whose counts are kept for each place of a filter; of more, n-grams say more."""

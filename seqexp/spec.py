@@ -217,14 +217,19 @@ class Sequences:
         return -(-len(self) // batch_size)
 
     def batches(
-        self, batch_size: int, order_seed: int | None = None, length_pool: int | None = None
+        self,
+        batch_size: int,
+        order_seed: int | None = None,
+        length_pool: int | None = None,
+        skip: int = 0,
     ) -> Iterator[Batch]:
         """All sequences once, in an order that is a function of the seed; None keeps theirs.
 
         With `length_pool`, a batch holds sequences of like length, without padding that all share:
-        sequences of so many batches are sorted by length together.
+        sequences of so many batches are sorted by length together. The first `skip` batches are
+        left out.
         """
-        for rows in self._rows(batch_size, order_seed, length_pool):
+        for rows in self._rows(batch_size, order_seed, length_pool)[skip:]:
             batch = Batch(self.tokens[rows].long(), self.targets[rows].long(), self.is_stream)
             yield batch if length_pool is None else batch.trimmed()
 

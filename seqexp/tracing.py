@@ -11,7 +11,7 @@ from seqexp.interpret.where import Trace, agreement, trace
 from seqexp.spec import Data, Output
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.loop import Training
+from seqexp.trainer.training import Training
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name

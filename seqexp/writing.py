@@ -11,7 +11,7 @@ from seqexp.config import build
 from seqexp.errors import InputError
 from seqexp.spec import PAD, Data, Model, Output
 from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.loop import Training
+from seqexp.trainer.training import Training
 
 log = logging.getLogger("seqexp")
 

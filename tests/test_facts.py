@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from test_config import CONF
 
 from seqexp.config import Config, check
-from seqexp.facts import fingerprint, flatten
+from seqexp.facts import flatten
+from seqexp.identity import fingerprint
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
 from seqexp.spec import Data
 from seqexp.tracking.none import NoTracker
-from seqexp.trainer.loop import Training, fit
+from seqexp.trainer.loop import fit
 from seqexp.trainer.schedule import constant
 from seqexp.trainer.settings import BPTT, Settings
+from seqexp.trainer.training import Training
 
 NODE = {"_target_": "seqexp.interpret.gradient_flow.GradientFlow", "max_lag": 6}
 

@@ -8,13 +8,10 @@ import itertools
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from seqexp.errors import NonFiniteError
 from seqexp.spec import (
@@ -30,100 +27,29 @@ from seqexp.spec import (
 )
 from seqexp.trainer.score import Margins, Score, count_correct, cross_entropy_sum, evaluate
 from seqexp.trainer.settings import Settings
-
-Metrics = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the loop has to say, at the end of some updates, of an epoch, or of all.
-
-    `step` is the x axis of its metrics: updates for `step`, epochs for `epoch`. A test has no axis:
-    it is at 0, where trackers draw single values as bars.
-    """
-
-    kind: Literal["step", "epoch", "test"]
-    step: int
-    metrics: Metrics
-    is_best: bool = False
-
-
-@dataclass
-class Training:
-    """What is trained, how, and how far it is: all that changes between two updates."""
-
-    model: Model
-    optimizer: Optimizer
-    scheduler: LRScheduler
-    settings: Settings
-    seed: int
-    device: torch.device
-    epoch: int = 0
-    step: int = 0  # updates done
-    best_value: float | None = None
-    best_epoch: int = 0
-    best_metrics: dict[str, float] = field(default_factory=dict)  # of validation
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    seconds: float = 0.0  # of training and validation
-
-    @property
-    def window(self) -> int | None:
-        """Tokens between updates; None is whole sequences."""
-        return self.settings.bptt.k1 if self.settings.bptt is not None else None
-
-    @property
-    def reach(self) -> int | None:
-        """Tokens that a gradient goes back through; None is all of them."""
-        bptt = self.settings.bptt
-        return None if bptt is None else bptt.k2 if bptt.k2 is not None else bptt.k1
-
-
-@dataclass
-class Updates:
-    """Sums over updates."""
-
-    score: Score = Score()
-    tokens: int = 0
-    norms: list[float] = field(default_factory=list)  # before clipping
-    clipped_norms: list[float] = field(default_factory=list)  # of the same gradients, after it
-    clipped: int = 0
-
-    def add(self, other: "Updates") -> None:
-        """Take in what another has summed."""
-        self.score += other.score
-        self.tokens += other.tokens
-        self.norms += other.norms
-        self.clipped_norms += other.clipped_norms
-        self.clipped += other.clipped
+from seqexp.trainer.training import Metrics, Place, Report, Training, Updates
 
 
 def fit(training: Training, data: Data) -> Iterator[Report]:
-    """Train, epoch by epoch, and test at the end.
+    """Train, epoch by epoch, and test at the end; from wherever the training is.
 
     Yields:
-        A report every `log_every_steps` updates, after each epoch (train and validation), and of
-        the final test. After the last one the model holds the weights that were tested.
+        A report after each update (every `log_every_steps` of them with metrics), after each epoch
+        (train and validation), and of the final test. Between two reports before the test, the
+        training is all that is needed to go on. After the test the model holds the weights that
+        were tested.
 
     Raises:
         NonFiniteError: before a step that would have used an inf or nan loss or gradient.
     """
     settings = training.settings
-    while training.epoch < settings.epochs and not _out_of_patience(training):
-        training.epoch += 1
-        epoch_began = time.perf_counter()
-        updates = yield from _train_epoch(training, data)
-        train_seconds = time.perf_counter() - epoch_began
-        metrics = updates.score.metrics("train")
-        metrics |= _gradient_metrics(updates)
-        metrics["train/learning_rate"] = _learning_rate(training.optimizer)
-        valid = _scored_batches(data.valid, settings)
-        score = evaluate(training.model, valid, training.window)
-        metrics |= score.metrics("valid", data.spec.output)
-        metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
-        metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
-        metrics["time/epoch_seconds"] = time.perf_counter() - epoch_began
-        training.seconds += metrics["time/epoch_seconds"]
+    while not training.is_done:
+        if training.place is None:
+            training.epoch += 1
+            training.place = Place()
+        metrics = yield from _epoch(training, training.place, data)
         is_best = _note_best(training, metrics)
+        training.place = None
         yield Report("epoch", training.epoch, metrics, is_best)
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
@@ -136,24 +62,52 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
     yield Report("test", 0, metrics)
 
 
-def _train_epoch(training: Training, data: Data) -> Generator[Report, None, Updates]:
-    """One pass over the training sequences."""
+def _epoch(training: Training, place: Place, data: Data) -> Generator[Report, None, Metrics]:
+    """Train from `place` to the end of the epoch, and validate; returns its metrics."""
+    began = time.perf_counter() - place.seconds
+    yield from _train_epoch(training, place, data, began)
+    train_seconds = time.perf_counter() - began
+    updates = place.total
+    updates.add(place.recent)
+    metrics = updates.score.metrics("train")
+    metrics |= _gradient_metrics(updates)
+    metrics["train/learning_rate"] = _learning_rate(training.optimizer)
+    valid = _scored_batches(data.valid, training.settings)
+    score = evaluate(training.model, valid, training.window)
+    metrics |= score.metrics("valid", data.spec.output)
+    metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
+    metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
+    metrics["time/epoch_seconds"] = time.perf_counter() - began
+    training.seconds += metrics["time/epoch_seconds"]
+    return metrics
+
+
+def _train_epoch(
+    training: Training, place: Place, data: Data, began: float
+) -> Generator[Report, None, None]:
+    """The rest of a pass over the training sequences."""
     settings = training.settings
     training.model.train()
-    total, recent = Updates(), Updates()
     order = stream_seed(training.seed, "order", training.epoch)
-    batches = data.train.batches(settings.batch_size, order, settings.length_pool)
-    for index, batch in enumerate(batches, start=1):
-        for updates in train_batch(training, batch, index):
-            recent.add(updates)
-            every = settings.log_every_steps
-            # windows without a target take no step, and are no points of a curve
-            if every is not None and updates.norms and training.step % every == 0:
-                yield Report("step", training.step, _step_metrics(training, recent))
-                total.add(recent)
-                recent = Updates()
-    total.add(recent)
-    return total
+    batches = data.train.batches(settings.batch_size, order, settings.length_pool, place.batch)
+    for index, batch in enumerate(batches, start=place.batch + 1):
+        for updates in train_batch(training, place, batch, index):
+            place.recent.add(updates)
+            place.seconds = time.perf_counter() - began
+            yield _report_update(training, place, updates)
+        place.batch, place.token, place.start, place.carry = index, 0, 0, None
+
+
+def _report_update(training: Training, place: Place, updates: Updates) -> Report:
+    """After every so many updates, a point of the `step/*` curves."""
+    every = training.settings.log_every_steps
+    # windows without a target take no step, and are no points of a curve
+    if every is None or not updates.count or training.step % every:
+        return Report("update", training.step)
+    metrics = _step_metrics(training, place.recent)
+    place.total.add(place.recent)
+    place.recent = Updates()
+    return Report("step", training.step, metrics)
 
 
 def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
@@ -163,8 +117,8 @@ def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
     return split.batches(size, length_pool=pool)
 
 
-def train_batch(training: Training, batch: Batch, index: int) -> Iterator[Updates]:
-    """Updates along the time axis of a batch: one, or one for every `k1` tokens.
+def train_batch(training: Training, place: Place, batch: Batch, index: int) -> Iterator[Updates]:
+    """Updates along the time axis of a batch, from `place` on: one, or one for every `k1` tokens.
 
     Each takes the loss of its `k1` new tokens back through the last `k2`. For that, the tokens
     from `k2` ago are read again with today's weights, from the state that was there then. What is
@@ -176,10 +130,9 @@ def train_batch(training: Training, batch: Batch, index: int) -> Iterator[Update
     size = min(training.window or time, time)
     reach = training.reach or time
     scale = _tokens_an_update(batch, size)
-    carry: Carry | None = None  # the state before token `start`
-    start = 0
-    for begin in range(0, time, size):
+    for begin in range(place.token, time, size):
         end = min(begin + size, time)
+        start = place.start
         # where the next update's tokens will start: its state is kept on the way
         next_start = min(max(start, min(end + size, time) - reach), end)
         cuts = sorted({start, next_start, end})
@@ -187,9 +140,10 @@ def train_batch(training: Training, batch: Batch, index: int) -> Iterator[Update
         where = f"epoch {training.epoch}, batch {index}"
         where += f", token {begin + 1}" if size < time else ""
         draw = (training.epoch, index, begin if batch.is_stream else 0)
-        updates, kept = update(training, parts, carry, scale, where, draw)
+        updates, kept = update(training, parts, place.carry, scale, where, draw)
         if next_start > start:
-            carry, start = kept, next_start
+            place.carry, place.start = kept, next_start
+        place.token = end
         updates.tokens = batch.tokens.shape[0] * (end - begin)
         yield updates
 
@@ -244,8 +198,8 @@ def update(
     training.scheduler.step()
     training.step += 1
     score = Score(nats_sum, int(num_correct), int(num_scored))
-    summed = Updates(score, norms=[norm_before], clipped_norms=[norm_after], clipped=int(clipped))
-    return summed, kept
+    norms = {"norms": norm_before, "clipped_norms": norm_after, "norm_max": norm_before}
+    return Updates(score, count=1, clipped=int(clipped), **norms), kept
 
 
 def _losses(
@@ -344,31 +298,25 @@ def _note_best(training: Training, metrics: Metrics) -> bool:
     return True
 
 
-def _out_of_patience(training: Training) -> bool:
-    patience = training.settings.patience
-    return patience is not None and training.epoch - training.best_epoch >= patience
-
-
 def _learning_rate(optimizer: Optimizer) -> float:
     return float(optimizer.param_groups[0]["lr"])
 
 
 def _gradient_metrics(updates: Updates) -> Metrics:
-    norms = updates.norms
-    if not norms:
+    if not updates.count:
         return {}
     return {
-        "grad/norm_mean": sum(norms) / len(norms),
-        "grad/norm_max": max(norms),
-        "grad/clipped_norm_mean": sum(updates.clipped_norms) / len(norms),
-        "grad/clipped_fraction": updates.clipped / len(norms),
+        "grad/norm_mean": updates.norms / updates.count,
+        "grad/norm_max": updates.norm_max,
+        "grad/clipped_norm_mean": updates.clipped_norms / updates.count,
+        "grad/clipped_fraction": updates.clipped / updates.count,
     }
 
 
 def _step_metrics(training: Training, updates: Updates) -> Metrics:
     return {
         "step/loss_nats": updates.score.nats / max(1, updates.score.count),
-        "step/grad_norm": sum(updates.norms) / len(updates.norms),
-        "step/grad_norm_clipped": sum(updates.clipped_norms) / len(updates.norms),
+        "step/grad_norm": updates.norms / updates.count,
+        "step/grad_norm_clipped": updates.clipped_norms / updates.count,
         "step/learning_rate": _learning_rate(training.optimizer),
     }

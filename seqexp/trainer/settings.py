@@ -24,6 +24,23 @@ class BPTT:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """When a training is saved, so that an interrupted one goes on; whichever comes first.
+
+    One is also written when a run is stopped, and when all is trained. None is never.
+
+    Args:
+        every_steps: updates.
+        every_epochs: after their validation.
+        every_minutes: after the update in progress.
+    """
+
+    every_steps: Count | None = None
+    every_epochs: Count | None = None
+    every_minutes: Positive | None = 1
+
+
+@dataclass(frozen=True)
 class Settings:
     """How to train.
 
@@ -46,6 +63,8 @@ class Settings:
         min_delta: a smaller gain than this does not count as better.
         test_weights: test with the weights of the best epoch or of the last one.
         log_every_steps: updates between points of the `step/*` curves; None draws none.
+        checkpoint: when the training is saved; None never saves it.
+        max_minutes: stop after so many minutes of this process, with a checkpoint; None never does.
         device: `auto` takes a GPU where there is one.
         precision: `bf16` computes the forward pass in bfloat16, with float32 weights.
         deterministic: the same numbers on each run, at some cost on GPUs.
@@ -67,6 +86,8 @@ class Settings:
     min_delta: NotNegative = 0.0
     test_weights: Literal["best", "last"] = "best"
     log_every_steps: Count | None = 10
+    checkpoint: Checkpoint | None = None
+    max_minutes: Positive | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = True

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from seqexp.spec import IGNORE, Data
-from seqexp.trainer.loop import Training, fit
+from seqexp.trainer.loop import fit
+from seqexp.trainer.training import Training
 
 MAX_DEAD = 10
 """Further starts where none of those asked for has learned anything."""

@@ -19,6 +19,7 @@ from seqexp import run as run_module
 from seqexp.config import check
 from seqexp.errors import InputError, NonFiniteError
 from seqexp.facts import Result, Start
+from seqexp.identity import fingerprint
 from seqexp.run import run
 from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.none import NoTracker
@@ -94,7 +95,7 @@ def test_params_hold_the_whole_config_the_choices_and_the_overrides(
 
 def test_tags_say_what_data_code_and_versions_it_was(recorded: Any, outputs: Path) -> None:
     tags = recorded.data.tags
-    assert tags["seqexp.fingerprint"] == facts.fingerprint(config(outputs))
+    assert tags["seqexp.fingerprint"] == fingerprint(config(outputs))
     assert len(tags["seqexp.data_digest"]) == 64
     assert tags["seqexp.torch"] == torch.__version__
     assert {"seqexp.numpy", "seqexp.mlflow", "seqexp.python", "seqexp.version"} <= set(tags)

@@ -12,9 +12,10 @@ from seqexp.model.lstm import LSTM
 from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.spec import IGNORE, Batch, Data, Output, Sequences, TaskSpec, Vocabulary
-from seqexp.trainer.loop import Training, fit, train_batch
+from seqexp.trainer.loop import fit, train_batch
 from seqexp.trainer.schedule import constant
 from seqexp.trainer.settings import BPTT, Settings
+from seqexp.trainer.training import Place, Training
 
 CPU = torch.device("cpu")
 SPEC = TaskSpec(Vocabulary(tuple("abcdefgh")), 9, Output.NEXT_TOKEN, tuple("-abcdefgh"))
@@ -73,7 +74,7 @@ def test_updates_equal_a_naive_loop_that_keeps_the_last_k2_inputs(
     """The loop below keeps every state it ever saw, by position, as a value."""
     tokens, targets = text(3, 23)
     ours = training(made(kind, **settings), k1, k2)
-    list(train_batch(ours, Batch(tokens, targets), 1))
+    list(train_batch(ours, Place(), Batch(tokens, targets), 1))
 
     naive = training(made(kind, **settings))
     states: dict[int, Any] = {0: None}
@@ -109,7 +110,7 @@ def test_a_gradient_goes_back_exactly_k2_tokens(k1: int, k2: int) -> None:
     targets = torch.full((1, time), IGNORE)
     targets[0, -1] = 3
     run = training(model, k1, k2)
-    list(train_batch(run, Batch(tokens, targets), 1))
+    list(train_batch(run, Place(), Batch(tokens, targets), 1))
     assert run.step == 1
     moved = model.input.table.grad.abs().sum(dim=1)[1:] > 0
     assert moved.tolist() == [False] * (time - k2) + [True] * k2
@@ -123,7 +124,7 @@ def test_a_short_last_window_counts_as_its_tokens_do() -> None:
         torch.manual_seed(0)
         run = training(CNN1D(SPEC, num_filters=3, filter_width=1), k1, lr=1e-9)
         before = weights(run)
-        list(train_batch(run, Batch(tokens, targets), 1))
+        list(train_batch(run, Place(), Batch(tokens, targets), 1))
         steps.append((weights(run) - before) / 1e-9)
     torch.testing.assert_close(steps[1], steps[0] * 10 / 4, rtol=1e-4, atol=1e-6)
 
@@ -139,7 +140,7 @@ def saved_bytes(time: int, k1: int, k2: int) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        for _ in train_batch(run, Batch(tokens, targets, is_stream=True), 1):
+        for _ in train_batch(run, Place(), Batch(tokens, targets, is_stream=True), 1):
             sizes.append(0)
     return max(sizes)
 
@@ -169,7 +170,7 @@ def test_a_classified_sequence_is_updated_once_where_it_ends() -> None:
     labels = torch.tensor([[0], [1], [1], [0]])
     torch.manual_seed(0)
     run = training(LSTM(spec, hidden_size=5), 4, 4)
-    updates = list(train_batch(run, Batch(tokens, labels), 1))
+    updates = list(train_batch(run, Place(), Batch(tokens, labels), 1))
     assert [update.score.count for update in updates] == [0, 1, 3]
     assert run.step == 2
     assert sum(update.tokens for update in updates) == 48
@@ -193,7 +194,7 @@ def test_gradients_of_a_label_reach_over_the_whole_sequence_if_k2_does() -> None
     for k1, k2 in ((None, None), (5, 15)):
         torch.manual_seed(0)
         runs.append(training(LSTM(spec, hidden_size=5), k1, k2))
-        list(train_batch(runs[-1], Batch(tokens, labels), 1))
+        list(train_batch(runs[-1], Place(), Batch(tokens, labels), 1))
         assert runs[-1].step == 1
     torch.testing.assert_close(weights(runs[0]), weights(runs[1]), rtol=0, atol=1e-12)
 
@@ -213,7 +214,7 @@ def test_masks_are_one_draw_a_sequence_and_one_an_update_of_a_stream(
     tokens, targets = text(3, 20)
     run = training(made(LSTM, recurrent_dropout=0.5), 5, 5)
     run.model.train()
-    list(train_batch(run, Batch(tokens, targets, is_stream), 1))
+    list(train_batch(run, Place(), Batch(tokens, targets, is_stream), 1))
     assert len(drawn) == 4
     different = {tuple(mask.flatten().tolist()) for mask in drawn}
     assert len(different) == expected

@@ -10,10 +10,11 @@ import torch
 from seqexp.dataset.motif import Motif
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import Data, Sequences, stream_seed
-from seqexp.trainer.loop import Training, fit
+from seqexp.trainer.loop import fit
 from seqexp.trainer.schedule import constant
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.starts import MAX_DEAD, best_start, constant_loss
+from seqexp.trainer.training import Training
 
 
 @pytest.fixture(scope="module")

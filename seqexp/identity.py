@@ -1,0 +1,76 @@
+"""What makes a run the run it is: its config and the code that computes.
+
+The same command finds the same run again. Nothing here imports torch.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from seqexp.config import Config
+
+NOT_IN_FINGERPRINT = (
+    "paths",
+    "tracking",
+    "experiment_name",
+    "optimized_metric",
+    "force",
+    "dry_run",
+    "seeds",
+)
+"""Parts of a config that say where a run is kept, or what is done with it, not what it computes."""
+
+PLACES_OF_DATA = ("folder", "cache")
+"""Keys of a dataset that say where its files are; what is in them has a digest of its own."""
+
+INTERRUPTIONS = ("checkpoint", "max_minutes")
+"""Keys of a trainer that say when it is saved and stopped; a resumed run is the same run."""
+
+COMPUTES = ("spec.py", "dataset", "model", "trainer")
+"""Sources of seqexp that weights depend on."""
+
+
+def identity(config: Config) -> str:
+    """SHA-256 of a checked config and the code that computes it, the same on every machine."""
+    code = code_digest(tuple(config["trusted_packages"]))
+    return _sha(json.dumps([fingerprint(config), code]))
+
+
+def fingerprint(config: Config) -> str:
+    """SHA-256 of all that a config says on what is computed."""
+    counted = {key: value for key, value in config.items() if key not in NOT_IN_FINGERPRINT}
+    for part, keys in (("dataset", PLACES_OF_DATA), ("trainer", INTERRUPTIONS)):
+        node: Mapping[str, object] = config[part]
+        counted[part] = {key: value for key, value in node.items() if key not in keys}
+    return _sha(json.dumps(counted, sort_keys=True))
+
+
+@functools.cache
+def code_digest(trusted_packages: tuple[str, ...] = ()) -> str:
+    """SHA-256 of the sources that weights depend on, and of torch's and numpy's versions."""
+    here = Path(__file__).parent
+    sha = hashlib.sha256()
+    for package in ("torch", "numpy"):
+        sha.update(f"{package} {metadata.version(package)}\n".encode())
+    for root in [*(here / name for name in COMPUTES), *_folders(trusted_packages)]:
+        for file in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
+            sha.update(f"{file.relative_to(root.parent).as_posix()}\n".encode())
+            sha.update(file.read_bytes())
+    return sha.hexdigest()
+
+
+def _folders(packages: tuple[str, ...]) -> Iterator[Path]:
+    """Where the sources of other packages are; a module that is one file is that file."""
+    for package in packages:
+        found = importlib.util.find_spec(package)
+        if found is not None and found.origin is not None:
+            file = Path(found.origin)
+            yield file.parent if file.name == "__init__.py" else file
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

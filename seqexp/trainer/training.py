@@ -1,0 +1,103 @@
+"""What the loop works on and what it says: a training, how far it is, and its reports."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from seqexp.spec import Carry, Model
+from seqexp.trainer.score import Score
+from seqexp.trainer.settings import Settings
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the loop has to say, at the end of an update, of some, of an epoch, or of all.
+
+    `step` is the x axis of its metrics: updates for `step`, epochs for `epoch`; an `update` has no
+    metrics. A test has no axis: it is at 0, where trackers draw single values as bars.
+    """
+
+    kind: Literal["update", "step", "epoch", "test"]
+    step: int
+    metrics: Metrics = field(default_factory=dict)
+    is_best: bool = False
+
+
+@dataclass
+class Updates:
+    """Sums over updates."""
+
+    score: Score = Score()
+    tokens: int = 0
+    count: int = 0  # updates that took a step
+    norms: float = 0.0  # before clipping
+    clipped_norms: float = 0.0  # of the same gradients, after it
+    norm_max: float = 0.0
+    clipped: int = 0
+
+    def add(self, other: "Updates") -> None:
+        """Take in what another has summed."""
+        self.score += other.score
+        self.tokens += other.tokens
+        self.count += other.count
+        self.norms += other.norms
+        self.clipped_norms += other.clipped_norms
+        self.norm_max = max(self.norm_max, other.norm_max)
+        self.clipped += other.clipped
+
+
+@dataclass
+class Place:
+    """How far an epoch is: what has to be known to go on between two of its updates."""
+
+    batch: int = 0  # batches done
+    token: int = 0  # tokens done of the batch in progress, under truncation
+    start: int = 0  # its first token that the next gradient reaches
+    carry: Carry | None = None  # the state before that token; None begins a sequence
+    total: Updates = field(default_factory=Updates)
+    recent: Updates = field(default_factory=Updates)  # since the last point of `step/*`
+    seconds: float = 0.0  # that the epoch has taken
+
+
+@dataclass
+class Training:
+    """What is trained, how, and how far it is: all that changes between two updates."""
+
+    model: Model
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    settings: Settings
+    seed: int
+    device: torch.device
+    epoch: int = 0  # begun
+    step: int = 0  # updates done
+    place: Place | None = None  # in that epoch; None where it is done, with its validation
+    best_value: float | None = None
+    best_epoch: int = 0
+    best_metrics: dict[str, float] = field(default_factory=dict)  # of validation
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0  # of training and validation
+
+    @property
+    def window(self) -> int | None:
+        """Tokens between updates; None is whole sequences."""
+        return self.settings.bptt.k1 if self.settings.bptt is not None else None
+
+    @property
+    def reach(self) -> int | None:
+        """Tokens that a gradient goes back through; None is all of them."""
+        bptt = self.settings.bptt
+        return None if bptt is None else bptt.k2 if bptt.k2 is not None else bptt.k1
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are trained, or as many as patience lasts for."""
+        patience = self.settings.patience
+        is_late = patience is not None and self.epoch - self.best_epoch >= patience
+        return self.place is None and (self.epoch >= self.settings.epochs or is_late)
