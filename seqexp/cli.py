@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,9 @@ _FOLDER_ERRORS = (
 
 log = logging.getLogger("seqexp")
 
+NUM_PROCESSES, RANK = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+"""Processes that `torchrun` has started to train one model, and which of them this is."""
+
 
 def run_name(_root_: DictConfig) -> str:
     """Name of a single run's folder: what it is, its seed, its identity; the same every time.
@@ -55,7 +59,9 @@ def run_name(_root_: DictConfig) -> str:
     plain = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
     config = check(plain)
     chosen = _root_.hydra.runtime.choices
-    return f"{chosen.model}-{chosen.dataset}-seed{config['seed']}-{identity(config)[:10]}"
+    together = f"-{NUM_PROCESSES}processes" if NUM_PROCESSES > 1 else ""
+    name = f"{chosen.model}-{chosen.dataset}-seed{config['seed']}{together}"
+    return f"{name}-{identity(config)[:10]}"
 
 
 # when imported, as a sweep's worker processes do too
@@ -69,6 +75,11 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
     sys.argv[1:] = forgiving(sys.argv[1:])
     if {"-m", "--multirun"} & set(sys.argv):
+        if NUM_PROCESSES > 1:
+            leave(
+                "torchrun trains one run by several processes; for a sweep give launcher=parallel",
+                2,
+            )
         sys.path.append(str(_HERE / "sweep" / "plugin"))  # of the package hydra_plugins
     refused: list[InputError | RunError] = []
 
@@ -113,6 +124,8 @@ def job(config: DictConfig) -> float | None:
     from seqexp.facts import Start
     from seqexp.run import run
 
+    if RANK > 0:
+        log.setLevel(logging.ERROR)  # the first process speaks for all
     is_sweep = hydra_config.mode is RunMode.MULTIRUN
     folder = Path(hydra_config.runtime.output_dir)
     overrides = [item.lstrip("+") for item in hydra_config.overrides.task]
@@ -204,5 +217,8 @@ def explain(error: Exception) -> str:
 
 def leave(message: str, status: int) -> None:
     """Say why, and exit."""
-    print(f"seqexp: {message}", file=sys.stderr)
+    if RANK == 0:
+        print(f"seqexp: {message}", file=sys.stderr)
+    else:
+        time.sleep(10)  # torchrun ends all when one ends: let the first one say why
     sys.exit(status)

@@ -92,11 +92,12 @@ def run_facts(
     )
 
 
-def origin_of(config: Config, data: Data) -> dict[str, str]:
+def origin_of(config: Config, data: Data, num_processes: int = 1) -> dict[str, str]:
     """What the state of a run depends on, by key: no other run may go on from it."""
     return {
         **flatten(counted(config)),
         DATA: data.digest(),
+        "processes": str(num_processes),  # sums depend on them in the last bit
         "the task": json.dumps(data.spec.to_dict(), sort_keys=True),
         "the code's digest": code_digest(tuple(config["trusted_packages"])),
     }

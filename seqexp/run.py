@@ -1,5 +1,6 @@
 """One run, from a checked config to what was learned: the only file that knows all parts."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -29,12 +30,16 @@ from seqexp.say import description, say, say_again, say_start, say_summary, summ
 from seqexp.signature import signature
 from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
 from seqexp.stopping import Stop, sigterm_raises
+from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import fit
+from seqexp.trainer.processes import Processes, joined
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.starts import best_start
 from seqexp.trainer.training import Training
 from seqexp.watching import Log, Watching
+
+ALONE = Processes()
 
 MAX_TOKENS_OF_A_GRADIENT = 5000
 """Of a stream without truncation."""
@@ -51,17 +56,23 @@ def run(config: Config, start: Start) -> Result:
     settings: Settings = build(config["trainer"])
     device = prepare(settings)
     stop = Stop(settings.max_minutes)
-    with sigterm_raises(), owned(start.folder) as folder:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(sigterm_raises())
+        processes = stack.enter_context(joined(device.type == "cuda"))
+        if not processes.is_first:
+            config, start = silent(config), Start()
+        folder = stack.enter_context(owned(start.folder))
         if config["force"]:
             folder.set_aside()
         data = load(config, settings)
-        origin = origin_of(config, data)
-        run_id, finished = folder.run_id(origin), folder.result()
+        origin = origin_of(config, data, processes.count)
+        left: tuple[str | None, Result | None] = (folder.run_id(origin), folder.result())
+        run_id, finished = processes.told(left)
         if finished is not None:
             say_again(finished)
             return finished
-        state = folder.checkpoint(origin)
-        training, starts = begin(config, settings, data, device, is_new=state is None)
+        state = processes.told(folder.checkpoint(origin))
+        training, starts = begin(config, settings, data, device, processes, state is None)
         tracker: Tracker = build(config["tracking"])
         watch = Watching(config, tracker, training, data, directions(config, settings, device))
         story = Story()
@@ -77,6 +88,8 @@ def run(config: Config, start: Start) -> Result:
             if state is None:
                 tell_start(config, start, tracker, training, data, origin, log, starts)
             train(training, data, log, watch, story, saving, tracker)
+            if not processes.is_first:
+                return result
             learned = watch.at_the_end(config, start, story, log)
             keep_model(config, tracker, training, data)
             tracker.describe(description(result, learned))
@@ -124,6 +137,12 @@ def tell_start(
     say_start(config, start, data, num_parameters)
 
 
+def silent(config: Config) -> Config:
+    """For a process that only helps: it trains, and says, draws and keeps nothing."""
+    parts = dict.fromkeys(("interpret", "decode", "gradient_flow"))
+    return {**config, **parts, "tracking": {"_target_": f"{NoTracker.__module__}.NoTracker"}}
+
+
 # --- building the parts -----------------------------------------------------------------------
 
 
@@ -168,7 +187,12 @@ def load(config: Config, settings: Settings) -> Data:
 
 
 def begin(
-    config: Config, settings: Settings, data: Data, device: torch.device, is_new: bool = True
+    config: Config,
+    settings: Settings,
+    data: Data,
+    device: torch.device,
+    processes: Processes = ALONE,
+    is_new: bool = True,
 ) -> tuple[Training, int]:
     """A training that starts from the best initial weights, and how many were tried.
 
@@ -177,15 +201,20 @@ def begin(
     Raises:
         InputError: as `prepare_training`.
     """
-    if not is_new:
-        return prepare_training(config, settings, data, device), 0
-    return best_start(
-        lambda start: prepare_training(config, settings, data, device, start), data.to(device)
-    )
+
+    def make(start: int) -> Training:
+        return prepare_training(config, settings, data, device, start, processes)
+
+    return best_start(make, data.to(device)) if is_new else (make(0), 0)
 
 
 def prepare_training(
-    config: Config, settings: Settings, data: Data, device: torch.device, start: int = 0
+    config: Config,
+    settings: Settings,
+    data: Data,
+    device: torch.device,
+    start: int = 0,
+    processes: Processes = ALONE,
 ) -> Training:
     """Model, optimizer and schedule, initialised by the seed and the number of the start.
 
@@ -209,7 +238,8 @@ def prepare_training(
     wanted = signature(config["schedule"]["_target_"]).parameters
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", config["schedule"], **supplied)
-    return Training(model, optimizer, scheduler, settings, config["seed"], device)
+    seed = config["seed"]
+    return Training(model, optimizer, scheduler, settings, seed, device, processes=processes)
 
 
 def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:

@@ -67,11 +67,13 @@ class Saving:
             if self.stop.signal is not None:
                 self.stop.leave()
             return
-        if self.stop.wanted:
+        # clocks and signals are not the same in all processes, but all have to do the same
+        processes, device = self.training.processes, self.training.device
+        if processes.any(self.stop.wanted, device):
             self._save(tracker)
             log.info(f"stopped after update {self.training.step:,}; the same command goes on")
             self.stop.leave()
-        if self._is_due(report):
+        if processes.any(self._is_due(report), device):
             self._save(tracker)
 
     def _is_due(self, report: Report) -> bool:

@@ -14,14 +14,18 @@ PROGRESS = ("epoch", "step", "best_value", "best_epoch", "best_metrics", "best_w
 
 
 def state_of(training: Training) -> dict[str, Any]:
-    """The state between two reports of the loop, the generators' included; it shares memory."""
+    """The state between two reports of the loop, the generators' included; it shares memory.
+
+    Of several processes, all have to ask for it; each has rows, and so a carry, of its own.
+    """
     place = training.place
+    carries = training.processes.gathered(None if place is None else place.carry)
     return {
         "model": dict(training.model.state_dict()),
         "optimizer": training.optimizer.state_dict(),
         "scheduler": training.scheduler.state_dict(),
         "progress": {name: getattr(training, name) for name in PROGRESS},
-        "place": None if place is None else {**vars(place), **_sums(place)},
+        "place": None if place is None else {**vars(place), **_sums(place), "carry": carries},
         "generators": _generators(training.device),
     }
 
@@ -35,7 +39,7 @@ def restore(training: Training, state: Mapping[str, Any]) -> None:
         setattr(training, name, value)
     device = training.device
     training.best_weights = {name: t.to(device) for name, t in training.best_weights.items()}
-    training.place = None if state["place"] is None else _place(state["place"], device)
+    training.place = None if state["place"] is None else _place(state["place"], training)
     _seed_generators(state["generators"])
 
 
@@ -43,13 +47,13 @@ def _sums(place: Place) -> dict[str, Any]:
     return {"total": asdict(place.total), "recent": asdict(place.recent)}
 
 
-def _place(values: Mapping[str, Any], device: torch.device) -> Place:
+def _place(values: Mapping[str, Any], training: Training) -> Place:
     sums = {
         name: Updates(**{**values[name], "score": Score(**values[name]["score"])})
         for name in ("total", "recent")
     }
-    carry = values["carry"]
-    moved = None if carry is None else tuple(tensor.to(device) for tensor in carry)
+    carry = values["carry"][training.processes.rank]
+    moved = None if carry is None else tuple(tensor.to(training.device) for tensor in carry)
     return Place(**{**values, **sums, "carry": moved})
 
 
