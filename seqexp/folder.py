@@ -20,7 +20,10 @@ log = logging.getLogger("seqexp")
 
 RUN, CHECKPOINTS, LOCK, PREVIOUS = "run.json", "checkpoints", ".lock", "previous"
 
-STATE = (RUN, RESULT, CHECKPOINTS, "tracking")
+TWIN = "twin"
+"""Folder of the model that reads the other way round."""
+
+STATE = (RUN, RESULT, CHECKPOINTS, TWIN, "tracking")
 """What makes the same command go on, instead of starting anew."""
 
 
@@ -33,6 +36,10 @@ class RunFolder:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+
+    def within(self, name: str) -> "RunFolder":
+        """A folder inside, for a further training of the same run."""
+        return RunFolder(None if self.path is None else self.path / name)
 
     def set_aside(self) -> None:
         """Have the next run start anew; what was there is moved, not deleted."""

@@ -23,7 +23,7 @@ from seqexp import saved
 from seqexp.config import Config, build
 from seqexp.errors import InputError, StoppedError
 from seqexp.facts import DATA, Result, Start, Story, data_name, origin_of, run_facts, sizes
-from seqexp.folder import RunFolder, owned
+from seqexp.folder import TWIN, RunFolder, owned
 from seqexp.model.parts import TokenInput
 from seqexp.saving import Saving
 from seqexp.say import description, say, say_again, say_start, say_summary, summary
@@ -74,7 +74,9 @@ def run(config: Config, start: Start) -> Result:
         state = processes.told(folder.checkpoint(origin))
         training, starts = begin(config, settings, data, device, processes, state is None)
         tracker: Tracker = build(config["tracking"])
-        watch = Watching(config, tracker, training, data, directions(config, settings, device))
+        watch = Watching(
+            config, tracker, training, data, directions(config, settings, device, folder, stop)
+        )
         story = Story()
         saving = Saving(folder, origin, training, {**watch.parts(), "story": story}, stop)
         if state is not None:
@@ -255,16 +257,25 @@ def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:
         module.start_from(vectors)
 
 
-def directions(config: Config, settings: Settings, device: torch.device) -> dict[str, Any]:
+def directions(
+    config: Config, settings: Settings, device: torch.device, folder: RunFolder, stop: Stop
+) -> dict[str, Any]:
     """Whether reads are written backwards, and how to train the same model the other way round."""
     backwards = bool(config["dataset"].get("reverse"))
 
     def train_twin() -> Model:
         twin = {**config, "dataset": {**config["dataset"], "reverse": not backwards}}
         data = load(twin, settings)
-        training, _ = begin(twin, settings, data, device)
-        for report in fit(training, data.to(device)):
-            say(report, settings)
+        own, origin = folder.within(TWIN), origin_of(twin, data)
+        state = own.checkpoint(origin)
+        training, _ = begin(twin, settings, data, device, is_new=state is None)
+        saving = Saving(own, origin, training, {}, stop)
+        if state is not None:
+            saving.restore(state)
+        with stop.listening():
+            for report in fit(training, data.to(device)):
+                say(report, settings)
+                saving.after(report, NoTracker())
         return training.model
 
     return {"backwards": backwards, "train_twin": train_twin}

@@ -1,5 +1,6 @@
 """What the same command does when it is given again: nothing is lost, doubled or mixed up."""
 
+import itertools
 import re
 import signal
 import subprocess
@@ -39,13 +40,13 @@ def again(folder: Path, *overrides: str) -> Result:
 
 
 def stop_after(report_number: int, error: BaseException, patch: pytest.MonkeyPatch) -> None:
-    """Have the loop raise after so many reports."""
-    real = run_module.fit
+    """Have the loop raise after so many reports, of all trainings together."""
+    real, numbers = run_module.fit, itertools.count(1)
 
     def fit(*arguments: Any) -> Any:
-        for number, report in enumerate(real(*arguments), start=1):
+        for report in real(*arguments):
             yield report
-            if number == report_number:
+            if next(numbers) == report_number:
                 raise error
 
     patch.setattr(run_module, "fit", fit)
@@ -228,3 +229,23 @@ def test_200_kills_all_end_as_if_nothing_had_been() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         assert killing.kill(200, seed=1) >= 200
+
+
+def test_the_model_that_reads_the_other_way_round_goes_on_too(tmp_path: Path) -> None:
+    reads = ("dataset=noisy-reads", "dataset.length=30", "dataset.num_reads=6", "model=lstm")
+    given = (*reads, "decode=beam", "decode.width=3", "decode.both_directions=true")
+    steps = ("trainer.epochs=4", "trainer.batch_size=2", "trainer.checkpoint.every_steps=2")
+
+    def decode(folder: Path) -> Result:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = check(compose("config", [*given, *steps, "interpret=none", "tracking=none"]))
+        return run(config, Start({"model": "lstm", "dataset": "noisy-reads"}, folder=folder))
+
+    whole = decode(tmp_path / "whole")
+    reports = 4 * (3 + 1) + 1  # of the first model
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError):
+        stop_after(reports + 5, RuntimeError("the machine"), patch)
+        decode(tmp_path / "run")
+    assert store.files(tmp_path / "run" / "twin" / "checkpoints")
+    result = decode(tmp_path / "run")
+    assert untimed(result) == untimed(whole)

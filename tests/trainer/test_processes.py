@@ -154,4 +154,4 @@ def test_torchrun_trains_one_run_that_says_things_once(tmp_path: Path) -> None:
         text=True,
         timeout=200,
     )
-    assert refused.stderr.count("a sweep has launcher=parallel") == 1
+    assert refused.stderr.count("for a sweep give launcher=parallel") == 1
