@@ -42,6 +42,10 @@ class NoTracker:
     def model(self, files: ModelFiles) -> None:
         """Not kept."""
 
+    def mark(self) -> int:
+        """Nothing to know again."""
+        return 0
+
     def describe(self, markdown: str) -> None:
         """Not kept."""
 
