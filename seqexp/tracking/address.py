@@ -36,3 +36,9 @@ def fault(uri: str) -> str | None:
 def database_file(uri: str) -> Path | None:
     """File of an SQLite store."""
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def absolute(uri: str) -> str:
+    """The same store from any folder."""
+    file = database_file(uri)
+    return uri if file is None else f"{SQLITE}{file.absolute()}"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqexp.errors import InputError
+from seqexp.tracking.address import database_file
 from seqexp.tracking.note import JOURNAL, NAME, Note
 
 
@@ -62,14 +63,17 @@ def deliver(folder: Path, away: dict[str, str]) -> bool:
 def _deliver(folder: Path, uri: str, run_id: str, away: dict[str, str]) -> bool:
     from seqexp.tracking.journal import Journal
     from seqexp.tracking.outbox import Outbox, first_line
-    from seqexp.tracking.store import StoredRun, connect, input_errors, one_at_a_time
+    from seqexp.tracking.store import StoredRun, connect, input_errors
 
     journal = Journal(folder / JOURNAL)
     left = journal.told - journal.delivered
     try:
         if uri in away:
             raise InputError(away[uri])
-        with input_errors(uri), one_at_a_time(uri):
+        file = database_file(uri)
+        if file is not None and not file.is_file():  # it would be made anew
+            raise InputError(f"{file} is not there")
+        with input_errors(uri):
             client = connect(uri)
         outbox = Outbox(journal, StoredRun(client, run_id, journal.files).send)
         while outbox.deliver_batch():

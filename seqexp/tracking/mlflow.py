@@ -3,53 +3,39 @@
 Importing this module takes seconds; it is imported when a run starts, not before.
 """
 
-import getpass
+import atexit
 import json
 import logging
 import math
-import os
 import shlex
 import shutil
-import socket
-import sys
 import tempfile
 import time
 import uuid
 import warnings
-import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from seqexp.tracking.store import (  # first: it sets MLflow's environment before the import
-    StoredRun,
-    connect,
-    input_errors,
-    is_refusal,
-    one_at_a_time,
-    recorded,
-)
-
-import mlflow.pyfunc  # isort: skip
+import mlflow.pyfunc
 import numpy as np
 from jaxtyping import UInt8
-from mlflow.entities import Param
-from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking.multimedia import compress_image_size
 from mlflow.types import ColSpec, Schema
 from PIL import Image
 
-from seqexp.errors import InputError
 from seqexp.ranges import NotNegative
-from seqexp.tracking.address import is_served
+from seqexp.tracking.beginning import Beginning
 from seqexp.tracking.items import End, Files, Inputs, Item, Name, Points, Tags
 from seqexp.tracking.journal import Journal
-from seqexp.tracking.note import JOURNAL, Note
-from seqexp.tracking.orphans import FOLDER, HOST, PID, close_orphans
+from seqexp.tracking.links import links
+from seqexp.tracking.note import JOURNAL
+from seqexp.tracking.orphans import close_orphans
 from seqexp.tracking.outbox import Outbox, Postman
+from seqexp.tracking.store import StoredRun, connect, input_errors, recorded
 from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
 
 if TYPE_CHECKING:
@@ -57,14 +43,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("seqexp")
 
-TOKEN = "seqexp.token"
-"""Tag by which a run is found whose id could not be noted."""
-
 HURRIED_PATIENCE_SECONDS = 10
 """Of a run that was interrupted: who interrupts it may not wait for long."""
-
-_MAX_VALUE = 6000
-"""Characters of a parameter that MLflow keeps."""
 
 
 class MlflowTracker:
@@ -97,103 +77,22 @@ class MlflowTracker:
     def start(self, facts: RunFacts) -> str:
         """Begin a run, or go on with one; the first run in a folder creates the database."""
         with input_errors(self.uri):
-            with one_at_a_time(self.uri):
-                self.client = connect(self.uri)
-                self.experiment_id = self._experiment(facts)
+            self.client = connect(self.uri)
             self._make_folder(facts.folder)
-            self._begin_or_go_on(facts)
+            begin = Beginning(self.client, self.uri, self.artifacts, self._folder / JOURNAL)
+            self.run_id, self.experiment_id = begin(facts)
             close_orphans(self.client, (self.run_id, facts.parent))
             self._open_journal(facts)
         return self.run_id
 
-    def _experiment(self, facts: RunFacts) -> str:
-        if facts.parent:  # the page of a sweep lists the runs of its own experiment only
-            return str(self.client.get_run(facts.parent).info.experiment_id)
-        found = self.client.get_experiment_by_name(facts.experiment)
-        if found is None:
-            location = None
-            if self.artifacts and not is_served(self.uri):
-                location = Path(self.artifacts).as_uri()
-            try:
-                return str(self.client.create_experiment(facts.experiment, location))
-            except MlflowException as error:  # on a server, another run may just have done so
-                found = self.client.get_experiment_by_name(facts.experiment)
-                if found is None or not is_refusal(error):
-                    raise
-        if found.lifecycle_stage != "active":
-            raise InputError(
-                f"experiment_name is {facts.experiment!r}, an experiment that was deleted in"
-                " MLflow; restore it there, or give another name"
-            )
-        return str(found.experiment_id)
-
     def _make_folder(self, folder: Path | None) -> None:
         """The run's folder, or one that is there until all is delivered."""
-        self._passing: weakref.finalize[..., Any] | None = None
+        self._remove: Callable[[], None] | None = None
         if folder is None:
             folder = Path(tempfile.mkdtemp(prefix="seqexp-"))
-            self._passing = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            self._remove = partial(shutil.rmtree, folder, ignore_errors=True)
+            atexit.register(self._remove)
         self._folder = folder.absolute()
-
-    def _begin_or_go_on(self, facts: RunFacts) -> None:
-        journal = self._folder / JOURNAL
-        note = Note.read(journal)
-        if facts.run_id and note and note.run_id not in (None, facts.run_id):
-            raise InputError(f"{journal} belongs to run {note.run_id}, not to {facts.run_id}")
-        token = note.token if note else uuid.uuid4().hex
-        run_id = facts.run_id or (note and (note.run_id or self._begun(token)))
-        if run_id:
-            self._go_on(run_id)
-        else:
-            Note(self.uri, token).write(journal)
-            run_id = self._create(facts, token)
-        Note(self.uri, token, run_id).write(journal)
-        self.run_id = run_id
-        if not facts.run_id:
-            self._params(facts)
-
-    def _begun(self, token: str) -> str | None:
-        """The run that a process created which was killed before it could note its id."""
-        found = self.client.search_runs([self.experiment_id], f"tags.`{TOKEN}` = '{token}'")
-        return str(found[0].info.run_id) if found else None
-
-    def _create(self, facts: RunFacts, token: str) -> str:
-        tags = {
-            "mlflow.user": _user(),
-            "mlflow.source.name": "seqexp",
-            "mlflow.source.type": "LOCAL",
-            TOKEN: token,
-            **self._place(facts),
-            **facts.tags,
-        }
-        if facts.parent:
-            tags["mlflow.parentRunId"] = facts.parent
-        run = self.client.create_run(self.experiment_id, tags=tags, run_name=facts.name)
-        return str(run.info.run_id)
-
-    def _place(self, facts: RunFacts) -> dict[str, str]:
-        place = {HOST: socket.gethostname(), PID: str(os.getpid())}
-        return place | ({FOLDER: str(self._folder)} if facts.folder else {})
-
-    def _go_on(self, run_id: str) -> None:
-        try:
-            self.client.update_run(run_id, status="RUNNING")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST" and not is_refusal(error):
-                raise
-            raise InputError(
-                f"{self._folder}: its run {run_id} cannot be continued in {self.uri} ({error});"
-                " give the tracking.uri that it was started with, restore the run, or move the"
-                " folder away to start anew"
-            ) from error
-        self.experiment_id = str(self.client.get_run(run_id).info.experiment_id)
-        self.client.set_tag(run_id, HOST, socket.gethostname())
-        self.client.set_tag(run_id, PID, str(os.getpid()))
-
-    def _params(self, facts: RunFacts) -> None:
-        params = [Param(key, _shortened(value)) for key, value in facts.params.items()]
-        for start in range(0, len(params), 100):  # MLflow takes a hundred at a time
-            self.client.log_batch(self.run_id, params=params[start : start + 100])
 
     def _open_journal(self, facts: RunFacts) -> None:
         self._journal = Journal(self._folder / JOURNAL, first=facts.mark)
@@ -320,13 +219,17 @@ class MlflowTracker:
         patience = self.patience_seconds
         if status == "KILLED":
             patience = min(patience, HURRIED_PATIENCE_SECONDS)
-        if self._postman.close(patience):
+        is_delivered = self._postman.close(patience)
+        if is_delivered:
             self._journal.close()
-            if self._passing is not None:
-                self._passing()
-            return
-        if self._passing is not None:
-            self._passing.detach()
+        if self._remove is not None:
+            atexit.unregister(self._remove)
+            if is_delivered:
+                self._remove()
+        if not is_delivered:
+            self._say_undelivered()
+
+    def _say_undelivered(self) -> None:
         log.warning(
             f"\ntracking: {self._outbox.left} items of run {self.run_id} are NOT YET in {self.uri}"
             f"\n  reason: {self._outbox.reason or 'it is too slow'}"
@@ -337,25 +240,7 @@ class MlflowTracker:
 
     def links(self, optimized_metric: str, descending: bool) -> dict[str, str]:
         """The command for a local store, and the pages of the run and its experiment."""
-        page = f"/#/experiments/{self.experiment_id}"
-        order = quote(f"metrics.`{optimized_metric}`")
-        ascending = str(not descending).lower()
-        table = f"{page}/runs?workflowType=machine_learning&orderByKey={order}"
-        links = {}
-        address = self.uri.rstrip("/")
-        if not address.startswith("http"):
-            address = "http://127.0.0.1:5000"
-            python = Path(sys.executable)
-            if python.is_relative_to(Path.cwd()):
-                python = python.relative_to(Path.cwd())
-            # the default starts four workers and a job runner, which a single user never needs
-            links["open the UI"] = (
-                f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {python} -m mlflow ui --workers 1"
-                f" --backend-store-uri {self.uri}"
-            )
-        links["this run"] = f"{address}{page}/runs/{self.run_id}?workflowType=machine_learning"
-        links["all runs"] = f"{address}{table}&orderByAsc={ascending}"
-        return links
+        return links(self.uri, self.experiment_id, self.run_id, optimized_metric, descending)
 
 
 def _plain(value: Any) -> Any:
@@ -367,14 +252,3 @@ def _plain(value: Any) -> Any:
 
 def _milliseconds() -> int:
     return int(time.time() * 1000)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"
-
-
-def _shortened(value: str) -> str:
-    return value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 3]}..."

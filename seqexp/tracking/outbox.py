@@ -1,6 +1,7 @@
 """Sends a journal's items to their store, in order, and again until it has them."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -182,4 +183,8 @@ class Postman:
 def first_line(error: BaseException) -> str:
     """What happened, in a line."""
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"[:300]
+    cause = re.search(
+        r"Caused by (\w+)\(.*?['\"](.*)['\"]", lines[0]
+    )  # of MLflow's client: requests'
+    kind, text = cause.groups() if cause else (type(error).__name__, lines[0])
+    return f"{kind}: {text}"[:200]

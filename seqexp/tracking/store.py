@@ -12,11 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-# before the import: MLflow starts its telemetry thread while it is imported
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
 import requests
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -61,7 +56,8 @@ def connect(uri: str) -> MlflowClient:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         _probe(uri)
     _refuse_broken_database(uri)
-    return MlflowClient(uri)
+    with _one_at_a_time(uri):
+        return MlflowClient(uri)
 
 
 def _probe(uri: str) -> None:
@@ -79,7 +75,7 @@ def _probe(uri: str) -> None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(uri: str) -> Iterator[None]:
+def _one_at_a_time(uri: str) -> Iterator[None]:
     """Two processes that create the tables of a database at once break it for good."""
     file = database_file(uri)
     if file is None:

@@ -20,6 +20,7 @@ from serving import Server
 
 from seqexp.errors import InputError
 from seqexp.tracking import deliver
+from seqexp.tracking.beginning import Beginning
 from seqexp.tracking.items import Files, Inputs, Item, Points, Tags
 from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.orphans import LOCK, close_orphans
@@ -269,11 +270,11 @@ def test_a_run_killed_before_its_id_was_noted_is_the_one_that_goes_on(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(MlflowTracker, "_params", die)
+        patched.setattr(Beginning, "_log_params", die)
         with pytest.raises(Killed):  # after its id was noted
             tracker(database).start(facts(tmp_path / "a"))
-        create = MlflowTracker._create
-        patched.setattr(MlflowTracker, "_create", lambda *arguments: die(create(*arguments)))
+        create = Beginning._create
+        patched.setattr(Beginning, "_create", lambda *arguments: die(create(*arguments)))
         with pytest.raises(Killed):  # before
             tracker(database).start(facts(tmp_path / "b"))
     client = MlflowClient(database)
