@@ -21,7 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from seqexp import dataset_rules, model_rules, training_rules  # noqa: F401  (importing adds rules)
+from seqexp import (  # noqa: F401  (importing adds rules)
+    dataset_rules,
+    model_rules,
+    tracking_rules,
+    training_rules,
+)
 from seqexp.errors import ConfigError
 from seqexp.metrics import METRICS
 from seqexp.ranges import Count, DropoutRate, NotNegative, Positive, Seed

@@ -1,8 +1,8 @@
 """What no single key can tell: combinations that cannot work, each as one function.
 
 Each rule names the parts of the config it reads and is asked only if these are sound by
-themselves; defaults of constructors are filled in. They are in `dataset_rules`, `model_rules` and
-`training_rules`; none of them imports torch.
+themselves; defaults of constructors are filled in. They are in `dataset_rules`, `model_rules`,
+`training_rules` and `tracking_rules`; none of them imports torch.
 """
 
 from collections.abc import Callable, Iterator

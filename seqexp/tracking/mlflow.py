@@ -1,159 +1,175 @@
-"""Records runs in MLflow.
+"""Records runs in MLflow, by way of a journal.
 
 Importing this module takes seconds; it is imported when a run starts, not before.
 """
 
-import contextlib
-import getpass
+import atexit
 import json
 import logging
-import os
-import sqlite3
-import sys
+import math
+import shlex
+import shutil
 import tempfile
 import time
+import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-# before the import: MLflow starts its telemetry thread while it is imported
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
-import mlflow
 import mlflow.pyfunc
 import numpy as np
-from filelock import FileLock
 from jaxtyping import UInt8
-from mlflow import MlflowClient
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.entities import Dataset as DatasetEntity
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.tracking.multimedia import compress_image_size
 from mlflow.types import ColSpec, Schema
+from PIL import Image
 
-from seqexp.errors import InputError
+from seqexp.ranges import NotNegative
+from seqexp.tracking.beginning import Beginning
+from seqexp.tracking.items import End, Files, Inputs, Item, Name, Points, Tags
+from seqexp.tracking.journal import Journal
+from seqexp.tracking.links import links
+from seqexp.tracking.note import JOURNAL
+from seqexp.tracking.orphans import close_orphans
+from seqexp.tracking.outbox import Outbox, Postman
+from seqexp.tracking.store import StoredRun, connect, input_errors, recorded
 from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
 
-for _noisy in ("mlflow", "alembic"):
-    logging.getLogger(_noisy).setLevel(logging.WARNING)
+log = logging.getLogger("seqexp")
 
-FLUSH_POINTS = 100
-FLUSH_SECONDS = 1.0
-"""Metrics wait for so many others, or so long: a batch is 30 times faster than single points."""
-
-_MAX_VALUE = 6000
-"""Characters of a parameter that MLflow keeps."""
+HURRIED_PATIENCE_SECONDS = 10
+"""Of a run that was interrupted: who interrupts it may not wait for long."""
 
 
 class MlflowTracker:
     """A tracker on an MLflow store.
 
+    All that a run tells is written to a journal in its folder and sent from there, by a thread:
+    a store that is slow or away does not slow or end the run.
+
     Args:
         uri: the tracking store; `sqlite:////absolute/path.db`, or a server's `http://...`.
         artifacts: folder of the artifacts, absolute; None where a server keeps them.
         log_model: keep the trained model with the run.
+        patience_seconds: how long a finished run tries to deliver what is left.
     """
 
-    def __init__(self, uri: str, artifacts: str | None = None, log_model: bool = True) -> None:
+    def __init__(
+        self,
+        uri: str,
+        artifacts: str | None = None,
+        log_model: bool = True,
+        patience_seconds: NotNegative = 60.0,
+    ) -> None:
         self.uri = uri
         self.artifacts = artifacts
         self.log_model = log_model
+        self.patience_seconds = patience_seconds
         self.experiment_id = ""
         self.run_id = ""
-        self._points: list[Metric] = []
-        self._flushed = time.monotonic()
 
     def start(self, facts: RunFacts) -> str:
-        """Begin a run; the first one in a folder creates the database."""
-        with _input_errors(self.uri):
-            _refuse_broken_database(self.uri)
-            with _one_at_a_time(self.uri):
-                # two processes that create the tables at once break the database for good
-                self.client = MlflowClient(self.uri)
-                self.experiment_id = self._experiment(facts)
-            tags = {
-                "mlflow.user": _user(),
-                "mlflow.source.name": "seqexp",
-                "mlflow.source.type": "LOCAL",
-                **facts.tags,
-            }
-            if facts.parent:
-                tags["mlflow.parentRunId"] = facts.parent
-            run = self.client.create_run(self.experiment_id, tags=tags, run_name=facts.name)
-        self.run_id = run.info.run_id
-        params = [Param(key, _shortened(value)) for key, value in facts.params.items()]
-        for start in range(0, len(params), 100):  # MLflow takes a hundred at a time
-            self.client.log_batch(self.run_id, params=params[start : start + 100])
+        """Begin a run, or go on with one; the first run in a folder creates the database."""
+        with input_errors(self.uri):
+            self.client = connect(self.uri)
+            self._make_folder(facts.folder)
+            begin = Beginning(self.client, self.uri, self.artifacts, self._folder / JOURNAL)
+            self.run_id, self.experiment_id = begin(facts)
+            close_orphans(self.client, (self.run_id, facts.parent))
+            self._open_journal(facts)
         return self.run_id
 
-    def _experiment(self, facts: RunFacts) -> str:
-        if facts.parent:  # the page of a sweep lists the runs of its own experiment only
-            return str(self.client.get_run(facts.parent).info.experiment_id)
-        found = self.client.get_experiment_by_name(facts.experiment)
-        if found is None:
-            location = Path(self.artifacts).as_uri() if self.artifacts else None
-            return str(self.client.create_experiment(facts.experiment, location))
-        if found.lifecycle_stage != "active":
-            raise InputError(
-                f"experiment_name is {facts.experiment!r}, an experiment that was deleted in"
-                " MLflow; restore it there, or give another name"
+    def _make_folder(self, folder: Path | None) -> None:
+        """The run's folder, or one that is there until all is delivered."""
+        self._remove: Callable[[], None] | None = None
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="seqexp-"))
+            self._remove = partial(shutil.rmtree, folder, ignore_errors=True)
+            atexit.register(self._remove)
+        self._folder = folder.absolute()
+
+    def _open_journal(self, facts: RunFacts) -> None:
+        self._journal = Journal(self._folder / JOURNAL, first=facts.mark)
+        again = self._journal.comes_again(facts.mark)
+        if again is None:
+            log.warning(
+                f"{self._journal.folder} does not hold what was told up to the checkpoint; what"
+                " the store has of this run is not recorded again"
             )
-        return str(found.experiment_id)
+            again = recorded(self.client, self.run_id)
+        self._again: Counter[Name] = again
+        run = StoredRun(self.client, self.run_id, self._journal.files)
+        self._outbox = Outbox(self._journal, run.send, since=self._journal.told)
+        self._postman = Postman(self._outbox, self.uri)
+
+    def _tell(self, item: Item) -> None:
+        self._journal.append(item)
+        self._postman.told(item)
+
+    def _is_told(self, *name: *Name) -> bool:
+        """Whether it was told before the run was cut off, and comes again; once for each time."""
+        if not self._again[name]:
+            return False
+        self._again[name] -= 1
+        return True
+
+    def mark(self) -> int:
+        """Put on disk what was told, for a checkpoint that keeps this number."""
+        return self._journal.mark(self._again)
 
     def data(self, facts: DataFacts) -> None:
-        """A dataset with our own digest: MLflow's own looks at the head of an array only."""
-        source = CodeDatasetSource(tags={"mlflow.source.name": "seqexp"})
-        entity = DatasetEntity(
-            name=facts.name,
-            digest=facts.digest[:36],  # all that MLflow keeps; the whole stands in a tag
-            source_type=source._get_source_type(),
-            source=source.to_json(),
-            profile=json.dumps(dict(facts.profile)),
-        )
-        tag = InputTag("mlflow.data.context", "train, valid, test")
-        self.client.log_inputs(self.run_id, [DatasetInput(entity, [tag])])
+        """An input of the run."""
+        self._tell(Inputs(facts.name, facts.digest, facts.profile))
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Points wait in memory for a batch."""
-        now = int(time.time() * 1000)
-        self._points += [Metric(key, float(value), now, step) for key, value in values.items()]
-        waited = time.monotonic() - self._flushed
-        if len(self._points) >= FLUSH_POINTS or waited >= FLUSH_SECONDS:
-            self._flush()
-
-    def _flush(self) -> None:
-        while self._points:
-            self.client.log_batch(self.run_id, metrics=self._points[:1000])
-            del self._points[:1000]
-        self._flushed = time.monotonic()
+        """Points, of which many are sent together."""
+        points = {key: float(value) for key, value in values.items()}
+        if self._again:
+            points = {k: v for k, v in points.items() if not self._is_told("point", k, step)}
+        if points:
+            self._tell(Points(points, step, _milliseconds()))
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Tags of the run."""
-        self.client.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in values.items()])
+        self._tell(Tags(dict(values)))
 
     def text(self, content: str, path: str) -> None:
         """A text artifact."""
-        self.client.log_text(self.run_id, content, path)
+        self._keep(path, lambda file: file.write_text(content, encoding="utf-8"))
 
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
         """A JSON artifact that the page shows as a table."""
-        columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
-        self.client.log_table(self.run_id, columns, path)
+        columns = list(rows[0]) if rows else []
+        data = [[_plain(row[column]) for column in columns] for row in rows]
+        content = json.dumps({"columns": columns, "data": data})
+        self._keep(path, lambda file: file.write_text(content, encoding="utf-8"), table=path)
 
     def figure(self, figure: "Figure", path: str) -> None:
         """A PNG artifact."""
-        self.client.log_figure(self.run_id, figure, path)
+        self._keep(path, figure.savefig)
 
     def image(self, image: UInt8[np.ndarray, "height width 3"], key: str, step: int) -> None:
-        """An image with a step slider, beside the curves."""
-        self.client.log_image(self.run_id, image, key=key, step=step)
+        """An image with a step slider, beside the curves.
+
+        Source: `MlflowClient.log_image`, whose file names the page reads.
+        """
+        if self._is_told("image", key, step):
+            return
+        picture = Image.fromarray(image)
+        series = key.replace("/", "~")
+        name = f"images/{series}+step+{step}+timestamp+{_milliseconds()}+{uuid.uuid4()}"
+
+        def write(file: Path) -> None:
+            picture.save(file)
+            compress_image_size(picture).save(file.with_name(f"{file.stem}+compressed.webp"))
+
+        self._keep(f"{name}.png", write, image=(key, step))
 
     def model(self, files: ModelFiles) -> None:
         """A Python-function model, from text to a table of numbers; holds no pickle."""
@@ -166,116 +182,73 @@ class MlflowTracker:
             outputs=Schema([ColSpec("double", name) for name in files.outputs]),
         )
         torch_version = torch.__version__.partition("+")[0]
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            # an input example would be run through the model to guess the signature given here
-            warnings.filterwarnings("ignore", message=".*input example.*")
-            path = Path(folder) / "model"
-            mlflow.pyfunc.save_model(
-                path,
-                loader_module=files.loader_module,
-                data_path=str(files.folder),
-                signature=signature,
-                pip_requirements=["seqexp", f"torch=={torch_version}"],
-                metadata={"example": files.example},
-            )
-            self.client.log_artifacts(self.run_id, str(path), "model")
+
+        def write(folder: Path) -> None:
+            with warnings.catch_warnings():
+                # an input example would be run through the model to guess the signature given here
+                warnings.filterwarnings("ignore", message=".*input example.*")
+                mlflow.pyfunc.save_model(
+                    folder,
+                    loader_module=files.loader_module,
+                    data_path=str(files.folder),
+                    signature=signature,
+                    pip_requirements=["seqexp", f"torch=={torch_version}"],
+                    metadata={"example": files.example},
+                )
+
+        self._keep("model", write)
+
+    def _keep(self, path: str, write: Callable[[Path], Any], **what: Any) -> None:
+        """Write an artifact beside the journal, then tell of it."""
+        try:
+            folder = self._journal.new_files()
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            write(folder / path)
+        except OSError as error:  # a full disk must not end a training
+            log.warning(f"tracking: {path} could not be kept ({error})")
+        else:
+            self._tell(Files(folder.name, **what))
 
     def describe(self, markdown: str) -> None:
         """The description of the run."""
         self.tags({"mlflow.note.content": markdown})
 
-    def mark(self) -> int:
-        """To be made exact."""
-        self._flush()
-        return 0
-
     def finish(self, status: Status) -> None:
-        """Write the last points and close the run."""
-        try:
-            self._flush()
-        finally:
-            self.client.set_terminated(self.run_id, status)
+        """Close the run when all before has been delivered, and say so if it has not."""
+        self._tell(End(status, _milliseconds()))
+        patience = self.patience_seconds
+        if status == "KILLED":
+            patience = min(patience, HURRIED_PATIENCE_SECONDS)
+        is_delivered = self._postman.close(patience)
+        if is_delivered:
+            self._journal.close()
+        if self._remove is not None:
+            atexit.unregister(self._remove)
+            if is_delivered:
+                self._remove()
+        if not is_delivered:
+            self._say_undelivered()
+
+    def _say_undelivered(self) -> None:
+        log.warning(
+            f"\ntracking: {self._outbox.left} items of run {self.run_id} are NOT YET in {self.uri}"
+            f"\n  reason: {self._outbox.reason or 'it is too slow'}"
+            f"\n  They are kept in {self._folder / JOURNAL}, nothing is lost."
+            "\n  When the store is there again, send them:"
+            f"\n    python -m seqexp.tracking.deliver {shlex.quote(str(self._folder))}\n"
+        )
 
     def links(self, optimized_metric: str, descending: bool) -> dict[str, str]:
         """The command for a local store, and the pages of the run and its experiment."""
-        page = f"/#/experiments/{self.experiment_id}"
-        order = quote(f"metrics.`{optimized_metric}`")
-        ascending = str(not descending).lower()
-        table = f"{page}/runs?workflowType=machine_learning&orderByKey={order}"
-        links = {}
-        address = self.uri.rstrip("/")
-        if not address.startswith("http"):
-            address = "http://127.0.0.1:5000"
-            python = Path(sys.executable)
-            if python.is_relative_to(Path.cwd()):
-                python = python.relative_to(Path.cwd())
-            # the default starts four workers and a job runner, which a single user never needs
-            links["open the UI"] = (
-                f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {python} -m mlflow ui --workers 1"
-                f" --backend-store-uri {self.uri}"
-            )
-        links["this run"] = f"{address}{page}/runs/{self.run_id}?workflowType=machine_learning"
-        links["all runs"] = f"{address}{table}&orderByAsc={ascending}"
-        return links
+        return links(self.uri, self.experiment_id, self.run_id, optimized_metric, descending)
 
 
-def _database_file(uri: str) -> Path | None:
-    """File of an SQLite store."""
-    prefix = "sqlite:///"
-    return Path(uri.removeprefix(prefix)) if uri.startswith(prefix) else None
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it, which has no numbers that are none."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-@contextlib.contextmanager
-def _one_at_a_time(uri: str) -> Iterator[None]:
-    file = _database_file(uri)
-    if file is None:
-        yield
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_name(f".{file.name}.lock")):
-        yield
-
-
-def _refuse_broken_database(uri: str) -> None:
-    """Look before MLflow does: it tries a broken file again and again, for minutes."""
-    file = _database_file(uri)
-    if file is None or not file.exists() or file.stat().st_size == 0:
-        return
-    if not file.is_file():
-        raise InputError(f"tracking.uri names {file}, which is no file; give a path for a database")
-    try:
-        with contextlib.closing(sqlite3.connect(file)) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-            if "alembic_version" in tables:
-                connection.execute("SELECT count(*) FROM experiments").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise InputError(
-            f"{file}: is not a sound MLflow database ({error}). Nothing was changed. Move it away"
-            " and seqexp starts a new one, or give another with tracking.uri"
-        ) from error
-    if tables and "alembic_version" not in tables:
-        raise InputError(
-            f"{file}: is a database, but not one of MLflow's (its tables: "
-            f"{', '.join(sorted(tables)[:5])}); give another file with tracking.uri"
-        )
-
-
-@contextlib.contextmanager
-def _input_errors(uri: str) -> Iterator[None]:
-    """Say which store failed, instead of how."""
-    try:
-        yield
-    except MlflowException as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"tracking.uri is {uri}, which cannot be used: {reason}") from error
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"
-
-
-def _shortened(value: str) -> str:
-    return value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 3]}..."
+def _milliseconds() -> int:
+    return int(time.time() * 1000)

@@ -42,12 +42,12 @@ class NoTracker:
     def model(self, files: ModelFiles) -> None:
         """Not kept."""
 
+    def mark(self) -> int:
+        """Nothing to know again."""
+        return 0
+
     def describe(self, markdown: str) -> None:
         """Not kept."""
-
-    def mark(self) -> int:
-        """Nothing was told."""
-        return 0
 
     def finish(self, status: Status) -> None:
         """Nothing to close."""

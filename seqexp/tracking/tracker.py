@@ -16,16 +16,26 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known of a run when it starts."""
+    """What is known of a run when it starts.
+
+    Args:
+        parent: run id of the sweep it belongs to.
+        folder: its own, for what is not delivered yet; None: nothing of it is resumed.
+        run_id: of the run to go on with; None begins one, or goes on with the one that was begun
+            in this folder by a process that was killed before it knew its id.
+        mark: what `Tracker.mark` said when the checkpoint was written that it goes on from. What
+            was told after it comes again: points and images, known by key and step, are then not
+            recorded a second time.
+    """
 
     experiment: str
     name: str
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    parent: str | None = None  # run id of the sweep it belongs to
-    folder: Path | None = None  # of the run's own files
-    run_id: str | None = None  # go on with this run
-    mark: int = 0  # how much it had been told where it goes on
+    parent: str | None = None
+    folder: Path | None = None
+    run_id: str | None = None
+    mark: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,16 +100,19 @@ class Tracker(Protocol):
         """Keep a model that can be loaded from the run alone."""
         ...
 
+    def mark(self) -> int:
+        """Put on disk all that was told; returns the number that a checkpoint keeps.
+
+        The last three numbers returned are sure to be known to a later `start`.
+        """
+        ...
+
     def describe(self, markdown: str) -> None:
         """The text at the top of the run's page."""
         ...
 
-    def mark(self) -> int:
-        """Have all that was told so far on disk; returns how much that is, for a checkpoint."""
-        ...
-
     def finish(self, status: Status) -> None:
-        """Write what is left, and close the run."""
+        """Write what is left, and close the run; never fails because its store is away."""
         ...
 
     def links(self, optimized_metric: str, descending: bool) -> Mapping[str, str]:

@@ -17,12 +17,13 @@ from test_config import CONF
 from seqexp import facts
 from seqexp import run as run_module
 from seqexp.config import check
-from seqexp.errors import InputError, NonFiniteError
+from seqexp.errors import ConfigError, InputError, NonFiniteError
 from seqexp.facts import Result, Start
 from seqexp.identity import fingerprint
 from seqexp.run import run
 from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.none import NoTracker
+from seqexp.tracking.server import ServerTracker
 from seqexp.tracking.tracker import RunFacts, Tracker
 
 TINY = (
@@ -277,6 +278,23 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
         begin(tmp_path / "mlflow.db")
 
 
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["tracking.uri=file:./mlruns"], "tracking.uri is 'file:./mlruns'; give sqlite:////"),
+        (["tracking=server"], "tracking.uri: has no value"),
+        (["tracking=server", "tracking.uri=sqlite:////x.db"], "'sqlite:////x.db', no server's"),
+        (["tracking=server", "tracking.uri=http://me:secret@host"], "holds a password for host"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_with_the_config(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        config(tmp_path, *overrides)
+    assert message in str(refused.value) and "secret" not in str(refused.value)
+
+
 def test_a_deleted_experiment_is_said_to_be_deleted(tmp_path: Path) -> None:
     begin(tmp_path / "mlflow.db")
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
@@ -311,11 +329,11 @@ def test_processes_that_open_a_new_database_at_once_lose_nothing(tmp_path: Path)
         assert len(client.get_metric_history(found.info.run_id, "x")) == 150
 
 
-def test_both_trackers_do_what_the_protocol_says() -> None:
+def test_all_trackers_do_what_the_protocol_says() -> None:
     calls = {name for name in vars(Tracker) if not name.startswith("_")}
     assert len(calls) > 8
-    for tracker in (MlflowTracker, NoTracker):
-        assert calls <= {name for name in vars(tracker) if not name.startswith("_")}
+    for tracker in (MlflowTracker, ServerTracker, NoTracker):
+        assert calls <= {name for name in dir(tracker) if not name.startswith("_")}
 
 
 # --- evidence ---------------------------------------------------------------------------------
