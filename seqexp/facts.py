@@ -18,7 +18,13 @@ from seqexp.tracking.tracker import RunFacts, Status
 RESULT = "result.json"
 """File in a run's folder that a sweep reads its table from."""
 
-NOT_IN_FINGERPRINT = ("paths", "tracking", "experiment_name", "optimized_metric")
+HOW_A_SWEEP_RUNS = ("launcher", "sweeper")
+"""Parts of a config that no run depends on, and that may change when a sweep goes on."""
+
+NOT_IN_FINGERPRINT = (
+    *("paths", "tracking", "experiment_name", "optimized_metric"),
+    *HOW_A_SWEEP_RUNS,
+)
 """Parts of a config that say where a run is kept, not what it computes."""
 
 PLACES_OF_DATA = ("folder", "cache")
@@ -45,6 +51,7 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str = ""
+    pruned: int | None = None  # epoch after which a search stopped it, as worse than others
     gradient_flow: list[dict[str, Any]] = field(default_factory=list)  # first and last, by lag
 
 
@@ -52,6 +59,7 @@ def run_facts(config: Config, start: Start, digest: str) -> RunFacts:
     """Name, params and tags of a run."""
     model, dataset = start.choices.get("model", "model"), data_name(config, start)
     params = {**flatten(config), **start.choices}
+    params = {k: v for k, v in params.items() if k.partition(".")[0] not in HOW_A_SWEEP_RUNS}
     params["overrides"] = " ".join(start.overrides)
     return RunFacts(
         experiment=config["experiment_name"] or dataset,

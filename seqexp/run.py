@@ -26,12 +26,14 @@ from seqexp.errors import InputError
 from seqexp.facts import RESULT, Result, Start, data_name, run_facts, sizes
 from seqexp.flowing import Flowing
 from seqexp.model.parts import TokenInput
+from seqexp.pruning import Pruning
 from seqexp.reading import Reading
 from seqexp.reporting import keep_report
 from seqexp.say import description, say, say_start, say_summary
 from seqexp.showing import Showing
 from seqexp.signature import signature
 from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
+from seqexp.sweep.launchers import Launcher
 from seqexp.tracing import show_where
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import Training, fit
@@ -58,7 +60,7 @@ def run(config: Config, start: Start) -> Result:
     """
     began = time.monotonic()
     settings: Settings = build(config["trainer"])
-    device = prepare(settings)
+    device = prepare(settings, build(config["launcher"]))
     data, training, starts = begin(config, settings, device)
     tracker: Tracker = build(config["tracking"])
     show = Showing(config["interpret"], tracker, training, data)
@@ -67,6 +69,7 @@ def run(config: Config, start: Start) -> Result:
         config["decode"], tracker, training, data, **directions(config, settings, device)
     )
     flow = Flowing(config["gradient_flow"], tracker, training, data)
+    prune = Pruning(config["sweeper"], config["optimized_metric"], training)
     digest = data.digest()
     result = Result(run_id=tracker.start(run_facts(config, start, digest)))
     log = partial(log_metrics, tracker, result)
@@ -76,7 +79,11 @@ def run(config: Config, start: Start) -> Result:
         num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
         log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
         say_start(config, start, data, num_parameters)
-        history = train(training, data, log, show, write, flow)
+        history = train(training, data, log, show, write, flow, prune)
+        if prune.pruned:
+            log(training.best_metrics, 0)
+            prune.record(tracker, result)
+            return result
         learned = show.learned()
         where, figure = show_where(show.settings, tracker, training, data, learned.filters)
         log({**learned.metrics, **where}, training.epoch)
@@ -94,7 +101,13 @@ def run(config: Config, start: Start) -> Result:
 
 
 def train(
-    training: Training, data: Data, log: Log, show: Showing, write: Writing, flow: Flowing
+    training: Training,
+    data: Data,
+    log: Log,
+    show: Showing,
+    write: Writing,
+    flow: Flowing,
+    prune: Pruning,
 ) -> History:
     """Train and test, and look at the model on the way; returns the metrics of each epoch."""
     history: History = {}
@@ -107,6 +120,8 @@ def train(
         if report.kind != "epoch":
             continue
         history[report.step] = report.metrics
+        if prune.stops(report):
+            break
         if flow.is_due():
             log(flow.measure(), report.step)
         if show.is_due():
@@ -119,7 +134,7 @@ def train(
 # --- building the parts -----------------------------------------------------------------------
 
 
-def prepare(settings: Settings) -> torch.device:
+def prepare(settings: Settings, launcher: Launcher) -> torch.device:
     """Set PyTorch up and choose the device.
 
     Raises:
@@ -127,8 +142,9 @@ def prepare(settings: Settings) -> torch.device:
     """
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("trainer.device is cuda, but PyTorch sees no GPU; give auto or cpu")
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    num_threads = settings.num_threads or launcher.threads()
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
     keep_freed_memory()
     # the same as use_deterministic_algorithms, which also imports torch's compiler, for 2 seconds
     torch.set_deterministic_debug_mode("error" if settings.deterministic else "default")
