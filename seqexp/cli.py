@@ -24,7 +24,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.errors import InputError, RunError
-from seqexp.sweep.launchers import EXTRAS, cores
 
 _HERE = Path(__file__).resolve().parent
 CONF = next(p for p in (_HERE / "conf", _HERE.parent / "conf") if (p / "config.yaml").is_file())
@@ -41,7 +40,18 @@ _FOLDER_ERRORS = (
     errno.ENAMETOOLONG,
 )
 
+EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
+"""Hydra's name of a launcher -> our extra that installs it."""
+
 log = logging.getLogger("seqexp")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    from seqexp.sweep.launchers import cores
+
+    return cores()
+
 
 # here and not in main: worker processes of a launcher only import this module
 OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path).absolute()), replace=True)

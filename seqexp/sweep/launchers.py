@@ -9,9 +9,6 @@ from typing import Protocol
 
 from seqexp.ranges import Count, CountOrZero
 
-EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
-"""Hydra's name of a launcher -> our extra that installs it."""
-
 
 class Launcher(Protocol):
     """What a run has to know of where it runs."""
