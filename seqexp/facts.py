@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import seqexp
 from seqexp.config import Config
-from seqexp.spec import Data
 from seqexp.tracking.tracker import RunFacts, Status
+
+if TYPE_CHECKING:
+    from seqexp.spec import Data  # PyTorch, which a sweep's own process has no use for
 
 RESULT = "result.json"
 """File in a run's folder that a sweep reads its table from."""
@@ -121,7 +123,7 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def sizes(data: Data) -> dict[str, Any]:
+def sizes(data: "Data") -> dict[str, Any]:
     """Sequences a split, what the tokens mean, and what else is to be known."""
     counts = {f"num_{name}": len(split) for name, split in data.splits().items()}
     return {**counts, **data.spec.to_dict(), "notes": list(data.notes)}

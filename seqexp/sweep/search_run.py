@@ -83,7 +83,7 @@ class SearchRun:
             error = f"it reports no {self.metric}"
         result = {**found, "metrics": metrics, "error": error}
         result.pop("gradient_flow", None)
-        result["pruned"] = result.get("pruned") or self.study.pruned_at(trial)
+        result["pruned"] = result.get("pruned") or self.study.noted(trial).user_attrs.get("pruned")
         self.study.tell(trial, value, values, result)
         told = error.partition("\n")[0] or f"{self.metric} {value:.6g}"
         if result["pruned"]:

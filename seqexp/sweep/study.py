@@ -94,10 +94,10 @@ class Study:
             return str(value)
         return repr(trial.suggest_float(key, low, high, step=found.step, log=found.log))
 
-    def pruned_at(self, trial: Trial) -> int | None:
-        """Epoch after which a trial was stopped, as its job noted it."""
+    def noted(self, trial: Trial) -> FrozenTrial:
+        """A trial with what its job has noted of it."""
         (found,) = (t for t in self.study.get_trials(deepcopy=False) if t.number == trial.number)
-        return found.user_attrs.get("pruned")
+        return found
 
     def tell(
         self,
@@ -112,7 +112,8 @@ class Study:
         if value is None or not math.isfinite(value):
             self.study.tell(trial, state=TrialState.FAIL)
         elif result.get("pruned"):
-            trial.report(value, result["pruned"])  # which its job has done, if it had one
+            if not self.noted(trial).intermediate_values:  # it had no job of its own
+                trial.report(value, result["pruned"])
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, value)
