@@ -1,7 +1,7 @@
 """The study of a search: Optuna's, in a file, so that a search that was killed goes on.
 
-The file is Optuna's journal. It is appended to line by line under a lock, needs no database, and
-is sound on network file systems, where the jobs of a cluster report to it.
+The file is Optuna's journal: lines that are appended and synced under a lock. It needs no database,
+and the jobs of a cluster can report to it, where they see the same files.
 """
 
 import hashlib
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from seqexp.sweep.optuna import Optuna
@@ -50,7 +51,7 @@ class Study:
         mend(self.path)
         self.study = optuna.create_study(
             study_name=NAME,
-            storage=JournalStorage(JournalFileBackend(str(self.path))),
+            storage=storage(self.path),
             pruner=pruner(settings, num_epochs),
             direction="maximize" if maximize else "minimize",
             load_if_exists=True,
@@ -127,6 +128,28 @@ class Study:
         yield from (trial for trial in trials if trial.state is not TrialState.COMPLETE)
 
 
+class Lock(JournalFileOpenLock):
+    """One that ends with its process; Optuna's own is a file, waited for 30 s after a kill."""
+
+    def __init__(self, path: Path) -> None:
+        self.lock = FileLock(path)
+
+    def acquire(self) -> bool:
+        """Wait until it is free."""
+        self.lock.acquire()
+        return True
+
+    def release(self) -> None:
+        """Let others have it."""
+        self.lock.release()
+
+
+def storage(journal: Path) -> JournalStorage:
+    """Where Optuna keeps a study."""
+    lock = Lock(journal.with_suffix(".lock"))
+    return JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+
+
 def mend(journal: Path) -> None:
     """Take off a last line that was not written to its end; every other line stands."""
     if not journal.is_file():
@@ -162,7 +185,10 @@ def pruner(settings: Optuna, num_epochs: int) -> optuna.pruners.BasePruner:
 
 def trial_of(settings: Optuna, num_epochs: int) -> Trial:
     """The trial that a job is, from inside the job."""
-    storage = JournalStorage(JournalFileBackend(str(settings.study)))
-    study = optuna.load_study(study_name=NAME, storage=storage, pruner=pruner(settings, num_epochs))
+    study = optuna.load_study(
+        study_name=NAME,
+        storage=storage(Path(str(settings.study))),
+        pruner=pruner(settings, num_epochs),
+    )
     (found,) = (t for t in study.get_trials(deepcopy=False) if t.number == settings.trial)
     return Trial(study, found._trial_id)
