@@ -15,7 +15,10 @@ from seqexp.cli import portable
 from seqexp.errors import ConfigError, InputError, NonFiniteError, RunError
 from seqexp.sweep.launchers import Local, Parallel, Ray, Slurm, cores, share
 
-QUICK = ("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "interpret=none")
+QUICK = (
+    *("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "interpret=none"),
+    "tracking.log_model=false",
+)
 
 
 def counts(outputs: Path) -> tuple[dict[str, int], list[int]]:

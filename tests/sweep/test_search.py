@@ -94,7 +94,8 @@ def test_runs_that_are_worse_than_others_are_stopped_and_no_failures(
     search = "sweeper.search={optimizer.lr: {low: 0.0001, high: 0.1, log: true}}"
     settings = ("sweeper.sampler=random", "sweeper.pruner=median", "sweeper.startup_trials=2")
     quick = ("trainer.epochs=8", "dataset.num_train=50", "dataset.num_test=50", "interpret=none")
-    done = seqexp("-m", "sweeper=optuna", search, *settings, "sweeper.n_trials=8", *quick)
+    light = ("tracking.log_model=false", "sweeper.n_trials=8")
+    done = seqexp("-m", "sweeper=optuna", search, *settings, *light, *quick)
     assert done.returncode == 0, done.stderr
     client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("motif").experiment_id])
