@@ -8,6 +8,7 @@ import difflib
 import errno
 import logging
 import os
+import pickle
 import re
 import sys
 import time
@@ -41,6 +42,9 @@ _FOLDER_ERRORS = (
     errno.ENAMETOOLONG,
 )
 
+EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
+"""Hydra's name of a launcher -> our extra that installs it."""
+
 log = logging.getLogger("seqexp")
 
 NUM_PROCESSES, RANK = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
@@ -64,13 +68,22 @@ def run_name(_root_: DictConfig) -> str:
     return f"{name}-{identity(config)[:10]}"
 
 
-# when imported, as a sweep's worker processes do too
+def cores() -> int:
+    """Cores that this process may use."""
+    from seqexp.sweep.launchers import cores
+
+    return cores()
+
+
+# here and not in main: worker processes of a launcher only import this module
 OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path).absolute()), replace=True)
+OmegaConf.register_new_resolver("cores", cores, replace=True)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
 def main() -> None:
     """Entry of `python -m seqexp` and of the command `seqexp`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would call home
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
     sys.argv[1:] = forgiving(sys.argv[1:])
@@ -118,17 +131,23 @@ def job(config: DictConfig) -> float | None:
     """One run; returns the optimized metric, which sweepers work on."""
     from seqexp.config import check
 
-    plain = check(config)
     hydra_config = HydraConfig.get()
+    is_sweep = hydra_config.mode is RunMode.MULTIRUN
+    if not is_sweep:
+        refuse_words_of_sweeps(hydra_config.runtime.choices)
+    plain = check(config)
     # seconds of imports: only for a config that is good
     from seqexp.facts import Start
     from seqexp.run import run
 
     if RANK > 0:
         log.setLevel(logging.ERROR)  # the first process speaks for all
-    is_sweep = hydra_config.mode is RunMode.MULTIRUN
     folder = Path(hydra_config.runtime.output_dir)
-    overrides = [item.lstrip("+") for item in hydra_config.overrides.task]
+    overrides = [
+        item.lstrip("+")
+        for item in hydra_config.overrides.task
+        if not item.lstrip("+").startswith(("launcher", "sweeper"))
+    ]
     start = Start(
         choices=choices(hydra_config.runtime.choices),
         overrides=overrides,
@@ -144,8 +163,26 @@ def job(config: DictConfig) -> float | None:
         if is_sweep:  # Hydra shows only the first job that failed
             known = isinstance(error, InputError | RunError)
             log.error(f"job {hydra_config.job.num} failed: {error}", exc_info=not known)
+            raise portable(error) from error
         raise
     return result.metrics.get(plain["optimized_metric"])
+
+
+def refuse_words_of_sweeps(chosen: Any) -> None:
+    """A launcher and a search are of use for several runs only."""
+    for group, default in (("launcher", "local"), ("sweeper", "grid")):
+        option = chosen.get(group)
+        if option not in (None, default):
+            raise InputError(f"{group}={option} is for a sweep; add -m, or give {group}={default}")
+
+
+def portable(error: Exception) -> Exception:
+    """The error, or one that says the same, where it cannot cross the border of a process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever an error of another package does when it is made again
+        return RunError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def choices(chosen: Any) -> dict[str, str]:
@@ -153,7 +190,7 @@ def choices(chosen: Any) -> dict[str, str]:
     return {
         str(group): str(option)
         for group, option in chosen.items()
-        if not str(group).startswith("hydra/") and option is not None
+        if not str(group).startswith(("hydra/", "launcher", "sweeper")) and option is not None
     }
 
 
@@ -203,6 +240,9 @@ def explain(error: Exception) -> str:
         lines.append(cause[0])
     text = "\n  ".join(line for line in lines if not line.startswith("To append to your config"))
     missing = re.search(r"Could not find '([\w-]+)/([^']+)'", text)
+    if missing and missing[2].removeprefix("launcher/") in EXTRAS:
+        extra = EXTRAS[missing[2].removeprefix("launcher/")]
+        return f"launcher={extra}: a package is missing; pip install 'seqexp[{extra}]'"
     if missing:
         group, option = missing.groups()
         known = sorted(

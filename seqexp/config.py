@@ -49,6 +49,8 @@ SUPPLIED: dict[str, frozenset[str]] = {
     "decode": frozenset(),
     "gradient_flow": frozenset(),
     "tracking": frozenset(),
+    "launcher": frozenset(),
+    "sweeper": frozenset(),
 }
 """The config's groups, and the arguments of each that seqexp passes itself."""
 

@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import seqexp
 from seqexp.config import Config
-from seqexp.identity import code_digest, counted, fingerprint
-from seqexp.spec import Data
+from seqexp.identity import HOW_A_SWEEP_RUNS, code_digest, counted, fingerprint
 from seqexp.tracking.tracker import RunFacts, Status
+
+if TYPE_CHECKING:
+    from seqexp.spec import Data  # PyTorch, which a sweep's own process has no use for
 
 DATA = "the data's digest"
 """Key of the data's SHA-256 in what a run depends on."""
@@ -43,6 +45,7 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str = ""
+    pruned: int | None = None  # epoch after which a search stopped it, as worse than others
     gradient_flow: list[dict[str, Any]] = field(default_factory=list)  # first and last, by lag
     summary: dict[str, str] = field(default_factory=dict)  # what a person wants to know
 
@@ -72,7 +75,8 @@ def run_facts(
 ) -> RunFacts:
     """Name, params and tags of a run; of one that goes on, also its id and where."""
     model, dataset = start.choices.get("model", "model"), data_name(config, start)
-    told = {key: value for key, value in config.items() if key not in ("force", "dry_run")}
+    untold = ("force", "dry_run", *HOW_A_SWEEP_RUNS)
+    told = {key: value for key, value in config.items() if key not in untold}
     params = {**flatten(told), **start.choices}
     params["overrides"] = " ".join(start.overrides)
     return RunFacts(
@@ -92,7 +96,7 @@ def run_facts(
     )
 
 
-def origin_of(config: Config, data: Data, num_processes: int = 1) -> dict[str, str]:
+def origin_of(config: Config, data: "Data", num_processes: int = 1) -> dict[str, str]:
     """What the state of a run depends on, by key: no other run may go on from it."""
     return {
         **flatten(counted(config)),
@@ -142,7 +146,7 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def sizes(data: Data) -> dict[str, Any]:
+def sizes(data: "Data") -> dict[str, Any]:
     """Sequences a split, what the tokens mean, and what else is to be known."""
     counts = {f"num_{name}": len(split) for name, split in data.splits().items()}
     return {**counts, **data.spec.to_dict(), "notes": list(data.notes)}

@@ -149,7 +149,7 @@ def owned(path: Path | None) -> Iterator[RunFolder]:
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=3)  # who looks for orphans holds it for a moment
     except Timeout as error:
         raise InputError(
             f"{path}: another process is running this; wait for it, or change the seed"

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from seqexp.config import Config
 
+HOW_A_SWEEP_RUNS = ("launcher", "sweeper")
+"""Parts of a config that no run depends on, and that may change when a sweep goes on."""
+
 NOT_IN_FINGERPRINT = (
     "paths",
     "tracking",
@@ -21,6 +24,7 @@ NOT_IN_FINGERPRINT = (
     "force",
     "dry_run",
     "seeds",
+    *HOW_A_SWEEP_RUNS,
 )
 """Parts of a config that say where a run is kept, or what is done with it, not what it computes."""
 

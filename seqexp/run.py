@@ -30,6 +30,7 @@ from seqexp.say import description, say, say_again, say_start, say_summary, summ
 from seqexp.signature import signature
 from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
 from seqexp.stopping import Stop, sigterm_raises
+from seqexp.sweep.launchers import Launcher
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import fit
@@ -54,7 +55,7 @@ def run(config: Config, start: Start) -> Result:
         KeyboardInterrupt: if it was told to stop; it is recorded as killed, and can go on.
     """
     settings: Settings = build(config["trainer"])
-    device = prepare(settings)
+    device = prepare(settings, build(config["launcher"]))
     stop = Stop(settings.max_minutes)
     with contextlib.ExitStack() as stack:
         stack.enter_context(sigterm_raises())
@@ -74,9 +75,8 @@ def run(config: Config, start: Start) -> Result:
         state = processes.told(folder.checkpoint(origin))
         training, starts = begin(config, settings, data, device, processes, state is None)
         tracker: Tracker = build(config["tracking"])
-        watch = Watching(
-            config, tracker, training, data, directions(config, settings, device, folder, stop)
-        )
+        both_ways = directions(config, settings, device, folder, stop)
+        watch = Watching(config, tracker, training, data, both_ways)
         story = Story()
         saving = Saving(folder, origin, training, {**watch.parts(), "story": story}, stop)
         if state is not None:
@@ -91,6 +91,10 @@ def run(config: Config, start: Start) -> Result:
                 tell_start(config, start, tracker, training, data, origin, log, starts)
             train(training, data, log, watch, story, saving, tracker)
             if not processes.is_first:
+                return result
+            if watch.prune.pruned:
+                log(training.best_metrics, 0)
+                watch.prune.record(tracker, result)
                 return result
             learned = watch.at_the_end(config, start, story, log)
             keep_model(config, tracker, training, data)
@@ -117,6 +121,8 @@ def train(
             if report.kind == "epoch":
                 say(report, training.settings)
                 story.history[report.step] = report.metrics
+                if watch.prune.stops(report):
+                    return
             watch.after(report, log)
             saving.after(report, tracker)
 
@@ -148,7 +154,7 @@ def silent(config: Config) -> Config:
 # --- building the parts -----------------------------------------------------------------------
 
 
-def prepare(settings: Settings) -> torch.device:
+def prepare(settings: Settings, launcher: Launcher) -> torch.device:
     """Set PyTorch up and choose the device.
 
     Raises:
@@ -156,8 +162,9 @@ def prepare(settings: Settings) -> torch.device:
     """
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("trainer.device is cuda, but PyTorch sees no GPU; give auto or cpu")
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    num_threads = settings.num_threads or launcher.threads()
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
     keep_freed_memory()
     # the same as use_deterministic_algorithms, which also imports torch's compiler, for 2 seconds
     torch.set_deterministic_debug_mode("error" if settings.deterministic else "default")

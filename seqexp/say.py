@@ -104,6 +104,8 @@ def summary(
 def say_summary(result: Result) -> None:
     """The table at the end."""
     rows = result.summary
+    if not rows:  # a search has stopped it, and has said so
+        return
     width = max(map(len, rows), default=0)
     log.info("\n".join(["", *(f"  {name:{width}}  {value}" for name, value in rows.items())]))
 

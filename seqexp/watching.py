@@ -9,6 +9,7 @@ from seqexp.config import Config
 from seqexp.facts import Start, Story
 from seqexp.flowing import Flowing
 from seqexp.interpret.match import Learned
+from seqexp.pruning import Pruning
 from seqexp.reading import Reading
 from seqexp.reporting import keep_report
 from seqexp.saving import Part
@@ -50,6 +51,7 @@ class Watching:
         self.write = Writing(config["decode"], tracker, training, data)
         self.read = Reading(config["decode"], tracker, training, data, **directions)
         self.flow = Flowing(config["gradient_flow"], tracker, training, data)
+        self.prune = Pruning(config["sweeper"], config["optimized_metric"], training)
 
     def parts(self) -> dict[str, Part]:
         """Those that remember what they have seen."""

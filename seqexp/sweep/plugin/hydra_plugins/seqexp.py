@@ -1,7 +1,12 @@
-"""Our sweeper, where Hydra looks for it: it loads plugins from the package `hydra_plugins` only."""
+"""Our sweepers, where Hydra looks for them: it loads plugins from the package `hydra_plugins`."""
 
+from seqexp.sweep.searcher import SearchingSweeper
 from seqexp.sweep.sweeper import CheckedSweeper
 
 
 class Sweeper(CheckedSweeper):
-    """The sweeper of `conf/config.yaml`."""
+    """`sweeper=grid`."""
+
+
+class OptunaSweeper(SearchingSweeper):
+    """`sweeper=optuna`."""
