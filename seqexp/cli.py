@@ -1,6 +1,7 @@
 """The command line: Hydra composes, the config is checked, and only then is anything heavy loaded.
 
-Exit status: 0 finished; 1 a run failed; 2 a wrong config or bad input; 130 interrupted.
+Exit status: 0 finished; 1 a run failed; 2 a wrong config or bad input; 130 interrupted, 143
+terminated, both after a checkpoint.
 """
 
 import difflib
@@ -22,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seqexp.errors import InputError, RunError
+from seqexp.errors import InputError, RunError, StoppedError, Terminated
 
 _HERE = Path(__file__).resolve().parent
 CONF = next(p for p in (_HERE / "conf", _HERE.parent / "conf") if (p / "config.yaml").is_file())
@@ -84,6 +85,8 @@ def main() -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
         if refused:
             raise refused[0]
+    except Terminated:
+        leave("terminated", 143)
     except KeyboardInterrupt:
         leave("interrupted", 130)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, InputError) as error:
@@ -93,7 +96,7 @@ def main() -> None:
     except RunError as error:
         if wants_trace:
             traceback.print_exc()
-        leave(str(error), 1)
+        leave(str(error), 130 if isinstance(error, StoppedError) else 1)
     except OSError as error:
         if error.errno not in _FOLDER_ERRORS or error.filename is None or wants_trace:
             raise

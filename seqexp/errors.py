@@ -34,3 +34,11 @@ class NonFiniteError(FloatingPointError, RunError):
 
 class SweepError(RunError):
     """At least one job of a sweep failed; the message lists them."""
+
+
+class StoppedError(RunError):
+    """A run whose time was over; the same command goes on with it. Exit status 130."""
+
+
+class Terminated(KeyboardInterrupt):  # noqa: N818  (as KeyboardInterrupt, it is no error)
+    """SIGTERM, raised as Ctrl-C is. Exit status 143."""

@@ -40,6 +40,7 @@ class Result:
     seconds: float = 0.0
     error: str = ""
     gradient_flow: list[dict[str, Any]] = field(default_factory=list)  # first and last, by lag
+    history: dict[int, dict[str, float]] = field(default_factory=dict)  # metrics by epoch
 
 
 def run_facts(config: Config, start: Start, digest: str) -> RunFacts:

@@ -78,6 +78,7 @@ def run(config: Config, start: Start) -> Result:
         log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
         say_start(config, start, data, num_parameters)
         history = train(training, data, log, show, write, flow)
+        result.history = {epoch: dict(metrics) for epoch, metrics in history.items()}
         learned = show.learned()
         where, figure = show_where(show.settings, tracker, training, data, learned.filters)
         log({**learned.metrics, **where}, training.epoch)

@@ -45,6 +45,10 @@ class NoTracker:
     def describe(self, markdown: str) -> None:
         """Not kept."""
 
+    def mark(self) -> int:
+        """Nothing was told."""
+        return 0
+
     def finish(self, status: Status) -> None:
         """Nothing to close."""
 

@@ -23,6 +23,9 @@ class RunFacts:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     parent: str | None = None  # run id of the sweep it belongs to
+    folder: Path | None = None  # of the run's own files
+    run_id: str | None = None  # go on with this run
+    mark: int = 0  # how much it had been told where it goes on
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,10 @@ class Tracker(Protocol):
 
     def describe(self, markdown: str) -> None:
         """The text at the top of the run's page."""
+        ...
+
+    def mark(self) -> int:
+        """Have all that was told so far on disk; returns how much that is, for a checkpoint."""
         ...
 
     def finish(self, status: Status) -> None:
