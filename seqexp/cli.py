@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,17 @@ def run_name(_root_: DictConfig) -> str:
         ConfigError: if the composition is wrong; no folder was made then.
     """
     from seqexp.config import check
-    from seqexp.identity import identity
 
     plain = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    config = check(plain)
-    chosen = _root_.hydra.runtime.choices
-    return f"{chosen.model}-{chosen.dataset}-seed{config['seed']}-{identity(config)[:10]}"
+    return folder_name(choices(_root_.hydra.runtime.choices), check(plain))
+
+
+def folder_name(chosen: Mapping[str, str], config: Mapping[str, Any]) -> str:
+    """Name of the folder of a single run."""
+    from seqexp.identity import identity
+
+    name = f"{chosen.get('model')}-{chosen.get('dataset')}-seed{config['seed']}"
+    return f"{name}-{identity(dict(config))[:10]}"
 
 
 # when imported, as a sweep's worker processes do too
@@ -67,7 +72,7 @@ def main() -> None:
     """Entry of `python -m seqexp` and of the command `seqexp`."""
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
-    sys.argv[1:] = forgiving(sys.argv[1:])
+    sys.argv[1:] = [*forgiving(sys.argv[1:]), *dry(sys.argv[1:])]
     if {"-m", "--multirun"} & set(sys.argv):
         sys.path.append(str(_HERE / "sweep" / "plugin"))  # of the package hydra_plugins
     refused: list[InputError | RunError] = []
@@ -109,11 +114,15 @@ def job(config: DictConfig) -> float | None:
 
     plain = check(config)
     hydra_config = HydraConfig.get()
+    is_sweep = hydra_config.mode is RunMode.MULTIRUN
+    if not is_sweep and plain["seeds"] is not None:
+        raise InputError(f"seeds is {plain['seeds']}, which is for a sweep; add -m")
+    if plain["dry_run"]:
+        return plan(plain, hydra_config)
     # seconds of imports: only for a config that is good
     from seqexp.facts import Start
     from seqexp.run import run
 
-    is_sweep = hydra_config.mode is RunMode.MULTIRUN
     folder = Path(hydra_config.runtime.output_dir)
     overrides = [item.lstrip("+") for item in hydra_config.overrides.task]
     start = Start(
@@ -133,6 +142,19 @@ def job(config: DictConfig) -> float | None:
             log.error(f"job {hydra_config.job.num} failed: {error}", exc_info=not known)
         raise
     return result.metrics.get(plain["optimized_metric"])
+
+
+def plan(config: dict[str, Any], hydra_config: Any) -> None:
+    """Say what a single run would do."""
+    from seqexp.planning import say_plans
+
+    overrides = [item.lstrip("+") for item in hydra_config.overrides.task]
+    folder = Path(hydra_config.runtime.output_dir)
+    if folder == Path.cwd():  # of `dry`
+        name = folder_name(choices(hydra_config.runtime.choices), config)
+        folder = Path(config["paths"]["outputs"]).absolute() / "runs" / name
+    label = " ".join(item for item in overrides if not item.startswith("dry_run="))
+    say_plans([(label, config, folder)])
 
 
 def choices(chosen: Any) -> dict[str, str]:
@@ -161,6 +183,16 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
         else argument
         for argument in others
     ]
+
+
+def dry(arguments: Sequence[str]) -> list[str]:
+    """Have a single dry run leave no folder; a sweep knows that by itself."""
+    is_dry = "dry_run=true" in [item.lstrip("+").lower() for item in arguments]
+    if not is_dry or {"-m", "--multirun"} & set(arguments):
+        return []
+    given = any(item.startswith("hydra.run.dir=") for item in arguments)
+    folder = [] if given else ["hydra.run.dir=."]
+    return [*folder, "hydra.output_subdir=null", "hydra.job_logging.root.handlers=[console]"]
 
 
 def config_folders(arguments: Sequence[str]) -> list[Path]:
