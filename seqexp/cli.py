@@ -118,7 +118,8 @@ def job(config: DictConfig) -> float | None:
     if not is_sweep and plain["seeds"] is not None:
         raise InputError(f"seeds is {plain['seeds']}, which is for a sweep; add -m")
     if plain["dry_run"]:
-        return plan(plain, hydra_config)
+        plan(plain, hydra_config)
+        return None
     # seconds of imports: only for a config that is good
     from seqexp.facts import Start
     from seqexp.run import run

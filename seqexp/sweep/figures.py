@@ -133,8 +133,9 @@ def _draw_point(axes: Axes, runs: Sequence[Curve], color: tuple[float, ...], lab
     alone = len(runs) == 1
     style = "o-" if max(len(run) for run in runs) < 3 else "-"
     for run in runs:
-        thin = {"linewidth": 2.5} if alone else {"linewidth": 0.8, "alpha": 0.6}
-        axes.plot(*_arrays(run), style, color=color, label=label if alone else None, **thin)
+        width, alpha = (2.5, 1.0) if alone else (0.8, 0.6)
+        named = label if alone else None
+        axes.plot(*_arrays(run), style, color=color, label=named, linewidth=width, alpha=alpha)
     if not alone:
         # as far as all seeds go: a mean over those that are left would jump
         shared = sorted(set.intersection(*(set(run) for run in runs)))

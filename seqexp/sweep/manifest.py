@@ -22,13 +22,8 @@ from seqexp.sweep.job import Job
 
 State = Literal["PENDING", "RUNNING", "FINISHED", "FAILED", "KILLED"]
 
-MANIFEST, RESULT, RUN, LOCK, PREVIOUS = (
-    "manifest.json",
-    "result.json",
-    "run.json",
-    ".lock",
-    "previous",
-)
+MANIFEST, PREVIOUS = "manifest.json", "previous"
+RESULT, RUN, LOCK = "result.json", "run.json", ".lock"
 
 
 @dataclass

@@ -137,9 +137,8 @@ class CheckedSweeper(BasicSweeper):
         """A launcher's processes may outlive it, and finish their jobs."""
         folder = self._folder()
         assert folder is not None
-        log.info(
-            f"{manifest.label(manifest.entry(job))}: another process is still running this; waiting for it"
-        )
+        label = manifest.label(manifest.entry(job))
+        log.info(f"{label}: another process is still running this; waiting for it")
         with FileLock(folder / job.name / LOCK):
             pass
 

@@ -4,11 +4,12 @@ import csv
 import io
 import logging
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seqexp.metrics import higher_is_better
-from seqexp.sweep.compare import Compared, Paired, Point, Spread, compare
+from seqexp.sweep.compare import METHOD, Compared, Paired, Point, Spread, compare
 from seqexp.sweep.manifest import Entry, Manifest
 
 log = logging.getLogger("seqexp")
@@ -173,9 +174,8 @@ def interval(paired: Paired | None) -> str:
 def say_table(manifest: Manifest) -> None:
     """The table in the terminal: points where there are seeds, else runs; and where to look."""
     if has_seeds(points_of(manifest)):
-        text = (
-            f"{markdown(short_rows_of_points(manifest), MAX_ROWS)}\n\n{_plain(_method(manifest))}"
-        )
+        method = textwrap.fill(_method(manifest).replace("*", ""), 100)
+        text = f"{markdown(short_rows_of_points(manifest), MAX_ROWS)}\n\n{method}"
     else:
         text = markdown(_without(rows_of_runs(manifest), NARROW), MAX_ROWS)
     log.info(f"\n{text}")
@@ -193,14 +193,8 @@ def page(manifest: Manifest) -> str:
 
 
 def _method(manifest: Manifest) -> str:
-    from seqexp.sweep.compare import METHOD
-
     better = "higher" if higher_is_better(manifest.metric) else "lower"
     return f"{METHOD} {manifest.metric}: {better} is better."
-
-
-def _plain(text: str) -> str:
-    return text.replace("*", "")
 
 
 def _without(rows: Sequence[Row], columns: Iterable[str]) -> list[Row]:
