@@ -35,15 +35,15 @@ def points_figure(found: Sequence[Compared], metric: str, higher_is_better: bool
     """
     shown = [row for row in found if row.point.values(metric)][:MAX_POINTS]
     pairs = [row for row in shown if row.difference is not None and row.difference.low is not None]
-    figure = Figure(figsize=(15, 3.2 + 0.55 * len(shown)))
+    figure = Figure(figsize=(15, 2.4 + 0.6 * len(shown)))
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2 if pairs else 1, sharey=True, squeeze=False)[0]
     rows, height = len(shown), figure.get_figheight()
-    top, bottom = 1 - 1.35 / height, 1.15 / height
+    top, bottom = 1 - 1.2 / height, 0.85 / height
     figure.subplots_adjust(left=0.26, right=0.97, top=top, bottom=bottom, wspace=0.05)
     better = "higher" if higher_is_better else "lower"
     more = f" (the best {rows} of {len(found)} points)" if rows < len(found) else ""
-    figure.suptitle(f"{metric}: {better} is better{more}", fontsize=18)
+    figure.suptitle(f"{metric}: {better} is better{more}", fontsize=18, y=1 - 0.25 / height)
     _values_panel(panels[0], shown, metric)
     panels[0].set_yticks(range(rows), [_wrapped(row.point.label) for row in shown], fontsize=12)
     panels[0].set_ylim(rows - 0.5, -0.5)
@@ -71,31 +71,36 @@ def _values_panel(axes: Axes, shown: Sequence[Compared], metric: str) -> None:
 
 
 def _differences_panel(axes: Axes, shown: Sequence[Compared]) -> None:
-    """Mean differences to the best point, with their intervals; grey: not distinguishable."""
+    """Mean differences to the best point, with their intervals, coloured by the verdict."""
     axes.axvline(0, color="black", linewidth=1)
     for place, row in enumerate(shown):
         paired = row.difference
         if paired is None:
             words = "the best" if place == 0 else "no seed is shared"
-            axes.annotate(words, (0, place), (8, 0), textcoords="offset points", va="center")
+            axes.annotate(words, (0, place), (8, 4), textcoords="offset points")
             continue
-        is_known = row.verdict.startswith(("worse", "better"))
-        color = "tab:red" if is_known else "grey"
+        color = _color_of(row.verdict)
         if paired.low is not None and paired.high is not None:
             axes.plot([paired.low, paired.high], [place, place], color=color, linewidth=4)
         axes.plot([paired.mean], [place], "D", color=color, markeredgecolor="black", markersize=9)
-        axes.annotate(
-            row.verdict,
-            (paired.high if paired.high is not None else paired.mean, place),
-            (8, 7),
-            textcoords="offset points",
-            fontsize=10,
-            color=color,
-        )
-    axes.set_title("mean difference to the best, seed by seed; 95 % interval", fontsize=14)
-    axes.set_xlabel("difference (paired t, not corrected)", fontsize=13)
-    axes.margins(x=0.25)
+        across = axes.get_yaxis_transform()
+        axes.text(0.99, place - 0.2, row.verdict, ha="right", color=color, transform=across)
+    axes.set_title("behind the best, seed by seed; 95 % interval", fontsize=14)
+    axes.set_xlabel("mean difference (paired t, not corrected)", fontsize=13)
+    sizes = [abs(row.difference.mean) for row in shown if row.difference is not None]
+    sizes = [size for size in sizes if size > 0]
+    if sizes and max(sizes) > 10 * min(sizes):
+        # by logarithm on both sides of zero: a small difference beside a large one is seen
+        axes.set_xscale("symlog", linthresh=min(sizes))
+    axes.margins(x=0.1)
     _finish(axes)
+    axes.tick_params(left=False)
+
+
+def _color_of(verdict: str) -> str:
+    if verdict.startswith("not"):
+        return "grey"
+    return "tab:orange" if "not after correction" in verdict else "tab:red"
 
 
 def curves_figure(curves: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
@@ -110,7 +115,7 @@ def curves_figure(curves: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
     axes = figure.subplots()
     drawn = {label: runs for label, runs in curves.items() if runs}
     lines = -(-min(len(drawn), MAX_NAMED) // 2)
-    figure.subplots_adjust(left=0.08, right=0.98, top=0.92, bottom=0.13 + 0.032 * lines)
+    figure.subplots_adjust(left=0.08, right=0.98, top=0.92, bottom=0.1 + 0.03 * lines)
     figure.suptitle(f"{metric} by epoch, of {sum(map(len, drawn.values()))} runs", fontsize=18)
     colors = _colors(len(drawn))
     # the best is drawn last, above the others
@@ -170,7 +175,7 @@ def _colors(count: int) -> list[tuple[float, ...]]:
 
 def _wrapped(label: str) -> str:
     """A label in at most three lines."""
-    return "\n".join(textwrap.wrap(label, 38, max_lines=3, placeholder=" ..."))
+    return "\n".join(textwrap.wrap(label, 42, max_lines=3, placeholder=" ..."))
 
 
 def _finish(axes: Axes) -> None:

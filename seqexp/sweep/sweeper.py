@@ -79,10 +79,7 @@ class CheckedSweeper(BasicSweeper):
         config = jobs[0].config
         self._name_folder(sweep_identity(self._base(), grids), sorted(swept))
         if config["dry_run"]:
-            from seqexp.planning import say_plans  # imports torch
-
-            folder = self._folder()
-            say_plans([(job.label, job.config, folder and folder / job.name) for job in jobs])
+            self._say_plan(jobs, swept)
             return []
         with sigterm_raises(), held(self._folder()):
             if config["force"] and (folder := self._folder()):
@@ -151,6 +148,18 @@ class CheckedSweeper(BasicSweeper):
         finally:
             manifest.note(jobs, returns)
         return returns
+
+    def _say_plan(self, jobs: Sequence[Job], swept: set[str]) -> None:
+        from seqexp.planning import say_plans  # imports torch
+
+        folder = self._folder()
+        shared = [item for item in jobs[0].overrides if item.partition("=")[0] not in swept]
+        log.info(f"sweep of {len(jobs)} jobs, each with {' '.join(shared) or 'the defaults'}\n")
+        runs = []
+        for job in jobs:
+            own = [item for item in job.overrides if item.partition("=")[0] in swept]
+            runs.append((" ".join(own), job.config, folder and folder / job.name))
+        say_plans(runs)
 
     # --- what is swept ------------------------------------------------------------------------
 
