@@ -79,7 +79,10 @@ def seeds_override(seeds: object, given: Sequence[Override]) -> list[str]:
 
 def distinct(jobs: Sequence[Job]) -> list[Job]:
     """The jobs, each identity once."""
-    return list({job.identity: job for job in reversed(jobs)}.values())[::-1]
+    found: dict[str, Job] = {}
+    for job in jobs:
+        found.setdefault(job.identity, job)
+    return list(found.values())
 
 
 def sweep_identity(base: Config, grids: Sequence[Sequence[Override]]) -> str:

@@ -1,0 +1,169 @@
+"""The same sweep again: what is done is skipped, what was cut off goes on, what is new is added."""
+
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from filelock import FileLock
+
+QUICK = ("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "interpret=none")
+
+
+def runs(outputs: Path) -> dict[str, list[tuple[str, str]]]:
+    """Status and name of the runs in the database, by the id of their parent."""
+    query = """SELECT coalesce(tags.value, ''), status, name FROM runs LEFT JOIN tags
+               ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'"""
+    found: dict[str, list[tuple[str, str]]] = {}
+    with sqlite3.connect(outputs / "mlflow.db") as database:
+        for parent, status, name in database.execute(query).fetchall():
+            found.setdefault(parent, []).append((status, name))
+    database.close()
+    return found
+
+
+def job_lines(text: str) -> list[str]:
+    """What a command said of each job that it started."""
+    return re.findall(r"^job \d+: (.*?) trainer=smoke", text, re.M)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_sweep_trains_only_what_is_missing(seqexp: Command, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    done = seqexp("-m", "model.num_filters=1,8,8", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 3 jobs are the same as others" in done.stdout
+    (parent,) = {*runs(outputs)} - {""}
+    before, runs_before = content(outputs / "sweeps"), runs(outputs)
+
+    # the same command: nothing is trained, the table is the same
+    again = seqexp("-m", "model.num_filters=1,8,8", *QUICK)
+    assert again.returncode == 0, again.stderr
+    assert "2 finished before" in again.stdout and job_lines(again.stdout) == []
+    assert runs(outputs) == runs_before and content(outputs / "sweeps") == before
+    table = done.stdout[done.stdout.index("| model.num_filters") :]
+    assert again.stdout.endswith(table)
+
+    # a value more: only its job, below the same parent, with all in one table
+    more = seqexp("-m", "model.num_filters=4,1,8", *QUICK)
+    assert more.returncode == 0, more.stderr
+    assert job_lines(more.stdout) == ["model.num_filters=4"]
+    assert [*runs(outputs)] == ["", parent] and len(runs(outputs)[""]) == 1
+    assert [status for status, _ in runs(outputs)[parent]] == ["FINISHED"] * 3
+    (folder,) = (outputs / "sweeps").iterdir()
+    kept = outputs / "mlartifacts" / parent / "artifacts"
+    assert len(json.loads((kept / "comparison.json").read_text())["data"]) == 3
+    assert {path.name for path in kept.iterdir()} == {
+        *("comparison.json", "comparison.csv", "comparison.png", "curves.png"),
+    }
+
+    # what is there is known to a dry run, which changes nothing
+    before = content(outputs)
+    plan = seqexp("-m", "model.num_filters=1,2", *QUICK, "dry_run=true")
+    assert plan.returncode == 0, plan.stderr
+    rows = {row.split("|")[1].strip(): row for row in plan.stdout.splitlines() if "|" in row}
+    assert re.search(r"\| done +\| 81 +\| 100 +\| 8 ", rows["model.num_filters=1"])
+    assert re.search(r"\| to run +\| 160 +\| 100 +\| 8 ", rows["model.num_filters=2"])
+    assert "2 runs, 1 done; 8 steps to train" in plan.stdout
+    assert content(outputs) == before
+
+    # by force: all again, in a run of its own; the old one is not lost
+    forced = seqexp("-m", "model.num_filters=8,4,1", *QUICK, "force=true")
+    assert forced.returncode == 0, forced.stderr
+    assert len(job_lines(forced.stdout)) == 3
+    assert len(runs(outputs)) == 3 and len(runs(outputs)[""]) == 2
+    assert json.loads((folder / "previous/1/manifest.json").read_text())["run_id"] == parent
+
+
+def test_a_dry_run_writes_nothing(seqexp: Command, tmp_path: Path) -> None:
+    sweep = seqexp("-m", "model=rnn,lstm", "dataset=chars", "seeds=2", "dry_run=true")
+    assert sweep.returncode == 0, sweep.stderr
+    assert sweep.stdout.count("to run") == 4 and "0 done" in sweep.stdout
+    single = seqexp("experiment=imdb", "dry_run=true")
+    assert single.returncode == 0, single.stderr
+    assert "data not here" in single.stdout and "1 whose steps are not known" in single.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seeds_are_for_a_sweep_and_not_beside_a_seed(seqexp: Command, tmp_path: Path) -> None:
+    alone = seqexp("seeds=5", "tracking=none")
+    assert alone.returncode == 2 and "seeds is 5, which is for a sweep; add -m" in alone.stderr
+    both = seqexp("-m", "seeds=5", "seed=0,1")
+    assert both.returncode == 2 and "seeds is 5 and seed=0,1 is given too" in both.stderr
+    wrong = seqexp("-m", "seeds=0")
+    assert wrong.returncode == 2 and "seeds is 0; give an integer from 1" in wrong.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_seeds_repeat_each_point_and_are_one_row(seqexp: Command, tmp_path: Path) -> None:
+    done = seqexp("-m", "model.num_filters=1,8", "seeds=2", *QUICK, "tracking=none")
+    assert done.returncode == 0, done.stderr
+    assert len(job_lines(done.stdout)) == 4
+    assert re.search(r"^\| model.num_filters=1 \| 2 .*\(weak: 2 seeds\)", done.stdout, re.M)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "state", "line"),
+    [
+        (signal.SIGKILL, -9, "RUNNING", "epoch  1/40"),
+        (signal.SIGTERM, 143, "KILLED", "parameters, on motif"),
+    ],
+)
+def test_a_sweep_that_was_killed_goes_on(
+    seqexp: Command, tmp_path: Path, number: int, status: int, state: str, line: str
+) -> None:
+    outputs = tmp_path / "outputs"
+    arguments = ("-m", "model.num_filters=1,2,8", *QUICK, "trainer.epochs=40")
+    assert stopped(tmp_path, arguments, number, line, nth=2) == status
+    (parent,) = {*runs(outputs)} - {""}
+    assert [status for status, _ in runs(outputs)[""]] == [state]
+
+    again = seqexp(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert re.search(r"sweep of 3 jobs: 1 finished before", again.stdout)
+    assert [*runs(outputs)] == ["", parent]
+    assert [status for status, _ in runs(outputs)[""]] == ["FINISHED"]
+    finished = [name for status, name in runs(outputs)[parent] if status == "FINISHED"]
+    assert len(finished) == len({*finished}) == 3
+
+
+def stopped(folder: Path, arguments: tuple[str, ...], number: int, line: str, nth: int) -> int:
+    """Start a sweep, and send it a signal when a line has come for the nth time."""
+    command = [sys.executable, "-u", "-m", "seqexp", *arguments]
+    # a shell that starts the tests in its background has them ignore Ctrl-C, and their children
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command, cwd=folder, preexec_fn=heed, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        for told in process.stdout:
+            nth -= line.encode() in told
+            if not nth:
+                break
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode
+
+
+def test_two_processes_never_run_one_sweep(seqexp: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with FileLock(tmp_path / "mine/.lock"):
+        done = seqexp("-m", "seed=0,1", *QUICK, "hydra.sweep.dir=mine")
+    assert done.returncode == 2
+    assert "mine: another process is running this sweep" in done.stderr
+    assert not (tmp_path / "outputs/mlflow.db").exists()
