@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,9 @@ _FOLDER_ERRORS = (
 
 log = logging.getLogger("seqexp")
 
+NUM_PROCESSES, RANK = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+"""Processes that `torchrun` has started to train one model, and which of them this is."""
+
 
 def run_name(_root_: DictConfig) -> str:
     """Name of a single run's folder: what it is, its seed, its identity; the same every time.
@@ -59,7 +63,8 @@ def folder_name(chosen: Mapping[str, str], config: Mapping[str, Any]) -> str:
     """Name of the folder of a single run."""
     from seqexp.identity import identity
 
-    name = f"{chosen.get('model')}-{chosen.get('dataset')}-seed{config['seed']}"
+    together = f"-{NUM_PROCESSES}processes" if NUM_PROCESSES > 1 else ""
+    name = f"{chosen.get('model')}-{chosen.get('dataset')}-seed{config['seed']}{together}"
     return f"{name}-{identity(dict(config))[:10]}"
 
 
@@ -74,6 +79,11 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
     sys.argv[1:] = [*forgiving(sys.argv[1:]), *dry(sys.argv[1:])]
     if {"-m", "--multirun"} & set(sys.argv):
+        if NUM_PROCESSES > 1:
+            leave(
+                "torchrun trains one run by several processes; for a sweep give launcher=parallel",
+                2,
+            )
         sys.path.append(str(_HERE / "sweep" / "plugin"))  # of the package hydra_plugins
     refused: list[InputError | RunError] = []
 
@@ -124,6 +134,8 @@ def job(config: DictConfig) -> float | None:
     from seqexp.facts import Start
     from seqexp.run import run
 
+    if RANK > 0:
+        log.setLevel(logging.ERROR)  # the first process speaks for all
     folder = Path(hydra_config.runtime.output_dir)
     overrides = [item.lstrip("+") for item in hydra_config.overrides.task]
     start = Start(
@@ -237,5 +249,8 @@ def explain(error: Exception) -> str:
 
 def leave(message: str, status: int) -> None:
     """Say why, and exit."""
-    print(f"seqexp: {message}", file=sys.stderr)
+    if RANK == 0:
+        print(f"seqexp: {message}", file=sys.stderr)
+    else:
+        time.sleep(10)  # torchrun ends all when one ends: let the first one say why
     sys.exit(status)

@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -11,9 +12,12 @@ from typing import Any
 
 import seqexp
 from seqexp.config import Config
-from seqexp.identity import code_digest, fingerprint
+from seqexp.identity import code_digest, counted, fingerprint
 from seqexp.spec import Data
 from seqexp.tracking.tracker import RunFacts, Status
+
+DATA = "the data's digest"
+"""Key of the data's SHA-256 in what a run depends on."""
 
 RESULT = "result.json"
 """File in a run's folder that a sweep reads its table from."""
@@ -39,14 +43,39 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str = ""
+    traceback: str = ""
     gradient_flow: list[dict[str, Any]] = field(default_factory=list)  # first and last, by lag
     history: dict[int, dict[str, float]] = field(default_factory=dict)  # metrics by epoch
+    summary: dict[str, str] = field(default_factory=dict)  # what a person wants to know
 
 
-def run_facts(config: Config, start: Start, digest: str) -> RunFacts:
-    """Name, params and tags of a run."""
+@dataclass
+class Story:
+    """What a run tells as it goes on: its result, and the metrics of each epoch."""
+
+    result: Result = field(default_factory=Result)
+    history: dict[int, dict[str, float]] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)  # less what earlier processes took
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        metrics, history = dict(self.result.metrics), dict(self.history)
+        return {"metrics": metrics, "history": history, "seconds": time.monotonic() - self.began}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.result.metrics = dict(state["metrics"])
+        self.history = dict(state["history"])
+        self.began -= state["seconds"]
+
+
+def run_facts(
+    config: Config, start: Start, origin: Mapping[str, str], run_id: str | None, mark: int
+) -> RunFacts:
+    """Name, params and tags of a run; of one that goes on, also its id and where."""
     model, dataset = start.choices.get("model", "model"), data_name(config, start)
-    params = {**flatten(config), **start.choices}
+    told = {key: value for key, value in config.items() if key not in ("force", "dry_run")}
+    params = {**flatten(told), **start.choices}
     params["overrides"] = " ".join(start.overrides)
     return RunFacts(
         experiment=config["experiment_name"] or dataset,
@@ -55,11 +84,25 @@ def run_facts(config: Config, start: Start, digest: str) -> RunFacts:
         tags={
             "seqexp.fingerprint": fingerprint(config),
             "seqexp.code": code_digest(tuple(config["trusted_packages"])),
-            "seqexp.data_digest": digest,
+            "seqexp.data_digest": origin[DATA],
             **code_version(),
         },
         parent=start.parent,
+        folder=start.folder,
+        run_id=run_id,
+        mark=mark,
     )
+
+
+def origin_of(config: Config, data: Data, num_processes: int = 1) -> dict[str, str]:
+    """What the state of a run depends on, by key: no other run may go on from it."""
+    return {
+        **flatten(counted(config)),
+        DATA: data.digest(),
+        "processes": str(num_processes),  # sums depend on them in the last bit
+        "the task": json.dumps(data.spec.to_dict(), sort_keys=True),
+        "the code's digest": code_digest(tuple(config["trusted_packages"])),
+    }
 
 
 def data_name(config: Config, start: Start) -> str:

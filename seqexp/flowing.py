@@ -68,6 +68,15 @@ class Flowing:
             norms = report.metrics["step/grad_norm"], report.metrics["step/grad_norm_clipped"]
             self.updates.append((report.step, *norms))
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {"flows": [flow.to_dict() for flow in self.flows], "updates": list(self.updates)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.flows = [Flow.from_dict(flow) for flow in state["flows"]]
+        self.updates = list(state["updates"])
+
     @contextmanager
     def drawn_at_the_end(self, result: Result) -> Iterator[None]:
         """Keep figure and table of all that was measured, also of a run that explodes."""

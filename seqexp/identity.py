@@ -35,18 +35,40 @@ COMPUTES = ("spec.py", "dataset", "model", "trainer")
 
 
 def identity(config: Config) -> str:
-    """SHA-256 of a checked config and the code that computes it, the same on every machine."""
+    """SHA-256 of a checked config, the files that its dataset names, and the code that computes.
+
+    The same on every machine.
+    """
+    named = [value for value in config["dataset"].values() if isinstance(value, str)]
+    files = [_file_digest(value) for value in named if Path(value).is_file()]
     code = code_digest(tuple(config["trusted_packages"]))
-    return _sha(json.dumps([fingerprint(config), code]))
+    return _sha(json.dumps([fingerprint(config), files, code]))
 
 
 def fingerprint(config: Config) -> str:
     """SHA-256 of all that a config says on what is computed."""
-    counted = {key: value for key, value in config.items() if key not in NOT_IN_FINGERPRINT}
+    return _sha(json.dumps(counted(config), sort_keys=True))
+
+
+def counted(config: Config) -> Config:
+    """What of a config says what is computed."""
+    kept = {key: value for key, value in config.items() if key not in NOT_IN_FINGERPRINT}
     for part, keys in (("dataset", PLACES_OF_DATA), ("trainer", INTERRUPTIONS)):
         node: Mapping[str, object] = config[part]
-        counted[part] = {key: value for key, value in node.items() if key not in keys}
-    return _sha(json.dumps(counted, sort_keys=True))
+        kept[part] = {key: value for key, value in node.items() if key not in keys}
+    return kept
+
+
+def _file_digest(path: str) -> str:
+    state = Path(path).stat()
+    return _digest_of(path, state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _digest_of(path: str, size: int, changed: int) -> str:
+    """Read again only if the file was written since."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqexp.config import Config
-from seqexp.facts import Result, Start, data_name, sizes
+from seqexp.facts import Start, Story, data_name, sizes
 from seqexp.interpret.match import Learned
 from seqexp.spec import Data
 from seqexp.tracking.none import NoTracker
@@ -21,9 +21,8 @@ def keep_report(
     start: Start,
     tracker: Tracker,
     data: Data,
-    result: Result,
+    story: Story,
     learned: Learned,
-    history: Mapping[int, Mapping[str, float]],
     baselines: Sequence[Mapping[str, Any]],
     where: "Figure | None",
 ) -> None:
@@ -34,11 +33,12 @@ def keep_report(
 
     model, dataset = start.choices.get("model", "model"), data_name(config, start)
     said = ("test/auroc", "test/auprc") if baselines else ()  # in the table of methods
-    names = [name for name in RESULTS if name in result.metrics and name not in said]
+    metrics = story.result.metrics
+    names = [name for name in RESULTS if name in metrics and name not in said]
     page = Page(
         title=f"{model} on {dataset}, seed {config['seed']}",
-        history=history,
-        results=[{"metric": name, "value": result.metrics[name]} for name in names],
+        history=story.history,
+        results=[{"metric": name, "value": metrics[name]} for name in names],
         baselines=baselines,
         data=[
             {"fact": key, "value": value if isinstance(value, int) else str(value)}

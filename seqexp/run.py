@@ -1,14 +1,14 @@
 """One run, from a checked config to what was learned: the only file that knows all parts."""
 
+import contextlib
 import ctypes
 import json
 import os
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,102 +20,129 @@ import torch
 from torch import nn
 
 from seqexp import saved
-from seqexp.comparing import compare_with_baselines
 from seqexp.config import Config, build
-from seqexp.errors import InputError
-from seqexp.facts import RESULT, Result, Start, data_name, run_facts, sizes
-from seqexp.flowing import Flowing
+from seqexp.errors import InputError, StoppedError
+from seqexp.facts import DATA, Result, Start, Story, data_name, origin_of, run_facts, sizes
+from seqexp.folder import TWIN, RunFolder, owned
 from seqexp.model.parts import TokenInput
-from seqexp.reading import Reading
-from seqexp.reporting import keep_report
-from seqexp.say import description, say, say_start, say_summary
-from seqexp.showing import Showing
+from seqexp.saving import Saving
+from seqexp.say import description, say, say_again, say_start, say_summary, summary
 from seqexp.signature import signature
 from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
-from seqexp.tracing import show_where
+from seqexp.stopping import Stop, sigterm_raises
+from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import fit
+from seqexp.trainer.processes import Processes, joined
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.starts import best_start
 from seqexp.trainer.training import Training
-from seqexp.writing import Writing
+from seqexp.watching import Log, Watching
 
-Log = Callable[[Mapping[str, float], int], None]
-"""Adds a point to each of some curves, at this place of their x axis."""
-
-History = dict[int, Mapping[str, float]]
-"""Metrics by epoch."""
+ALONE = Processes()
 
 MAX_TOKENS_OF_A_GRADIENT = 5000
 """Of a stream without truncation."""
 
 
 def run(config: Config, start: Start) -> Result:
-    """Train, test, interpret and record one configuration.
+    """Train, test, interpret and record one configuration; or go on with what was begun.
 
     Raises:
         InputError: if the data or a place to write is not sound; no run was started then.
         RunError: if the run had to stop; it is recorded as failed.
+        KeyboardInterrupt: if it was told to stop; it is recorded as killed, and can go on.
     """
-    began = time.monotonic()
     settings: Settings = build(config["trainer"])
     device = prepare(settings)
-    data, training, starts = begin(config, settings, device)
-    tracker: Tracker = build(config["tracking"])
-    show = Showing(config["interpret"], tracker, training, data)
-    write = Writing(config["decode"], tracker, training, data)
-    read = Reading(
-        config["decode"], tracker, training, data, **directions(config, settings, device)
-    )
-    flow = Flowing(config["gradient_flow"], tracker, training, data)
-    digest = data.digest()
-    result = Result(run_id=tracker.start(run_facts(config, start, digest)))
-    log = partial(log_metrics, tracker, result)
-    with recording(tracker, result, start, began), flow.drawn_at_the_end(result):
-        tracker.data(DataFacts(data_name(config, start), digest, sizes(data)))
-        tracker.text(json.dumps(config, indent=2), "config.json")
-        num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
-        log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
-        say_start(config, start, data, num_parameters)
-        history = train(training, data, log, show, write, flow)
-        result.history = {epoch: dict(metrics) for epoch, metrics in history.items()}
-        learned = show.learned()
-        where, figure = show_where(show.settings, tracker, training, data, learned.filters)
-        log({**learned.metrics, **where}, training.epoch)
-        found, table = compare_with_baselines(
-            show.settings, tracker, data, show.database, result.metrics
+    stop = Stop(settings.max_minutes)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(sigterm_raises())
+        processes = stack.enter_context(joined(device.type == "cuda"))
+        if not processes.is_first:
+            config, start = silent(config), Start()
+        folder = stack.enter_context(owned(start.folder))
+        if config["force"]:
+            folder.set_aside()
+        data = load(config, settings)
+        origin = origin_of(config, data, processes.count)
+        left: tuple[str | None, Result | None] = (folder.run_id(origin), folder.result())
+        run_id, finished = processes.told(left)
+        if finished is not None:
+            say_again(finished)
+            return finished
+        state = processes.told(folder.checkpoint(origin))
+        training, starts = begin(config, settings, data, device, processes, state is None)
+        tracker: Tracker = build(config["tracking"])
+        watch = Watching(
+            config, tracker, training, data, directions(config, settings, device, folder, stop)
         )
-        log(found, 0)
-        keep_report(config, start, tracker, data, result, learned, history, table, figure)
-        write.at_the_end()
-        log(read.at_the_end(), 0)
-        keep_model(config, tracker, training, data)
-        tracker.describe(description(result, learned))
-    say_summary(config, start, tracker, result, learned)
+        story = Story()
+        saving = Saving(folder, origin, training, {**watch.parts(), "story": story}, stop)
+        if state is not None:
+            saving.restore(state)
+        mark = state["mark"] if state is not None else 0
+        result = story.result
+        result.run_id = tracker.start(run_facts(config, start, origin, run_id, mark))
+        folder.begin(result.run_id, origin)
+        log = partial(log_metrics, tracker, result)
+        with recording(tracker, story, folder), watch.drawn_at_the_end(story):
+            if state is None:
+                tell_start(config, start, tracker, training, data, origin, log, starts)
+            train(training, data, log, watch, story, saving, tracker)
+            if not processes.is_first:
+                return result
+            learned = watch.at_the_end(config, start, story, log)
+            keep_model(config, tracker, training, data)
+            tracker.describe(description(result, learned))
+            result.summary = summary(config, start, tracker, result, learned)
+    say_summary(result)
     return result
 
 
 def train(
-    training: Training, data: Data, log: Log, show: Showing, write: Writing, flow: Flowing
-) -> History:
-    """Train and test, and look at the model on the way; returns the metrics of each epoch."""
-    history: History = {}
-    if flow.is_due():
-        log(flow.measure(), 0)
-    for report in fit(training, data.to(training.device)):
-        log(report.metrics, report.step)
-        say(report, training.settings)
-        flow.note(report)
-        if report.kind != "epoch":
-            continue
-        history[report.step] = report.metrics
-        if flow.is_due():
-            log(flow.measure(), report.step)
-        if show.is_due():
-            log(show.forming(), report.step)
-        if write.is_due():
-            write.while_learning()
-    return history
+    training: Training,
+    data: Data,
+    log: Log,
+    watch: Watching,
+    story: Story,
+    saving: Saving,
+    tracker: Tracker,
+) -> None:
+    """Train and test from wherever the training is; look at the model, and save it, on the way."""
+    watch.before(log)
+    with saving.stop.listening():
+        for report in fit(training, data.to(training.device)):
+            log(report.metrics, report.step)
+            if report.kind == "epoch":
+                say(report, training.settings)
+                story.history[report.step] = report.metrics
+            watch.after(report, log)
+            saving.after(report, tracker)
+
+
+def tell_start(
+    config: Config,
+    start: Start,
+    tracker: Tracker,
+    training: Training,
+    data: Data,
+    origin: Mapping[str, str],
+    log: Log,
+    starts: int,
+) -> None:
+    """What is about to be done, and with what."""
+    tracker.data(DataFacts(data_name(config, start), origin[DATA], sizes(data)))
+    tracker.text(json.dumps(config, indent=2), "config.json")
+    num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
+    log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
+    say_start(config, start, data, num_parameters)
+
+
+def silent(config: Config) -> Config:
+    """For a process that only helps: it trains, and says, draws and keeps nothing."""
+    parts = dict.fromkeys(("interpret", "decode", "gradient_flow"))
+    return {**config, **parts, "tracking": {"_target_": f"{NoTracker.__module__}.NoTracker"}}
 
 
 # --- building the parts -----------------------------------------------------------------------
@@ -151,21 +178,45 @@ def keep_freed_memory() -> None:
             mallopt(option, 2**30)
 
 
-def begin(config: Config, settings: Settings, device: torch.device) -> tuple[Data, Training, int]:
-    """The data, a training that starts from the best initial weights, and how many were tried.
+def load(config: Config, settings: Settings) -> Data:
+    """The data.
 
     Raises:
-        InputError: as `prepare_training`, or if the data are not sound.
+        InputError: if they are not sound.
     """
-    data: Data = build(config["dataset"]).load().at_most(settings.max_sequences)
-    training, starts = best_start(
-        lambda start: prepare_training(config, settings, data, device, start), data.to(device)
-    )
-    return data, training, starts
+    data: Data = build(config["dataset"]).load()
+    return data.at_most(settings.max_sequences)
+
+
+def begin(
+    config: Config,
+    settings: Settings,
+    data: Data,
+    device: torch.device,
+    processes: Processes = ALONE,
+    is_new: bool = True,
+) -> tuple[Training, int]:
+    """A training that starts from the best initial weights, and how many were tried.
+
+    One that is not new gets the weights that it had, so none are tried.
+
+    Raises:
+        InputError: as `prepare_training`.
+    """
+
+    def make(start: int) -> Training:
+        return prepare_training(config, settings, data, device, start, processes)
+
+    return best_start(make, data.to(device)) if is_new else (make(0), 0)
 
 
 def prepare_training(
-    config: Config, settings: Settings, data: Data, device: torch.device, start: int = 0
+    config: Config,
+    settings: Settings,
+    data: Data,
+    device: torch.device,
+    start: int = 0,
+    processes: Processes = ALONE,
 ) -> Training:
     """Model, optimizer and schedule, initialised by the seed and the number of the start.
 
@@ -189,7 +240,8 @@ def prepare_training(
     wanted = signature(config["schedule"]["_target_"]).parameters
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", config["schedule"], **supplied)
-    return Training(model, optimizer, scheduler, settings, config["seed"], device)
+    seed = config["seed"]
+    return Training(model, optimizer, scheduler, settings, seed, device, processes=processes)
 
 
 def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:
@@ -205,15 +257,25 @@ def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:
         module.start_from(vectors)
 
 
-def directions(config: Config, settings: Settings, device: torch.device) -> dict[str, Any]:
+def directions(
+    config: Config, settings: Settings, device: torch.device, folder: RunFolder, stop: Stop
+) -> dict[str, Any]:
     """Whether reads are written backwards, and how to train the same model the other way round."""
     backwards = bool(config["dataset"].get("reverse"))
 
     def train_twin() -> Model:
         twin = {**config, "dataset": {**config["dataset"], "reverse": not backwards}}
-        data, training, _ = begin(twin, settings, device)
-        for report in fit(training, data.to(device)):
-            say(report, settings)
+        data = load(twin, settings)
+        own, origin = folder.within(TWIN), origin_of(twin, data)
+        state = own.checkpoint(origin)
+        training, _ = begin(twin, settings, data, device, is_new=state is None)
+        saving = Saving(own, origin, training, {}, stop)
+        if state is not None:
+            saving.restore(state)
+        with stop.listening():
+            for report in fit(training, data.to(device)):
+                say(report, settings)
+                saving.after(report, NoTracker())
         return training.model
 
     return {"backwards": backwards, "train_twin": train_twin}
@@ -251,23 +313,25 @@ def build_torch(part: str, node: Mapping[str, Any], **supplied: Any) -> Any:
 
 
 @contextmanager
-def recording(tracker: Tracker, result: Result, start: Start, began: float) -> Iterator[None]:
+def recording(tracker: Tracker, story: Story, folder: RunFolder) -> Iterator[None]:
     """Close the run whatever happens, and leave its result in its folder."""
+    result = story.result
     try:
         yield
     except BaseException as error:
-        result.status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        was_told_to = isinstance(error, KeyboardInterrupt | StoppedError)
+        result.status = "KILLED" if was_told_to else "FAILED"
         result.error = f"{type(error).__name__}: {error}".strip(": ")
-        if not isinstance(error, KeyboardInterrupt):
+        if not was_told_to:
+            result.traceback = traceback.format_exc()
             tracker.tags({"seqexp.error": result.error[:5000]})
-            tracker.text(traceback.format_exc(), "traceback.txt")
+            tracker.text(result.traceback, "traceback.txt")
         raise
     finally:
-        result.seconds = time.monotonic() - began
+        result.seconds = time.monotonic() - story.began
+        result.history = story.history
         tracker.finish(result.status)
-        if start.folder is not None:
-            content = json.dumps(asdict(result), indent=2)
-            (start.folder / RESULT).write_text(content, encoding="utf-8")
+        folder.end(result)
 
 
 def log_metrics(tracker: Tracker, result: Result, metrics: Mapping[str, float], step: int) -> None:

@@ -86,13 +86,9 @@ def description(result: Result, learned: Learned) -> str:
     return "\n".join(lines)
 
 
-def say_summary(
-    config: Config,
-    start: Start,
-    tracker: Tracker,
-    result: Result,
-    learned: Learned,
-) -> None:
+def summary(
+    config: Config, start: Start, tracker: Tracker, result: Result, learned: Learned
+) -> dict[str, str]:
     """A small table, and where to look; of a sweep, its own table says the latter."""
     rows = summary_rows(result, learned)
     if result.run_id:
@@ -102,5 +98,17 @@ def say_summary(
         log.warning(f"optimized_metric is {metric}, which this run does not report")
     if start.parent is None:
         rows |= tracker.links(metric, higher_is_better(metric))
-    width = max(map(len, rows))
+    return rows
+
+
+def say_summary(result: Result) -> None:
+    """The table at the end."""
+    rows = result.summary
+    width = max(map(len, rows), default=0)
     log.info("\n".join(["", *(f"  {name:{width}}  {value}" for name, value in rows.items())]))
+
+
+def say_again(result: Result) -> None:
+    """What a run has come to that had finished before."""
+    log.info("finished before, and nothing is trained; force=true trains it anew")
+    say_summary(result)

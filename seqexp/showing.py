@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from seqexp.config import build
 from seqexp.dataset.pfm import load_motifs
 from seqexp.interpret.filters import (
@@ -52,7 +54,7 @@ class Showing:
         if self.settings is not None and self.settings.database is not None:
             found = load_motifs(self.settings.database)  # before anything is trained
             self.database = [Pattern(matrix.name, matrix.ppm()) for matrix in found]
-        self.frames: dict[int, Any] = {}  # epoch -> image
+        self.frames: dict[int, bytes] = {}  # epoch -> PNG
         # drawing takes longer than reading: not where nobody would see it
         self.draws = not isinstance(tracker, NoTracker)
         self.are_words = data.spec.words is not None
@@ -67,13 +69,25 @@ class Showing:
         """Keep one image of the series; returns how near the filters are to what was planted."""
         filters = self._read()
         if filters and self.draws:
-            from seqexp.interpret.figures import slider_image
+            from seqexp.interpret.figures import png, slider_image
 
             epoch, symbols = self.training.epoch, self.data.spec.vocabulary.symbols
             image = slider_image(filters, symbols, self.data.patterns, f"after epoch {epoch}")
             self.tracker.image(image, "filters", epoch)
-            self.frames[epoch] = image
+            self.frames[epoch] = png(image)
         return motif_metrics(filters)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        frames = {
+            epoch: torch.frombuffer(bytearray(image), dtype=torch.uint8)
+            for epoch, image in self.frames.items()
+        }
+        return {"frames": frames}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.frames = {epoch: t.numpy().tobytes() for epoch, t in state["frames"].items()}
 
     def learned(self) -> Learned:
         """Keep figures, tables and motif files of the filters as they are at the end."""

@@ -65,6 +65,8 @@ class Stop:
         """
         if self.signal is not None:
             raise_signal(self.signal)
+        if self.max_minutes is None:
+            raise Terminated  # another process was told to
         raise StoppedError(
             f"stopped after trainer.max_minutes={self.max_minutes:g}; the same command goes on"
         )

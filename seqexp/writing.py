@@ -81,6 +81,14 @@ class Writing:
         self.pages.append(page)
         self.tracker.text("\n\n".join(reversed(self.pages)), "samples/all.txt")
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {"pages": list(self.pages)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.pages = list(state["pages"])
+
     def at_the_end(self) -> None:
         """Keep and say what the tested weights write, and for a short text what they expect."""
         if self.settings is None:

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "signature": set(),
     "spec": set(),
     "tracking": set(),
+    "checkpoint": set(),
     "dataset": {"spec"},
     "model": {"spec"},
     "interpret": {"spec"},
@@ -37,6 +38,7 @@ NEVER = {
     "interpret": {"mlflow", "hydra", "omegaconf"},
     "trainer": {"mlflow", "hydra", "omegaconf"},
     "decode": {"mlflow", "hydra", "omegaconf"},
+    "checkpoint": {"mlflow", "hydra", "omegaconf"},
     "spec": {"mlflow", "hydra", "omegaconf"},
 }
 

@@ -121,13 +121,16 @@ step.oninput();
 """
 
 
-def slider_page(frames: Mapping[int, UInt8[np.ndarray, "height width 3"]]) -> str:
-    """One HTML page, complete in itself, that shows the images of a series with a slider."""
-    encoded = []
-    for step in sorted(frames):
-        file = io.BytesIO()
-        Image.fromarray(frames[step]).save(file, format="png", optimize=True)
-        encoded.append(base64.b64encode(file.getvalue()).decode())
+def png(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """A PNG file of an image, without loss."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format="png", optimize=True)
+    return file.getvalue()
+
+
+def slider_page(frames: Mapping[int, bytes]) -> str:
+    """One HTML page, complete in itself, that shows the PNG images of a series with a slider."""
+    encoded = [base64.b64encode(frames[step]).decode() for step in sorted(frames)]
     return _PAGE.format(last=len(encoded) - 1, frames=json.dumps(encoded))
 
 

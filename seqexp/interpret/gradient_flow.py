@@ -114,6 +114,22 @@ class LayerFlow:
     gates: Mapping[str, Float[np.ndarray, " bins"]]
     saturated: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            part: {name: values.tolist() for name, values in getattr(self, part).items()}
+            for part in ("norms", "singular_values", "gates")
+        } | {"saturated": self.saturated}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "LayerFlow":
+        """What `to_dict` gave."""
+        parts = {
+            part: {name: np.asarray(values) for name, values in plain[part].items()}
+            for part in ("norms", "singular_values", "gates")
+        }
+        return cls(**parts, saturated=plain["saturated"])
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -121,6 +137,16 @@ class Flow:
 
     epoch: int
     layers: tuple[LayerFlow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"epoch": self.epoch, "layers": [layer.to_dict() for layer in self.layers]}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Flow":
+        """What `to_dict` gave."""
+        layers = tuple(LayerFlow.from_dict(layer) for layer in plain["layers"])
+        return cls(plain["epoch"], layers)
 
     def relative(self) -> Float[np.ndarray, " lags"]:
         """log10 of the norm by lag over that at lag 0, of the top layer's h."""

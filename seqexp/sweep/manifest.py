@@ -23,6 +23,7 @@ from seqexp.sweep.job import Job
 State = Literal["PENDING", "RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 MANIFEST, PREVIOUS = "manifest.json", "previous"
+# as runs name them; their own modules would import torch
 RESULT, RUN, LOCK = "result.json", "run.json", ".lock"
 
 

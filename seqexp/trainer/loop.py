@@ -8,6 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from seqexp.spec import (
     Sequences,
     stream_seed,
 )
-from seqexp.trainer.score import Margins, Score, count_correct, cross_entropy_sum, evaluate
+from seqexp.trainer.score import Margins, Score, evaluate
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Metrics, Place, Report, Training, Updates
 
@@ -72,8 +73,7 @@ def _epoch(training: Training, place: Place, data: Data) -> Generator[Report, No
     metrics = updates.score.metrics("train")
     metrics |= _gradient_metrics(updates)
     metrics["train/learning_rate"] = _learning_rate(training.optimizer)
-    valid = _scored_batches(data.valid, training.settings)
-    score = evaluate(training.model, valid, training.window)
+    score = _validate(training, data.valid)
     metrics |= score.metrics("valid", data.spec.output)
     metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
     metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
@@ -110,6 +110,17 @@ def _report_update(training: Training, place: Place, updates: Updates) -> Report
     return Report("step", training.step, metrics)
 
 
+def _validate(training: Training, valid: Sequences) -> Score:
+    """The score of all processes, each on its rows."""
+    batches = map(training.processes.share, _scored_batches(valid, training.settings))
+    score = evaluate(training.model, batches, training.window)
+    if training.processes.count == 1:
+        return score
+    sums = torch.tensor([score.nats, score.correct, score.count], device=training.device).double()
+    nats, correct, count = training.processes.sum(sums).tolist()
+    return Score(nats, int(correct), int(count))
+
+
 def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
     """Where nothing is learned, order does not matter: all are sorted by length, or none."""
     size = settings.eval_batch_size
@@ -136,11 +147,14 @@ def train_batch(training: Training, place: Place, batch: Batch, index: int) -> I
         # where the next update's tokens will start: its state is kept on the way
         next_start = min(max(start, min(end + size, time) - reach), end)
         cuts = sorted({start, next_start, end})
-        parts = [batch.part(a, b, begin) for a, b in itertools.pairwise(cuts)]
+        everyones = [batch.part(a, b, begin) for a, b in itertools.pairwise(cuts)]
+        parts = [training.processes.share(part) for part in everyones]
+        scored = torch.stack([(part.targets != IGNORE).sum() for part in everyones]).sum()
         where = f"epoch {training.epoch}, batch {index}"
         where += f", token {begin + 1}" if size < time else ""
-        draw = (training.epoch, index, begin if batch.is_stream else 0)
-        updates, kept = update(training, parts, place.carry, scale, where, draw)
+        masks = _masks(training, training.epoch, index, begin if batch.is_stream else 0)
+        work = Work(parts, place.carry, scored, scale, masks, where)
+        updates, kept = update(training, work)
         if next_start > start:
             place.carry, place.start = kept, next_start
         place.token = end
@@ -159,15 +173,20 @@ def _tokens_an_update(batch: Batch, size: int) -> float:
     return max(1, count) * (1.0 if is_label else size / batch.tokens.shape[1])
 
 
-def update(
-    training: Training,
-    parts: Sequence[Batch],
-    carry: Carry | None,
-    scale: float,
-    where: str,
-    draw: tuple[int, ...],
-) -> tuple[Updates, Carry]:
-    """One step of the optimizer on consecutive parts of a batch, from the state before them.
+@dataclass(frozen=True)
+class Work:
+    """What one update is of: consecutive parts of a batch, and the state before them."""
+
+    parts: Sequence[Batch]  # this process's rows
+    carry: Carry | None
+    scored: Tensor  # targets that count, of all processes
+    scale: float  # what the sum of losses is divided by
+    masks: int  # seed of dropout's masks
+    where: str  # in words
+
+
+def update(training: Training, work: Work) -> tuple[Updates, Carry]:
+    """One step of the optimizer.
 
     Returns what was summed, and the state after the first part, as a value. Where nothing is
     scored, the state goes on and no step is taken.
@@ -176,23 +195,23 @@ def update(
         NonFiniteError: naming the place and the parameter; nothing was changed.
     """
     settings, model, optimizer = training.settings, training.model, training.optimizer
-    count = torch.stack([(part.targets != IGNORE).sum() for part in parts]).sum()
-    if count == 0:
+    if work.scored == 0:
         with torch.no_grad():
-            return Updates(), _losses(training, parts[:1], carry, draw)[2]
-    nats, correct, kept = _losses(training, parts, carry, draw)
+            return Updates(), training.losses(work.parts[:1], work.carry, work.masks)[2]
+    nats, correct, kept = training.losses(work.parts, work.carry, work.masks)
     optimizer.zero_grad(set_to_none=True)
-    loss = nats / scale
+    loss = nats / (work.scale / training.processes.count)  # gradients are averaged over processes
     if isinstance(model, HasPenalty):
         loss = loss + model.penalty()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
+    sums = training.processes.sum(torch.stack([nats.detach().double(), correct.double()]))
     # one transfer for all that is needed from the device
-    values = torch.stack([nats.detach().double(), norm.double(), correct.double(), count.double()])
-    nats_sum, norm_before, num_correct, num_scored = values.tolist()
+    values = torch.stack([*sums, norm.double(), work.scored.double()])
+    nats_sum, num_correct, norm_before, num_scored = values.tolist()
     # before the step: a non-finite update must never be applied
-    _refuse_non_finite(model, nats_sum, norm_before, where)
+    _refuse_non_finite(model, nats_sum, norm_before, work.where)
     norm_after, clipped = _clip(gradients, norm, norm_before, settings)
     optimizer.step()
     training.scheduler.step()
@@ -202,34 +221,12 @@ def update(
     return Updates(score, count=1, clipped=int(clipped), **norms), kept
 
 
-def _losses(
-    training: Training, parts: Sequence[Batch], carry: Carry | None, draw: tuple[int, ...]
-) -> tuple[Tensor, Tensor, Carry]:
-    """Summed loss and right predictions, and the state after the first part, as a value."""
-    bf16 = training.settings.precision == "bf16"
-    nats = correct = torch.zeros((), device=training.device)
-    kept: Carry = ()
-    for index, part in enumerate(parts):
-        _seed_masks(training, draw)
-        with torch.autocast(training.device.type, torch.bfloat16, bf16):
-            logits, carry = training.model(part.tokens, carry)
-        nats = nats + cross_entropy_sum(logits, part.targets)
-        correct = correct + count_correct(logits, part.targets)
-        if index == 0:
-            kept = tuple(tensor.detach() for tensor in carry)
-    return nats, correct, kept
-
-
-def _seed_masks(training: Training, draw: tuple[int, ...]) -> None:
-    """Make dropout a function of the seed and the place, so that a resumed run is the same run.
-
-    All windows of a sequence get the same draw: a mask that is constant in time stays so.
+def _masks(training: Training, *place: int) -> int:
+    """The seed of dropout's masks: a function of the seed and the place, so that a resumed run is
+    the same run. Several processes draw each their own.
     """
-    seed = stream_seed(training.seed, "masks", *draw)
-    # torch.manual_seed would also seed absent devices, at a fifth of a small model's step
-    torch.default_generator.manual_seed(seed)
-    if training.device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+    rank = training.processes.rank
+    return stream_seed(training.seed, "masks", *place, *([rank] if rank else []))
 
 
 def _clip(

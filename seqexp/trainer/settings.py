@@ -37,7 +37,7 @@ class Checkpoint:
 
     every_steps: Count | None = None
     every_epochs: Count | None = None
-    every_minutes: Positive | None = 1
+    every_minutes: Positive | None = 1.0
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from seqexp.spec import Carry, Model
+from seqexp.trainer.losses import Losses
+from seqexp.trainer.processes import Processes
 from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 
@@ -83,6 +85,11 @@ class Training:
     best_metrics: dict[str, float] = field(default_factory=dict)  # of validation
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0  # of training and validation
+    processes: Processes = Processes()
+
+    def __post_init__(self) -> None:
+        bf16 = self.settings.precision == "bf16"
+        self.losses = self.processes.averaging(Losses(self.model, self.device, bf16))
 
     @property
     def window(self) -> int | None:

@@ -1,0 +1,165 @@
+"""A run's folder: found again by the same command, used by one process at a time."""
+
+import json
+import logging
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from seqexp.checkpoint import store
+from seqexp.errors import InputError
+from seqexp.facts import RESULT, Result
+
+log = logging.getLogger("seqexp")
+
+RUN, CHECKPOINTS, LOCK, PREVIOUS = "run.json", "checkpoints", ".lock", "previous"
+
+TWIN = "twin"
+"""Folder of the model that reads the other way round."""
+
+STATE = (RUN, RESULT, CHECKPOINTS, TWIN, "tracking")
+"""What makes the same command go on, instead of starting anew."""
+
+
+class RunFolder:
+    """What a run has left, and leaves, on disk; keeps nothing where there is no folder.
+
+    Args:
+        path: the folder; None is none.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+
+    def within(self, name: str) -> "RunFolder":
+        """A folder inside, for a further training of the same run."""
+        return RunFolder(None if self.path is None else self.path / name)
+
+    def set_aside(self) -> None:
+        """Have the next run start anew; what was there is moved, not deleted."""
+        present = [name for name in STATE if self._file(name) is not None]
+        if self.path is None or not present:
+            return
+        taken = [int(old.name) for old in self.path.glob(f"{PREVIOUS}/[0-9]*")]
+        target = self.path / PREVIOUS / str(max(taken, default=0) + 1)
+        target.mkdir(parents=True)
+        for name in present:
+            (self.path / name).rename(target / name)
+
+    def run_id(self, origin: Mapping[str, str]) -> str | None:
+        """The run that was begun here, None where there was none.
+
+        Raises:
+            InputError: if it was begun from something else, with the keys that differ.
+        """
+        noted = self._read(RUN)
+        if noted is None:
+            return None
+        self._refuse_other(RUN, noted["origin"], origin)
+        run_id: str | None = noted["run_id"]
+        return run_id
+
+    def result(self) -> Result | None:
+        """What came of the run, if it has finished."""
+        found = self._read(RESULT)
+        return Result(**found) if found is not None and found["status"] == "FINISHED" else None
+
+    def checkpoint(self, origin: Mapping[str, str]) -> dict[str, Any] | None:
+        """The newest sound checkpoint, None where there is none.
+
+        Raises:
+            InputError: if all are damaged, or it is of another run, with the keys that differ.
+        """
+        if self.path is None:
+            return None
+        state, faults = store.newest(self.path / CHECKPOINTS)
+        for fault in faults:
+            log.warning(f"{fault}; the checkpoint before it is used")
+        if state is None:
+            return None
+        self._refuse_other(CHECKPOINTS, state["origin"], origin)
+        return dict(state)
+
+    def begin(self, run_id: str | None, origin: Mapping[str, str]) -> None:
+        """Note which run this is."""
+        process = {"pid": os.getpid(), "host": platform.node()}
+        self._write(RUN, {"run_id": run_id, **process, "origin": dict(origin)})
+        if self.path is not None:  # of an interrupted one that goes on
+            (self.path / RESULT).unlink(missing_ok=True)
+
+    def save(self, state: Any) -> None:
+        """Write a checkpoint."""
+        if self.path is not None:
+            store.write(self.path / CHECKPOINTS, state)
+
+    def end(self, result: Result) -> None:
+        """Note what came of it. Of a finished run's checkpoints, the last one is kept."""
+        self._write(RESULT, asdict(result))
+        if self.path is not None and result.status == "FINISHED":
+            store.drop(store.files(self.path / CHECKPOINTS)[:-1])
+
+    def _file(self, name: str) -> Path | None:
+        path = None if self.path is None else self.path / name
+        return path if path is not None and path.exists() else None
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        file = self._file(name)
+        if file is None:
+            return None
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file}: cannot be read ({error}); force=true starts anew") from error
+
+    def _write(self, name: str, content: Mapping[str, Any]) -> None:
+        if self.path is not None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            store.write_whole(self.path / name, json.dumps(content, indent=2).encode())
+
+    def _refuse_other(self, name: str, was: Mapping[str, str], now: Mapping[str, str]) -> None:
+        differing = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        if not differing:
+            return
+        assert self.path is not None
+        told = "\n  ".join(
+            f"{key}: was {_short(was.get(key))}, is {_short(now.get(key))}" for key in differing
+        )
+        raise InputError(
+            f"{self.path / name}: is of another run; nothing was changed. Give what it had, another"
+            f" hydra.run.dir, or force=true, which starts anew\n  {told}"
+        )
+
+
+@contextmanager
+def owned(path: Path | None) -> Iterator[RunFolder]:
+    """A run's folder, for this process alone.
+
+    Raises:
+        InputError: if another process has it.
+    """
+    if path is None:
+        yield RunFolder(None)
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"{path}: another process is running this; wait for it, or change the seed"
+        ) from error
+    try:
+        yield RunFolder(path)
+    finally:
+        lock.release()
+
+
+def _short(value: str | None) -> str:
+    shown = "not there" if value is None else value
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
