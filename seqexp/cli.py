@@ -152,7 +152,8 @@ def job(config: DictConfig) -> float | None:
     except Exception as error:
         if is_sweep:  # Hydra shows only the first job that failed
             known = isinstance(error, InputError | RunError)
-            log.error(f"job {hydra_config.job.num} failed: {error}", exc_info=not known)
+            word = "stopped" if isinstance(error, StoppedError) else "failed"
+            log.error(f"job {hydra_config.job.num} {word}: {error}", exc_info=not known)
         raise
     return result.metrics.get(plain["optimized_metric"])
 

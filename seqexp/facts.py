@@ -74,7 +74,7 @@ def run_facts(
 ) -> RunFacts:
     """Name, params and tags of a run; of one that goes on, also its id and where."""
     model, dataset = start.choices.get("model", "model"), data_name(config, start)
-    told = {key: value for key, value in config.items() if key not in ("force", "dry_run")}
+    told = {key: value for key, value in config.items() if key not in ("force", "dry_run", "seeds")}
     params = {**flatten(told), **start.choices}
     params["overrides"] = " ".join(start.overrides)
     return RunFacts(

@@ -1,14 +1,17 @@
 """The same sweep again: what is done is skipped, what was cut off goes on, what is new is added."""
 
 import json
+import os
 import re
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Command
 from filelock import FileLock
@@ -137,6 +140,70 @@ def test_a_sweep_that_was_killed_goes_on(
     assert [status for status, _ in runs(outputs)[""]] == ["FINISHED"]
     finished = [name for status, name in runs(outputs)[parent] if status == "FINISHED"]
     assert len(finished) == len({*finished}) == 3
+
+
+def test_jobs_whose_time_is_over_go_on(seqexp: Command, tmp_path: Path) -> None:
+    arguments = ("-m", "model.num_filters=1,2", *QUICK, "trainer.epochs=40")
+    done = seqexp(*arguments, "trainer.max_minutes=0.000001")
+    assert done.returncode == 130
+    assert "2 of 2 jobs were stopped; the same command goes on" in done.stderr
+    plan = seqexp(*arguments, "dry_run=true")
+    assert len(re.findall(r"to continue at step [1-9]", plan.stdout)) == 2, plan.stdout
+    again = seqexp(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert "sweep of 2 jobs: 2 to be continued" in again.stdout
+    (parent,) = {*runs(tmp_path / "outputs")} - {""}
+    found = runs(tmp_path / "outputs")[parent]
+    assert [status for status, _ in found] == ["FINISHED"] * 2
+
+
+COUNTING = """
+import os
+import torch
+
+class Counting(torch.optim.SGD):
+    def __init__(self, params, **options) -> None:
+        super().__init__(params, **options)
+        self.counter = os.open(os.environ["COUNTER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def step(self, closure=None):
+        os.write(self.counter, b".")
+        return super().step(closure)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sweep_killed_three_times_trains_hardly_more(tmp_path: Path, seed: int) -> None:
+    """Twelve jobs of 210 updates, a checkpoint every 20."""
+    counter = tmp_path / "counter"
+    counter.touch()
+    (tmp_path / "counting.py").write_text(COUNTING)
+    arguments = ["-m", "model.num_filters=1,2,4,8", "seeds=3", "trainer=smoke", "interpret=none"]
+    arguments += ["trainer.epochs=30", "trainer.checkpoint.every_steps=20"]
+    arguments += ["trainer.checkpoint.every_minutes=null", "trusted_packages=[counting]"]
+    arguments += ["optimizer=sgd", "optimizer._target_=counting.Counting"]
+    command = [sys.executable, "-m", "seqexp", *arguments]
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, "COUNTER": str(counter), "PYTHONPATH": path}
+    steps, kills = 12 * 210, 0
+    for moment in sorted(np.random.default_rng(seed).integers(1, steps, 3).tolist()):
+        process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL)
+        while counter.stat().st_size < moment + 20 * kills and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+    assert kills == 3
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (parent,) = {*runs(tmp_path / "outputs")} - {""}
+    assert [status for status, _ in runs(tmp_path / "outputs")[""]] == ["FINISHED"]
+    found = runs(tmp_path / "outputs")[parent]
+    assert [status for status, _ in found] == ["FINISHED"] * 12
+    assert len({name for _, name in found}) == 12
+    trained = counter.stat().st_size
+    print(f"seed {seed}: {trained} updates, {trained - steps} more than without kills")
+    assert steps <= trained <= steps + 3 * 20
 
 
 def stopped(folder: Path, arguments: tuple[str, ...], number: int, line: str, nth: int) -> int:
