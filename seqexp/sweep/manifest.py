@@ -59,6 +59,7 @@ class Manifest:
         metric: that jobs are sorted by.
         run_id: of the sweep's own run.
         mark: how much that run had been told when it was closed.
+        best: a metric and the best point's mean of it, as that run was told.
         closed: what its table shows, None while it is open; see `state_of_all`.
         links: where to look.
     """
@@ -68,6 +69,7 @@ class Manifest:
     metric: str = ""
     run_id: str | None = None
     mark: int = 0
+    best: list[Any] = field(default_factory=list)
     closed: str | None = None
     links: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, Entry] = field(default_factory=dict)

@@ -64,7 +64,8 @@ class Parent:
         if not isinstance(tracker, NoTracker):
             self._draw()
         best = compared(manifest)[0].point.spread(manifest.metric)
-        if best is not None:
+        if best is not None and manifest.best != [manifest.metric, best.mean]:
+            manifest.best = [manifest.metric, best.mean]
             tracker.metrics({manifest.metric: best.mean}, step=0)  # of the best point
         manifest.mark = tracker.mark()
         tracker.finish(status or self._status())
