@@ -13,7 +13,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +58,18 @@ def run_name(_root_: DictConfig) -> str:
         ConfigError: if the composition is wrong; no folder was made then.
     """
     from seqexp.config import check
-    from seqexp.identity import identity
 
     plain = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    config = check(plain)
-    chosen = _root_.hydra.runtime.choices
+    return folder_name(choices(_root_.hydra.runtime.choices), check(plain))
+
+
+def folder_name(chosen: Mapping[str, str], config: Mapping[str, Any]) -> str:
+    """Name of the folder of a single run."""
+    from seqexp.identity import identity
+
     together = f"-{NUM_PROCESSES}processes" if NUM_PROCESSES > 1 else ""
-    name = f"{chosen.model}-{chosen.dataset}-seed{config['seed']}{together}"
-    return f"{name}-{identity(config)[:10]}"
+    name = f"{chosen.get('model')}-{chosen.get('dataset')}-seed{config['seed']}{together}"
+    return f"{name}-{identity(dict(config))[:10]}"
 
 
 def cores() -> int:
@@ -86,7 +90,7 @@ def main() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would call home
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
-    sys.argv[1:] = forgiving(sys.argv[1:])
+    sys.argv[1:] = [*forgiving(sys.argv[1:]), *dry(sys.argv[1:])]
     if {"-m", "--multirun"} & set(sys.argv):
         if NUM_PROCESSES > 1:
             leave(
@@ -136,6 +140,11 @@ def job(config: DictConfig) -> float | None:
     if not is_sweep:
         refuse_words_of_sweeps(hydra_config.runtime.choices)
     plain = check(config)
+    if not is_sweep and plain["seeds"] is not None:
+        raise InputError(f"seeds is {plain['seeds']}, which is for a sweep; add -m")
+    if plain["dry_run"]:
+        plan(plain, hydra_config)
+        return None
     # seconds of imports: only for a config that is good
     from seqexp.facts import Start
     from seqexp.run import run
@@ -162,7 +171,8 @@ def job(config: DictConfig) -> float | None:
     except Exception as error:
         if is_sweep:  # Hydra shows only the first job that failed
             known = isinstance(error, InputError | RunError)
-            log.error(f"job {hydra_config.job.num} failed: {error}", exc_info=not known)
+            word = "stopped" if isinstance(error, StoppedError) else "failed"
+            log.error(f"job {hydra_config.job.num} {word}: {error}", exc_info=not known)
             raise portable(error) from error
         raise
     return result.metrics.get(plain["optimized_metric"])
@@ -183,6 +193,19 @@ def portable(error: Exception) -> Exception:
     except Exception:  # whatever an error of another package does when it is made again
         return RunError(f"{type(error).__name__}: {error}")
     return error
+
+
+def plan(config: dict[str, Any], hydra_config: Any) -> None:
+    """Say what a single run would do."""
+    from seqexp.planning import say_plans
+
+    overrides = [item.lstrip("+") for item in hydra_config.overrides.task]
+    folder = Path(hydra_config.runtime.output_dir)
+    if folder == Path.cwd():  # of `dry`
+        name = folder_name(choices(hydra_config.runtime.choices), config)
+        folder = Path(config["paths"]["outputs"]).absolute() / "runs" / name
+    label = " ".join(item for item in overrides if not item.startswith("dry_run="))
+    say_plans([(label, config, folder)])
 
 
 def choices(chosen: Any) -> dict[str, str]:
@@ -211,6 +234,16 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
         else argument
         for argument in others
     ]
+
+
+def dry(arguments: Sequence[str]) -> list[str]:
+    """Have a single dry run leave no folder; a sweep knows that by itself."""
+    is_dry = "dry_run=true" in [item.lstrip("+").lower() for item in arguments]
+    if not is_dry or {"-m", "--multirun"} & set(arguments):
+        return []
+    given = any(item.startswith("hydra.run.dir=") for item in arguments)
+    folder = [] if given else ["hydra.run.dir=."]
+    return [*folder, "hydra.output_subdir=null", "hydra.job_logging.root.handlers=[console]"]
 
 
 def config_folders(arguments: Sequence[str]) -> list[Path]:

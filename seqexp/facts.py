@@ -46,7 +46,9 @@ class Result:
     seconds: float = 0.0
     error: str = ""
     pruned: int | None = None  # epoch after which a search stopped it, as worse than others
+    traceback: str = ""
     gradient_flow: list[dict[str, Any]] = field(default_factory=list)  # first and last, by lag
+    history: dict[int, dict[str, float]] = field(default_factory=dict)  # metrics by epoch
     summary: dict[str, str] = field(default_factory=dict)  # what a person wants to know
 
 
@@ -75,7 +77,7 @@ def run_facts(
 ) -> RunFacts:
     """Name, params and tags of a run; of one that goes on, also its id and where."""
     model, dataset = start.choices.get("model", "model"), data_name(config, start)
-    untold = ("force", "dry_run", *HOW_A_SWEEP_RUNS)
+    untold = ("force", "dry_run", "seeds", *HOW_A_SWEEP_RUNS)
     told = {key: value for key, value in config.items() if key not in untold}
     params = {**flatten(told), **start.choices}
     params["overrides"] = " ".join(start.overrides)

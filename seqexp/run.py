@@ -330,11 +330,13 @@ def recording(tracker: Tracker, story: Story, folder: RunFolder) -> Iterator[Non
         result.status = "KILLED" if was_told_to else "FAILED"
         result.error = f"{type(error).__name__}: {error}".strip(": ")
         if not was_told_to:
+            result.traceback = traceback.format_exc()
             tracker.tags({"seqexp.error": result.error[:5000]})
-            tracker.text(traceback.format_exc(), "traceback.txt")
+            tracker.text(result.traceback, "traceback.txt")
         raise
     finally:
         result.seconds = time.monotonic() - story.began
+        result.history = story.history
         tracker.finish(result.status)
         folder.end(result)
 

@@ -17,6 +17,7 @@ from seqexp.dataset.classify import (
 )
 from seqexp.dataset.corpus import Corpus, encode
 from seqexp.dataset.download import download
+from seqexp.dataset.looking import refuse_download
 from seqexp.dataset.words import TOKENIZER
 from seqexp.ranges import Count, Seed
 from seqexp.spec import Data
@@ -99,6 +100,7 @@ class IMDB:
         else:
             source, read = archive, reviews_of_archive
             if not archive.is_file():
+                refuse_download(archive)
                 log.info(f"{archive}: is not there; downloading {URL} (84 MB)")
                 download(URL, MD5, archive)
 

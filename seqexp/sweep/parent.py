@@ -1,156 +1,134 @@
-"""The sweep's own run in MLflow: parent of its jobs' runs, with the table that compares them."""
+"""The sweep's own run in MLflow: parent of its jobs' runs, with tables and figures of them all."""
 
-import csv
-import io
-import logging
-import math
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-
-from hydra.core.utils import JobReturn
 
 from seqexp.config import build
 from seqexp.metrics import higher_is_better
-from seqexp.sweep.sweeper import Job, outcome
-from seqexp.tracking.tracker import RunFacts, Status, Tracker
-
-log = logging.getLogger("seqexp")
-
-SHOWN = (
-    "test/accuracy",
-    "test/loss_nats",
-    "test/bits_per_token",
-    "best/valid_accuracy",
-    "best/valid_loss_nats",
-    "motif/correlation",
+from seqexp.sweep.job import Job
+from seqexp.sweep.manifest import Manifest
+from seqexp.sweep.table import (
+    compared,
+    csv_text,
+    has_seeds,
+    page,
+    points_of,
+    rows_of_points,
+    rows_of_runs,
+    say_table,
 )
+from seqexp.tracking.none import NoTracker
+from seqexp.tracking.tracker import RunFacts, Status, Tracker
 
 
 class Parent:
-    """A run that stands for a sweep.
+    """A run that stands for a sweep; of one that was begun before, the same run.
 
     Args:
-        jobs: all of its jobs.
-        swept: the keys that differ among them.
-        folder: of the sweep's files; None writes none.
+        job: one of its jobs.
+        manifest: what is known of all; it keeps the run's id.
     """
 
-    def __init__(self, jobs: Sequence[Job], swept: Sequence[str], folder: Path | None) -> None:
-        self.jobs, self.swept, self.folder = jobs, swept, folder
-        self.metric: str = jobs[0].config["optimized_metric"]
-        self.tracker: Tracker = build(jobs[0].config["tracking"])
-        names = sorted({job.config["experiment_name"] or job.dataset for job in jobs})
+    def __init__(self, job: Job, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.tracker: Tracker = build(job.config["tracking"])
+        swept = " ".join(manifest.swept)
         facts = RunFacts(
-            experiment="+".join(names),
-            name="sweep " + " ".join(swept),
-            params={"sweep": " ".join(swept), "jobs": str(len(jobs))},
-            tags={"seqexp.sweep": str(folder)},
+            experiment=job.config["experiment_name"] or job.dataset,
+            name=f"sweep {swept}",
+            params={"sweep": swept},
+            tags={"seqexp.sweep": str(manifest.folder)},
+            folder=manifest.folder,
+            run_id=manifest.run_id,
+            mark=manifest.mark,
         )
-        self.run_id = self.tracker.start(facts)
+        self.run_id = manifest.run_id = self.tracker.start(facts)
+        self.tracker.tags({"seqexp.jobs": str(len(manifest.jobs))})
+        manifest.save()
 
-    def close(self, returns: Sequence[JobReturn], status: Status | None = None) -> list[str]:
-        """Keep and print the table; returns the jobs that failed, each with its reason.
+    def close(self, status: Status | None = None) -> None:
+        """Keep and print the tables and figures of what there is.
 
         `status` is the sweep's own, where it was cut off; None follows from its jobs.
         """
-        padded = [*returns, *[None] * (len(self.jobs) - len(returns))]
-        found = [
-            outcome(job, returned, self.folder / str(index) if self.folder else None)
-            for index, (job, returned) in enumerate(zip(self.jobs, padded, strict=True))
-        ]
-        rows = self._rows(found)
-        self.tracker.describe(_markdown(rows))
-        self.tracker.table(rows, "comparison.json")
-        self.tracker.text(_csv(rows), "comparison.csv")
-        self._draw(found)
-        best = rows[0][self.metric]
-        if isinstance(best, float):
-            self.tracker.metrics({self.metric: best}, step=0)  # of the best job
-        failed = [
-            f"{self._label(job)}: {result['error'].partition(chr(10))[0]}"
-            for job, result in zip(self.jobs, found, strict=True)
-            if result["status"] == "FAILED"
-        ]
-        self.tracker.finish(status or ("FAILED" if failed else "FINISHED"))
-        narrow = [{k: v for k, v in row.items() if k not in ("run id", "error")} for row in rows]
-        log.info("\n" + _markdown(narrow))
-        links = dict(self.tracker.links(self.metric, higher_is_better(self.metric)))
+        manifest, tracker = self.manifest, self.tracker
+        runs = rows_of_runs(manifest)
+        tracker.describe(page(manifest))
+        tracker.table(runs, "comparison.json")
+        tracker.text(csv_text(runs), "comparison.csv")
+        if has_seeds(points_of(manifest)):
+            points = rows_of_points(manifest)
+            tracker.table(points, "points.json")
+            tracker.text(csv_text(points), "points.csv")
+        if not isinstance(tracker, NoTracker):
+            self._draw()
+        best = compared(manifest)[0].point.spread(manifest.metric)
+        if best is not None and manifest.best != [manifest.metric, best.mean]:
+            manifest.best = [manifest.metric, best.mean]
+            tracker.metrics({manifest.metric: best.mean}, step=0)  # of the best point
+        manifest.mark = tracker.mark()
+        tracker.finish(status or self._status())
+        links = dict(tracker.links(manifest.metric, higher_is_better(manifest.metric)))
         if links:
-            links = {"this sweep": links.pop("this run"), **links}
-            log.info("\n" + "\n".join(f"  {name:12}  {value}" for name, value in links.items()))
-        return failed
+            manifest.links = {"this sweep": links.pop("this run"), **links}
+        if self._status() == "FINISHED":
+            manifest.closed = manifest.state_of_all()
+        manifest.save()
+        say_table(manifest)
 
-    def _draw(self, found: Sequence[Mapping[str, Any]]) -> None:
-        """Keep one figure of the curves that the jobs left."""
+    def _status(self) -> Status:
+        states = {entry.state for entry in self.manifest.jobs.values()}
+        if "FAILED" in states:
+            return "FAILED"
+        return "FINISHED" if states == {"FINISHED"} else "KILLED"
+
+    def _draw(self) -> None:
+        """Keep figures of the points, of what was learned when, and of gradients."""
+        from seqexp.sweep.figures import curves_figure, points_figure
+
+        manifest = self.manifest
+        results = {name: manifest.result(name) for name in manifest.jobs}
+        found = compared(manifest)
+        better = higher_is_better(manifest.metric)
+        if found[0].point.values(manifest.metric):
+            figure = points_figure(found, manifest.metric, better)
+            self.tracker.figure(figure, "comparison.png")
+        metric = curve_of(manifest.metric)
+        curves: dict[str, list[dict[int, float]]] = {row.point.label: [] for row in found}
+        for name, entry in manifest.jobs.items():
+            curve = _curve(results[name], metric)
+            if curve:
+                curves[manifest.label(entry, "seed") or "all seeds"].append(curve)
+        if any(curves.values()):
+            self.tracker.figure(curves_figure(curves, metric), "curves.png")
+        self._draw_gradients(results)
+
+    def _draw_gradients(self, results: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep one figure of the gradients that the jobs left."""
         curves = [
-            (_short(self._label(job, "seed")) or "all seeds", result["gradient_flow"])
-            for job, result in zip(self.jobs, found, strict=True)
-            if result.get("gradient_flow")
+            (short(self.manifest.label(entry, "seed")) or "all seeds", found)
+            for name, entry in self.manifest.jobs.items()
+            if (found := results[name].get("gradient_flow"))
         ]
         if curves:
             from seqexp.interpret.flow_figures import comparison_figure
 
             self.tracker.figure(comparison_figure(curves), "gradient_flow/comparison.png")
 
-    def _label(self, job: Job, but: str = "") -> str:
-        """What sets a job apart from the others, but for one key."""
-        keys = {*self.swept} - {but}
-        return " ".join(o for o in job.overrides if o.partition("=")[0] in keys)
 
-    def _rows(self, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """One row a job, the best by the optimized metric first."""
-        metrics = dict.fromkeys([self.metric, *SHOWN])
-        rows = []
-        for job, result in zip(self.jobs, found, strict=True):
-            given = dict(item.partition("=")[::2] for item in job.overrides)
-            rows.append(
-                {
-                    **{key: given.get(key, "") for key in self.swept},
-                    "status": result["status"],
-                    **{name: result["metrics"].get(name) for name in metrics},
-                    "seconds": round(result.get("seconds", 0.0), 1),
-                    "run id": result["run_id"] or "",
-                    "error": result["error"].partition("\n")[0],
-                }
-            )
-        for column in [name for name in SHOWN if all(row[name] is None for row in rows)]:
-            if column != self.metric:
-                for row in rows:
-                    del row[column]
-        sign = -1 if higher_is_better(self.metric) else 1
-
-        def order(row: dict[str, Any]) -> tuple[bool, float]:
-            value = row[self.metric]
-            is_number = value is not None and not math.isnan(value)
-            return (not is_number, sign * value if is_number else 0.0)
-
-        return sorted(rows, key=order)
+def curve_of(metric: str) -> str:
+    """The metric of each epoch that shows how a metric of a run came about."""
+    kind = metric.rpartition("/")[2].removeprefix("valid_")
+    return "valid/accuracy" if kind == "accuracy" else "valid/loss_nats"
 
 
-def _short(label: str) -> str:
+def _curve(result: Mapping[str, Any], metric: str) -> dict[int, float]:
+    """A metric by epoch; nothing where it was not measured."""
+    history: Mapping[str, Mapping[str, float]] = result.get("history", {})
+    return {int(epoch): row[metric] for epoch, row in history.items() if metric in row}
+
+
+def short(label: str) -> str:
     """Overrides by the last part of their keys."""
     return re.sub(r"(^| )[\w.]*\.(?=\w+=)", r"\1", label)
-
-
-def _markdown(rows: Sequence[dict[str, Any]]) -> str:
-    columns = [key for key in rows[0] if any(row[key] not in ("", None) for row in rows)]
-    cells = [columns, ["---"] * len(columns)]
-    cells += [[_shown(row[column]) for column in columns] for row in rows]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    return "\n".join(f"| {' | '.join(map(str.ljust, line, widths))} |" for line in cells)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "/")
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

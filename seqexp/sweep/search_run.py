@@ -12,10 +12,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from seqexp.config import build
 from seqexp.metrics import higher_is_better
-from seqexp.sweep.parent import SHOWN, _csv, _markdown
+from seqexp.sweep.job import Job
 from seqexp.sweep.search_figure import history_figure
 from seqexp.sweep.study import Study
-from seqexp.sweep.sweeper import PARENT, Job
+from seqexp.sweep.sweeper import PARENT
+from seqexp.sweep.table import SHOWN, csv_text, markdown
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import RunFacts, Status, Tracker
 
@@ -49,6 +50,8 @@ class SearchRun:
             name=f"search {keys}",
             params={"search": keys, "sampler": study.settings.sampler},
             tags={"seqexp.sweep": str(folder)},
+            folder=folder,  # the same run, where the search was begun before
+            mark=study.told.get("mark", 0),
         )
         self.run_id = self.tracker.start(facts)
 
@@ -82,7 +85,8 @@ class SearchRun:
         if found["status"] == "FINISHED" and value is None:
             error = f"it reports no {self.metric}"
         result = {**found, "metrics": metrics, "error": error}
-        result.pop("gradient_flow", None)
+        for long in ("gradient_flow", "history", "summary", "traceback"):
+            result.pop(long, None)
         result["pruned"] = result.get("pruned") or self.study.noted(trial).user_attrs.get("pruned")
         self.study.tell(trial, value, values, result)
         told = error.partition("\n")[0] or f"{self.metric} {value:.6g}"
@@ -105,19 +109,27 @@ class SearchRun:
             best = trials[0]
             if best.state is TrialState.COMPLETE:
                 log.info(f"\nbest: {_command(best)}")
-                self.tracker.metrics({self.metric: float(best.value or 0.0)}, step=0)
-            self.tracker.describe(f"Best: `{_command(best)}`\n\n{_markdown(rows)}")
+                self._tell_best(float(best.value or 0.0))
+            self.tracker.describe(f"Best: `{_command(best)}`\n\n{markdown(rows)}")
             self.tracker.table(rows, "comparison.json")
-            self.tracker.text(_csv(rows), "comparison.csv")
+            self.tracker.text(csv_text(rows), "comparison.csv")
             if not isinstance(self.tracker, NoTracker):
                 figure = history_figure(self.study.study, self.study.trials(), self.metric)
                 self.tracker.figure(figure, "search/history.png")
-            log.info("\n" + _markdown(narrow))
+            log.info("\n" + markdown(narrow))
+        mark = self.tracker.mark()
         self.tracker.finish(status)
+        self.study.tell_of_run({**self.study.told, "mark": mark})
         links = dict(self.tracker.links(self.metric, self.maximize))
         if links:
             links = {"this search": links.pop("this run"), **links}
             log.info("\n" + "\n".join(f"  {name:12}  {value}" for name, value in links.items()))
+
+    def _tell_best(self, value: float) -> None:
+        """Once, though a search may be continued many times."""
+        if self.study.told.get("best") != value:
+            self.tracker.metrics({self.metric: value}, step=0)
+            self.study.tell_of_run({**self.study.told, "best": value})
 
     def _row(self, trial: FrozenTrial) -> dict[str, Any]:
         result = trial.user_attrs.get("result", {})

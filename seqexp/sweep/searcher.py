@@ -16,19 +16,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import JobReturn
-from omegaconf import open_dict
+from hydra.core.utils import JobReturn, JobStatus
 
 from seqexp.config import Config, build
 from seqexp.errors import ConfigError, InputError, SweepError
 from seqexp.metrics import higher_is_better
+from seqexp.stopping import sigterm_raises
+from seqexp.sweep.job import Job, is_for_jobs, key_of
 from seqexp.sweep.launchers import Launcher
+from seqexp.sweep.manifest import RESULT, held, set_aside
 from seqexp.sweep.optuna import Optuna
 from seqexp.sweep.space import Choice, Space, read_override, read_space
-from seqexp.sweep.sweeper import CheckedSweeper, Job, outcome
+from seqexp.sweep.sweeper import UNNAMED, CheckedSweeper
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -51,6 +52,7 @@ class Asked:
 
     trial: "Trial"
     values: dict[str, str]
+    job: Job
     twins: list["Trial"]
 
 
@@ -69,7 +71,10 @@ class SearchingSweeper(CheckedSweeper):
             raise InputError("sweeper=optuna: a package is missing; pip install 'seqexp[optuna]'")
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = parser.parse_overrides(arguments)
-        self.fixed = [str(o.input_line) for o in given if not o.is_sweep_override()]
+        fixed = [str(o.input_line) for o in given if not o.is_sweep_override()]
+        self.fixed = list(filter(is_for_jobs, fixed))
+        if self.config.seeds is not None:
+            raise InputError(f"seeds is {self.config.seeds}, which a search has no use for")
         base = self._checked([self.fixed])[0]
         self.settings: Optuna = build(base.config["sweeper"])
         self.space = self._space(given)
@@ -82,6 +87,9 @@ class SearchingSweeper(CheckedSweeper):
         from seqexp.sweep.study import Study
 
         maximize = higher_is_better(base.config["optimized_metric"])
+        if self.config.dry_run:
+            self._say_search()
+            return
         with self._place(base.config) as folder:
             epochs = base.config["trainer"]["epochs"]
             study = Study(self.settings, self.space, folder, maximize, epochs)
@@ -95,14 +103,20 @@ class SearchingSweeper(CheckedSweeper):
             if run.num_done == 0:
                 raise SweepError(f"all {len(study.trials())} trials failed")
 
+    def _say_search(self) -> None:
+        """What would be searched."""
+        log.info(f"{self.settings.n_trials} trials by {self.settings.sampler}, none started, of")
+        for key, found in self.space.items():
+            log.info(f"  {key:32} {' to '.join(found.ends())}")
+
     # --- before the first trial ---------------------------------------------------------------
 
     def _space(self, given: Sequence[Override]) -> Space:
         """What varies: `sweeper.search`, and what the command line sweeps; it fixes other keys."""
         search = dict(self.settings.search)
         space, faults = read_space(search)
-        fixed = {_key(o) for o in given if not o.is_sweep_override()}
-        swept = {_key(o): read_override(o) for o in given if o.is_sweep_override()}
+        fixed = {key_of(o) for o in given if not o.is_sweep_override()}
+        swept = {key_of(o): read_override(o) for o in given if o.is_sweep_override()}
         more, wrong = read_space(swept)
         space = {key: found for key, found in space.items() if key not in fixed} | more
         wrong = [fault.replace("sweeper.search.", "", 1) for fault in wrong]
@@ -193,40 +207,19 @@ class SearchingSweeper(CheckedSweeper):
             InputError: if the same search runs already.
         """
         assert self.config is not None
-        if self._folder() is None:
+        folder = self._folder()
+        if folder is None:
             with tempfile.TemporaryDirectory() as name:
                 yield Path(name)
             return
-        given = [str(o) for o in self.config.hydra.overrides.hydra]
-        if not any("hydra.sweep.dir=" in override for override in given):
-            folder = Path(config["paths"]["outputs"]).absolute() / "sweeps"
-            self._move_to(folder / f"optuna-{self._identity(config)[:10]}")
-        self._save_config()
-        place = self._folder()
-        assert place is not None
-        lock = FileLock(place / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"{place}: this search is running already") from None
-        try:
-            yield place
-        finally:
-            lock.release()
-
-    def _move_to(self, folder: Path) -> None:
-        """Have the launcher, and each job, use this folder for the sweep."""
-        assert self.config is not None and self.launcher is not None and self.hydra_context
-        path = str(folder).replace("'", r"\'")
-        with open_dict(self.config):
-            self.config.hydra.sweep.dir = str(folder)
-            self.config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{path}'")
-        # some launchers remember their folder from when they were made
-        self.setup(
-            config=self.config,
-            hydra_context=self.hydra_context,
-            task_function=self.launcher.task_function,  # type: ignore[attr-defined]
-        )
+        if folder.name == UNNAMED:
+            folder = folder.with_name(f"optuna-{self._identity(config)[:10]}")
+            self._move_to(folder)
+        with sigterm_raises(), held(folder):
+            if self.config.force:
+                set_aside(folder)
+            self._save_config()
+            yield folder
 
     def _identity(self, config: Config) -> str:
         """SHA-256 of what is searched, for which metric, and how."""
@@ -248,7 +241,8 @@ class SearchingSweeper(CheckedSweeper):
             assert self.launcher is not None
             overrides = [
                 [
-                    *self._overrides(asked.values),
+                    *asked.job.given,
+                    *self._place_of(asked.job),
                     f"++sweeper.study={study.path}",
                     f"++sweeper.trial={asked.trial.number}",
                 ]
@@ -277,19 +271,14 @@ class SearchingSweeper(CheckedSweeper):
                 run.tell(trial, values, earlier)
             elif twin is not None:
                 twin.twins.append(trial)
-            elif (fault := self._fault(values)) is not None:
-                run.tell(trial, values, {"status": "FAILED", "error": fault, "metrics": {}})
             else:
-                batch.append(Asked(trial, values, []))
+                try:
+                    (job,) = self._checked([self._overrides(values)])
+                    batch.append(Asked(trial, values, job, []))
+                except ConfigError as error:
+                    told = "; ".join(fault.partition("   (in the job")[0] for fault in error.faults)
+                    run.tell(trial, values, {"status": "FAILED", "error": told, "metrics": {}})
         return batch
-
-    def _fault(self, values: Mapping[str, str]) -> str | None:
-        """Why a trial's config is refused."""
-        try:
-            self._checked([self._overrides(values)])
-        except ConfigError as error:
-            return "; ".join(fault.partition("   (in the job")[0] for fault in error.faults)
-        return None
 
     def _overrides(self, values: Mapping[str, str]) -> list[str]:
         marks = {key: "" if self._is_group(key, self.space[key]) else "++" for key in values}
@@ -302,8 +291,22 @@ class SearchingSweeper(CheckedSweeper):
         return outcome(base, returned, folder)
 
 
-def _key(override: Override) -> str:
-    return str(override.get_key_element()).lstrip("+")
+def outcome(job: Job, returned: JobReturn | None, folder: Path | None) -> dict[str, Any]:
+    """What came of a job: its `result.json`, or what its launcher returned where there is none.
+
+    `folder` is the job's; an interrupted launcher returns nothing, also for jobs that it finished.
+    """
+    found: dict[str, Any] = {"status": "NOT RUN", "metrics": {}, "run_id": None, "error": ""}
+    if returned is not None and returned.status is JobStatus.COMPLETED:
+        metric = job.config["optimized_metric"]
+        found |= {"status": "FINISHED", "metrics": {metric: returned._return_value}}
+    elif returned is not None:
+        error = returned._return_value
+        found |= {"status": "FAILED", "error": f"{type(error).__name__}: {error}"}
+    if folder is not None and (folder / RESULT).is_file():
+        read: Mapping[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        found |= read
+    return found
 
 
 def _is_in(config: Config, key: str) -> bool:

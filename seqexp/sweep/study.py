@@ -63,6 +63,15 @@ class Study:
         lost = [t for t in found if LOST in t.user_attrs or t.state is TrialState.WAITING]
         return [trial for trial in found if trial not in lost]
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the search's own run has been told."""
+        return dict(self.study.user_attrs.get("told", {}))
+
+    def tell_of_run(self, told: Mapping[str, Any]) -> None:
+        """Note what that run has been told."""
+        self.study.set_user_attr("told", dict(told))
+
     def take_up(self) -> int:
         """Put up again what was running when the last process ended, once; returns how many."""
         found = self.study.get_trials(deepcopy=False)

@@ -2,40 +2,47 @@
 
 Hydra's own sweeper expands the combinations and its launcher runs them. This one adds what a
 person expects of a sweep: all configs are checked first, the runs stand together below a parent
-in MLflow, a job that fails does not stop the others, and a table compares them at the end.
+in MLflow, a job that fails does not stop the others, and a table compares them at the end. The
+same command again runs only what is missing.
 """
 
-import json
 import logging
 import os
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seqexp.config import Config, check
-from seqexp.errors import ConfigError, SweepError
+from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
+from seqexp.stopping import sigterm_raises
+from seqexp.sweep.job import (
+    OF_A_SWEEP,
+    Job,
+    distinct,
+    is_for_jobs,
+    key_of,
+    seeds_override,
+    sweep_identity,
+    sweep_name,
+)
+from seqexp.sweep.manifest import LOCK, Manifest, differing, held, set_aside
 
 log = logging.getLogger("seqexp")
 
 PARENT = "SEQEXP_PARENT_RUN"
 """Environment variable that tells the jobs the run id of their sweep."""
 
-
-@dataclass(frozen=True)
-class Job:
-    """One combination of the sweep."""
-
-    overrides: tuple[str, ...]
-    config: Config
-    dataset: str
+UNNAMED = "a-sweep"
+"""What `hydra.sweep.dir` ends in where the sweep itself is to give its folder a name."""
 
 
 class CheckedSweeper(BasicSweeper):
@@ -57,44 +64,119 @@ class CheckedSweeper(BasicSweeper):
         self.grids = tuple(grids)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run all jobs.
+        """Run all jobs that have not finished before.
 
         Raises:
             ConfigError: before anything is run, with the faults of every job.
             SweepError: at the end, if a job failed.
+            StoppedError: at the end, if none did, but some were stopped.
         """
-        assert self.config is not None and self.launcher is not None and self.hydra_context
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        given = parser.parse_overrides([*self._parse_config(), *arguments])
-        grids = [[*parser.parse_overrides(grid), *given] for grid in self._grids(given)]
+        grids = self._combined(arguments)
         combinations = [job for grid in grids for job in self.split_arguments(grid, None)[0]]
-        jobs = self._checked(combinations)
-        batches = list(self.split_overrides_to_chunks(combinations, self.max_batch_size))
+        jobs = self._distinct(self._checked(combinations))
+        swept = {key_of(o) for grid in grids for o in grid if o.is_sweep_override()}
+        swept |= differing([dict(o.partition("=")[::2] for o in j.overrides) for j in jobs])
+        config = jobs[0].config
+        self._name_folder(sweep_identity(self._base(), grids), sorted(swept))
+        if config["dry_run"]:
+            self._say_plan(jobs, swept)
+            return []
+        with sigterm_raises(), held(self._folder()):
+            if config["force"] and (folder := self._folder()):
+                set_aside(folder)
+            manifest = Manifest.read(self._folder())
+            manifest.expect(jobs, sorted(swept))
+            return self._go_on(jobs, manifest)
+
+    # --- the story ----------------------------------------------------------------------------
+
+    def _go_on(self, jobs: Sequence[Job], manifest: Manifest) -> list[list[JobReturn]]:
+        missing = [job for job in jobs if manifest.entry(job).state != "FINISHED"]
+        _say_what_is_there(jobs, manifest)
+        if not missing and manifest.closed == manifest.state_of_all():
+            from seqexp.sweep.table import say_table
+
+            say_table(manifest)
+            return []
         self._save_config()
+        manifest.closed = None
+        manifest.save()
 
         from seqexp.sweep.parent import Parent  # MLflow: only for a sweep that is good
 
-        swept = {_key(o) for grid in grids for o in grid if o.is_sweep_override()}
-        parent = Parent(jobs, sorted(swept | _differing(jobs)), self._folder())
+        parent = Parent(jobs[0], manifest)
         returns: list[JobReturn] = []
-        os.environ[PARENT] = parent.run_id or ""
         try:
-            for batch in batches:
-                returns += self.launcher.launch(batch, initial_job_idx=len(returns))
+            with _told(parent.run_id):
+                for job_batch in self._batches(missing, manifest):
+                    returns += self._launch(job_batch, len(returns), manifest)
         except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt)
-            parent.close(returns, "KILLED" if interrupted else "FAILED")
+            parent.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
-        finally:
-            del os.environ[PARENT]
-        failed = parent.close(returns)
-        if failed:
-            raise SweepError(f"{len(failed)} of {len(jobs)} jobs failed\n  " + "\n  ".join(failed))
+        parent.close()
+        _raise_unfinished(jobs, manifest)
         return [returns]
+
+    def _batches(self, jobs: Sequence[Job], manifest: Manifest) -> Iterator[list[Job]]:
+        """Jobs to be launched together; what another process still runs comes last."""
+        free = [job for job in jobs if manifest.entry(job).state != "RUNNING"]
+        size = self.max_batch_size or max(1, len(free))
+        for start in range(0, len(free), size):
+            yield free[start : start + size]
+        for job in jobs:
+            if job not in free:
+                self._wait_for(job, manifest)
+                manifest.note([job], [])
+                if manifest.entry(job).state != "FINISHED":
+                    yield [job]
+
+    def _wait_for(self, job: Job, manifest: Manifest) -> None:
+        """A launcher's processes may outlive it, and finish their jobs."""
+        folder = self._folder()
+        assert folder is not None
+        label = manifest.label(manifest.entry(job))
+        log.info(f"{label}: another process is still running this; waiting for it")
+        with FileLock(folder / job.name / LOCK):
+            pass
+
+    def _launch(self, jobs: Sequence[Job], first: int, manifest: Manifest) -> list[JobReturn]:
+        assert self.launcher is not None
+        overrides = [[*filter(is_for_jobs, job.given), *self._place_of(job)] for job in jobs]
+        returns: list[JobReturn] = []
+        try:
+            returns += self.launcher.launch(overrides, initial_job_idx=first)
+        finally:
+            manifest.note(jobs, returns)
+        return returns
+
+    def _say_plan(self, jobs: Sequence[Job], swept: set[str]) -> None:
+        from seqexp.planning import say_plans  # imports torch
+
+        folder = self._folder()
+        shared = [item for item in jobs[0].overrides if item.partition("=")[0] not in swept]
+        log.info(f"sweep of {len(jobs)} jobs, each with {' '.join(shared) or 'the defaults'}\n")
+        runs = []
+        for job in jobs:
+            own = [item for item in job.overrides if item.partition("=")[0] in swept]
+            runs.append((" ".join(own), job.config, folder and folder / job.name))
+        say_plans(runs)
+
+    # --- what is swept ------------------------------------------------------------------------
+
+    def _combined(self, arguments: list[str]) -> list[list[Override]]:
+        """The overrides of each grid, with those of the command line and the seeds."""
+        assert self.config is not None and self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        given = parser.parse_overrides([*self._parse_config(), *arguments])
+        _refuse_swept(given)
+        grids = [parser.parse_overrides(grid) for grid in self._grids(given)]
+        every = [*given, *(o for grid in grids for o in grid)]
+        seeds = parser.parse_overrides(seeds_override(self.config.get("seeds"), every))
+        return [[*grid, *given, *seeds] for grid in grids]
 
     def _grids(self, given: Sequence[Override]) -> list[list[str]]:
         """The grids, without those that give a key another value than the command line does."""
-        lines = {_key(override): str(override.input_line).lstrip("+") for override in given}
+        lines = {key_of(override): str(override.input_line).lstrip("+") for override in given}
         grids = [shlex.split(grid) for grid in self.grids]
         fitting = [
             grid for grid in grids if all(lines.get(o.partition("=")[0], o) == o for o in grid)
@@ -111,19 +193,68 @@ class CheckedSweeper(BasicSweeper):
             dataset = str(composed.hydra.runtime.choices.dataset)
             with open_dict(composed):
                 del composed["hydra"]
-            shown = tuple(item.lstrip("+") for item in overrides)
+            shown = tuple(item.lstrip("+") for item in overrides if is_for_jobs(item))
             try:
-                jobs.append(Job(shown, check(composed), dataset))
+                jobs.append(Job(shown, check(composed), dataset, tuple(overrides)))
             except ConfigError as error:
                 faults += [f"{fault}   (in the job {' '.join(shown)})" for fault in error.faults]
         if faults:
             raise ConfigError(faults, f" of the sweep ({len(combinations)} jobs)")
         return jobs
 
+    def _distinct(self, jobs: Sequence[Job]) -> list[Job]:
+        """Each job once.
+
+        Raises:
+            InputError: if `seeds` is not the same for all.
+        """
+        assert self.config is not None
+        if any(job.config["seeds"] != self.config.get("seeds") for job in jobs):
+            raise InputError("seeds differs among the jobs; give seeds=N on the command line")
+        found = distinct(jobs)
+        if len(found) < len(jobs):
+            more = len(jobs) - len(found)
+            log.info(f"{more} of {len(jobs)} jobs are the same as others, and are run once")
+        return found
+
+    # --- where it is kept ---------------------------------------------------------------------
+
+    def _base(self) -> Config:
+        """The composition without what is swept, neither checked nor resolved."""
+        assert self.config is not None
+        plain = OmegaConf.to_container(self.config, resolve=False)
+        assert isinstance(plain, dict)
+        return {str(key): value for key, value in plain.items() if key != "hydra"}
+
     def _folder(self) -> Path | None:
         assert self.config is not None
         keeps = self.config.hydra.output_subdir is not None
         return Path(self.config.hydra.sweep.dir) if keeps else None
+
+    def _name_folder(self, identity: str, swept: Sequence[str]) -> None:
+        """Give the sweep a folder that the same command finds again, unless it was given one."""
+        folder = self._folder()
+        if folder is not None and folder.name == UNNAMED:
+            assert self.config is not None
+            name = sweep_name(dict(self.config.hydra.runtime.choices), swept)
+            self._move_to(folder.with_name(f"{name}-{identity[:10]}"))
+
+    def _move_to(self, folder: Path) -> None:
+        """Have the launcher, and each job, use this folder for the sweep."""
+        assert self.config is not None and self.launcher is not None and self.hydra_context
+        with open_dict(self.config):
+            self.config.hydra.sweep.dir = str(folder)
+            self.config.hydra.overrides.hydra.append(f"hydra.sweep.dir={_quoted(folder)}")
+        # some launchers remember their folder from when they were made
+        self.setup(
+            config=self.config,
+            hydra_context=self.hydra_context,
+            task_function=self.launcher.task_function,  # type: ignore[attr-defined]
+        )
+
+    def _place_of(self, job: Job) -> list[str]:
+        """What tells a worker process where to put a job."""
+        return [f"hydra.sweep.subdir={_quoted(job.name)}"] if self._folder() is not None else []
 
     def _save_config(self) -> None:
         folder = self._folder()
@@ -132,30 +263,58 @@ class CheckedSweeper(BasicSweeper):
             OmegaConf.save(self.config, folder / "multirun.yaml")
 
 
-def _key(override: Override) -> str:
-    return str(override.get_key_element()).lstrip("+")
+@contextmanager
+def _told(run_id: str | None) -> Iterator[None]:
+    """Have the jobs know their parent."""
+    os.environ[PARENT] = run_id or ""
+    try:
+        yield
+    finally:
+        del os.environ[PARENT]
 
 
-def _differing(jobs: Sequence[Job]) -> set[str]:
-    """Keys that not all jobs are given the same value of."""
-    given = [dict(item.partition("=")[::2] for item in job.overrides) for job in jobs]
-    keys = {key for values in given for key in values}
-    return {key for key in keys if len({values.get(key) for values in given}) > 1}
+def _refuse_swept(given: Sequence[Override]) -> None:
+    for override in given:
+        if key_of(override) in OF_A_SWEEP and override.is_sweep_override():
+            line = str(override.input_line).lstrip("+")
+            raise InputError(f"{line}: is for a sweep as a whole; give one value")
 
 
-def outcome(job: Job, returned: JobReturn | None, folder: Path | None) -> dict[str, Any]:
-    """What came of a job: its `result.json`, or what its launcher returned where there is none.
+def _say_what_is_there(jobs: Sequence[Job], manifest: Manifest) -> None:
+    """One line on what is left to do."""
+    states = [manifest.entry(job).state for job in jobs]
+    words: Mapping[str, str] = {
+        "FINISHED": "finished before",
+        "KILLED": "to be continued",
+        "RUNNING": "still running in another process",
+        "FAILED": "failed before, and tried again",
+        "PENDING": "to run",
+    }
+    counts = [f"{states.count(state)} {told}" for state, told in words.items() if state in states]
+    noun = "job" if len(jobs) == 1 else "jobs"
+    where = f"; {manifest.folder}" if manifest.folder is not None else ""
+    log.info(f"sweep of {len(jobs)} {noun}: {', '.join(counts)}{where}")
 
-    `folder` is the job's; an interrupted launcher returns nothing, also for jobs that it finished.
+
+def _raise_unfinished(jobs: Sequence[Job], manifest: Manifest) -> None:
+    """End with what went wrong.
+
+    Raises:
+        SweepError: if a job failed.
+        StoppedError: if none did, but one was stopped.
     """
-    found: dict[str, Any] = {"status": "NOT RUN", "metrics": {}, "run_id": None, "error": ""}
-    if returned is not None and returned.status is JobStatus.COMPLETED:
-        metric = job.config["optimized_metric"]
-        found |= {"status": "FINISHED", "metrics": {metric: returned._return_value}}
-    elif returned is not None:
-        error = returned._return_value
-        found |= {"status": "FAILED", "error": f"{type(error).__name__}: {error}"}
-    if folder is not None and (folder / "result.json").is_file():
-        read: Mapping[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        found |= read
-    return found
+    entries = [manifest.entry(job) for job in jobs]
+    failed = [entry for entry in entries if entry.state == "FAILED"]
+    if failed:
+        told = [f"{manifest.label(entry)}: {entry.error.partition(chr(10))[0]}" for entry in failed]
+        raise SweepError("\n  ".join([f"{len(failed)} of {len(jobs)} jobs failed", *told]))
+    unfinished = sum(entry.state != "FINISHED" for entry in entries)
+    if unfinished:
+        raise StoppedError(
+            f"{unfinished} of {len(jobs)} jobs were stopped; the same command goes on"
+        )
+
+
+def _quoted(value: object) -> str:
+    """A text for Hydra's grammar, which would read some names as numbers."""
+    return "'" + str(value).replace("'", r"\'") + "'"

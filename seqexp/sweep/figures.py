@@ -1,0 +1,183 @@
+"""Figures of a sweep: its points side by side, and how each of them learned."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from seqexp.sweep.compare import Compared
+
+MAX_POINTS = 30
+"""Points that have room below each other."""
+
+MAX_NAMED = 14
+"""Points that a legend names."""
+
+DECADES = 1.5
+"""Values that span more are drawn by their logarithm."""
+
+Curve = Mapping[int, float]
+"""Values by epoch."""
+
+
+def points_figure(found: Sequence[Compared], metric: str, higher_is_better: bool) -> Figure:
+    """Each point with all its runs and their mean; and how far it is behind the best one.
+
+    Args:
+        found: the best first.
+        metric: what is drawn.
+        higher_is_better: of it.
+    """
+    shown = [row for row in found if row.point.values(metric)][:MAX_POINTS]
+    pairs = [row for row in shown if row.difference is not None and row.difference.low is not None]
+    figure = Figure(figsize=(15, 2.4 + 0.6 * len(shown)))
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2 if pairs else 1, sharey=True, squeeze=False)[0]
+    rows, height = len(shown), figure.get_figheight()
+    top, bottom = 1 - 1.2 / height, 0.85 / height
+    figure.subplots_adjust(left=0.26, right=0.97, top=top, bottom=bottom, wspace=0.05)
+    better = "higher" if higher_is_better else "lower"
+    more = f" (the best {rows} of {len(found)} points)" if rows < len(found) else ""
+    figure.suptitle(f"{metric}: {better} is better{more}", fontsize=18, y=1 - 0.25 / height)
+    _values_panel(panels[0], shown, metric)
+    panels[0].set_yticks(range(rows), [_wrapped(row.point.label) for row in shown], fontsize=12)
+    panels[0].set_ylim(rows - 0.5, -0.5)
+    if pairs:
+        _differences_panel(panels[1], shown)
+    return figure
+
+
+def _values_panel(axes: Axes, shown: Sequence[Compared], metric: str) -> None:
+    colors = _colors(len(shown))
+    several = any(len(row.point.values(metric)) > 1 for row in shown)
+    for place, (row, color) in enumerate(zip(shown, colors, strict=True)):
+        values = list(row.point.values(metric).values())
+        mean = float(np.mean(values))
+        if len(values) > 1:
+            axes.plot([min(values), max(values)], [place, place], color=color, linewidth=2)
+            axes.plot(values, [place] * len(values), "o", color=color, alpha=0.45, markersize=8)
+        axes.plot([mean], [place], "D", color=color, markeredgecolor="black", markersize=9)
+    axes.set_title("seeds, and their mean ◆" if several else "each run", fontsize=14)
+    axes.set_xlabel(metric, fontsize=13)
+    every = [v for row in shown for v in row.point.values(metric).values()]
+    if _is_wide(every):
+        axes.set_xscale("log")
+    _finish(axes)
+
+
+def _differences_panel(axes: Axes, shown: Sequence[Compared]) -> None:
+    """Mean differences to the best point, with their intervals, coloured by the verdict."""
+    axes.axvline(0, color="black", linewidth=1)
+    for place, row in enumerate(shown):
+        paired = row.difference
+        if paired is None:
+            words = "the best" if place == 0 else "no seed is shared"
+            axes.annotate(words, (0, place), (8, 4), textcoords="offset points")
+            continue
+        color = _color_of(row.verdict)
+        if paired.low is not None and paired.high is not None:
+            axes.plot([paired.low, paired.high], [place, place], color=color, linewidth=4)
+        axes.plot([paired.mean], [place], "D", color=color, markeredgecolor="black", markersize=9)
+        across = axes.get_yaxis_transform()
+        axes.text(0.99, place - 0.2, row.verdict, ha="right", color=color, transform=across)
+    axes.set_title("behind the best, seed by seed; 95 % interval", fontsize=14)
+    axes.set_xlabel("mean difference (paired t, not corrected)", fontsize=13)
+    sizes = [abs(row.difference.mean) for row in shown if row.difference is not None]
+    sizes = [size for size in sizes if size > 0]
+    if sizes and max(sizes) > 10 * min(sizes):
+        # by logarithm on both sides of zero: a small difference beside a large one is seen
+        axes.set_xscale("symlog", linthresh=min(sizes))
+    axes.margins(x=0.1)
+    _finish(axes)
+    axes.tick_params(left=False)
+
+
+def _color_of(verdict: str) -> str:
+    if verdict.startswith("not"):
+        return "grey"
+    return "tab:orange" if "not after correction" in verdict else "tab:red"
+
+
+def curves_figure(curves: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
+    """A metric by epoch: thin lines are runs, a thick one is the mean over the seeds of a point.
+
+    Args:
+        curves: of the runs of each point, by its label, the best first.
+        metric: its name.
+    """
+    figure = Figure(figsize=(14, 9.5))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    drawn = {label: runs for label, runs in curves.items() if runs}
+    lines = -(-min(len(drawn), MAX_NAMED) // 2)
+    figure.subplots_adjust(left=0.08, right=0.98, top=0.92, bottom=0.1 + 0.03 * lines)
+    figure.suptitle(f"{metric} by epoch, of {sum(map(len, drawn.values()))} runs", fontsize=18)
+    colors = _colors(len(drawn))
+    # the best is drawn last, above the others
+    for place, (label, runs) in reversed(list(enumerate(drawn.items()))):
+        _draw_point(axes, runs, colors[place], f"{label} ({len(runs)})" if _many(drawn) else label)
+    axes.set_xlabel("epoch", fontsize=14)
+    axes.set_ylabel(metric, fontsize=14)
+    if _is_wide([v for runs in drawn.values() for run in runs for v in run.values()]):
+        axes.set_yscale("log")
+    _finish(axes)
+    handles, labels = axes.get_legend_handles_labels()
+    handles, labels = handles[::-1], labels[::-1]
+    if len(labels) > MAX_NAMED:
+        handles, labels = handles[:MAX_NAMED], [*labels[: MAX_NAMED - 1], "... and more"]
+    figure.legend(handles, labels, loc="lower center", ncols=2, fontsize=12)
+    return figure
+
+
+def _draw_point(axes: Axes, runs: Sequence[Curve], color: tuple[float, ...], label: str) -> None:
+    alone = len(runs) == 1
+    style = "o-" if max(len(run) for run in runs) < 3 else "-"
+    for run in runs:
+        width, alpha = (2.5, 1.0) if alone else (0.8, 0.6)
+        named = label if alone else None
+        axes.plot(*_arrays(run), style, color=color, label=named, linewidth=width, alpha=alpha)
+    if not alone:
+        # as far as all seeds go: a mean over those that are left would jump
+        shared = sorted(set.intersection(*(set(run) for run in runs)))
+        mean = [float(np.mean([run[epoch] for run in runs])) for epoch in shared]
+        axes.plot(shared, mean, style, color=color, linewidth=3.5, label=label)
+
+
+def _arrays(
+    curve: Curve,
+) -> tuple[Float[np.ndarray, " epochs"], Float[np.ndarray, " epochs"]]:
+    epochs = sorted(curve)
+    return np.array(epochs, float), np.array([curve[epoch] for epoch in epochs], float)
+
+
+def _many(drawn: Mapping[str, Sequence[Curve]]) -> bool:
+    return any(len(runs) > 1 for runs in drawn.values())
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    finite = [value for value in values if np.isfinite(value)]
+    if not finite or min(finite) <= 0:
+        return False
+    return bool(np.log10(max(finite) / min(finite)) > DECADES)
+
+
+def _colors(count: int) -> list[tuple[float, ...]]:
+    """As far apart as possible."""
+    if count <= 10:
+        return [tuple(color) for color in colormaps["tab10"](range(count))]
+    return [tuple(color) for color in colormaps["turbo"](np.linspace(0.02, 0.95, count))]
+
+
+def _wrapped(label: str) -> str:
+    """A label in at most three lines."""
+    return "\n".join(textwrap.wrap(label, 42, max_lines=3, placeholder=" ..."))
+
+
+def _finish(axes: Axes) -> None:
+    axes.tick_params(labelsize=12)
+    axes.grid(alpha=0.3)

@@ -1,0 +1,122 @@
+"""The jobs of a sweep: combinations of values, composed and checked; and the sweep they make."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from hydra.core.override_parser.types import Override
+
+from seqexp.config import Config
+from seqexp.errors import InputError
+from seqexp.identity import code_digest, fingerprint, identity
+
+OF_A_SWEEP = ("seeds", "force", "dry_run")
+"""Keys that say what is to be done with a sweep, and nothing to its jobs."""
+
+MAX_NAME = 60
+"""Characters of a sweep's name."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One combination of the sweep.
+
+    Args:
+        overrides: what it is given, as one would type it.
+        config: checked.
+        dataset: the option of that group.
+        given: the same as `overrides`, as Hydra takes it.
+    """
+
+    overrides: tuple[str, ...]
+    config: Config
+    dataset: str
+    given: tuple[str, ...] = ()
+
+    @cached_property
+    def identity(self) -> str:
+        """What makes it the run it is."""
+        return identity(self.config)
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.identity[:12]
+
+    @property
+    def label(self) -> str:
+        """Its values, in one line."""
+        return " ".join(self.overrides)
+
+
+def key_of(override: Override) -> str:
+    """An override's key, without the plus signs that let it in."""
+    return str(override.get_key_element()).lstrip("+")
+
+
+def is_for_jobs(override: str) -> bool:
+    """Whether a job has to know an override."""
+    return override.lstrip("+").partition("=")[0] not in OF_A_SWEEP
+
+
+def seeds_override(seeds: object, given: Sequence[Override]) -> list[str]:
+    """What repeats each point with the seeds 0 to `seeds` - 1; nothing where that is not wanted.
+
+    Raises:
+        InputError: if a seed is given too.
+    """
+    if not isinstance(seeds, int) or seeds < 1:
+        return []  # the check says what is wrong with it
+    for override in given:
+        if key_of(override) == "seed":
+            line = str(override.input_line).lstrip("+")
+            raise InputError(f"seeds is {seeds} and {line} is given too; give one of them")
+    return [f"++seed=range({seeds})"]
+
+
+def distinct(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs, each identity once."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        found.setdefault(job.identity, job)
+    return list(found.values())
+
+
+def sweep_identity(base: Config, grids: Sequence[Sequence[Override]]) -> str:
+    """SHA-256 of what all jobs share, the code, and the keys that are swept, grid by grid.
+
+    The values of those keys are not in it: a sweep with one more is the same sweep.
+
+    Args:
+        base: the composition without the swept keys, unchecked and unresolved.
+        grids: overrides of each grid.
+    """
+    swept = sorted(
+        {
+            tuple(sorted(key_of(o) if o.is_sweep_override() else _line(o) for o in grid))
+            for grid in grids
+        }
+    )
+    trusted = [name for name in base["trusted_packages"] if isinstance(name, str)]
+    told = [fingerprint(base), code_digest(tuple(trusted)), _without_shared(swept)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _without_shared(grids: Sequence[tuple[str, ...]]) -> list[list[str]]:
+    """Grids without what all of them are given: that is in the base."""
+    shared = {item for item in grids[0] if "=" in item and all(item in grid for grid in grids)}
+    return [[item for item in grid if item not in shared] for grid in grids]
+
+
+def sweep_name(choices: Mapping[str, str], swept: Sequence[str]) -> str:
+    """A readable name: model and dataset where they are fixed, and what is swept."""
+    fixed = [choices[group] for group in ("model", "dataset") if group not in swept]
+    words = [*fixed, *(key.rpartition(".")[2] for key in swept)]
+    return re.sub(r"[^\w-]+", "_", "-".join(words))[:MAX_NAME]
+
+
+def _line(override: Override) -> str:
+    return str(override.input_line).lstrip("+")

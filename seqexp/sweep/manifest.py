@@ -1,0 +1,251 @@
+"""What a sweep knows of its jobs, on disk: the source of its table, also after it was killed.
+
+A job lives in a folder named by its identity, below the sweep's, whatever its number is. What
+became of it is read there: jobs run in other processes, and may go on when the sweep is gone.
+"""
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from hydra.core.utils import JobReturn, JobStatus
+
+from seqexp.errors import InputError, StoppedError
+from seqexp.sweep.job import Job
+
+State = Literal["PENDING", "RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+MANIFEST, PREVIOUS = "manifest.json", "previous"
+# as runs name them; their own modules would import torch
+RESULT, RUN, LOCK = "result.json", "run.json", ".lock"
+
+
+@dataclass
+class Entry:
+    """A job, and what came of it; times are in seconds since 1970."""
+
+    fingerprint: str
+    overrides: list[str]
+    seed: int
+    state: State = "PENDING"
+    run_id: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+    traceback: str = ""
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Its values, by key."""
+        return dict(item.partition("=")[::2] for item in self.overrides)
+
+
+@dataclass
+class Manifest:
+    """All jobs of a sweep by the name of their folder, those of earlier commands included.
+
+    Args:
+        folder: the sweep's; None keeps nothing.
+        swept: the keys that differ among jobs.
+        metric: that jobs are sorted by.
+        run_id: of the sweep's own run.
+        mark: how much that run had been told when it was closed.
+        best: a metric and the best point's mean of it, as that run was told.
+        closed: what its table shows, None while it is open; see `state_of_all`.
+        links: where to look.
+    """
+
+    folder: Path | None
+    swept: list[str] = field(default_factory=list)
+    metric: str = ""
+    run_id: str | None = None
+    mark: int = 0
+    best: list[Any] = field(default_factory=list)
+    closed: str | None = None
+    links: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, Entry] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path | None) -> "Manifest":
+        """What is known of a sweep; an empty one where there is none.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        file = folder / MANIFEST if folder is not None else None
+        if file is None or not file.is_file():
+            return cls(folder)
+        try:
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            jobs = {name: Entry(**entry) for name, entry in content.pop("jobs").items()}
+            return cls(folder, jobs=jobs, **content)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{file}: cannot be read ({error}); remove it, and it is made again from the jobs'"
+                " folders"
+            ) from error
+
+    def save(self) -> None:
+        """Write it, whole or not at all."""
+        if self.folder is None:
+            return
+        jobs = {name: asdict(entry) for name, entry in self.jobs.items()}
+        content = {k: v for k, v in vars(self).items() if k not in ("folder", "jobs")}
+        write_whole(self.folder / MANIFEST, json.dumps({**content, "jobs": jobs}, indent=2))
+
+    def expect(self, jobs: Sequence[Job], swept: Sequence[str]) -> None:
+        """Have an entry for each of these jobs, and know what became of all."""
+        self.metric = jobs[0].config["optimized_metric"]
+        for job in jobs:
+            entry = Entry(job.identity, list(job.overrides), job.config["seed"])
+            self.jobs.setdefault(job.name, entry).overrides = entry.overrides
+        self.swept = sorted({*swept, *differing([e.given for e in self.jobs.values()])})
+        for name, entry in self.jobs.items():
+            self._look(name, entry)
+
+    def note(self, jobs: Sequence[Job], returns: Sequence[JobReturn]) -> None:
+        """Take in what a launcher returned; it returns nothing of jobs that it was cut off in."""
+        padded = [*returns, *[None] * (len(jobs) - len(returns))]
+        for job, returned in zip(jobs, padded, strict=True):
+            entry = self.jobs[job.name]
+            self._look(job.name, entry)
+            # a job that could not even begin leaves nothing in its folder
+            if returned is not None and (returned.status is JobStatus.FAILED or not entry.metrics):
+                _take(entry, returned, self.metric)
+        self.save()
+
+    def entry(self, job: Job) -> Entry:
+        """What is known of a job."""
+        return self.jobs[job.name]
+
+    def label(self, entry: Entry, but: str = "") -> str:
+        """What sets a job apart from the others, but for one key."""
+        keys = {*self.swept} - {but}
+        return " ".join(o for o in entry.overrides if o.partition("=")[0] in keys)
+
+    def result(self, name: str) -> dict[str, Any]:
+        """All that a job left of itself; nothing where it left none."""
+        return _read(self.folder / name / RESULT) if self.folder is not None else {}
+
+    def state_of_all(self) -> str:
+        """What a table of it depends on, in words that can be compared."""
+        jobs = [[name, entry.state, entry.overrides] for name, entry in self.jobs.items()]
+        return json.dumps([self.metric, self.swept, jobs])
+
+    def _look(self, name: str, entry: Entry) -> None:
+        """Take a job's state from its folder, where it has one."""
+        if self.folder is None:
+            return
+        folder = self.folder / name
+        result, run = _read(folder / RESULT), _read(folder / RUN)
+        entry.run_id = result.get("run_id") or run.get("run_id") or entry.run_id
+        if run:
+            entry.started = (folder / RUN).stat().st_mtime
+        if is_held(folder):
+            entry.state = "RUNNING"
+        elif result:
+            for key in ("metrics", "seconds", "error"):
+                setattr(entry, key, result[key])
+            entry.state = result["status"]
+            entry.traceback = result.get("traceback") or entry.traceback
+            entry.ended = (folder / RESULT).stat().st_mtime
+            entry.started = entry.started or entry.ended - entry.seconds
+        elif run:  # its process is gone
+            entry.state = "KILLED"
+
+
+def _take(entry: Entry, returned: JobReturn, metric: str) -> None:
+    value = returned._return_value
+    if returned.status is JobStatus.COMPLETED:
+        entry.state, entry.error, entry.traceback = "FINISHED", "", ""
+        entry.metrics = {} if value is None else {metric: value}
+    else:
+        entry.state = "KILLED" if isinstance(value, StoppedError) else "FAILED"
+        entry.error = f"{type(value).__name__}: {value}"
+        entry.traceback = "".join(traceback.format_exception(value))
+    entry.ended = time.time()
+
+
+def differing(given: Sequence[Mapping[str, str]]) -> set[str]:
+    """Keys that not all are given the same value of."""
+    keys = {key for values in given for key in values}
+    return {key for key in keys if len({values.get(key) for values in given}) > 1}
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def held(folder: Path | None) -> Iterator[None]:
+    """Keep a sweep's folder for this process alone.
+
+    Raises:
+        InputError: if another process has it.
+    """
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"{folder}: another process is running this sweep; wait for it, or stop it"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process is running the job of a folder."""
+    if not (folder / LOCK).is_file():
+        return False
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def set_aside(folder: Path) -> None:
+    """Move all that a sweep has left to a folder `previous/N`, so that it starts anew."""
+    content = [path for path in folder.iterdir() if path.name not in (LOCK, PREVIOUS)]
+    if not content:
+        return
+    taken = [int(old.name) for old in folder.glob(f"{PREVIOUS}/[0-9]*")]
+    target = folder / PREVIOUS / str(max(taken, default=0) + 1)
+    target.mkdir(parents=True)
+    for path in content:
+        path.rename(target / path.name)
+
+
+def write_whole(file: Path, content: str) -> None:
+    """Write a file so that it is there with all of its content, or not at all."""
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    with unfinished.open("w", encoding="utf-8") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+    unfinished.replace(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON file; nothing where there is none, or a process was killed while it wrote it."""
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,228 @@
+"""The tables of a sweep: a row a run, and over seeds a row a point."""
+
+import csv
+import io
+import logging
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from seqexp.metrics import higher_is_better
+from seqexp.sweep.compare import METHOD, Compared, Paired, Point, Spread, compare
+from seqexp.sweep.manifest import Entry, Manifest
+
+log = logging.getLogger("seqexp")
+
+Row = dict[str, Any]
+
+SHOWN = (
+    "test/accuracy",
+    "test/loss_nats",
+    "test/bits_per_token",
+    "best/valid_accuracy",
+    "best/valid_loss_nats",
+    "motif/correlation",
+)
+
+MAX_ROWS = 24
+"""Of a table in a terminal; the file has all."""
+
+NARROW = ("run id", "error")
+"""Columns that a terminal has no room for."""
+
+
+# --- a row a run ------------------------------------------------------------------------------
+
+
+def rows_of_runs(manifest: Manifest) -> list[Row]:
+    """One row a job, the best by the optimized metric first."""
+    metric = manifest.metric
+    names = list(dict.fromkeys([metric, *SHOWN]))
+    entries = list(manifest.jobs.values())
+    known = {name for entry in entries for name in entry.metrics}
+    columns = [name for name in names if name in known or name == metric]
+    rows = [_row(entry, manifest.swept, columns) for entry in entries]
+    sign = -1 if higher_is_better(metric) else 1
+
+    def order(row: Row) -> tuple[bool, float]:
+        value = row[metric]
+        is_number = value is not None and not math.isnan(value)
+        return (not is_number, sign * value if is_number else 0.0)
+
+    return sorted(rows, key=order)
+
+
+def _row(entry: Entry, swept: Sequence[str], columns: Sequence[str]) -> Row:
+    given = entry.given
+    return {
+        **{key: given.get(key, "") for key in swept},
+        "status": "NOT RUN" if entry.state == "PENDING" else entry.state,
+        **{name: entry.metrics.get(name) for name in columns},
+        "seconds": round(entry.seconds, 1),
+        "run id": entry.run_id or "",
+        "error": entry.error.partition("\n")[0],
+    }
+
+
+# --- a row a point ----------------------------------------------------------------------------
+
+
+def points_of(manifest: Manifest) -> list[Point]:
+    """The combinations of values without their seeds."""
+    found: dict[str, list[Entry]] = {}
+    for entry in manifest.jobs.values():
+        found.setdefault(manifest.label(entry, "seed") or "all seeds", []).append(entry)
+    return [
+        Point(label, {e.seed: e.metrics for e in entries if e.state == "FINISHED"}, len(entries))
+        for label, entries in found.items()
+    ]
+
+
+def has_seeds(points: Sequence[Point]) -> bool:
+    """Whether some point was run with several seeds."""
+    return any(point.jobs > 1 for point in points)
+
+
+def test_metric(metric: str, points: Sequence[Point]) -> str | None:
+    """The metric of the test that is compared beside the one that is optimized."""
+    reported = {name for point in points for metrics in point.runs.values() for name in metrics}
+    kind = metric.rpartition("/")[2].removeprefix("valid_")
+    wanted = (f"test/{kind}", "test/accuracy", "test/loss_nats")
+    return next((name for name in wanted if name in reported and name != metric), None)
+
+
+def compared(manifest: Manifest) -> list[Compared]:
+    """The points, the best first, each beside the best."""
+    points, metric = points_of(manifest), manifest.metric
+    return compare(points, metric, test_metric(metric, points), higher_is_better(metric))
+
+
+def rows_of_points(manifest: Manifest) -> list[Row]:
+    """One row a point, the best first, in numbers."""
+    metric = manifest.metric
+    test = test_metric(metric, points_of(manifest))
+    rows = []
+    for found in compared(manifest):
+        row: Row = {"point": found.point.label, "jobs": found.point.jobs}
+        row |= _spread_columns(metric, found.point.spread(metric))
+        row |= _paired_columns(metric, found.difference)
+        row["verdict"] = found.verdict
+        if test is not None:
+            row |= _spread_columns(test, found.point.spread(test))
+            row |= _paired_columns(test, found.test_difference)
+        rows.append(row)
+    return rows
+
+
+def _spread_columns(metric: str, spread: Spread | None) -> Row:
+    names = {"n": "n", "mean": "mean", "sd": "standard deviation", "low": "min", "high": "max"}
+    return {f"{metric} {name}": getattr(spread, key, None) for key, name in names.items()}
+
+
+def _paired_columns(metric: str, paired: Paired | None) -> Row:
+    names = {"n": "shared seeds", "mean": "mean", "low": "low", "high": "high", "p": "p"}
+    return {f"{metric} behind best, {n}": getattr(paired, key, None) for key, n in names.items()}
+
+
+def short_rows_of_points(manifest: Manifest) -> list[Row]:
+    """One row a point, the best first, for people."""
+    metric = manifest.metric
+    test = test_metric(metric, points_of(manifest))
+    rows = []
+    for found in compared(manifest):
+        point = found.point
+        spread = point.spread(metric)
+        n = spread.n if spread is not None else 0
+        row: Row = {
+            "point": point.label,
+            "n": f"{n}" if n == point.jobs else f"{n} of {point.jobs}",
+            metric: plus_minus(spread),
+            "min to max": f"{spread.low:.4g} to {spread.high:.4g}" if spread and n > 1 else "",
+            "behind the best": interval(found.difference),
+            "verdict": found.verdict,
+        }
+        if test is not None:
+            row[test] = plus_minus(point.spread(test))
+            row["behind it in the test"] = interval(found.test_difference)
+        rows.append(row)
+    return rows
+
+
+def plus_minus(spread: Spread | None) -> str:
+    """`0.123 ± 0.004`: mean and standard deviation over seeds, to digits that mean something."""
+    if spread is None:
+        return ""
+    if spread.sd is None or spread.sd == 0:
+        return f"{spread.mean:.4g}" if spread.sd is None else f"{spread.mean:.4g} ± 0"
+    places = min(8, max(0, 1 - math.floor(math.log10(spread.sd))))
+    return f"{spread.mean:.{places}f} ± {spread.sd:.{places}f}"
+
+
+def interval(paired: Paired | None) -> str:
+    """`0.02 [0.01, 0.03]`: mean difference and its interval."""
+    if paired is None:
+        return ""
+    if paired.low is None or paired.high is None:
+        return f"{paired.mean:+.3g}"
+    return f"{paired.mean:+.3g} [{paired.low:+.3g}, {paired.high:+.3g}]"
+
+
+# --- texts ------------------------------------------------------------------------------------
+
+
+def say_table(manifest: Manifest) -> None:
+    """The table in the terminal: points where there are seeds, else runs; and where to look."""
+    if has_seeds(points_of(manifest)):
+        method = textwrap.fill(_method(manifest).replace("*", ""), 100)
+        text = f"{markdown(short_rows_of_points(manifest), MAX_ROWS)}\n\n{method}"
+    else:
+        text = markdown(_without(rows_of_runs(manifest), NARROW), MAX_ROWS)
+    log.info(f"\n{text}")
+    if manifest.links:
+        links = manifest.links.items()
+        log.info("\n" + "\n".join(f"  {name:12}  {value}" for name, value in links))
+
+
+def page(manifest: Manifest) -> str:
+    """The sweep's page: points and how they were compared, and every run."""
+    runs = markdown(rows_of_runs(manifest))
+    if not has_seeds(points_of(manifest)):
+        return runs
+    return f"{markdown(short_rows_of_points(manifest))}\n\n{_method(manifest)}\n\n{runs}"
+
+
+def _method(manifest: Manifest) -> str:
+    better = "higher" if higher_is_better(manifest.metric) else "lower"
+    return f"{METHOD} {manifest.metric}: {better} is better."
+
+
+def _without(rows: Sequence[Row], columns: Iterable[str]) -> list[Row]:
+    return [{k: v for k, v in row.items() if k not in columns} for row in rows]
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], most: int | None = None) -> str:
+    """A table, without columns that are empty; of at most so many rows, if that is given."""
+    shown = rows if most is None or len(rows) <= most else rows[: most - 1]
+    columns = [key for key in rows[0] if any(row[key] not in ("", None) for row in rows)]
+    cells = [columns, ["---"] * len(columns)]
+    cells += [[_shown(row[column]) for column in columns] for row in shown]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    lines = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in cells]
+    left = len(rows) - len(shown)
+    return "\n".join([*lines, *([f"... and {left} more, in the sweep's page"] if left else [])])
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "/")
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The same rows for other programs."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
