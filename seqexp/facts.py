@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 DATA = "the data's digest"
 """Key of the data's SHA-256 in what a run depends on."""
 
+UNTOLD = ("force", "dry_run", "seeds", *HOW_A_SWEEP_RUNS)
+"""Keys that may be given otherwise when a run goes on, and are no params of it."""
+
 RESULT = "result.json"
 """File in a run's folder that a sweep reads its table from."""
 
@@ -77,8 +80,7 @@ def run_facts(
 ) -> RunFacts:
     """Name, params and tags of a run; of one that goes on, also its id and where."""
     model, dataset = start.choices.get("model", "model"), data_name(config, start)
-    untold = ("force", "dry_run", "seeds", *HOW_A_SWEEP_RUNS)
-    told = {key: value for key, value in config.items() if key not in untold}
+    told = {key: value for key, value in config.items() if key not in UNTOLD}
     params = {**flatten(told), **start.choices}
     params["overrides"] = " ".join(start.overrides)
     return RunFacts(
