@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from seqexp.sweep.compare import Compared
 
@@ -122,6 +123,7 @@ def curves_figure(curves: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
     for place, (label, runs) in reversed(list(enumerate(drawn.items()))):
         _draw_point(axes, runs, colors[place], f"{label} ({len(runs)})" if _many(drawn) else label)
     axes.set_xlabel("epoch", fontsize=14)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(metric, fontsize=14)
     if _is_wide([v for runs in drawn.values() for run in runs for v in run.values()]):
         axes.set_yscale("log")

@@ -1,0 +1,86 @@
+"""What checkpoints cost: time of training with one every 100 updates, over time without.
+
+Both run in turn in one process, from the same weights; that they end the same is checked. Wall
+time, since a checkpoint waits for the disk.
+
+python tests/benchmarks/checkpoints.py --pairs 9
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from seqexp import cli  # noqa: F401  (its resolvers)
+from seqexp.checkpoint import store
+from seqexp.config import build, check
+from seqexp.facts import Story
+from seqexp.folder import owned
+from seqexp.run import begin, load
+from seqexp.saving import Saving
+from seqexp.stopping import Stop
+from seqexp.tracking.none import NoTracker
+from seqexp.trainer.loop import fit
+
+CONF = Path(__file__).parents[2] / "conf"
+
+WORK = {
+    "motif, cnn1d": ("dataset=motif", "model=cnn1d", "trainer.epochs=10"),
+    "chars, lstm(64)": (
+        "dataset=chars",
+        "model=lstm",
+        "trainer=tbptt",
+        "dataset.num_chars=60000",
+        "trainer.epochs=4",
+    ),
+}
+
+
+def train(config: dict[str, Any], every: int | None) -> tuple[float, Mapping[str, torch.Tensor]]:
+    """Seconds of a whole training, and its weights."""
+    checkpoint = {**config["trainer"]["checkpoint"], "every_steps": every, "every_minutes": None}
+    settings = build({**config["trainer"], "checkpoint": checkpoint if every else None})
+    data = load(config, settings)
+    device = torch.device("cpu")
+    training, _ = begin(config, settings, data, device)
+    with tempfile.TemporaryDirectory() as temporary, owned(Path(temporary) / "run") as folder:
+        saving = Saving(folder, {}, training, {"story": Story()}, Stop())
+        began = time.perf_counter()
+        for report in fit(training, data):
+            saving.after(report, NoTracker())
+        seconds = time.perf_counter() - began
+        assert folder.path is not None
+        assert bool(store.files(folder.path / "checkpoints")) is (every is not None)
+    return seconds, training.model.state_dict()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pairs", type=int, default=9)
+    parser.add_argument("--every", type=int, default=100)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    for name, overrides in WORK.items():
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = check(compose("config", list(overrides)))
+        ratios = []
+        for _ in range(given.pairs + 1):
+            without, expected = train(config, None)
+            seconds, found = train(config, given.every)
+            assert all(torch.equal(found[key], expected[key]) for key in expected)
+            ratios.append(seconds / without)
+        low, middle, high = statistics.quantiles(ratios[1:], n=4)
+        print(
+            f"{name}: a checkpoint every {given.every} updates / none"
+            f" {middle:.3f} ({low:.3f} to {high:.3f}, {given.pairs} pairs)"
+        )
+
+
+if __name__ == "__main__":
+    main()
