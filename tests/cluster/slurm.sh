@@ -75,4 +75,32 @@ print(f"runs: {runs}; points of valid/loss_nats: {[count for (count,) in points]
 assert runs == {"FINISHED": 5}, "four jobs and their parent"
 assert points == [(2,)] * 4, "two epochs each"
 EOF
+
+# jobs that are cancelled save, are KILLED in MLflow, and go on with the same command
+long=(launcher=slurm launcher.minutes=5 launcher.memory_gb=2 seed=5,6 interpret=none
+    trainer.epochs=100000 trainer.checkpoint.every_minutes=null)
+"$python" -m seqexp -m "${long[@]}" >"$work/said" 2>&1 &
+sweep=$!
+started+=($sweep)
+for _ in $(seq 120); do
+    logs=$(find "$work/outputs/sweeps" -name seqexp.log -exec grep -l "epoch      2/" {} + || true)
+    [ "$(echo "$logs" | grep -c .)" = 2 ] && break
+    sleep 1
+done
+scancel --user=root --name=seqexp
+for _ in $(seq 60); do [ -z "$(squeue -h)" ] && break; sleep 1; done
+kill "$sweep" 2>/dev/null || true # without accounting submitit would wait for ever
+wait "$sweep" || true
+timeout 120 "$python" -m seqexp -m "${long[@]}" trainer.max_minutes=0.01 >"$work/said_again" 2>&1 || true
+cat $(find "$work/outputs/sweeps" -name seqexp.log) | grep -E "stopped after update|goes on after" | tee "$work/told"
+[ "$(grep -c "stopped after update" "$work/told")" -ge 4 ]
+[ "$(grep -c "goes on after update" "$work/told")" = 2 ]
+"$python" - "$SEQEXP_OUTPUTS/mlflow.db" <<'EOF'
+import sqlite3, sys
+
+with sqlite3.connect(sys.argv[1]) as database:
+    runs = database.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall()
+print(f"runs: {runs}")
+assert dict(runs) == {"FINISHED": 5, "KILLED": 3}, "two jobs and their parent were stopped"
+EOF
 echo "sound; the files are in $work"
