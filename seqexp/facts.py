@@ -24,9 +24,6 @@ DATA = "the data's digest"
 UNTOLD = ("force", "dry_run", "seeds", *HOW_A_SWEEP_RUNS)
 """Keys that may be given otherwise when a run goes on, and are no params of it."""
 
-RESULT = "result.json"
-"""File in a run's folder that a sweep reads its table from."""
-
 
 @dataclass(frozen=True)
 class Start:

@@ -14,11 +14,12 @@ from filelock import FileLock, Timeout
 
 from seqexp.checkpoint import store
 from seqexp.errors import InputError
-from seqexp.facts import RESULT, Result
+from seqexp.facts import Result
+from seqexp.files import LOCK, RESULT, RUN, set_aside, write_whole
 
 log = logging.getLogger("seqexp")
 
-RUN, CHECKPOINTS, LOCK, PREVIOUS = "run.json", "checkpoints", ".lock", "previous"
+CHECKPOINTS = "checkpoints"
 
 TWIN = "twin"
 """Folder of the model that reads the other way round."""
@@ -43,14 +44,8 @@ class RunFolder:
 
     def set_aside(self) -> None:
         """Have the next run start anew; what was there is moved, not deleted."""
-        present = [name for name in STATE if self._file(name) is not None]
-        if self.path is None or not present:
-            return
-        taken = [int(old.name) for old in self.path.glob(f"{PREVIOUS}/[0-9]*")]
-        target = self.path / PREVIOUS / str(max(taken, default=0) + 1)
-        target.mkdir(parents=True)
-        for name in present:
-            (self.path / name).rename(target / name)
+        if self.path is not None:
+            set_aside(self.path, STATE)
 
     def run_id(self, origin: Mapping[str, str]) -> str | None:
         """The run that was begun here, None where there was none.
@@ -120,7 +115,7 @@ class RunFolder:
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         if self.path is not None:
             self.path.mkdir(parents=True, exist_ok=True)
-            store.write_whole(self.path / name, json.dumps(content, indent=2).encode())
+            write_whole(self.path / name, json.dumps(content, indent=2).encode())
 
     def _refuse_other(self, name: str, was: Mapping[str, str], now: Mapping[str, str]) -> None:
         differing = [key for key in {**was, **now} if was.get(key) != now.get(key)]

@@ -8,7 +8,6 @@ renamed, so that a kill or a power cut at any moment leaves the old ones or all.
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ from safetensors.torch import load, save
 
 from seqexp.checkpoint.encode import decode, encode
 from seqexp.errors import InputError
+from seqexp.files import UNFINISHED, write_whole
 
 KEPT = 2
 """Checkpoints in a folder: where the newest is damaged, the one before it is used."""
 
-SUFFIX, UNFINISHED, STATE = ".safetensors", ".unfinished", "state"
+SUFFIX, STATE = ".safetensors", "state"
 
 
 def write(folder: Path, state: Any) -> Path:
@@ -40,30 +40,6 @@ def write(folder: Path, state: Any) -> Path:
     write_whole(file, content)
     drop([*older, file][:-KEPT])
     return file
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file so that it is there with all of its content, or not at all."""
-    unfinished = file.with_name(f"{file.name}{UNFINISHED}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    unfinished.replace(file)
-    sync_folder(file.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the system write which files a folder holds: a new name is not safe before."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def files(folder: Path) -> list[Path]:

@@ -5,7 +5,6 @@ became of it is read there: jobs run in other processes, and may go on when the 
 """
 
 import json
-import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,13 +17,12 @@ from filelock import FileLock, Timeout
 from hydra.core.utils import JobReturn, JobStatus
 
 from seqexp.errors import InputError, StoppedError
+from seqexp.files import LOCK, RESULT, RUN, write_whole
 from seqexp.sweep.job import Job
 
 State = Literal["PENDING", "RUNNING", "FINISHED", "FAILED", "KILLED"]
 
-MANIFEST, PREVIOUS = "manifest.json", "previous"
-# as runs name them; their own modules would import torch
-RESULT, RUN, LOCK = "result.json", "run.json", ".lock"
+MANIFEST = "manifest.json"
 
 
 @dataclass
@@ -100,7 +98,8 @@ class Manifest:
             return
         jobs = {name: asdict(entry) for name, entry in self.jobs.items()}
         content = {k: v for k, v in vars(self).items() if k not in ("folder", "jobs")}
-        write_whole(self.folder / MANIFEST, json.dumps({**content, "jobs": jobs}, indent=2))
+        text = json.dumps({**content, "jobs": jobs}, indent=2)
+        write_whole(self.folder / MANIFEST, text.encode())
 
     def expect(self, jobs: Sequence[Job], swept: Sequence[str]) -> None:
         """Have an entry for each of these jobs, and know what became of all."""
@@ -219,28 +218,6 @@ def is_held(folder: Path) -> bool:
         return True
     lock.release()
     return False
-
-
-def set_aside(folder: Path) -> None:
-    """Move all that a sweep has left to a folder `previous/N`, so that it starts anew."""
-    content = [path for path in folder.iterdir() if path.name not in (LOCK, PREVIOUS)]
-    if not content:
-        return
-    taken = [int(old.name) for old in folder.glob(f"{PREVIOUS}/[0-9]*")]
-    target = folder / PREVIOUS / str(max(taken, default=0) + 1)
-    target.mkdir(parents=True)
-    for path in content:
-        path.rename(target / path.name)
-
-
-def write_whole(file: Path, content: str) -> None:
-    """Write a file so that it is there with all of its content, or not at all."""
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    with unfinished.open("w", encoding="utf-8") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-    unfinished.replace(file)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -22,11 +22,12 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from seqexp.config import Config, build
 from seqexp.errors import ConfigError, InputError, SweepError
+from seqexp.files import RESULT, set_aside
 from seqexp.metrics import higher_is_better
 from seqexp.stopping import sigterm_raises
 from seqexp.sweep.job import Job, is_for_jobs, key_of
 from seqexp.sweep.launchers import Launcher
-from seqexp.sweep.manifest import RESULT, held, set_aside
+from seqexp.sweep.manifest import held
 from seqexp.sweep.optuna import Optuna
 from seqexp.sweep.space import Choice, Space, read_override, read_space
 from seqexp.sweep.sweeper import UNNAMED, CheckedSweeper

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seqexp.config import Config, check
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
+from seqexp.files import LOCK, set_aside
 from seqexp.stopping import sigterm_raises
 from seqexp.sweep.job import (
     OF_A_SWEEP,
@@ -34,7 +35,7 @@ from seqexp.sweep.job import (
     sweep_identity,
     sweep_name,
 )
-from seqexp.sweep.manifest import LOCK, Manifest, differing, held, set_aside
+from seqexp.sweep.manifest import Manifest, differing, held
 
 log = logging.getLogger("seqexp")
 

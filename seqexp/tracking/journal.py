@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from seqexp.files import sync
 from seqexp.tracking.items import Files, Item, Mark, Name, from_line, names, to_line
 
 log = logging.getLogger("seqexp")
@@ -88,7 +89,7 @@ class Journal:
                 following = _appending(self.file(self.told))
                 os.close(self._descriptor)
                 self._descriptor = following
-            _sync(self.folder)
+            sync(self.folder)
             self._drop_old()
         except OSError as error:
             log.warning(f"{self.folder}: cannot be written ({error.strerror}); tried again")
@@ -98,7 +99,7 @@ class Journal:
         """Bytes of artifacts that are still to be delivered, to disk."""
         for path in self.files.rglob("*"):
             with suppress(FileNotFoundError):  # delivered in the meantime
-                _sync(path)
+                sync(path)
 
     def _drop_old(self) -> None:
         segments = self.segments()
@@ -202,12 +203,3 @@ def _cut_torn(file: Path) -> int:
                 break
             count, size = count + 1, size + len(line)
     return count
-
-
-def _sync(path: Path) -> None:
-    """A file, or the names in a folder, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

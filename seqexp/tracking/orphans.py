@@ -8,11 +8,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
+from seqexp.files import LOCK
+
 HOST, FOLDER, PID = "seqexp.host", "seqexp.folder", "seqexp.pid"
 """Tags that say where a run is at work."""
-
-LOCK = ".lock"
-"""File in a run's folder, held (`filelock`) by the process that runs it."""
 
 
 def close_orphans(client: MlflowClient, own: Collection[str | None]) -> list[str]:

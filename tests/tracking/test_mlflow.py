@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 from test_config import CONF
 
-from seqexp import facts
+from seqexp import facts, files
 from seqexp import run as run_module
 from seqexp.config import check
 from seqexp.errors import ConfigError, InputError, NonFiniteError
@@ -189,7 +189,7 @@ def test_the_model_is_loaded_from_the_run_alone_and_gives_the_same_logits(
 def test_the_result_file_says_what_came_of_the_run(result: Result, outputs: Path) -> None:
     import json
 
-    written = json.loads((outputs / facts.RESULT).read_text())
+    written = json.loads((outputs / files.RESULT).read_text())
     assert written["status"] == "FINISHED" and written["run_id"] == result.run_id
     assert written["metrics"]["test/accuracy"] == result.metrics["test/accuracy"]
 
@@ -233,7 +233,7 @@ def interrupted_by(
     monkeypatch.setattr(run_module, "fit", fit)
     with pytest.raises(type(error)):
         run(config(outputs), start(folder))
-    written = json.loads((folder / facts.RESULT).read_text())
+    written = json.loads((folder / files.RESULT).read_text())
     assert written["status"] == ("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
     return str(written["run_id"])
 
