@@ -62,11 +62,16 @@ class Story:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
-        metrics, history = dict(self.result.metrics), dict(self.history)
-        return {"metrics": metrics, "history": history, "seconds": time.monotonic() - self.began}
+        return {
+            "run_id": self.result.run_id,
+            "metrics": dict(self.result.metrics),
+            "history": dict(self.history),
+            "seconds": time.monotonic() - self.began,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
+        self.result.run_id = state["run_id"]
         self.result.metrics = dict(state["metrics"])
         self.history = dict(state["history"])
         self.began -= state["seconds"]

@@ -83,7 +83,8 @@ def run(config: Config, start: Start) -> Result:
             saving.restore(state)
         mark = state["mark"] if state is not None else 0
         result = story.result
-        result.run_id = tracker.start(run_facts(config, start, origin, run_id, mark))
+        known = run_id or result.run_id  # by the folder, or by the checkpoint
+        result.run_id = tracker.start(run_facts(config, start, origin, known, mark))
         folder.begin(result.run_id, origin)
         log = partial(log_metrics, tracker, result)
         with recording(tracker, story, folder), watch.drawn_at_the_end(story):

@@ -110,6 +110,8 @@ def test_the_same_run_goes_on_in_mlflow_with_every_point_once(tmp_path: Path) ->
     client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
     (failed,) = client.search_runs(["1"])
     assert failed.info.status == "FAILED"
+    (folder / "run.json").unlink()  # its checkpoint knows the run too
+    (folder / "tracking" / "run.json").unlink()
     result = again(folder, "trainer.log_every_steps=1")
     assert result.run_id == failed.info.run_id
     (recorded,) = client.search_runs(["1"])
