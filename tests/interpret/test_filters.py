@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from seqexp.dataset.motif import Motif
-from seqexp.interpret.figures import filter_figure, slider_image, slider_page
+from seqexp.interpret.figures import filter_figure, png, slider_image, slider_page
 from seqexp.interpret.filters import (
     Filters,
     consensus,
@@ -227,7 +227,7 @@ def test_figures_can_be_drawn_for_any_alphabet(num_filters: int, symbols: tuple[
 
 def test_the_page_with_a_slider_is_complete_in_itself() -> None:
     frames = {step: np.full((4, 5, 3), step, dtype=np.uint8) for step in (10, 2)}
-    page = slider_page(frames)
+    page = slider_page({step: png(frame) for step, frame in frames.items()})
     assert "src=" not in page.replace("image.src =", "") and "http" not in page
     encoded = json.loads(page.partition("const frames = ")[2].partition(";\n")[0])
     first, second = (np.asarray(Image.open(io.BytesIO(base64.b64decode(e)))) for e in encoded)
