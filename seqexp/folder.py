@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,11 @@ class RunFolder:
     def result(self) -> Result | None:
         """What came of the run, if it has finished."""
         found = self._read(RESULT)
-        return Result(**found) if found is not None and found["status"] == "FINISHED" else None
+        # of what, only the note on the run says
+        if found is None or found["status"] != "FINISHED" or self._file(RUN) is None:
+            return None
+        known = {field.name for field in fields(Result)}  # another version may have others
+        return Result(**{key: value for key, value in found.items() if key in known})
 
     def checkpoint(self, origin: Mapping[str, str]) -> dict[str, Any] | None:
         """The newest sound checkpoint, None where there is none.

@@ -47,7 +47,7 @@ class Saving:
     ) -> None:
         self.folder, self.origin, self.training = folder, origin, training
         self.parts, self.stop = parts, stop
-        self.saved = time.monotonic()
+        self.saved, self.saved_step = time.monotonic(), training.step
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
@@ -85,7 +85,9 @@ class Saving:
             is_due = self.training.is_done or (every is not None and report.step % every == 0)
         else:
             every = settings.every_steps
-            is_due = every is not None and report.step % every == 0
+            # a window without a target takes no step: its step has been saved
+            is_new = report.step != self.saved_step
+            is_due = every is not None and report.step % every == 0 and is_new
         minutes = settings.every_minutes
         waited = time.monotonic() - self.saved
         return is_due or (minutes is not None and waited >= 60 * minutes)
@@ -101,4 +103,4 @@ class Saving:
             self.folder.save(state)
         except OSError as error:  # a full disk is no reason to lose what is being learned
             log.error(f"no checkpoint: {error.filename or self.folder.path}: {error.strerror}")
-        self.saved = time.monotonic()
+        self.saved, self.saved_step = time.monotonic(), self.training.step

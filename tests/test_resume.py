@@ -1,6 +1,7 @@
 """What the same command does when it is given again: nothing is lost, doubled or mixed up."""
 
 import itertools
+import json
 import re
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from seqexp.config import check
 from seqexp.decode.rank import Ranked
 from seqexp.errors import InputError, StoppedError
 from seqexp.facts import Result, Start
-from seqexp.folder import owned
+from seqexp.folder import RunFolder, owned
 from seqexp.run import run
 
 TINY = ("dataset.num_train=60", "dataset.num_test=20", "dataset.num_valid=20", "interpret=none")
@@ -100,6 +101,36 @@ def test_a_finished_run_is_not_trained_again_unless_forced(
     assert (folder / "previous" / "1" / "result.json").is_file()
     again(folder, "tracking=none", "force=true")
     assert (folder / "previous" / "2" / "result.json").is_file()
+
+
+def test_a_result_of_another_version_is_read_and_one_of_an_unknown_run_is_not(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.begin("an id", {"seed": "0"})
+    folder.end(Result(metrics={"test/accuracy": 1.0}))
+    content = json.loads((tmp_path / "result.json").read_text())
+    (tmp_path / "result.json").write_text(json.dumps({**content, "of_tomorrow": 1}))
+    found = folder.result()
+    assert found is not None and found.metrics == {"test/accuracy": 1.0}
+    (tmp_path / "run.json").unlink()
+    assert folder.result() is None
+
+
+def test_a_window_without_a_target_is_not_saved_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    real = RunFolder.save
+
+    def save(self: RunFolder, state: Any) -> None:
+        steps.append(state["training"]["progress"]["step"])
+        real(self, state)
+
+    monkeypatch.setattr(RunFolder, "save", save)
+    windows = ("trainer.bptt.k1=8", "trainer.checkpoint.every_steps=1", "model=lstm")
+    again(tmp_path / "run", "tracking=none", *windows, "trainer.epochs=1")
+    assert steps == [*range(1, 13), 12]  # and one more at the end of all
 
 
 def test_the_same_run_goes_on_in_mlflow_with_every_point_once(tmp_path: Path) -> None:
