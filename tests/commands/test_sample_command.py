@@ -9,12 +9,25 @@ from seqexp.commands.command import run_command
 
 TARGET = "seqexp.commands.sample.sample"
 
+HELLO = (
+    "dataset.text=hello",
+    "dataset.batch_size=1",
+    "dataset.valid_share=0.0",
+    "dataset.test_share=0.0",
+    "model.hidden_size=8",
+    "optimizer.lr=0.03",
+    "trainer.epochs=150",
+    "trainer.test_weights=last",
+    "optimized_metric=test/loss_nats",
+)
+"""The text is learned by heart."""
+
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place with a run that has learned to write, and a later one that classifies."""
     folder = tmp_path_factory.mktemp("outputs")
-    written = train(folder, "experiment=hello", "trainer.epochs=150", "decode=none")
+    written = train(folder, "dataset=chars", "model=rnn", "decode=none", *HELLO)
     (folder / "writer").write_text(str(written.run_id))
     train(folder, "dataset.num_train=20")
     return folder

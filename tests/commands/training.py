@@ -1,5 +1,6 @@
 """Tiny runs for the tests of commands, trained in this process."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def train(outputs: Path, *overrides: str, parent: str | None = None) -> Result:
     start = Start(
         choices={group: given.get(group, option) for group, option in groups.items()},
         overrides=overrides,
-        folder=outputs / "runs" / "-".join(overrides).replace("/", "_"),
+        folder=outputs / "runs" / hashlib.sha256(repr(overrides).encode()).hexdigest()[:10],
         parent=parent,
     )
     return run(config, start)
