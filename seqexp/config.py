@@ -178,7 +178,7 @@ def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
     known = [*root.parameters, *SUPPLIED, "paths"]
     for key, value in config.items():
         if key in root.parameters:
-            yield key, _value_faults(key, value, root.parameters[key].annotation)
+            yield key, value_faults(key, value, root.parameters[key].annotation)
         elif key == "paths":
             paths = signature(f"{Paths.__module__}.{Paths.__qualname__}")
             yield key, _argument_faults(key, value, paths, frozenset(), ())
@@ -243,7 +243,7 @@ def _argument_faults(
         elif isinstance(value, Mapping) and "_target_" in value:
             yield from _node_faults(path, value, frozenset(), trusted)
         else:
-            yield from _value_faults(path, value, _annotation(allowed[name], name, is_torch))
+            yield from value_faults(path, value, _annotation(allowed[name], name, is_torch))
     for name, parameter in allowed.items():
         if parameter.required and name not in node:
             yield f"{key}.{name}: missing; give {describe(parameter.annotation)}"
@@ -258,7 +258,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
 
 
-def _value_faults(key: str, value: Any, annotation: Any) -> Iterator[str]:
+def value_faults(key: str, value: Any, annotation: Any) -> Iterator[str]:
     """Faults of one value against the type and range of its argument."""
     if isinstance(value, Mapping | list) and _contains_target(value):
         yield f"{key}: a _target_ may not stand here"

@@ -33,3 +33,6 @@ Positive = Annotated[float, Gt(0), Lt(float("inf"))]
 
 NotNegative = Annotated[float, Ge(0), Lt(float("inf"))]
 """A finite number, zero or above."""
+
+Temperature = Annotated[float, Interval(ge=0, le=100)]
+"""Logits are divided by it before a symbol is drawn; 0 takes the most probable one."""

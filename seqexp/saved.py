@@ -85,20 +85,32 @@ class TextModel:
     def __init__(self, saved: SavedModel) -> None:
         self.saved = saved
 
-    @torch.no_grad()
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Probability of each output, a row a text; `model_input` is a table or list of texts.
 
         For NEXT_TOKEN these are the probabilities of the symbol after the text.
         """
-        texts = _texts(model_input)
         spec = self.saved.spec
-        rows = []
-        for text in texts:
-            tokens = torch.tensor([encode(text, spec)])
-            logits, _ = self.saved.model(tokens)
-            rows.append(probabilities(logits[0, -1]).tolist())
+        encoded = [encode(text, spec) for text in _texts(model_input)]
+        rows = class_probabilities(self.saved.model, encoded)
         return pd.DataFrame(rows, columns=list(output_columns(spec)))
+
+
+@torch.no_grad()
+def class_probabilities(model: nn.Module, encoded: Sequence[Sequence[int]]) -> list[list[float]]:
+    """What a model gives each class, of each row of token ids, at its last position.
+
+    Rows of one length go through the model together: none is padded, which some would notice.
+    """
+    by_length: dict[int, list[int]] = {}
+    for place, ids in enumerate(encoded):
+        by_length.setdefault(len(ids), []).append(place)
+    rows: list[list[float]] = [[] for _ in encoded]
+    for places in by_length.values():
+        logits, _ = model(torch.tensor([encoded[place] for place in places]))
+        for place, row in zip(places, probabilities(logits[:, -1]).tolist(), strict=True):
+            rows[place] = row
+    return rows
 
 
 def output_columns(spec: TaskSpec) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def read_fasta(path: Path) -> list[Record]:
         name = (header.split() or [""])[0]
         if not name:
             raise InputError(f"{path}: record {len(records) + 1} has no name; {_FASTA}")
-        records.append(Record(name, _dna("".join(lines.split()), name, path)))
+        records.append(Record(name, dna("".join(lines.split()), name, path)))
     _refuse_twins([record.name for record in records], path)
     return records
 
@@ -91,7 +91,7 @@ def records_of_table(path: Path) -> list[Record]:
     return [
         Record(
             row["id"],
-            _dna(row["sequence"].strip(), row["id"], path),
+            dna(row["sequence"].strip(), row["id"], path),
             label_of(row["label"], row["id"], path),
             row.get("split"),
         )
@@ -123,7 +123,12 @@ def values_by_name(
     return found
 
 
-def _dna(letters: str, name: str, path: Path) -> str:
+def dna(letters: str, name: str, path: Path | str) -> str:
+    """Letters as this module reads them.
+
+    Raises:
+        InputError: naming the record and what is wrong with it.
+    """
     if not letters:
         raise InputError(f"{path}: {name} has no sequence; {_FASTA}")
     read = letters.translate(_READ_AS)

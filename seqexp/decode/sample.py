@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval, Len
+from annotated_types import Len
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from seqexp.ranges import Count, Seed
+from seqexp.ranges import Count, Seed, Temperature
 from seqexp.spec import PAD, Carry, Model
-
-Temperature = Annotated[float, Interval(ge=0, le=100)]
 
 
 @dataclass(frozen=True)

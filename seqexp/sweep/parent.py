@@ -1,11 +1,8 @@
 """The sweep's own run in MLflow: parent of its jobs' runs, with tables and figures of them all."""
 
-import re
-from collections.abc import Mapping
-from typing import Any
-
 from seqexp.config import build
 from seqexp.metrics import higher_is_better
+from seqexp.sweep.drawing import drawn
 from seqexp.sweep.job import Job
 from seqexp.sweep.manifest import Manifest
 from seqexp.sweep.table import (
@@ -62,7 +59,9 @@ class Parent:
             tracker.table(points, "points.json")
             tracker.text(csv_text(points), "points.csv")
         if not isinstance(tracker, NoTracker):
-            self._draw()
+            results = {name: manifest.result(name) for name in manifest.jobs}
+            for path, figure in drawn(manifest, results):
+                tracker.figure(figure, path)
         best = compared(manifest)[0].point.spread(manifest.metric)
         if best is not None and manifest.best != [manifest.metric, best.mean]:
             manifest.best = [manifest.metric, best.mean]
@@ -82,53 +81,3 @@ class Parent:
         if "FAILED" in states:
             return "FAILED"
         return "FINISHED" if states == {"FINISHED"} else "KILLED"
-
-    def _draw(self) -> None:
-        """Keep figures of the points, of what was learned when, and of gradients."""
-        from seqexp.sweep.figures import curves_figure, points_figure
-
-        manifest = self.manifest
-        results = {name: manifest.result(name) for name in manifest.jobs}
-        found = compared(manifest)
-        better = higher_is_better(manifest.metric)
-        if found[0].point.values(manifest.metric):
-            figure = points_figure(found, manifest.metric, better)
-            self.tracker.figure(figure, "comparison.png")
-        metric = curve_of(manifest.metric)
-        curves: dict[str, list[dict[int, float]]] = {row.point.label: [] for row in found}
-        for name, entry in manifest.jobs.items():
-            curve = _curve(results[name], metric)
-            if curve:
-                curves[manifest.label(entry, "seed") or "all seeds"].append(curve)
-        if any(curves.values()):
-            self.tracker.figure(curves_figure(curves, metric), "curves.png")
-        self._draw_gradients(results)
-
-    def _draw_gradients(self, results: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep one figure of the gradients that the jobs left."""
-        curves = [
-            (short(self.manifest.label(entry, "seed")) or "all seeds", found)
-            for name, entry in self.manifest.jobs.items()
-            if (found := results[name].get("gradient_flow"))
-        ]
-        if curves:
-            from seqexp.interpret.flow_figures import comparison_figure
-
-            self.tracker.figure(comparison_figure(curves), "gradient_flow/comparison.png")
-
-
-def curve_of(metric: str) -> str:
-    """The metric of each epoch that shows how a metric of a run came about."""
-    kind = metric.rpartition("/")[2].removeprefix("valid_")
-    return "valid/accuracy" if kind == "accuracy" else "valid/loss_nats"
-
-
-def _curve(result: Mapping[str, Any], metric: str) -> dict[int, float]:
-    """A metric by epoch; nothing where it was not measured."""
-    history: Mapping[str, Mapping[str, float]] = result.get("history", {})
-    return {int(epoch): row[metric] for epoch, row in history.items() if metric in row}
-
-
-def short(label: str) -> str:
-    """Overrides by the last part of their keys."""
-    return re.sub(r"(^| )[\w.]*\.(?=\w+=)", r"\1", label)

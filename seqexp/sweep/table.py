@@ -172,16 +172,19 @@ def interval(paired: Paired | None) -> str:
 
 
 def say_table(manifest: Manifest) -> None:
-    """The table in the terminal: points where there are seeds, else runs; and where to look."""
-    if has_seeds(points_of(manifest)):
-        method = textwrap.fill(_method(manifest).replace("*", ""), 100)
-        text = f"{markdown(short_rows_of_points(manifest), MAX_ROWS)}\n\n{method}"
-    else:
-        text = markdown(_without(rows_of_runs(manifest), NARROW), MAX_ROWS)
-    log.info(f"\n{text}")
+    """The table in the terminal, and where to look."""
+    log.info(f"\n{table_text(manifest)}")
     if manifest.links:
         links = manifest.links.items()
         log.info("\n" + "\n".join(f"  {name:12}  {value}" for name, value in links))
+
+
+def table_text(manifest: Manifest) -> str:
+    """What a terminal has room for: points where there are seeds, else runs."""
+    if has_seeds(points_of(manifest)):
+        method = textwrap.fill(_method(manifest).replace("*", ""), 100)
+        return f"{markdown(short_rows_of_points(manifest), MAX_ROWS)}\n\n{method}"
+    return markdown(_without(rows_of_runs(manifest), NARROW), MAX_ROWS)
 
 
 def page(manifest: Manifest) -> str:

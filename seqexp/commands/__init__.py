@@ -1,0 +1,1 @@
+"""What can be done with runs after training; `python -m seqexp.predict` and its like are here."""
