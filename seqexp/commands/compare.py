@@ -12,7 +12,7 @@ from seqexp.commands.place import Place
 from seqexp.commands.stored import OURS, PARENT, Store
 from seqexp.config import SUPPLIED
 from seqexp.errors import InputError
-from seqexp.facts import RESULT
+from seqexp.files import RESULT
 from seqexp.identity import INTERRUPTIONS, NOT_IN_FINGERPRINT, PLACES_OF_DATA
 from seqexp.metrics import METRICS
 from seqexp.sweep.drawing import curve_of, drawn
