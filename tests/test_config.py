@@ -19,7 +19,9 @@ CONF = ROOT / "conf"
 
 
 def composed(*overrides: str) -> DictConfig:
-    OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path)), replace=True)
+    OmegaConf.register_new_resolver(
+        "absolute", lambda path: str(Path(path).absolute()), replace=True
+    )
     OmegaConf.register_new_resolver("cores", lambda: 2, replace=True)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", list(overrides))

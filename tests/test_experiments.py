@@ -18,7 +18,9 @@ from seqexp.trainer.starts import best_start
 
 def trained(seed: int, *overrides: str) -> dict[str, float]:
     """Metrics of an experiment, without tracking."""
-    OmegaConf.register_new_resolver("absolute", lambda path: path, replace=True)
+    OmegaConf.register_new_resolver(
+        "absolute", lambda path: str(Path(path).absolute()), replace=True
+    )
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = check(compose("config", [*overrides, f"seed={seed}"]))
     data = build(config["dataset"]).load()

@@ -1,6 +1,7 @@
 """What identifies a run."""
 
 import copy
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -14,7 +15,9 @@ from seqexp.identity import fingerprint
 
 @pytest.fixture
 def config() -> Config:
-    OmegaConf.register_new_resolver("absolute", lambda path: path, replace=True)
+    OmegaConf.register_new_resolver(
+        "absolute", lambda path: str(Path(path).absolute()), replace=True
+    )
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return check(compose("config"))
 
