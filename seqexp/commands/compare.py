@@ -46,12 +46,10 @@ def compare(
         InputError: if neither or both are given, a run is not there, or a metric is none.
     """
     if (runs is None) == (sweep is None):
-        raise InputError(
-            "give either runs=ID,ID,... or sweep=ID, the id of a sweep's own run (or its folder's"
-            " name says it: manifest.json)"
-        )
+        raise InputError("give either runs=ID,ID,... or sweep=ID, the id of a sweep's own run")
     store = Store(place)
     found = _children(store, sweep) if sweep is not None else _named(store, runs or ())
+    found = list(_each_once(found))
     manifest = manifest_of(found, _metric(found, metric))
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
     folder = Path(output) if output is not None else _folder(place, sweep, found)
@@ -82,6 +80,25 @@ def _children(store: Store, text: str) -> list[Run]:
             f"sweep is {text}, but no run is below {parent.info.run_id} ({parent.info.run_name})"
         )
     return found[::-1]
+
+
+def _each_once(found: Sequence[Run]) -> Iterator[Run]:
+    """Of runs with the same configuration and seed, the newest that finished."""
+
+    def order(run: Run) -> tuple[bool, int]:
+        return (run.info.status == "FINISHED", run.info.start_time)
+
+    best: dict[str, Run] = {}
+    for run in sorted(found, key=order):
+        best[run.data.tags["seqexp.fingerprint"]] = run
+    for run in found:
+        kept = best[run.data.tags["seqexp.fingerprint"]]
+        if run is kept:
+            yield run
+        else:
+            print(
+                f"{run.info.run_id} is left out: the configuration and seed of {kept.info.run_id}"
+            )
 
 
 def _metric(found: Sequence[Run], given: str | None) -> str:
@@ -136,7 +153,8 @@ def differing_keys(params: Sequence[Mapping[str, str]]) -> list[str]:
     found |= {"seed"} & differing(params)
     for key in differing(params) - found:
         group = key.partition(".")[0]
-        if group in UNTOLD or key in SUPPLIED or _is_untold(key):
+        follows = all(one.get(key) in (None, one["seed"]) for one in params)  # ${seed}
+        if group in UNTOLD or key in SUPPLIED or _is_untold(key) or follows:
             continue
         for option in {one.get(group) for one in params}:
             if differing([one for one in params if one.get(group) == option]) & {key}:

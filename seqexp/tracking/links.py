@@ -12,9 +12,6 @@ def links(
 ) -> dict[str, str]:
     """The command for a local store, and the pages of the run and its experiment."""
     page = f"/#/experiments/{experiment_id}"
-    order = quote(f"metrics.`{optimized_metric}`")
-    ascending = str(not descending).lower()
-    table = f"{page}/runs?workflowType=machine_learning&orderByKey={order}"
     found = {}
     address = uri.rstrip("/")
     if not is_served(uri):
@@ -28,5 +25,14 @@ def links(
             f" --backend-store-uri {uri}"
         )
     found["this run"] = f"{address}{page}/runs/{run_id}?workflowType=machine_learning"
-    found["all runs"] = f"{address}{table}&orderByAsc={ascending}"
+    found["all runs"] = table_of_runs(address, experiment_id, optimized_metric, descending)
     return found
+
+
+def table_of_runs(address: str, experiment_id: str, metric: str, descending: bool) -> str:
+    """The page of an experiment's runs, sorted by a metric; `address` is the server's."""
+    order = quote(f"metrics.`{metric}`")
+    return (
+        f"{address}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+        f"&orderByKey={order}&orderByAsc={str(not descending).lower()}"
+    )

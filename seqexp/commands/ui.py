@@ -1,0 +1,77 @@
+"""Opens MLflow's user interface on the store of a place."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from annotated_types import Interval
+
+from seqexp.commands.place import Place
+from seqexp.commands.stored import OURS, Store
+from seqexp.errors import InputError
+from seqexp.metrics import higher_is_better
+from seqexp.tracking.address import is_served
+from seqexp.tracking.links import table_of_runs
+
+HOST = "127.0.0.1"
+
+MAX_EXPERIMENTS = 8
+"""Of which the address is printed."""
+
+
+def ui(place: Place, port: Annotated[int, Interval(ge=1, le=65535)] = 5000) -> None:
+    """Print the addresses of the tables of runs, and become the server; Ctrl-C ends it.
+
+    Raises:
+        InputError: if there is no store, or the port is taken.
+    """
+    store = Store(place)
+    if is_served(place.uri):
+        print("a server keeps these runs; its pages are")
+        _say(store, place.uri.rstrip("/"))
+        return
+    _refuse_taken(port)
+    print("MLflow is starting, for some seconds; then open, in a browser on this machine")
+    _say(store, f"http://{HOST}:{port}")
+    print("Ctrl-C ends it.", flush=True)
+    # the default starts four workers and a job runner, which a single user never needs
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1"]
+    command += ["--host", HOST, "--port", str(port), "--backend-store-uri", place.uri]
+    os.execve(sys.executable, command, environment)
+
+
+def _say(store: Store, address: str) -> None:
+    rows = list(_tables(store, address))
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, page in rows[:MAX_EXPERIMENTS]:
+        print(f"  {name:{width}}  {page}")
+    if len(rows) > MAX_EXPERIMENTS:
+        print(f"  and {len(rows) - MAX_EXPERIMENTS} more experiments, in the list on the left")
+    if not rows:
+        print(f"  {address}, which has no runs of seqexp yet")
+
+
+def _tables(store: Store, address: str) -> Iterator[tuple[str, str]]:
+    """Name and table of each experiment that has runs, the last used first."""
+    newest: dict[str, Any] = {}
+    for run in store.search(OURS):
+        newest.setdefault(run.info.experiment_id, run)
+    for experiment, run in newest.items():
+        metric = run.data.params.get("optimized_metric", "best/valid_loss_nats")
+        page = table_of_runs(address, experiment, metric, higher_is_better(metric))
+        yield store.experiments[experiment], page
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            tried.bind((HOST, port))
+        except OSError as error:
+            raise InputError(
+                f"port is {port}, which cannot be used ({error.strerror}); is it open already, at"
+                f" http://{HOST}:{port}? Or give another, as port={min(port + 1, 65535)}"
+            ) from error
