@@ -1,5 +1,6 @@
 """The experiments reach what the README says of them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
