@@ -179,7 +179,6 @@ def kill_until_done(case: Case, outputs: Path, name: str, draw: random.Random) -
     folder = outputs / name
     folder.mkdir()
     kills = 0
-    # an instant of what is left to do: later and later ones, or it would never end
     while not ends_within(start_child(config_of(case, outputs), folder), instant(case, draw)):
         kills += 1
     state, points = ending(folder, outputs)
@@ -189,6 +188,7 @@ def kill_until_done(case: Case, outputs: Path, name: str, draw: random.Random) -
 
 
 def instant(case: Case, draw: random.Random) -> float:
+    """Seconds until the kill; some are after the end, or it would never end by itself."""
     return draw.uniform(0.05, 1.2) * case.seconds
 
 
