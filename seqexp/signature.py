@@ -75,6 +75,13 @@ def constant(target: str, name: str) -> Any:
     return None
 
 
+def home(target: str) -> tuple[str, bool] | None:
+    """Module in which a name is defined and whether it is a class; None if no source tells."""
+    module, _, name = target.rpartition(".")
+    found = _find(module, name) if module else None
+    return None if found is None else (found[0].name, isinstance(found[1], ast.ClassDef))
+
+
 # --- from source ------------------------------------------------------------------------------
 
 
