@@ -82,6 +82,11 @@ def home(target: str) -> tuple[str, bool] | None:
     return None if found is None else (found[0].name, isinstance(found[1], ast.ClassDef))
 
 
+def is_module(name: str) -> bool:
+    """Whether a dotted name is that of a source file, and not of what a module imports."""
+    return _source_file(name) is not None
+
+
 # --- from source ------------------------------------------------------------------------------
 
 

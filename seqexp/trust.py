@@ -9,7 +9,7 @@ from typing import Any
 
 from seqexp.config import SUPPLIED, TARGET
 from seqexp.errors import InputError
-from seqexp.signature import home
+from seqexp.signature import home, is_module
 
 HOMES: dict[str, tuple[str, ...]] = {
     "optimizer": ("torch.optim",),
@@ -60,12 +60,12 @@ def _is_in(target: Any, allowed: Sequence[str], trusted: Sequence[str]) -> bool:
     """Whether a name is defined in one of these packages, as far as the source tells."""
     if not isinstance(target, str) or not _begins(target, allowed):
         return False
-    if _begins(target, trusted):
-        return True
     defined = home(target)
-    if defined is None:
-        return False
+    if defined is None:  # made at run time: a package that is trusted may do that
+        return _begins(target, trusted) and is_module(target.rpartition(".")[0])
     module, is_class = defined
+    if _begins(f"{module}.", trusted):
+        return True
     return _begins(f"{module}.", allowed) and (is_class or module == FUNCTIONS)
 
 
