@@ -116,6 +116,15 @@ def check(config: DictConfig, where: str = "") -> Config:
     plain, faults = _resolve(config)
     if faults:
         raise ConfigError(faults, where)
+    return check_resolved(plain, where)
+
+
+def check_resolved(plain: Config, where: str = "") -> Config:
+    """The same of one that is resolved: in it, `${...}` is a text like any other.
+
+    Raises:
+        ConfigError: as `check`.
+    """
     faults = list(find_faults(plain))
     if faults:
         raise ConfigError(faults, where)

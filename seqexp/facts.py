@@ -34,6 +34,7 @@ class Start:
     folder: Path | None = None  # of the run's files; None writes none
     parent: str | None = None  # run id of the sweep
     name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)  # beside those that every run has
 
 
 @dataclass
@@ -94,6 +95,7 @@ def run_facts(
             "seqexp.code": code_digest(tuple(config["trusted_packages"])),
             "seqexp.data_digest": origin[DATA],
             **code_version(),
+            **start.tags,
         },
         parent=start.parent,
         folder=start.folder,

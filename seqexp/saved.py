@@ -19,6 +19,7 @@ from seqexp.config import build
 from seqexp.errors import InputError
 from seqexp.spec import PAD, Output, TaskSpec
 from seqexp.trainer.score import probabilities
+from seqexp.trust import refuse_other_code
 
 OPEN_LETTERS = "NRYSWKMBDHV"
 """IUPAC codes of more than one base."""
@@ -60,17 +61,11 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
         spec = TaskSpec.from_dict(json.loads((folder / SPEC).read_text(encoding="utf-8")))
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         node = config["model"]
-        target = str(node["_target_"])
+        if "_target_" not in node:
+            raise KeyError("_target_")
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: {SPEC} or {CONFIG} is damaged ({error})") from error
-    allowed = ("seqexp.model", *trusted)
-    if not any(target.startswith(f"{package}.") for package in allowed) or "_target_" in str(
-        [value for key, value in node.items() if key != "_target_"]
-    ):
-        raise InputError(
-            f"{folder / CONFIG}: model._target_ is {target!r}; allowed are names in"
-            f" {', '.join(allowed)}"
-        )
+    refuse_other_code({"model": node}, str(folder / CONFIG), trusted)
     model: nn.Module = build(node, spec=spec)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))

@@ -75,6 +75,18 @@ def constant(target: str, name: str) -> Any:
     return None
 
 
+def home(target: str) -> tuple[str, bool] | None:
+    """Module in which a name is defined and whether it is a class; None if no source tells."""
+    module, _, name = target.rpartition(".")
+    found = _find(module, name) if module else None
+    return None if found is None else (found[0].name, isinstance(found[1], ast.ClassDef))
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is that of a source file, and not of what a module imports."""
+    return _source_file(name) is not None
+
+
 # --- from source ------------------------------------------------------------------------------
 
 

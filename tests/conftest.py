@@ -82,6 +82,20 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def dna_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Outputs and ids of four tiny runs on DNA: 1, 1, 2 and 2 filters, with seeds 0, 1, 0, 1."""
+    from training import train  # tests/commands; of use only there
+
+    outputs = tmp_path_factory.mktemp("outputs")
+    quick = ("dataset.num_train=20", "dataset.num_valid=20", "dataset.num_test=20")
+    points = [(size, seed) for size in (1, 2) for seed in (0, 1)]
+    results = [
+        train(outputs, *quick, f"model.num_filters={size}", f"seed={seed}") for size, seed in points
+    ]
+    return outputs, [str(result.run_id) for result in results]
+
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 

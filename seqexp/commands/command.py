@@ -97,8 +97,7 @@ def read(
 def _value(text: str, annotation: Any) -> Any:
     """A text as its type has it: a list by its commas, a number as JSON writes it."""
     kinds = {annotation, *typing.get_args(annotation)}
-    origins: set[Any] = {typing.get_origin(kind) for kind in kinds}
-    if tuple in origins:
+    if any(typing.get_origin(kind) is tuple for kind in kinds):
         return [item for item in text.strip("[]").split(",") if item]
     if str in kinds or typing.get_origin(annotation) is typing.Literal:
         return text  # the id of a run may look like a number

@@ -4,33 +4,17 @@ import csv
 from pathlib import Path
 
 import pytest
-from training import train
 
 from seqexp.commands.command import run_command
 from seqexp.commands.compare import differing_keys
 
 TARGET = "seqexp.commands.compare.compare"
 
-SIZES = ("1", "1", "2", "2")
-SEEDS = ("0", "1", "0", "1")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Four runs: two points with two seeds each."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    quick = ("dataset.num_train=20", "dataset.num_valid=20", "dataset.num_test=20")
-    ids = [
-        str(train(outputs, *quick, f"model.num_filters={size}", f"seed={seed}").run_id)
-        for size, seed in zip(SIZES, SEEDS, strict=True)
-    ]
-    return outputs, ids
-
 
 def test_points_are_told_apart_by_what_differs_and_their_seeds_are_pooled(
-    place: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dna_runs: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outputs, ids = place
+    outputs, ids = dna_runs
     given = [f"runs={','.join(ids)}", f"output={tmp_path}/out", f"paths.outputs={outputs}"]
     assert run_command("", TARGET, given) == 0
     shown = capsys.readouterr().out
@@ -40,16 +24,16 @@ def test_points_are_told_apart_by_what_differs_and_their_seeds_are_pooled(
     with (tmp_path / "out/comparison.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["run id"]: (row["model.num_filters"], row["seed"]) for row in rows} == dict(
-        zip(ids, zip(SIZES, SEEDS, strict=True), strict=True)
+        zip(ids, [("1", "0"), ("1", "1"), ("2", "0"), ("2", "1")], strict=True)
     )
     losses = [float(row["best/valid_loss_nats"]) for row in rows]
     assert losses == sorted(losses)
 
 
 def test_runs_of_one_seed_are_a_row_each_below_the_outputs(
-    place: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+    dna_runs: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outputs, ids = place
+    outputs, ids = dna_runs
     given = [f"runs={ids[0][:9]},{ids[2]}", f"paths.outputs={outputs}", "metric=test/accuracy"]
     assert run_command("", TARGET, given) == 0
     assert "| model.num_filters | status" in capsys.readouterr().out
@@ -85,12 +69,12 @@ def test_a_key_that_follows_the_seed_is_not_told() -> None:
     ],
 )
 def test_what_cannot_be_compared_is_said(
-    place: tuple[Path, list[str]],
+    dna_runs: tuple[Path, list[str]],
     capsys: pytest.CaptureFixture[str],
     given: list[str],
     says: str,
 ) -> None:
-    outputs, ids = place
+    outputs, ids = dna_runs
     arguments = [one.format(*ids) for one in given]
     assert run_command("", TARGET, [*arguments, f"paths.outputs={outputs}"]) == 2
     assert says.format(*ids) in capsys.readouterr().err

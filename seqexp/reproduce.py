@@ -1,0 +1,25 @@
+"""Does it come out the same? Trains a run again, from what MLflow keeps of it.
+
+python -m seqexp.reproduce run=RUN [KEY=VALUE ...]
+
+  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  trusted        your packages whose classes its config may name, with commas; none. What the
+                 stored config trusts counts for nothing.
+
+  tracking.uri, paths.outputs, paths.data    where runs and data are kept, as for python -m seqexp
+
+Says whether data, code and versions are those of the run, trains in a folder and an MLflow run of
+its own (tag seqexp.reproduces), and says bit-equal, or the first point that differs. Compared are
+all metrics but times, at every step, and the weights of the model that was kept.
+
+Exit status: 0 bit-equal, 1 not, 2 it cannot be tried.
+
+  python -m seqexp.reproduce run=latest
+"""
+
+import sys
+
+from seqexp.commands.command import run_command
+
+if __name__ == "__main__":
+    sys.exit(run_command(__doc__, "seqexp.commands.reproduce.reproduce"))
