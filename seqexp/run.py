@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -33,11 +33,11 @@ from seqexp.stopping import Stop, sigterm_raises
 from seqexp.sweep.launchers import Launcher
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
-from seqexp.trainer.loop import fit
+from seqexp.trainer.loop import alone, fit, steps
 from seqexp.trainer.processes import Processes, joined
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.starts import best_start
-from seqexp.trainer.training import Training
+from seqexp.trainer.starts import choose_start
+from seqexp.trainer.training import Training, Work
 from seqexp.watching import Log, Watching
 
 ALONE = Processes()
@@ -54,11 +54,20 @@ def run(config: Config, start: Start) -> Result:
         RunError: if the run had to stop; it is recorded as failed.
         KeyboardInterrupt: if it was told to stop; it is recorded as killed, and can go on.
     """
+    stop = Stop(config["trainer"]["max_minutes"])
+    with sigterm_raises():
+        return alone(working(config, start, stop))
+
+
+def working(config: Config, start: Start, stop: Stop) -> Generator[Work, None, Result]:
+    """As `run`, and before each update the work that it is, for who has several runs go on at once.
+
+    Raises:
+        As `run`.
+    """
     settings: Settings = build(config["trainer"])
     device = prepare(settings, build(config["launcher"]))
-    stop = Stop(settings.max_minutes)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(sigterm_raises())
         processes = stack.enter_context(joined(device.type == "cuda"))
         if not processes.is_first:
             config, start = silent(config), Start()
@@ -73,7 +82,9 @@ def run(config: Config, start: Start) -> Result:
             say_again(finished)
             return finished
         state = processes.told(folder.checkpoint(origin))
-        training, starts = begin(config, settings, data, device, processes, state is None)
+        training, starts = yield from begin(
+            config, settings, data, device, processes, state is None
+        )
         tracker: Tracker = build(config["tracking"])
         both_ways = directions(config, settings, device, folder, stop)
         watch = Watching(config, tracker, training, data, both_ways)
@@ -90,7 +101,7 @@ def run(config: Config, start: Start) -> Result:
         with recording(tracker, story, folder), watch.drawn_at_the_end(story):
             if state is None:
                 tell_start(config, start, tracker, training, data, origin, log, starts)
-            train(training, data, log, watch, story, saving, tracker)
+            yield from train(training, data, log, watch, story, saving, tracker)
             if not processes.is_first:
                 return result
             if watch.prune.pruned:
@@ -113,11 +124,14 @@ def train(
     story: Story,
     saving: Saving,
     tracker: Tracker,
-) -> None:
+) -> Iterator[Work]:
     """Train and test from wherever the training is; look at the model, and save it, on the way."""
     watch.before(log)
     with saving.stop.listening():
-        for report in fit(training, data.to(training.device)):
+        for report in steps(training, data.to(training.device)):
+            if isinstance(report, Work):
+                yield report
+                continue
             log(report.metrics, report.step)
             if report.kind == "epoch":
                 say(report, training.settings)
@@ -203,7 +217,7 @@ def begin(
     device: torch.device,
     processes: Processes = ALONE,
     is_new: bool = True,
-) -> tuple[Training, int]:
+) -> Generator[Work, None, tuple[Training, int]]:
     """A training that starts from the best initial weights, and how many were tried.
 
     One that is not new gets the weights that it had, so none are tried.
@@ -215,7 +229,9 @@ def begin(
     def make(start: int) -> Training:
         return prepare_training(config, settings, data, device, start, processes)
 
-    return best_start(make, data.to(device)) if is_new else (make(0), 0)
+    if not is_new:
+        return make(0), 0
+    return (yield from choose_start(make, data.to(device)))
 
 
 def prepare_training(
@@ -248,8 +264,11 @@ def prepare_training(
     wanted = signature(config["schedule"]["_target_"]).parameters
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", config["schedule"], **supplied)
+    kind = json.dumps([config["model"], data.spec.to_dict()])
     seed = config["seed"]
-    return Training(model, optimizer, scheduler, settings, seed, device, processes=processes)
+    return Training(
+        model, optimizer, scheduler, settings, seed, device, processes=processes, kind=kind
+    )
 
 
 def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:
@@ -276,7 +295,7 @@ def directions(
         data = load(twin, settings)
         own, origin = folder.within(TWIN), origin_of(twin, data)
         state = own.checkpoint(origin)
-        training, _ = begin(twin, settings, data, device, is_new=state is None)
+        training, _ = alone(begin(twin, settings, data, device, is_new=state is None))
         saving = Saving(own, origin, training, {}, stop)
         if state is not None:
             saving.restore(state)

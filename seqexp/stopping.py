@@ -27,19 +27,28 @@ class Stop:
         self.max_minutes = max_minutes
         self.began = time.monotonic()
         self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+        self._listeners = 0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Within, the first signal is only noted; a second one leaves at once."""
+        """Within, the first signal is only noted; a second one leaves at once.
+
+        Several may listen at once, and end in any order.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread gets signals
             return
-        before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        if self._listeners == 0:
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        self._listeners += 1
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self._listeners -= 1
+            if self._listeners == 0:
+                for number, handler in self._before.items():
+                    signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:

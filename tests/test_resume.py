@@ -30,6 +30,7 @@ from seqexp.errors import InputError, StoppedError
 from seqexp.facts import Result, Start
 from seqexp.folder import RunFolder, owned
 from seqexp.run import run
+from seqexp.trainer.training import Report
 
 TINY = ("dataset.num_train=60", "dataset.num_test=20", "dataset.num_valid=20", "interpret=none")
 STEPWISE = (*TINY, "trainer.epochs=3", "trainer.batch_size=10", "trainer.checkpoint.every_steps=5")
@@ -46,15 +47,15 @@ def again(folder: Path, *overrides: str) -> Result:
 
 def stop_after(report_number: int, error: BaseException, patch: pytest.MonkeyPatch) -> None:
     """Have the loop raise after so many reports, of all trainings together."""
-    real, numbers = run_module.fit, itertools.count(1)
+    real, numbers = run_module.steps, itertools.count(1)
 
-    def fit(*arguments: Any) -> Any:
-        for report in real(*arguments):
-            yield report
-            if next(numbers) == report_number:
+    def steps(*arguments: Any) -> Any:
+        for item in real(*arguments):
+            yield item
+            if isinstance(item, Report) and next(numbers) == report_number:
                 raise error
 
-    patch.setattr(run_module, "fit", fit)
+    patch.setattr(run_module, "steps", steps)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_a_finished_run_is_not_trained_again_unless_forced(
     whole: tuple[Result, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result, folder = whole
-    monkeypatch.setattr(run_module, "fit", None)
+    monkeypatch.setattr(run_module, "steps", None)
     assert again(folder, "tracking=none").metrics == result.metrics
     monkeypatch.undo()
     forced = again(folder, "tracking=none", "force=true")

@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,9 @@ from seqexp.spec import (
 )
 from seqexp.trainer.score import Margins, Score, evaluate
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import Metrics, Place, Report, Training, Updates
+from seqexp.trainer.training import Metrics, Place, Report, Training, Updates, Work
+
+T = TypeVar("T")
 
 
 def fit(training: Training, data: Data) -> Iterator[Report]:
@@ -43,6 +45,21 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
     Raises:
         NonFiniteError: before a step that would have used an inf or nan loss or gradient.
     """
+    return (item for item in steps(training, data) if isinstance(item, Report))
+
+
+def alone(going: Generator[Work, None, T]) -> T:
+    """What comes of something that trains, where nobody takes its work off it."""
+    while True:
+        try:
+            next(going)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def steps(training: Training, data: Data) -> Iterator[Report | Work]:
+    """As `fit`, and before each update the work that it is, for who trains several at once."""
     settings = training.settings
     while not training.is_done:
         if training.place is None:
@@ -63,7 +80,9 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
     yield Report("test", 0, metrics)
 
 
-def _epoch(training: Training, place: Place, data: Data) -> Generator[Report, None, Metrics]:
+def _epoch(
+    training: Training, place: Place, data: Data
+) -> Generator[Report | Work, None, Metrics]:
     """Train from `place` to the end of the epoch, and validate; returns its metrics."""
     began = time.perf_counter() - place.seconds
     yield from _train_epoch(training, place, data, began)
@@ -84,17 +103,20 @@ def _epoch(training: Training, place: Place, data: Data) -> Generator[Report, No
 
 def _train_epoch(
     training: Training, place: Place, data: Data, began: float
-) -> Generator[Report, None, None]:
+) -> Iterator[Report | Work]:
     """The rest of a pass over the training sequences."""
     settings = training.settings
     training.model.train()
     order = stream_seed(training.seed, "order", training.epoch)
     batches = data.train.batches(settings.batch_size, order, settings.length_pool, place.batch)
     for index, batch in enumerate(batches, start=place.batch + 1):
-        for updates in train_batch(training, place, batch, index):
-            place.recent.add(updates)
+        for item in _windows(training, place, batch, index):
+            if isinstance(item, Work):
+                yield item
+                continue
+            place.recent.add(item)
             place.seconds = time.perf_counter() - began
-            yield _report_update(training, place, updates)
+            yield _report_update(training, place, item)
         place.batch, place.token, place.start, place.carry = index, 0, 0, None
 
 
@@ -137,6 +159,14 @@ def train_batch(training: Training, place: Place, batch: Batch, index: int) -> I
 
     Source: Williams & Peng (1990), BPTT(h; h').
     """
+    windows = _windows(training, place, batch, index)
+    return (item for item in windows if isinstance(item, Updates))
+
+
+def _windows(
+    training: Training, place: Place, batch: Batch, index: int
+) -> Iterator[Work | Updates]:
+    """Each update of a batch before it is done, and after."""
     time = batch.tokens.shape[1]
     size = min(training.window or time, time)
     reach = training.reach or time
@@ -153,8 +183,9 @@ def train_batch(training: Training, place: Place, batch: Batch, index: int) -> I
         where = f"epoch {training.epoch}, batch {index}"
         where += f", token {begin + 1}" if size < time else ""
         masks = _masks(training, training.epoch, index, begin if batch.is_stream else 0)
-        work = Work(parts, place.carry, scored, scale, masks, where)
-        updates, kept = update(training, work)
+        work = Work(training, parts, place.carry, scored, scale, masks, where)
+        yield work
+        updates, kept = work.done or update(work)
         if next_start > start:
             place.carry, place.start = kept, next_start
         place.token = end
@@ -173,19 +204,7 @@ def _tokens_an_update(batch: Batch, size: int) -> float:
     return max(1, count) * (1.0 if is_label else size / batch.tokens.shape[1])
 
 
-@dataclass(frozen=True)
-class Work:
-    """What one update is of: consecutive parts of a batch, and the state before them."""
-
-    parts: Sequence[Batch]  # this process's rows
-    carry: Carry | None
-    scored: Tensor  # targets that count, of all processes
-    scale: float  # what the sum of losses is divided by
-    masks: int  # seed of dropout's masks
-    where: str  # in words
-
-
-def update(training: Training, work: Work) -> tuple[Updates, Carry]:
+def update(work: Work) -> tuple[Updates, Carry]:
     """One step of the optimizer.
 
     Returns what was summed, and the state after the first part, as a value. Where nothing is
@@ -194,6 +213,7 @@ def update(training: Training, work: Work) -> tuple[Updates, Carry]:
     Raises:
         NonFiniteError: naming the place and the parameter; nothing was changed.
     """
+    training = work.training
     settings, model, optimizer = training.settings, training.model, training.optimizer
     if work.scored == 0:
         with torch.no_grad():

@@ -2,11 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from seqexp.spec import IGNORE, Data
-from seqexp.trainer.loop import fit
-from seqexp.trainer.training import Training
+from seqexp.trainer.loop import alone, steps
+from seqexp.trainer.training import Report, Training, Work
 
 MAX_DEAD = 10
 """Further starts where none of those asked for has learned anything."""
@@ -26,6 +26,13 @@ def best_start(make: Callable[[int], Training], data: Data) -> tuple[Training, i
     A start is dead that has learned no more than how frequent each target is; if all are, more are
     tried, up to `MAX_DEAD`.
     """
+    return alone(choose_start(make, data))
+
+
+def choose_start(
+    make: Callable[[int], Training], data: Data
+) -> Generator[Work, None, tuple[Training, int]]:
+    """As `best_start`, and before each update the work that it is."""
     training = make(0)
     settings = training.settings
     if settings.starts == 1:
@@ -35,7 +42,8 @@ def best_start(make: Callable[[int], Training], data: Data) -> tuple[Training, i
     while len(losses) < settings.starts or (
         min(losses) > limit and len(losses) < settings.starts + MAX_DEAD
     ):
-        losses.append(_loss_after(make(len(losses)), data, settings.start_epochs))
+        loss = yield from _loss_after(make(len(losses)), data, settings.start_epochs)
+        losses.append(loss)
     return make(losses.index(min(losses))), len(losses)
 
 
@@ -47,11 +55,13 @@ def constant_loss(data: Data) -> float:
     return -sum(share * math.log(share) for share in shares)
 
 
-def _loss_after(training: Training, data: Data, epochs: int) -> float:
+def _loss_after(training: Training, data: Data, epochs: int) -> Generator[Work, None, float]:
     loss = math.inf
-    for report in fit(training, data):
-        if report.kind == "epoch":
-            loss = report.metrics["train/loss_nats"]
-            if report.step >= epochs:
+    for item in steps(training, data):
+        if not isinstance(item, Report):
+            yield item
+        elif item.kind == "epoch":
+            loss = item.metrics["train/loss_nats"]
+            if item.step >= epochs:
                 break
     return loss

@@ -1,5 +1,6 @@
-"""What the loop works on and what it says: a training, how far it is, and its reports."""
+"""What the loop works on and what it says: a training, how far it is, its updates and reports."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from seqexp.spec import Carry, Model
+from seqexp.spec import Batch, Carry, Model
 from seqexp.trainer.losses import Losses
 from seqexp.trainer.processes import Processes
 from seqexp.trainer.score import Score
@@ -86,6 +87,7 @@ class Training:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0  # of training and validation
     processes: Processes = Processes()
+    kind: str = ""  # what its model computes; of one kind, only the weights differ
 
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"
@@ -108,3 +110,21 @@ class Training:
         patience = self.settings.patience
         is_late = patience is not None and self.epoch - self.best_epoch >= patience
         return self.place is None and (self.epoch >= self.settings.epochs or is_late)
+
+
+@dataclass
+class Work:
+    """What one update is of: consecutive parts of a batch, and the state before them.
+
+    Who trains several models may do their updates as one and note what came of it in `done`; what
+    is not done then, its training does by itself.
+    """
+
+    training: Training
+    parts: Sequence[Batch]  # this process's rows
+    carry: Carry | None
+    scored: Tensor  # targets that count, of all processes
+    scale: float  # what the sum of losses is divided by
+    masks: int  # seed of dropout's masks
+    where: str  # in words
+    done: tuple[Updates, Carry] | None = None

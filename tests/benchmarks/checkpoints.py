@@ -27,7 +27,7 @@ from seqexp.run import begin, load
 from seqexp.saving import Saving
 from seqexp.stopping import Stop
 from seqexp.tracking.none import NoTracker
-from seqexp.trainer.loop import fit
+from seqexp.trainer.loop import alone, fit
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -62,7 +62,7 @@ def train(
     settings = build({**config["trainer"], "checkpoint": checkpoint if every else None})
     data = load(config, settings)
     device = torch.device("cpu")
-    training, _ = begin(config, settings, data, device)
+    training, _ = alone(begin(config, settings, data, device))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Timed(Path(temporary))
         saving = Saving(folder, {}, training, {"story": Story()}, Stop())

@@ -25,6 +25,7 @@ from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.server import ServerTracker
 from seqexp.tracking.tracker import RunFacts, Tracker
+from seqexp.trainer.training import Report
 
 TINY = (
     "dataset.num_train=40",
@@ -222,15 +223,15 @@ def interrupted_by(
     """Run until the first epoch was reported; returns the run's id."""
     import json
 
-    real = run_module.fit
+    real = run_module.steps
 
-    def fit(*arguments: Any) -> Any:
-        for report in real(*arguments):
-            yield report
-            if report.kind == "epoch":
+    def steps(*arguments: Any) -> Any:
+        for item in real(*arguments):
+            yield item
+            if isinstance(item, Report) and item.kind == "epoch":
                 raise error
 
-    monkeypatch.setattr(run_module, "fit", fit)
+    monkeypatch.setattr(run_module, "steps", steps)
     with pytest.raises(type(error)):
         run(config(outputs), start(folder))
     written = json.loads((folder / files.RESULT).read_text())
