@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 import yaml  # type: ignore[import-untyped]
@@ -26,6 +26,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
+
+if TYPE_CHECKING:
+    from seqexp.facts import Start
+    from seqexp.sweep.stacks import Member
 
 _HERE = Path(__file__).resolve().parent
 CONF = next(p for p in (_HERE / "conf", _HERE.parent / "conf") if (p / "config.yaml").is_file())
@@ -90,6 +94,7 @@ def main() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would call home
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
+    sys.argv[1:] = several(sys.argv[1:])
     sys.argv[1:] = [*forgiving(sys.argv[1:]), *dry(sys.argv[1:])]
     if {"-m", "--multirun"} & set(sys.argv):
         if NUM_PROCESSES > 1:
@@ -100,7 +105,7 @@ def main() -> None:
         sys.path.append(str(_HERE / "sweep" / "plugin"))  # of the package hydra_plugins
     refused: list[InputError | RunError] = []
 
-    def task(config: DictConfig) -> float | None:
+    def task(config: DictConfig) -> Any:
         try:
             return job(config)
         except (InputError, RunError) as error:
@@ -131,51 +136,106 @@ def main() -> None:
         leave(f"{error.filename}: cannot be written ({error.strerror}); see paths.outputs", 2)
 
 
-def job(config: DictConfig) -> float | None:
-    """One run; returns the optimized metric, which sweepers work on."""
+def job(config: DictConfig) -> Any:
+    """One run, or several in one go; returns the optimized metric, which sweepers work on.
+
+    Of several, it returns that of each, or the error that it failed with.
+    """
     from seqexp.config import check
+    from seqexp.sweep.stacks import members
 
     hydra_config = HydraConfig.get()
     is_sweep = hydra_config.mode is RunMode.MULTIRUN
     if not is_sweep:
         refuse_words_of_sweeps(hydra_config.runtime.choices)
     plain = check(config)
-    if not is_sweep and plain["seeds"] is not None:
-        raise InputError(f"seeds is {plain['seeds']}, which is for a sweep; add -m")
+    for_sweeps = {"seeds": plain["seeds"], "trainer.replicas": plain["trainer"]["replicas"]}
+    for key, value in for_sweeps.items():
+        if value is not None and not is_sweep:
+            raise InputError(f"{key} is {value}, which is for a sweep; add -m")
     if plain["dry_run"]:
         plan(plain, hydra_config)
         return None
     # seconds of imports: only for a config that is good
-    from seqexp.facts import Start
     from seqexp.run import run
 
     if RANK > 0:
         log.setLevel(logging.ERROR)  # the first process speaks for all
-    folder = Path(hydra_config.runtime.output_dir)
-    overrides = [
-        item.lstrip("+")
-        for item in hydra_config.overrides.task
-        if not item.lstrip("+").startswith(("launcher", "sweeper"))
+    together = members()
+    if together:
+        return run_members(plain, hydra_config, together)
+    start = start_of(hydra_config, own_overrides(hydra_config))
+    if is_sweep:
+        log.info(f"\njob {hydra_config.job.num}: {' '.join(start.overrides)}")
+    try:
+        result = run(plain, start)
+    except Exception as error:
+        if is_sweep:  # Hydra shows only the first job that failed
+            raise told_failure(f"job {hydra_config.job.num}", error) from error
+        raise
+    return result.metrics.get(plain["optimized_metric"])
+
+
+def run_members(first: dict[str, Any], hydra_config: Any, members: Sequence["Member"]) -> list[Any]:
+    """Several runs of a sweep in one go."""
+    from seqexp.together import run_together
+
+    runs, given = [], [set(member.overrides) for member in members]
+    for member in members:
+        own = [item for item in member.overrides if not all(item in items for items in given)]
+        tags = {"seqexp.replicas": str(len(members))}
+        start = start_of(hydra_config, member.overrides, member.name, tags)
+        runs.append((" ".join(own), member.config(first), start))
+    labels = ", ".join(label for label, _, _ in runs)
+    log.info(f"\njob {hydra_config.job.num}, {len(runs)} runs in one go: {labels}")
+    outcomes = run_together(runs)
+    return [
+        told_failure(label, outcome)
+        if isinstance(outcome, Exception)
+        else outcome.metrics.get(config["optimized_metric"])
+        for (label, config, _), outcome in zip(runs, outcomes, strict=True)
     ]
-    start = Start(
+
+
+def start_of(
+    hydra_config: Any,
+    overrides: Sequence[str],
+    name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> "Start":
+    """What is known of a run beside its config; `name` is that of its folder, where it is not the
+    job's.
+    """
+    from seqexp.facts import Start
+
+    is_sweep = hydra_config.mode is RunMode.MULTIRUN
+    folder = Path(hydra_config.runtime.output_dir)
+    folder = folder if name is None else folder.with_name(name)
+    return Start(
         choices=choices(hydra_config.runtime.choices),
         overrides=overrides,
         folder=folder if hydra_config.output_subdir is not None else None,
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
         name=" ".join(overrides) if is_sweep and overrides else None,
+        tags=tags or {},
     )
-    if is_sweep:
-        log.info(f"\njob {hydra_config.job.num}: {' '.join(overrides)}")
-    try:
-        result = run(plain, start)
-    except Exception as error:
-        if is_sweep:  # Hydra shows only the first job that failed
-            known = isinstance(error, InputError | RunError)
-            word = "stopped" if isinstance(error, StoppedError) else "failed"
-            log.error(f"job {hydra_config.job.num} {word}: {error}", exc_info=not known)
-            raise portable(error) from error
-        raise
-    return result.metrics.get(plain["optimized_metric"])
+
+
+def own_overrides(hydra_config: Any) -> list[str]:
+    """What was typed of the run itself."""
+    return [
+        item.lstrip("+")
+        for item in hydra_config.overrides.task
+        if not item.lstrip("+").startswith(("launcher", "sweeper"))
+    ]
+
+
+def told_failure(what: str, error: Exception) -> Exception:
+    """Say at once what failed; returns the error as one that can leave this process."""
+    known = isinstance(error, InputError | RunError)
+    word = "stopped" if isinstance(error, StoppedError) else "failed"
+    log.error(f"{what} {word}: {error}", exc_info=None if known else error)
+    return portable(error)
 
 
 def refuse_words_of_sweeps(chosen: Any) -> None:
@@ -234,6 +294,15 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
         else argument
         for argument in others
     ]
+
+
+def several(arguments: Sequence[str]) -> list[str]:
+    """Make a sweep of what is to be trained in several replicas."""
+    given = dict(item.lstrip("+").partition("=")[::2] for item in arguments)
+    is_single = given.get("trainer.replicas", "null").lower() in ("null", "none")
+    if is_single or {"-m", "--multirun"} & set(arguments):
+        return [*arguments]
+    return ["-m", *arguments]
 
 
 def dry(arguments: Sequence[str]) -> list[str]:

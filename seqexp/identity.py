@@ -31,8 +31,9 @@ NOT_IN_FINGERPRINT = (
 PLACES_OF_DATA = ("folder", "cache")
 """Keys of a dataset that say where its files are; what is in them has a digest of its own."""
 
-INTERRUPTIONS = ("checkpoint", "max_minutes")
-"""Keys of a trainer that say when it is saved and stopped; a resumed run is the same run."""
+HOW_IT_GOES_ON = ("checkpoint", "max_minutes", "replicas")
+"""Keys of a trainer that say when it is saved and stopped, and how many are trained in one go; a
+resumed run is the same run, and a replica is to rounding."""
 
 COMPUTES = ("spec.py", "dataset", "model", "trainer")
 """Sources of seqexp that weights depend on."""
@@ -57,7 +58,7 @@ def fingerprint(config: Config) -> str:
 def counted(config: Config) -> Config:
     """What of a config says what is computed."""
     kept = {key: value for key, value in config.items() if key not in NOT_IN_FINGERPRINT}
-    for part, keys in (("dataset", PLACES_OF_DATA), ("trainer", INTERRUPTIONS)):
+    for part, keys in (("dataset", PLACES_OF_DATA), ("trainer", HOW_IT_GOES_ON)):
         node: Mapping[str, object] = config[part]
         kept[part] = {key: value for key, value in node.items() if key not in keys}
     return kept

@@ -151,6 +151,8 @@ class Batch:
         sequence's last token and is IGNORE in others.
         """
         scored_from = start if scored_from is None else scored_from
+        if start == scored_from == 0 and stop >= self.tokens.shape[1]:
+            return self
         tokens = self.tokens[:, start:stop]
         if self.targets.shape[1] == 1 < self.tokens.shape[1]:
             last = self._last_position()

@@ -15,6 +15,13 @@ OTHER_VALIDATION = (
 )
 """Keys of datasets that give validation data where no number or share of them does."""
 
+BY_ELEMENT = tuple(
+    f"torch.optim.{name}"
+    for name in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam")
+)
+"""Optimizers that step each weight by its own gradients alone, so that a stack of models is stepped
+as each of them."""
+
 
 @rule("optimizer")
 def _nesterov_needs_momentum(config: Config) -> Iterator[str]:
@@ -133,6 +140,63 @@ def _gradients_flow_back_through_states(config: Config) -> Iterator[str]:
         yield (
             f"{measured}, but model.readout is {model['readout']}, and the loss then reads the"
             " states of all tokens at once; give last, or gradient_flow.every_epochs=null"
+        )
+
+
+@rule("trainer", "optimizer")
+def _a_stack_is_stepped_as_each_of_its_models(config: Config) -> Iterator[str]:
+    replicas, target = config["trainer"]["replicas"], config["optimizer"]["_target_"]
+    if replicas is not None and target not in BY_ELEMENT:
+        yield (
+            f"trainer.replicas is {replicas}, but optimizer._target_ is {target!r}, which is not"
+            " known to step each weight by itself; give replicas=null, or one of"
+            f" {', '.join(BY_ELEMENT)}"
+        )
+
+
+@rule("trainer", "sweeper")
+def _a_search_tries_one_after_the_other(config: Config) -> Iterator[str]:
+    replicas, target = config["trainer"]["replicas"], config["sweeper"]["_target_"]
+    if replicas is not None and target != "seqexp.sweep.grid.Grid":
+        yield (
+            f"trainer.replicas is {replicas}, but sweeper._target_ is {target!r}, whose trials"
+            " follow from each other; give replicas=null, or sweeper=grid"
+        )
+
+
+@rule("trainer", "model")
+def _models_are_stacked_where_it_pays(config: Config) -> Iterator[str]:
+    """Each reason is one of the model's keys, or of the trainer's."""
+    trainer, model = config["trainer"], config["model"]
+    replicas = trainer["replicas"]
+    if replicas is None:
+        return
+    why = f"but trainer.replicas is {replicas}"
+    if constant(model["_target_"], "recurrent"):
+        yield (
+            f"model is {model['_target_'].rpartition('.')[2]}, {why}; recurrent layers are faster"
+            " one model after the other: give replicas=null, or launcher=parallel"
+        )
+    for key, value in model.items():
+        if key.endswith("dropout") and value:
+            yield (
+                f"model.{key} is {value}, {why}, and masks are drawn for one model at a time; give"
+                f" {key}=0, or replicas=null"
+            )
+    if trainer["length_pool"] is not None:
+        yield (
+            f"trainer.length_pool is {trainer['length_pool']}, {why}, and batches of different"
+            " lengths make no stack; give length_pool=null, or replicas=null"
+        )
+
+
+@rule("trainer", "dataset")
+def _a_stack_has_an_update_a_window(config: Config) -> Iterator[str]:
+    replicas, (k1, _) = config["trainer"]["replicas"], _truncation(config)
+    if replicas is not None and k1 is not None and _output(config["dataset"]) != "next-token":
+        yield (
+            f"trainer.bptt.k1 is {k1}, but trainer.replicas is {replicas}, and windows without a"
+            " label take no step that could be one for all; give k1=null, or replicas=null"
         )
 
 

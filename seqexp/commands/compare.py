@@ -13,7 +13,7 @@ from seqexp.commands.stored import OURS, PARENT, Store
 from seqexp.config import SUPPLIED
 from seqexp.errors import InputError
 from seqexp.files import RESULT
-from seqexp.identity import INTERRUPTIONS, NOT_IN_FINGERPRINT, PLACES_OF_DATA
+from seqexp.identity import HOW_IT_GOES_ON, NOT_IN_FINGERPRINT, PLACES_OF_DATA
 from seqexp.metrics import METRICS
 from seqexp.sweep.drawing import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
@@ -165,7 +165,7 @@ def differing_keys(params: Sequence[Mapping[str, str]]) -> list[str]:
 def _is_untold(key: str) -> bool:
     """A target says what its option says; the rest may differ between the same runs."""
     group, _, name = key.partition(".")
-    kept = {"dataset": PLACES_OF_DATA, "trainer": INTERRUPTIONS}.get(group, ())
+    kept = {"dataset": PLACES_OF_DATA, "trainer": HOW_IT_GOES_ON}.get(group, ())
     return name.split(".")[0] in kept or key.endswith("._target_")
 
 

@@ -13,7 +13,7 @@ from seqexp.config import Config
 from seqexp.errors import InputError
 from seqexp.identity import code_digest, fingerprint, identity
 
-OF_A_SWEEP = ("seeds", "force", "dry_run")
+OF_A_SWEEP = ("seeds", "force", "dry_run", "trainer.replicas")
 """Keys that say what is to be done with a sweep, and nothing to its jobs."""
 
 MAX_NAME = 60
@@ -62,12 +62,19 @@ def is_for_jobs(override: str) -> bool:
     return override.lstrip("+").partition("=")[0] not in OF_A_SWEEP
 
 
-def seeds_override(seeds: object, given: Sequence[Override]) -> list[str]:
+def seeds_override(
+    seeds: object, given: Sequence[Override], seed: object = 0, replicas: object = None
+) -> list[str]:
     """What repeats each point with the seeds 0 to `seeds` - 1; nothing where that is not wanted.
+
+    Where nothing at all is swept, there are as many seeds from `seed` on as `replicas`.
 
     Raises:
         InputError: if a seed is given too.
     """
+    is_swept = any(override.is_sweep_override() for override in given)
+    if seeds is None and isinstance(replicas, int) and isinstance(seed, int) and not is_swept:
+        return [f"++seed=range({seed},{seed + replicas})"] if replicas > 0 else []
     if not isinstance(seeds, int) or seeds < 1:
         return []  # the check says what is wrong with it
     for override in given:

@@ -36,6 +36,7 @@ from seqexp.sweep.job import (
     sweep_name,
 )
 from seqexp.sweep.manifest import Manifest, differing, held
+from seqexp.sweep.stacks import parted, stacks, told
 
 log = logging.getLogger("seqexp")
 
@@ -142,12 +143,19 @@ class CheckedSweeper(BasicSweeper):
 
     def _launch(self, jobs: Sequence[Job], first: int, manifest: Manifest) -> list[JobReturn]:
         assert self.launcher is not None
-        overrides = [[*filter(is_for_jobs, job.given), *self._place_of(job)] for job in jobs]
+        groups = stacks(jobs, self._replicas())
+        overrides = [
+            [*filter(is_for_jobs, group[0].given), *self._place_of(group[0]), *told(group)]
+            for group in groups
+        ]
         returns: list[JobReturn] = []
         try:
-            returns += self.launcher.launch(overrides, initial_job_idx=first)
+            for group, returned in zip(
+                groups, self.launcher.launch(overrides, initial_job_idx=first), strict=True
+            ):
+                returns += parted(returned, group)
         finally:
-            manifest.note(jobs, returns)
+            manifest.note([job for group in groups for job in group], returns)
         return returns
 
     def _say_plan(self, jobs: Sequence[Job], swept: set[str]) -> None:
@@ -156,6 +164,9 @@ class CheckedSweeper(BasicSweeper):
         folder = self._folder()
         shared = [item for item in jobs[0].overrides if item.partition("=")[0] not in swept]
         log.info(f"sweep of {len(jobs)} jobs, each with {' '.join(shared) or 'the defaults'}\n")
+        if self._replicas() is not None:
+            sizes = [str(len(group)) for group in stacks(jobs, self._replicas())]
+            log.info(f"trained in one go, as stacks of models: {' and '.join(sizes)} of them\n")
         runs = []
         for job in jobs:
             own = [item for item in job.overrides if item.partition("=")[0] in swept]
@@ -172,8 +183,18 @@ class CheckedSweeper(BasicSweeper):
         _refuse_swept(given)
         grids = [parser.parse_overrides(grid) for grid in self._grids(given)]
         every = [*given, *(o for grid in grids for o in grid)]
-        seeds = parser.parse_overrides(seeds_override(self.config.get("seeds"), every))
+        wanted = seeds_override(
+            self.config.get("seeds"), every, self.config.get("seed"), self._replicas()
+        )
+        seeds = parser.parse_overrides(wanted)
+        if seeds:  # where only one was given, it is the first of them
+            given = [override for override in given if key_of(override) != "seed"]
         return [[*grid, *given, *seeds] for grid in grids]
+
+    def _replicas(self) -> Any:
+        """How many runs are trained in one go; not checked."""
+        assert self.config is not None
+        return OmegaConf.select(self.config, "trainer.replicas")
 
     def _grids(self, given: Sequence[Override]) -> list[list[str]]:
         """The grids, without those that give a key another value than the command line does."""

@@ -80,9 +80,7 @@ def steps(training: Training, data: Data) -> Iterator[Report | Work]:
     yield Report("test", 0, metrics)
 
 
-def _epoch(
-    training: Training, place: Place, data: Data
-) -> Generator[Report | Work, None, Metrics]:
+def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | Work, None, Metrics]:
     """Train from `place` to the end of the epoch, and validate; returns its metrics."""
     began = time.perf_counter() - place.seconds
     yield from _train_epoch(training, place, data, began)

@@ -64,6 +64,8 @@ class Settings:
         test_weights: test with the weights of the best epoch or of the last one.
         log_every_steps: updates between points of the `step/*` curves; None draws none.
         checkpoint: when the training is saved; None never saves it.
+        replicas: runs of a sweep that are trained in one go, as a stack of models, at most; None
+            trains each by itself.
         max_minutes: stop after so many minutes of this process, with a checkpoint; None never does.
         device: `auto` takes a GPU where there is one.
         precision: `bf16` computes the forward pass in bfloat16, with float32 weights.
@@ -87,6 +89,7 @@ class Settings:
     test_weights: Literal["best", "last"] = "best"
     log_every_steps: Count | None = 10
     checkpoint: Checkpoint | None = None
+    replicas: Count | None = None
     max_minutes: Positive | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"

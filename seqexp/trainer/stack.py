@@ -28,12 +28,14 @@ class Together:
 
     What cannot is left undone, and is what each training then does by itself: the first update,
     which makes the optimizer's state; batches of another shape than most have; updates without a
-    target; and all of a step in which one has no finite loss, so that it alone stops.
+    target; and all of a step in which one has no finite loss, so that it alone stops. Nothing is
+    done of models that `torch.func.vmap` has no rule for; `refused` says why.
     """
 
     def __init__(self) -> None:
         self.stack: Stack | None = None
         self.done = self.left = 0  # updates
+        self.refused = ""
 
     def do(self, works: Sequence[Work]) -> None:
         """Do what can be done together of the next update of each of some trainings."""
@@ -42,14 +44,21 @@ class Together:
             if work.training.step > 0:
                 alike[_shape(work)].append(work)
         most = max(alike.values(), key=len, default=[])
-        if len(most) > 1:
-            self._stack_of(most).update(most)
-        elif self.stack is not None:
-            self._part()
+        if len(most) > 1 and not self.refused:
+            self._update(most)
         done = sum(work.done is not None for work in most)
         self.done, self.left = self.done + done, self.left + len(works) - done
-        if done < len(most):
+        if done < len(works):
             self._part()
+
+    def _update(self, works: Sequence[Work]) -> None:
+        stack = self._stack_of(works)
+        try:
+            stack.update(works)
+        except RuntimeError as error:
+            if self.done:  # it is not for want of a rule
+                raise
+            self.refused = str(error).partition("\n")[0]
 
     def _stack_of(self, works: Sequence[Work]) -> "Stack":
         trainings = [work.training for work in works]
@@ -87,9 +96,7 @@ class Stack:
         if [id(training) for training in trainings] != [id(ours) for ours in self.trainings]:
             return False
         rules = [_rule(training) for training in trainings]
-        return all(
-            rule == rules[rows.start] for rows, _ in self.optimizers for rule in rules[rows]
-        )
+        return all(rule == rules[rows.start] for rows, _ in self.optimizers for rule in rules[rows])
 
     def part(self) -> None:
         """Give each training a step count of its own again, so that it can go on alone."""
@@ -114,7 +121,9 @@ class Stack:
         optimizer.state = defaultdict(dict)
         by_place = zip(*(training.model.parameters() for training in trainings), strict=True)
         for part, parameters in zip(parts, by_place, strict=True):
-            states = [t.optimizer.state.get(p, {}) for t, p in zip(trainings, parameters, strict=True)]
+            states = [
+                t.optimizer.state.get(p, {}) for t, p in zip(trainings, parameters, strict=True)
+            ]
             for key in states[0]:
                 column = [state[key] for state in states]
                 optimizer.state[part][key] = self._stacked(column, parameters[0])
