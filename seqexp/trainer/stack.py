@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn import functional
 from torch.optim import Optimizer
+from torch.overrides import TorchFunctionMode
 
 from seqexp.spec import IGNORE, Batch, Carry, HasPenalty
 from seqexp.trainer.losses import Losses
@@ -181,14 +183,15 @@ class Stack:
             weight.grad = None
         named = {f"losses.model.{name}": weight for name, weight in self.weights.items()}
         loss, nats, correct, kept = vmap(self._loss)(named, parts, carry, scales)
-        loss.sum().backward()
+        torch.autograd.backward(loss.sum())
         scored = torch.stack([(targets != IGNORE).flatten(1).sum(1) for _, targets in parts]).sum(0)
         return nats.detach(), correct, scored, kept
 
     def _loss(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Carry]:
         weights, *rest = arguments
         found: tuple[Tensor, Tensor, Tensor, Carry]
-        found = functional_call(self.objective, weights, tuple(rest))
+        with _PaddingOfEmbeddings():
+            found = functional_call(self.objective, weights, tuple(rest))
         return found
 
     def _step(self) -> None:
@@ -217,6 +220,20 @@ class _Objective(nn.Module):
         if isinstance(self.losses.model, HasPenalty):
             loss = loss + self.losses.model.penalty()
         return loss, nats, correct, kept
+
+
+class _PaddingOfEmbeddings(TorchFunctionMode):
+    """Keeps gradients from the vector of padding; vmap's rule for embeddings forgets that."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if func is not functional.embedding or given.get("padding_idx") is None:
+            return func(*args, **given)
+        is_padding = args[0] == given.pop("padding_idx")
+        vectors = func(*args, **given)
+        return torch.where(is_padding[..., None], vectors.detach(), vectors)
 
 
 # --- parts of it --------------------------------------------------------------------------------
@@ -251,7 +268,8 @@ def _stack(tensors: Sequence[Tensor]) -> Tensor:
 def _norms(gradients: Sequence[Tensor]) -> Tensor:
     """The L2 norm of each replica's whole gradient: (replicas,)."""
     by_weight = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
-    return torch.linalg.vector_norm(torch.stack(by_weight), dim=0)
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(by_weight), dim=0)
+    return norms
 
 
 def _clip(

@@ -1,0 +1,112 @@
+"""What an update costs in a stack of models, over what it costs in each model by itself.
+
+The whole loop is timed: batches, losses, gradients, clipping, optimizer, schedule, reports. Updates
+one by one and updates in one go take turns in one process, in short stretches, from the same
+weights; that both end with the same weights, to rounding, is checked. CPU time of one thread.
+
+python -m tests.benchmarks.replicas --replicas 16 64
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from seqexp import cli  # noqa: F401  (its resolvers)
+from seqexp.config import build, check
+from seqexp.run import load, prepare_training
+from seqexp.trainer.loop import steps
+from seqexp.trainer.stack import Together
+from seqexp.trainer.training import Report, Training, Work
+
+CONF = Path(__file__).parents[2] / "conf"
+
+WORK = {
+    "notebook/motif, 1 filter": ("experiment=notebook/motif",),
+    "notebook/motif, 8 filters": ("experiment=notebook/motif", "model.num_filters=8"),
+    "motif (default), 8 filters": (),
+    "experiment=motif, 1 filter": ("experiment=motif", "model.num_filters=1"),
+    "experiment=motif, 8 filters": ("experiment=motif",),
+}
+
+Going = tuple[Training, Iterator[Report | Work]]
+
+
+def begun(overrides: Sequence[str], seed: int) -> Going:
+    """A training and its updates to come; never at its end, and without validation."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config: dict[str, Any] = check(compose("config", [*overrides, f"seed={seed}"]))
+    settings = build(config["trainer"])
+    data = load(config, settings)
+    training = prepare_training(config, settings, data, torch.device("cpu"))
+    return training, steps(training, data)
+
+
+def next_work(going: Going) -> Work:
+    return next(item for item in going[1] if isinstance(item, Work))
+
+
+def seconds_alone(going: Going, count: int) -> float:
+    began = time.process_time()
+    for _ in range(count):
+        next_work(going)  # which does the one before
+    return time.process_time() - began
+
+
+def seconds_together(together: Together, stack: Sequence[Going], count: int) -> float:
+    began = time.process_time()
+    for _ in range(count):
+        together.do([next_work(going) for going in stack])
+    return time.process_time() - began
+
+
+def ratios(overrides: Sequence[str], replicas: int, stretches: int, count: int) -> list[float]:
+    """CPU time an update in the stack over that alone, of each pair of stretches."""
+    alone, stack = begun(overrides, 0), [begun(overrides, seed) for seed in range(replicas)]
+    together = Together()
+    seconds_alone(alone, 3), seconds_together(together, stack, 3)  # the first ones make buffers
+    found = []
+    for number in range(stretches):
+        if number % 2:
+            ours = seconds_together(together, stack, count)
+            theirs = seconds_alone(alone, count)
+        else:
+            theirs = seconds_alone(alone, count)
+            ours = seconds_together(together, stack, count)
+        found.append(ours / (replicas * theirs))
+    next_work(alone)  # its last update was asked for, and not done
+    next_work(stack[0])
+    same_weights(alone[0], stack[0][0])
+    return found
+
+
+def same_weights(one: Training, other: Training) -> None:
+    assert one.step == other.step
+    for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--replicas", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--stretches", type=int, default=15)
+    parser.add_argument("--updates", type=int, default=20, help="of a stretch")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_deterministic_debug_mode("error")
+    print("| work | replicas | an update in the stack, over one alone: median (quartiles) |")
+    print("|---|---|---|")
+    for name, overrides in WORK.items():
+        for replicas in given.replicas:
+            found = ratios(overrides, replicas, given.stretches, given.updates)
+            low, median, high = statistics.quantiles(found, n=4)
+            print(f"| {name} | {replicas} | {median:.3f} ({low:.3f} to {high:.3f}) |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
