@@ -23,6 +23,10 @@ BY_ELEMENT = tuple(
 as each of them."""
 
 
+MAX_STACKED_STATE = 64
+"""Hidden units of a recurrent layer up to which a stack is faster: tests/benchmarks/replicas.py."""
+
+
 @rule("optimizer")
 def _nesterov_needs_momentum(config: Config) -> Iterator[str]:
     optimizer = config["optimizer"]
@@ -172,11 +176,17 @@ def _models_are_stacked_where_it_pays(config: Config) -> Iterator[str]:
     if replicas is None:
         return
     why = f"but trainer.replicas is {replicas}"
-    if constant(model["_target_"], "recurrent"):
+    instead = "give replicas=null, and launcher=parallel for several at once"
+    name = model["_target_"].rpartition(".")[2]
+    if name == "LSTM" or model.get("cell") == "lstm":
+        yield f"model is {name} of LSTM cells, {why}, which is no faster than one by one; {instead}"
+    elif constant(model["_target_"], "recurrent") and model["hidden_size"] > MAX_STACKED_STATE:
         yield (
-            f"model is {model['_target_'].rpartition('.')[2]}, {why}; recurrent layers are faster"
-            " one model after the other: give replicas=null, or launcher=parallel"
+            f"model.hidden_size is {model['hidden_size']}, {why}, which is faster than one by one"
+            f" up to {MAX_STACKED_STATE} only; {instead}"
         )
+    if model.get("kernel") == "fused":
+        yield f"model.kernel is fused, {why}, and PyTorch's layer is for one model; give auto"
     for key, value in model.items():
         if key.endswith("dropout") and value:
             yield (

@@ -47,15 +47,19 @@ def again(folder: Path, *overrides: str) -> Result:
 
 def stop_after(report_number: int, error: BaseException, patch: pytest.MonkeyPatch) -> None:
     """Have the loop raise after so many reports, of all trainings together."""
-    real, numbers = run_module.steps, itertools.count(1)
+    numbers = itertools.count(1)
 
-    def steps(*arguments: Any) -> Any:
-        for item in real(*arguments):
-            yield item
-            if isinstance(item, Report) and next(numbers) == report_number:
-                raise error
+    def stopping(real: Any) -> Any:
+        def reports(*arguments: Any) -> Any:
+            for item in real(*arguments):
+                yield item
+                if isinstance(item, Report) and next(numbers) == report_number:
+                    raise error
 
-    patch.setattr(run_module, "steps", steps)
+        return reports
+
+    for name in ("steps", "fit"):  # of the run's own model, and of the one the other way round
+        patch.setattr(run_module, name, stopping(getattr(run_module, name)))
 
 
 @pytest.fixture(scope="module")

@@ -45,8 +45,8 @@ def gru(
     is_real: Real | None,
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """As `lstm`."""
-    h = _GRU.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
-    return h, (h[-1],)
+    h, *_ = _GRU.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
+    return h[1:], (h[-1],)
 
 
 def rnn(
@@ -58,7 +58,7 @@ def rnn(
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """As `lstm`."""
     h = _RNN.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
-    return h, (h[-1],)
+    return h[1:], (h[-1],)
 
 
 KERNELS: dict[str, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
@@ -72,7 +72,13 @@ KERNELS: dict[str, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
 
 
 class _Product:
-    """W_h (h * mask) for one mask or one a gate, its way back, and the gradient of W_h."""
+    """W_h (h * mask) for one mask or one a gate, its way back, and the gradient of W_h.
+
+    Of a stack of models, all tensors have a dimension of replicas before the batch's, or first.
+    """
+
+    def __new__(cls, weight_h: Tensor, masks: Tensor | None) -> "_Product":
+        return super().__new__(_StackOfProducts if weight_h.dim() == 3 else cls)
 
     def __init__(self, weight_h: Tensor, masks: Tensor | None) -> None:
         rows, hidden = weight_h.shape
@@ -112,6 +118,48 @@ class _Product:
             for part, mask in zip(grads.chunk(len(self.masks), dim=2), self.masks, strict=True)
         ]
         return torch.cat(parts)
+
+
+class _StackOfProducts(_Product):
+    """The same of several models, without masks: weights (replicas, rows, hidden)."""
+
+    def __init__(self, weight_h: Tensor, masks: Tensor | None) -> None:
+        assert masks is None
+        self.weight = weight_h
+
+    def add_to(self, x: Tensor, h: Tensor, out: Tensor) -> None:
+        torch.baddbmm(x, h, self.weight.transpose(1, 2), out=out)  # (replicas, batch, rows)
+
+    def back(self, grad: Tensor) -> Tensor:
+        return torch.bmm(grad, self.weight)
+
+    def weight_gradient(self, grads: Tensor, before: Tensor) -> Tensor:
+        rows, hidden = (t.transpose(0, 1).flatten(1, 2) for t in (grads, before))
+        return torch.bmm(rows.transpose(1, 2), hidden)  # over (replicas, time * batch, .)
+
+
+def _side_by_side(
+    in_dims: tuple[int | None, ...], count: int, arguments: tuple[Tensor | None, ...]
+) -> list[Tensor | None]:
+    """What vmap has of the arguments of a recurrence: x, W_h, h_0, masks, padding.
+
+    Replicas come first in the weights and the state, and after time elsewhere.
+    """
+    if arguments[3] is not None:
+        raise RuntimeError("masks of dropout are drawn for one model at a time")
+    found: list[Tensor | None] = []
+    for argument, dim, place in zip(arguments, in_dims, (1, 0, 0, 0, 1), strict=True):
+        if argument is None:
+            found.append(None)
+        elif dim is None:  # the same for all
+            found.append(argument.unsqueeze(place).expand(_with(argument.shape, place, count)))
+        else:
+            found.append(argument.movedim(dim, place).contiguous())
+    return found
+
+
+def _with(shape: torch.Size, place: int, count: int) -> tuple[int, ...]:
+    return (*shape[:place], count, *shape[place:])
 
 
 def _keep_padding(new: Tensor, old: Tensor, real: Tensor | None) -> None:
@@ -192,55 +240,61 @@ class _GRU(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        weight_h: Tensor,
-        h0: Tensor,
-        masks: Tensor | None,
-        is_real: Tensor | None,
-    ) -> Tensor:
-        time, batch, rows = x.shape
+        x: Tensor, weight_h: Tensor, h0: Tensor, masks: Tensor | None, is_real: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        time, *rows_of, rows = x.shape
         size = rows // 3
         product = _Product(weight_h, masks)
-        gates, h_new = torch.empty_like(x), x.new_empty(time, batch, size)
-        h = x.new_empty(time + 1, batch, size)
-        zeros, sums = x.new_zeros(rows), x.new_empty(batch, rows)
+        gates, h_new = torch.empty_like(x), x.new_empty(time, *rows_of, size)
+        h = x.new_empty(time + 1, *rows_of, size)
+        zeros, sums = x.new_zeros(rows), x.new_empty(*rows_of, rows)
         h[0] = h0
         for t in range(time):
-            product.add_to(zeros.expand(batch, rows), h[t], sums)
+            product.add_to(zeros.expand(*rows_of, rows), h[t], sums)
             gate = gates[t]
-            torch.add(x[t, :, : 2 * size], sums[:, : 2 * size], out=gate[:, : 2 * size])
-            gate[:, : 2 * size].sigmoid_()
-            r, z, n = gate.chunk(3, dim=1)
-            h_new[t] = sums[:, 2 * size :]
-            torch.addcmul(x[t, :, 2 * size :], r, h_new[t], out=n).tanh_()
+            torch.add(x[t, ..., : 2 * size], sums[..., : 2 * size], out=gate[..., : 2 * size])
+            gate[..., : 2 * size].sigmoid_()
+            r, z, n = gate.chunk(3, dim=-1)
+            h_new[t] = sums[..., 2 * size :]
+            torch.addcmul(x[t, ..., 2 * size :], r, h_new[t], out=n).tanh_()
             torch.lerp(n, h[t], z, out=h[t + 1])
             _keep_padding(h[t + 1], h[t], None if is_real is None else is_real[t])
+        return h, gates, h_new
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _, weight_h, _, masks, is_real = inputs
+        h, gates, h_new = output
+        ctx.mark_non_differentiable(gates, h_new)
         ctx.save_for_backward(weight_h, gates, h_new, h, masks, is_real)
-        return h[1:]
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | None) -> Any:
+        stacked = _side_by_side(in_dims, info.batch_size, arguments)
+        return _GRU.apply(*stacked), (1, 1, 1)  # type: ignore[no-untyped-call]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_h: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         weight_h, gates, h_new, h, masks, is_real = ctx.saved_tensors
         product = _Product(weight_h, masks)
-        size = weight_h.shape[1]
-        r, z, n = gates.split(size, dim=2)
+        size = weight_h.shape[-1]
+        r, z, n = gates.split(size, dim=-1)
         # slopes by dh_t of the inputs of n and z; those of r and of W_h h's part of n by that of n
         by_n = (1 - z) * (1 - n * n)
-        slope = torch.cat([by_n * h_new * r * (1 - r), (h[:-1] - n) * z * (1 - z), by_n], dim=2)
+        slope = torch.cat([by_n * h_new * r * (1 - r), (h[:-1] - n) * z * (1 - z), by_n], dim=-1)
         keep = z
         if is_real is not None:
             slope, keep = slope * is_real, torch.where(is_real, z, 1)
         grads_x, grads_h = torch.empty_like(gates), torch.empty_like(gates)
         dh = torch.zeros_like(h[0])
         for t in range(len(gates) - 1, -1, -1):
-            dh = dh + grad_h[t]
-            torch.mul(slope[t], dh.repeat(1, 3), out=grads_x[t])
+            dh = dh + grad_h[t + 1]
+            torch.mul(slope[t], torch.cat([dh] * 3, dim=-1), out=grads_x[t])
             grads_h[t] = grads_x[t]
-            grads_h[t, :, 2 * size :] *= r[t]
+            grads_h[t, ..., 2 * size :] *= r[t]
             dh = product.back(grads_h[t]).addcmul_(dh, keep[t])
-        return grads_x, product.weight_gradient(grads_h, h[:-1]), dh, None, None
+        return grads_x, product.weight_gradient(grads_h, h[:-1]), dh + grad_h[0], None, None
 
 
 class _RNN(torch.autograd.Function):
@@ -248,12 +302,7 @@ class _RNN(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        weight_h: Tensor,
-        h0: Tensor,
-        masks: Tensor | None,
-        is_real: Tensor | None,
+        x: Tensor, weight_h: Tensor, h0: Tensor, masks: Tensor | None, is_real: Tensor | None
     ) -> Tensor:
         product = _Product(weight_h, masks)
         h = x.new_empty(x.shape[0] + 1, *x.shape[1:])
@@ -262,8 +311,17 @@ class _RNN(torch.autograd.Function):
             product.add_to(x[t], h[t], h[t + 1])
             h[t + 1].tanh_()
             _keep_padding(h[t + 1], h[t], None if is_real is None else is_real[t])
-        ctx.save_for_backward(weight_h, h, masks, is_real)
-        return h[1:]
+        return h
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, weight_h, _, masks, is_real = inputs
+        ctx.save_for_backward(weight_h, output, masks, is_real)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | None) -> Any:
+        stacked = _side_by_side(in_dims, info.batch_size, arguments)
+        return _RNN.apply(*stacked), 1  # type: ignore[no-untyped-call]
 
     @staticmethod
     @once_differentiable
@@ -276,8 +334,8 @@ class _RNN(torch.autograd.Function):
         grads = torch.empty_like(slope)
         dh = torch.zeros_like(h[0])
         for t in range(len(slope) - 1, -1, -1):
-            dh = dh + grad_h[t]
+            dh = dh + grad_h[t + 1]
             torch.mul(slope[t], dh, out=grads[t])
             back = product.back(grads[t])
             dh = back if is_real is None else torch.where(is_real[t], back, dh)
-        return grads, product.weight_gradient(grads, h[:-1]), dh, None, None
+        return grads, product.weight_gradient(grads, h[:-1]), dh + grad_h[0], None, None

@@ -10,6 +10,7 @@ import copy
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -57,6 +58,8 @@ class Together:
         stack = self._stack_of(works)
         try:
             stack.update(works)
+        except DisagreeError:
+            return
         except RuntimeError as error:
             if self.done:  # it is not for want of a rule
                 raise
@@ -190,7 +193,7 @@ class Stack:
     def _loss(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Carry]:
         weights, *rest = arguments
         found: tuple[Tensor, Tensor, Tensor, Carry]
-        with _PaddingOfEmbeddings():
+        with _AsEachAlone():
             found = functional_call(self.objective, weights, tuple(rest))
         return found
 
@@ -222,18 +225,57 @@ class _Objective(nn.Module):
         return loss, nats, correct, kept
 
 
-class _PaddingOfEmbeddings(TorchFunctionMode):
-    """Keeps gradients from the vector of padding; vmap's rule for embeddings forgets that."""
+class DisagreeError(RuntimeError):
+    """The models of a stack would compute differently, as one has padding and another has not."""
+
+
+class _AsEachAlone(TorchFunctionMode):
+    """What vmap leaves out: conditions, and embeddings whose padding learns nothing."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         given = dict(kwargs or {})
-        if func is not functional.embedding or given.get("padding_idx") is None:
-            return func(*args, **given)
-        is_padding = args[0] == given.pop("padding_idx")
-        vectors = func(*args, **given)
-        return torch.where(is_padding[..., None], vectors.detach(), vectors)
+        if func is Tensor.__bool__:
+            return _agreed(args[0])
+        if func is functional.embedding and given.get("padding_idx") is not None:
+            is_padding = args[0] == given.pop("padding_idx")
+            vectors = func(*args, **given)
+            return torch.where(is_padding[..., None], vectors.detach(), vectors)
+        return func(*args, **given)
+
+
+@dataclass
+class _Seen:
+    """A condition's values in the models of a stack."""
+
+    values: list[bool] = field(default_factory=list)
+
+
+class _Look(torch.autograd.Function):
+    """Notes a condition's values."""
+
+    @staticmethod
+    def forward(condition: Tensor, seen: _Seen) -> Tensor:
+        seen.values.append(bool(condition))
+        return condition.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None: ...
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], condition: Tensor, seen: _Seen) -> Any:
+        seen.values += condition.bool().tolist()
+        return condition.clone(), in_dims[0]
+
+
+def _agreed(condition: Tensor) -> bool:
+    """What a condition is in all models of a stack."""
+    seen = _Seen()
+    _Look.apply(condition, seen)  # type: ignore[no-untyped-call]
+    if len(set(seen.values)) != 1:
+        raise DisagreeError("a condition does not hold in all models alike")
+    return seen.values[0]
 
 
 # --- parts of it --------------------------------------------------------------------------------

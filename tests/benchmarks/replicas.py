@@ -26,12 +26,23 @@ from seqexp.trainer.training import Report, Training, Work
 
 CONF = Path(__file__).parents[2] / "conf"
 
+CHARS = ("dataset=chars", "trainer=tbptt", "dataset.num_chars=400000", "trainer.bptt={k1:50,k2:50}")
+
 WORK = {
     "notebook/motif, 1 filter": ("experiment=notebook/motif",),
     "notebook/motif, 8 filters": ("experiment=notebook/motif", "model.num_filters=8"),
     "motif (default), 8 filters": (),
     "experiment=motif, 1 filter": ("experiment=motif", "model.num_filters=1"),
     "experiment=motif, 8 filters": ("experiment=motif",),
+    **{
+        f"chars, {name}({size}), 50 tokens": (*CHARS, *model, f"model.hidden_size={size}")
+        for name, model in {
+            "rnn": ("model=rnn",),
+            "gru": ("model=stacked-rnn", "model.cell=gru", "model.num_layers=1"),
+            "lstm": ("model=lstm",),
+        }.items()
+        for size in (16, 64, 128)
+    },
 }
 
 Going = tuple[Training, Iterator[Report | Work]]
@@ -96,12 +107,15 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--stretches", type=int, default=15)
     parser.add_argument("--updates", type=int, default=20, help="of a stretch")
+    parser.add_argument("--only", default="", help="work whose name has this in it")
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_deterministic_debug_mode("error")
     print("| work | replicas | an update in the stack, over one alone: median (quartiles) |")
     print("|---|---|---|")
     for name, overrides in WORK.items():
+        if given.only not in name:
+            continue
         for replicas in given.replicas:
             found = ratios(overrides, replicas, given.stretches, given.updates)
             low, median, high = statistics.quantiles(found, n=4)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from seqexp.model.kernel import KERNELS
 from seqexp.model.lstm import LSTM
 from seqexp.model.recurrent import CELLS, FUSED, Dropout, RecurrentLayer
 from seqexp.spec import TaskSpec
@@ -127,3 +128,32 @@ def test_kernels_keep_the_state_in_full_precision_under_autocast(next_token_spec
         assert all(value.dtype == torch.float32 for value in carry)
         logits.sum().backward()
         assert all(bool(p.grad.isfinite().all()) for p in model.parameters())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(("name", "gates"), [("rnn", 1), ("gru", 3)])
+def test_a_stack_of_recurrences_is_each_of_them(name: str, gates: int, padded: bool) -> None:
+    torch.manual_seed(0)
+    replicas, time, batch, size = 3, 5, 2, 4
+    x = torch.randn(replicas, time, batch, gates * size, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(replicas, gates * size, size, dtype=torch.float64, requires_grad=True)
+    h0 = torch.randn(replicas, batch, size, dtype=torch.float64, requires_grad=True)
+    real = torch.rand(replicas, time, batch, 1) < 0.7 if padded else None
+
+    def one(x: Any, weight: Any, h0: Any, real: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden, (last,) = KERNELS[name](x, weight, (h0,), None, real)
+        return hidden, last
+
+    given = (x, weight, h0) if real is None else (x, weight, h0, real)
+    stacked = torch.func.vmap(one)(*given)
+    each = [one(*(tensor[index] for tensor in given)) for index in range(replicas)]
+    for place, found in enumerate(stacked):
+        expected = torch.stack([outputs[place] for outputs in each])
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    cotangents = [torch.randn_like(found) for found in stacked]
+    ours = torch.autograd.grad(stacked, (x, weight, h0), cotangents)
+    theirs = torch.autograd.grad(
+        [torch.stack(column) for column in zip(*each, strict=True)], (x, weight, h0), cotangents
+    )
+    for found, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

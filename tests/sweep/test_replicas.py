@@ -21,22 +21,26 @@ from seqexp.sweep.job import Job
 from seqexp.sweep.stacks import stacks
 from seqexp.together import run_together
 
-TINY = ("dataset.num_train=40", "dataset.num_valid=20", "dataset.num_test=20", "interpret=none")
+TINY = ("dataset.num_train=40", "dataset.num_valid=20", "dataset.num_test=20")
 
 
-def config(outputs: Path, *overrides: str) -> Any:
+def config(outputs: Path, *overrides: str, data: tuple[str, ...] = TINY) -> Any:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        given = ["tracking=none", *TINY, *overrides, f"paths.outputs={outputs}"]
+        common = ["tracking=none", "interpret=none", f"paths.outputs={outputs}"]
+        given = [*common, *data, *overrides]
         return check(compose("config", given))
 
 
 def replicas(
-    outputs: Path, overrides: dict[str, tuple[str, ...]], *shared: str
+    outputs: Path,
+    overrides: dict[str, tuple[str, ...]],
+    *shared: str,
+    data: tuple[str, ...] = TINY,
 ) -> list[tuple[str, Any, Start]]:
     """Runs by their label, with folders of their own."""
     choices = {"model": "cnn1d", "dataset": "motif"}
     return [
-        (label, config(outputs, *shared, *own), Start(choices, folder=outputs / label))
+        (label, config(outputs, *shared, *own, data=data), Start(choices, folder=outputs / label))
         for label, own in overrides.items()
     ]
 
@@ -99,6 +103,26 @@ def test_each_run_is_what_it_is_by_itself(tmp_path: Path, shared: tuple[str, ...
         assert [*result.history] == [1, 2]
     losses = {result.metrics["test/loss_nats"] for result in found if isinstance(result, Result)}
     assert len(losses) == 3
+
+
+CHARS = (
+    *("dataset=chars", "dataset.num_chars=3000", "trainer=tbptt", "trainer.batch_size=4"),
+    *("decode=none", "gradient_flow=none"),
+)
+
+
+@pytest.mark.parametrize("k2", [20, 30])
+def test_recurrent_models_carry_their_states_on_each_its_own(tmp_path: Path, k2: int) -> None:
+    shared = (*CHARS, f"trainer.bptt.k2={k2}", "model.hidden_size=8", "trainer.epochs=1")
+    models = {"rnn": ("model=rnn",), "gru": ("model=stacked-rnn", "model.cell=gru")}
+    for name, model in models.items():
+        runs = replicas(tmp_path / name, SEEDS, *model, *shared, data=())
+        for (label, alone, start), result in zip(runs, run_together(runs), strict=True):
+            expected = run(alone, Start(start.choices, folder=tmp_path / f"{name}-alone" / label))
+            assert isinstance(result, Result)
+            assert untimed(result.metrics) == pytest.approx(
+                untimed(expected.metrics), rel=1e-4, abs=1e-5
+            )
 
 
 def test_values_of_numbers_may_differ_too(tmp_path: Path) -> None:
@@ -201,7 +225,10 @@ def test_a_number_of_replicas_is_not_part_of_what_a_run_is(tmp_path: Path) -> No
         (("model.hidden_layers=[4]", "model.dropout=0.5"), "model.dropout is 0.5, but trainer.rep"),
         (("trainer.length_pool=4", "model.readout=max"), "trainer.length_pool is 4, but trainer.r"),
         ((*ADAFACTOR,), "optimizer._target_ is 'torch.optim.Adafa"),
-        (("model=lstm", "gradient_flow=none"), "model is LSTM, but trainer.replicas is 16"),
+        (("model=lstm",), "model is LSTM of LSTM cells, but trainer.replicas is 16"),
+        (("model=stacked-rnn", "model.cell=lstm"), "model is StackedRNN of LSTM cells, but"),
+        (("model=rnn", "model.hidden_size=65"), "model.hidden_size is 65, but trainer.replicas"),
+        (("model=rnn", "model.kernel=fused"), "model.kernel is fused, but trainer.replicas is 16"),
         (
             ("model.padding=causal", "model.readout=last", "trainer.bptt.k1=5"),
             "trainer.bptt.k1 is 5, but trainer.replicas is 16",

@@ -187,21 +187,21 @@ def test_a_model_that_diverges_stops_alone_and_changes_no_other() -> None:
 
 
 def test_a_model_without_a_rule_for_stacks_is_trained_alone() -> None:
-    class Choosing(CNN1D):
+    class Measuring(CNN1D):
         def forward(self, tokens: Tensor, carry: Any = None) -> Any:
             logits, carry = super().forward(tokens, carry)
-            return (logits if logits.sum() > 0 else logits * 2), carry
+            return logits * float(logits.detach().abs().max()), carry
 
     def make() -> list[Pair]:
         pairs = [made(seed, Settings(epochs=1), lr=0.01) for seed in range(2)]
         for training, _ in pairs:
-            training.model.__class__ = Choosing
+            training.model.__class__ = Measuring
         return pairs
 
     pairs = make()
     _, errors, together = as_one(pairs)
     assert errors == [None, None]
-    assert together.done == 0 and "data-dependent control flow" in together.refused
+    assert together.done == 0 and ".item()" in together.refused
     (one, data), *_ = make()
     list(fit(one, data))
     assert torch.equal(weights(one), weights(pairs[0][0]))
