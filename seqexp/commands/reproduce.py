@@ -129,6 +129,9 @@ def compared_with_now(original: StoredRun, config: Config) -> Iterator[str]:
     yield _line("code", tags.get("seqexp.code"), code)
     for name in COMPUTES:
         yield _line(name, tags.get(f"seqexp.{name}"), now[f"seqexp.{name}"])
+    if "seqexp.replicas" in tags:
+        count = tags["seqexp.replicas"]
+        yield f"alone   it was one of {count} runs in one go, which changes the last bits"
 
 
 def _line(what: str, was: str | None, now: str) -> str:

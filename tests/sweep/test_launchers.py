@@ -11,8 +11,8 @@ import pytest
 import yaml
 from conftest import ROOT, Command
 
-from seqexp.cli import portable
 from seqexp.errors import ConfigError, InputError, NonFiniteError, RunError
+from seqexp.jobs import portable
 from seqexp.sweep.launchers import Local, Parallel, Ray, Slurm, cores, share
 
 QUICK = (

@@ -112,7 +112,10 @@ CHARS = (
 
 
 @pytest.mark.parametrize("k2", [20, 30])
-def test_recurrent_models_carry_their_states_on_each_its_own(tmp_path: Path, k2: int) -> None:
+def test_recurrent_models_carry_their_states_on_each_its_own(
+    tmp_path: Path, k2: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "seqexp")
     shared = (*CHARS, f"trainer.bptt.k2={k2}", "model.hidden_size=8", "trainer.epochs=1")
     models = {"rnn": ("model=rnn",), "gru": ("model=stacked-rnn", "model.cell=gru")}
     for name, model in models.items():
@@ -123,6 +126,8 @@ def test_recurrent_models_carry_their_states_on_each_its_own(tmp_path: Path, k2:
             assert untimed(result.metrics) == pytest.approx(
                 untimed(expected.metrics), rel=1e-4, abs=1e-5
             )
+    shares = re.findall(r"3 runs in one go: ([\d.]+)% of", caplog.text)
+    assert len(shares) == 2 and all(float(share) > 95 for share in shares)
 
 
 def test_values_of_numbers_may_differ_too(tmp_path: Path) -> None:
