@@ -99,7 +99,10 @@ def _say_how(together: Together, count: int) -> None:
         log.warning(f"trained one by one: the model cannot be stacked ({together.refused})")
     elif total:
         share = together.done / total
-        log.info(f"\n{count} runs in one go: {share:.1%} of {total:,} updates were done as one")
+        why = "" if share > 0.5 else "; the shapes of their batches, or their vocabularies, differ"
+        log.info(
+            f"\n{count} runs in one go: {share:.1%} of {total:,} updates were done as one{why}"
+        )
 
 
 @contextmanager

@@ -193,6 +193,11 @@ def _models_are_stacked_where_it_pays(config: Config) -> Iterator[str]:
                 f"model.{key} is {value}, {why}, and masks are drawn for one model at a time; give"
                 f" {key}=0, or replicas=null"
             )
+    if trainer["precision"] != "fp32":
+        yield (
+            f"trainer.precision is {trainer['precision']}, {why}, and a replica would not come as"
+            " close to its separate run; give fp32, or replicas=null"
+        )
     if trainer["length_pool"] is not None:
         yield (
             f"trainer.length_pool is {trainer['length_pool']}, {why}, and batches of different"

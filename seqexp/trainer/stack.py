@@ -51,7 +51,7 @@ class Together:
             self._update(most)
         done = sum(work.done is not None for work in most)
         self.done, self.left = self.done + done, self.left + len(works) - done
-        if done < len(works):
+        if not done:  # those of the stack go on alone
             self._part()
 
     def _update(self, works: Sequence[Work]) -> None:
@@ -181,7 +181,7 @@ class Stack:
         )
         carries = [work.carry or () for work in works]
         carry = tuple(_stack(column) for column in zip(*carries, strict=True))
-        scales = torch.tensor([work.scale for work in works], device=parts[0][0].device)
+        scales = next(iter(self.weights.values())).new_tensor([work.scale for work in works])
         for weight in self.weights.values():
             weight.grad = None
         named = {f"losses.model.{name}": weight for name, weight in self.weights.items()}

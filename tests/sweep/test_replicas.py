@@ -230,6 +230,7 @@ def test_a_number_of_replicas_is_not_part_of_what_a_run_is(tmp_path: Path) -> No
         (("model.hidden_layers=[4]", "model.dropout=0.5"), "model.dropout is 0.5, but trainer.rep"),
         (("trainer.length_pool=4", "model.readout=max"), "trainer.length_pool is 4, but trainer.r"),
         ((*ADAFACTOR,), "optimizer._target_ is 'torch.optim.Adafa"),
+        (("trainer.precision=bf16",), "trainer.precision is bf16, but trainer.replicas is 16"),
         (("model=lstm",), "model is LSTM of LSTM cells, but trainer.replicas is 16"),
         (("model=stacked-rnn", "model.cell=lstm"), "model is StackedRNN of LSTM cells, but"),
         (("model=rnn", "model.hidden_size=65"), "model.hidden_size is 65, but trainer.replicas"),
