@@ -45,6 +45,12 @@ _FOLDER_ERRORS = (
 EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
 """Hydra's name of a launcher -> our extra that installs it."""
 
+MODES = (
+    *("-m", "--multirun", "--run", "-r", "--cfg", "-c", "--info", "-i"),
+    *("--shell-completion", "-sc", "--help", "-h", "--hydra-help"),
+)
+"""Hydra's flags for what it is to do; it takes one of them."""
+
 log = logging.getLogger("seqexp")
 
 NUM_PROCESSES, RANK = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
@@ -213,12 +219,13 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
 
 
 def several(arguments: Sequence[str]) -> list[str]:
-    """Make a sweep of what is to be trained in several replicas."""
+    """Make a sweep of what is to be trained in several replicas, unless Hydra is to do another
+    thing.
+    """
     given = dict(item.lstrip("+").partition("=")[::2] for item in arguments)
     is_single = given.get("trainer.replicas", "null").lower() in ("null", "none")
-    if is_single or {"-m", "--multirun"} & set(arguments):
-        return [*arguments]
-    return ["-m", *arguments]
+    is_told = any(item.partition("=")[0] in MODES for item in arguments)
+    return [*arguments] if is_single or is_told else ["-m", *arguments]
 
 
 def dry(arguments: Sequence[str]) -> list[str]:

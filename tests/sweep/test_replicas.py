@@ -253,7 +253,8 @@ def test_what_cannot_be_stacked_is_refused(
 
 def test_replicas_make_a_sweep(seqexp: Command, tmp_path: Path) -> None:
     assert several(["trainer.replicas=4", "seed=3"]) == ["-m", "trainer.replicas=4", "seed=3"]
-    assert several(["trainer.replicas=null"]) == ["trainer.replicas=null"]
+    for as_it_is in (["trainer.replicas=null"], ["--cfg", "job", "trainer.replicas=4"]):
+        assert several(as_it_is) == as_it_is
     planned = seqexp("trainer.replicas=4", "seed=3", *QUICK, "dry_run=true")
     assert planned.returncode == 0, planned.stderr
     assert "trained in one go, as stacks of models: 4 of them" in planned.stdout
