@@ -23,7 +23,7 @@ BY_ELEMENT = tuple(
 as each of them."""
 
 
-MAX_STACKED_STATE = 64
+MAX_STACKED_STATE = 32
 """Hidden units of a recurrent layer up to which a stack is faster: tests/benchmarks/replicas.py."""
 
 

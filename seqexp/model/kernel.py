@@ -58,7 +58,7 @@ def rnn(
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """As `lstm`."""
     h = _RNN.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
-    return h[1:], (h[-1],)
+    return h, (h[-1],)
 
 
 KERNELS: dict[str, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
@@ -311,12 +311,12 @@ class _RNN(torch.autograd.Function):
             product.add_to(x[t], h[t], h[t + 1])
             h[t + 1].tanh_()
             _keep_padding(h[t + 1], h[t], None if is_real is None else is_real[t])
-        return h
+        return h[1:]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, weight_h, _, masks, is_real = inputs
-        ctx.save_for_backward(weight_h, output, masks, is_real)
+        _, weight_h, h0, masks, is_real = inputs
+        ctx.save_for_backward(weight_h, h0, output, masks, is_real)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | None) -> Any:
@@ -326,16 +326,17 @@ class _RNN(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor | None, ...]:
-        weight_h, h, masks, is_real = ctx.saved_tensors
+        weight_h, h0, h, masks, is_real = ctx.saved_tensors
         product = _Product(weight_h, masks)
-        slope = 1 - h[1:] * h[1:]
+        slope = 1 - h * h
         if is_real is not None:
             slope = slope * is_real
         grads = torch.empty_like(slope)
-        dh = torch.zeros_like(h[0])
+        dh = torch.zeros_like(h0)
         for t in range(len(slope) - 1, -1, -1):
-            dh = dh + grad_h[t + 1]
+            dh = dh + grad_h[t]
             torch.mul(slope[t], dh, out=grads[t])
             back = product.back(grads[t])
             dh = back if is_real is None else torch.where(is_real[t], back, dh)
-        return grads, product.weight_gradient(grads, h[:-1]), dh + grad_h[0], None, None
+        before = torch.cat([h0[None], h[:-1]])
+        return grads, product.weight_gradient(grads, before), dh, None, None

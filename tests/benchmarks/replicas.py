@@ -41,7 +41,7 @@ WORK = {
             "gru": ("model=stacked-rnn", "model.cell=gru", "model.num_layers=1"),
             "lstm": ("model=lstm",),
         }.items()
-        for size in (16, 64, 128)
+        for size in (16, 32, 64, 128)
     },
 }
 

@@ -233,8 +233,11 @@ def test_a_number_of_replicas_is_not_part_of_what_a_run_is(tmp_path: Path) -> No
         (("trainer.precision=bf16",), "trainer.precision is bf16, but trainer.replicas is 16"),
         (("model=lstm",), "model is LSTM of LSTM cells, but trainer.replicas is 16"),
         (("model=stacked-rnn", "model.cell=lstm"), "model is StackedRNN of LSTM cells, but"),
-        (("model=rnn", "model.hidden_size=65"), "model.hidden_size is 65, but trainer.replicas"),
-        (("model=rnn", "model.kernel=fused"), "model.kernel is fused, but trainer.replicas is 16"),
+        (("model=rnn", "model.hidden_size=33"), "model.hidden_size is 33, but trainer.replicas"),
+        (
+            ("model=rnn", "model.hidden_size=32", "model.kernel=fused"),
+            "model.kernel is fused, but trainer.replicas is 16",
+        ),
         (
             ("model.padding=causal", "model.readout=last", "trainer.bptt.k1=5"),
             "trainer.bptt.k1 is 5, but trainer.replicas is 16",
