@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.overrides import handle_torch_function, has_torch_function
 
 Masks = Float[Tensor, "masks batch hidden"]
 Real = Bool[Tensor, "time batch 1"]
@@ -45,8 +46,10 @@ def gru(
     is_real: Real | None,
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """As `lstm`."""
-    h, *_ = _GRU.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
-    return h[1:], (h[-1],)
+    if has_torch_function((x,)):
+        return _overridden(gru, x, weight_h, state, masks, is_real)
+    h = _GRU.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
+    return h, (h[-1],)
 
 
 def rnn(
@@ -57,8 +60,19 @@ def rnn(
     is_real: Real | None,
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """As `lstm`."""
+    if has_torch_function((x,)):
+        return _overridden(rnn, x, weight_h, state, masks, is_real)
     h = _RNN.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
     return h, (h[-1],)
+
+
+def _overridden(
+    kernel: Callable[..., Any], x: Tensor, *others: Any
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """What is done instead, as by who stacks models."""
+    found: tuple[Tensor, tuple[Tensor, ...]]
+    found = handle_torch_function(kernel, (x,), x, *others)
+    return found
 
 
 KERNELS: dict[str, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
@@ -136,30 +150,6 @@ class _StackOfProducts(_Product):
     def weight_gradient(self, grads: Tensor, before: Tensor) -> Tensor:
         rows, hidden = (t.transpose(0, 1).flatten(1, 2) for t in (grads, before))
         return torch.bmm(rows.transpose(1, 2), hidden)  # over (replicas, time * batch, .)
-
-
-def _side_by_side(
-    in_dims: tuple[int | None, ...], count: int, arguments: tuple[Tensor | None, ...]
-) -> list[Tensor | None]:
-    """What vmap has of the arguments of a recurrence: x, W_h, h_0, masks, padding.
-
-    Replicas come first in the weights and the state, and after time elsewhere.
-    """
-    if arguments[3] is not None:
-        raise RuntimeError("masks of dropout are drawn for one model at a time")
-    found: list[Tensor | None] = []
-    for argument, dim, place in zip(arguments, in_dims, (1, 0, 0, 0, 1), strict=True):
-        if argument is None:
-            found.append(None)
-        elif dim is None:  # the same for all
-            found.append(argument.unsqueeze(place).expand(_with(argument.shape, place, count)))
-        else:
-            found.append(argument.movedim(dim, place).contiguous())
-    return found
-
-
-def _with(shape: torch.Size, place: int, count: int) -> tuple[int, ...]:
-    return (*shape[:place], count, *shape[place:])
 
 
 def _keep_padding(new: Tensor, old: Tensor, real: Tensor | None) -> None:
@@ -240,8 +230,13 @@ class _GRU(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, weight_h: Tensor, h0: Tensor, masks: Tensor | None, is_real: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx: Any,
+        x: Tensor,
+        weight_h: Tensor,
+        h0: Tensor,
+        masks: Tensor | None,
+        is_real: Tensor | None,
+    ) -> Tensor:
         time, *rows_of, rows = x.shape
         size = rows // 3
         product = _Product(weight_h, masks)
@@ -259,23 +254,12 @@ class _GRU(torch.autograd.Function):
             torch.addcmul(x[t, ..., 2 * size :], r, h_new[t], out=n).tanh_()
             torch.lerp(n, h[t], z, out=h[t + 1])
             _keep_padding(h[t + 1], h[t], None if is_real is None else is_real[t])
-        return h, gates, h_new
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        _, weight_h, _, masks, is_real = inputs
-        h, gates, h_new = output
-        ctx.mark_non_differentiable(gates, h_new)
         ctx.save_for_backward(weight_h, gates, h_new, h, masks, is_real)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | None) -> Any:
-        stacked = _side_by_side(in_dims, info.batch_size, arguments)
-        return _GRU.apply(*stacked), (1, 1, 1)  # type: ignore[no-untyped-call]
+        return h[1:]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_h: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor | None, ...]:
         weight_h, gates, h_new, h, masks, is_real = ctx.saved_tensors
         product = _Product(weight_h, masks)
         size = weight_h.shape[-1]
@@ -289,12 +273,12 @@ class _GRU(torch.autograd.Function):
         grads_x, grads_h = torch.empty_like(gates), torch.empty_like(gates)
         dh = torch.zeros_like(h[0])
         for t in range(len(gates) - 1, -1, -1):
-            dh = dh + grad_h[t + 1]
+            dh = dh + grad_h[t]
             torch.mul(slope[t], torch.cat([dh] * 3, dim=-1), out=grads_x[t])
             grads_h[t] = grads_x[t]
             grads_h[t, ..., 2 * size :] *= r[t]
             dh = product.back(grads_h[t]).addcmul_(dh, keep[t])
-        return grads_x, product.weight_gradient(grads_h, h[:-1]), dh + grad_h[0], None, None
+        return grads_x, product.weight_gradient(grads_h, h[:-1]), dh, None, None
 
 
 class _RNN(torch.autograd.Function):
@@ -302,7 +286,12 @@ class _RNN(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, weight_h: Tensor, h0: Tensor, masks: Tensor | None, is_real: Tensor | None
+        ctx: Any,
+        x: Tensor,
+        weight_h: Tensor,
+        h0: Tensor,
+        masks: Tensor | None,
+        is_real: Tensor | None,
     ) -> Tensor:
         product = _Product(weight_h, masks)
         h = x.new_empty(x.shape[0] + 1, *x.shape[1:])
@@ -311,32 +300,78 @@ class _RNN(torch.autograd.Function):
             product.add_to(x[t], h[t], h[t + 1])
             h[t + 1].tanh_()
             _keep_padding(h[t + 1], h[t], None if is_real is None else is_real[t])
+        ctx.save_for_backward(weight_h, h, masks, is_real)
         return h[1:]
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, weight_h, h0, masks, is_real = inputs
-        ctx.save_for_backward(weight_h, h0, output, masks, is_real)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | None) -> Any:
-        stacked = _side_by_side(in_dims, info.batch_size, arguments)
-        return _RNN.apply(*stacked), 1  # type: ignore[no-untyped-call]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor | None, ...]:
-        weight_h, h0, h, masks, is_real = ctx.saved_tensors
+        weight_h, h, masks, is_real = ctx.saved_tensors
         product = _Product(weight_h, masks)
-        slope = 1 - h * h
+        slope = 1 - h[1:] * h[1:]
         if is_real is not None:
             slope = slope * is_real
         grads = torch.empty_like(slope)
-        dh = torch.zeros_like(h0)
+        dh = torch.zeros_like(h[0])
         for t in range(len(slope) - 1, -1, -1):
             dh = dh + grad_h[t]
             torch.mul(slope[t], dh, out=grads[t])
             back = product.back(grads[t])
             dh = back if is_real is None else torch.where(is_real[t], back, dh)
-        before = torch.cat([h0[None], h[:-1]])
-        return grads, product.weight_gradient(grads, before), dh, None, None
+        return grads, product.weight_gradient(grads, h[:-1]), dh, None, None
+
+
+# --- of a stack of models -----------------------------------------------------------------------
+
+
+def _side_by_side(
+    in_dims: tuple[int | None, ...], count: int, arguments: tuple[Tensor | None, ...]
+) -> list[Tensor | None]:
+    """What vmap has of the arguments of a recurrence: x, W_h, h_0, masks, padding.
+
+    Replicas come first in the weights and the state, and after time elsewhere.
+    """
+    if arguments[3] is not None:
+        raise RuntimeError("masks of dropout are drawn for one model at a time")
+    found: list[Tensor | None] = []
+    for argument, dim, place in zip(arguments, in_dims, (1, 0, 0, 0, 1), strict=True):
+        if argument is None:
+            found.append(None)
+        elif dim is None:  # the same for all
+            found.append(argument.unsqueeze(place).expand(_with(argument.shape, place, count)))
+        else:
+            found.append(argument.movedim(dim, place).contiguous())
+    return found
+
+
+def _with(shape: torch.Size, place: int, count: int) -> tuple[int, ...]:
+    return (*shape[:place], count, *shape[place:])
+
+
+class _Stack(torch.autograd.Function):
+    """Under vmap, a recurrence of all models at once; it is never called otherwise."""
+
+    @staticmethod
+    def forward(function: Any, *arguments: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None: ...
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, function: Any, *arguments: Tensor | None) -> Any:
+        return function.apply(*_side_by_side(in_dims[1:], info.batch_size, arguments)), 1
+
+
+def _for_stacks(function: Any) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
+    def kernel(
+        x: Tensor, weight_h: Tensor, state: tuple[Tensor, ...], *others: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        h = _Stack.apply(function, x, weight_h, *state, *others)  # type: ignore[no-untyped-call]
+        return h, (h[-1],)
+
+    return kernel
+
+
+rnn.for_stacks = _for_stacks(_RNN)  # type: ignore[attr-defined]
+gru.for_stacks = _for_stacks(_GRU)  # type: ignore[attr-defined]

@@ -242,7 +242,8 @@ class _AsEachAlone(TorchFunctionMode):
             is_padding = args[0] == given.pop("padding_idx")
             vectors = func(*args, **given)
             return torch.where(is_padding[..., None], vectors.detach(), vectors)
-        return func(*args, **given)
+        # a function of ours may have another one for vmap
+        return getattr(func, "for_stacks", func)(*args, **given)
 
 
 @dataclass

@@ -145,7 +145,12 @@ def test_a_stack_of_recurrences_is_each_of_them(name: str, gates: int, padded: b
         return hidden, last
 
     given = (x, weight, h0) if real is None else (x, weight, h0, real)
-    stacked = torch.func.vmap(one)(*given)
+
+    def of_a_stack(x: Any, weight: Any, h0: Any, real: Any = None) -> tuple[torch.Tensor, ...]:
+        hidden, (last,) = KERNELS[name].for_stacks(x, weight, (h0,), None, real)
+        return hidden, last
+
+    stacked = torch.func.vmap(of_a_stack)(*given)
     each = [one(*(tensor[index] for tensor in given)) for index in range(replicas)]
     for place, found in enumerate(stacked):
         expected = torch.stack([outputs[place] for outputs in each])
