@@ -70,7 +70,7 @@ def run_together(
             _go_on(replicas, together, stop)
         except BaseException as error:
             for replica in replicas:
-                replica.cut_off(type(error)())
+                replica.cut_off(error)
             raise
     _say_how(together, len(runs))
     outcomes = [replica.outcome for replica in replicas]
