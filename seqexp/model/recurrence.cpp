@@ -77,9 +77,9 @@ constexpr int64_t up(int64_t count, int64_t unit) { return (count + unit - 1) / 
 // distance of rows: an odd number of vectors, or rows of a tile would share places in the cache
 constexpr int64_t apart(int64_t count) { return (up(count, LANES) / LANES | 1) * LANES; }
 
-// 2^n and e^y - 1 = 2^n ((e^r - 1) + 1) - 1 of y = n ln 2 + r, for y <= 0; NaN stays NaN
+// e^y and e^y - 1, by 2^n (e^r - 1) of y = n ln 2 + r, for y <= 0; NaN stays NaN
 struct Exponential {
-  Vector power, minus_one;
+  Vector value, minus_one;
 };
 
 INLINE Exponential exponential(Vector y) {
@@ -107,7 +107,7 @@ INLINE Exponential exponential(Vector y) {
   }
   series = series * r;  // e^r - 1
   Vector power = (Vector)((bits << FRACTION) + (Int(BIAS) << FRACTION));
-  return {power, power * series + (power - splat(1))};
+  return {power * series + power, power * series + (power - splat(1))};
 }
 
 INLINE Vector tanh(Vector x) {
@@ -118,7 +118,7 @@ INLINE Vector tanh(Vector x) {
 }
 
 INLINE Vector sigmoid(Vector x) {
-  Vector e = exponential(x < splat(0) ? x : -x).minus_one + splat(1);
+  Vector e = exponential(x < splat(0) ? x : -x).value;
   Vector top = x < splat(0) ? e : splat(1);
   return top / (e + splat(1));
 }
@@ -387,7 +387,7 @@ class Back {
   const Part x{l.inputs, l.weight_x, l.x_masks, false}, h{l.hidden, l.weight_h, l.h_masks, true};
   const int64_t units = up(l.hidden, PANEL), rows = Cell::GATES * l.hidden;  // of the weights
   const int64_t g_row = apart(Cell::SUMS * units);
-  const int64_t window = std::min(l.time, up(WINDOW, l.batch) / l.batch);  // steps
+  const int64_t window = std::min(l.time, WINDOW / std::max<int64_t>(l.batch, 1) + 1);  // steps
   const Numbers packed_x{up(l.inputs, PANEL) * rows}, packed_h{units * rows};
   const Numbers total_x{up(l.inputs, PANEL) * rows}, total_h{units * rows};  // the weights' gradients
   const Numbers grad_h{l.batch * units}, grad_c{l.batch * units};  // of the state
