@@ -60,6 +60,8 @@ class _NoneBuiltError(Exception):
 
 def _compiler() -> list[str]:
     given = shlex.split(os.environ.get("CXX", ""))
+    if given and shutil.which(given[0]) is None:
+        raise _NoneBuiltError(f"CXX is {given[0]}, and there is no such compiler")
     if given:
         return given
     found = next((name for name in COMPILERS if shutil.which(name)), None)
