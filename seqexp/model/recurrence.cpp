@@ -520,10 +520,10 @@ class Back {
         if (!part.is_h)
           for (int64_t k = 0; k < count; k++)
             for (int64_t row = begin; row < stop; row++) l.grad_bias[row] += a[k * g_row + row];
-        for (int64_t column = 0; column < width; column += PANEL)
-          for_tiles(begin, stop, [&](auto tile, int64_t row) {
+        for_tiles(begin, stop, [&](auto tile, int64_t row) {
+          for (int64_t column = 0; column < width; column += PANEL)
             add<tile>(a + row, chunk + column, b_row, count, total + row * width + column, width);
-          });
+        });
       }
     }
   }
