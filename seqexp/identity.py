@@ -93,7 +93,7 @@ def _sources(root: Path) -> list[Path]:
     """A file, or those of a folder that compute."""
     if not root.is_dir():
         return [root]
-    return sorted(file for file in root.rglob("*") if file.suffix in (".py", ".cpp"))
+    return sorted(file for file in root.rglob("*") if file.suffix in (".py", ".cpp", ".h"))
 
 
 def _folders(packages: tuple[str, ...]) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Builds the recurrences of `recurrence.cpp` when they are first used, and keeps them.
+"""Builds the recurrences in `recurrence/` when they are first used, and keeps them.
 
 What is built depends on nothing but the source, the compiler and the processor, which are its key
 in the user's cache: `SEQEXP_CACHE`, or `seqexp` in `XDG_CACHE_HOME` or `~/.cache`.
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("recurrence.cpp")
+SOURCES = Path(__file__).with_name("recurrence")
 
 COMPILERS = ("c++", "g++", "clang++")
 """Tried in this order, after `CXX`."""
@@ -74,7 +74,8 @@ def _kept(command: Sequence[str], version: str, defined: Sequence[str]) -> Path:
     """The library in the cache, built if it is not there."""
     native = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
     flags = [*FLAGS, native, *defined]
-    parts = (SOURCE.read_text(encoding="utf-8"), version, _processor(), *command, *flags)
+    sources = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.iterdir())]
+    parts = (*sources, version, _processor(), *command, *flags)
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
     file = _cache() / f"recurrence-{key}.so"
     if not file.is_file():
@@ -105,7 +106,7 @@ def _build(command: Sequence[str], file: Path) -> None:
         for threads in THREADS:
             output = Path(folder) / file.name
             done = subprocess.run(
-                [*command, *threads, str(SOURCE), "-o", str(output)],
+                [*command, *threads, str(SOURCES / "recurrence.cpp"), "-o", str(output)],
                 capture_output=True,
                 text=True,
                 timeout=TIMEOUT,

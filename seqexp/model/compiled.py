@@ -1,4 +1,4 @@
-"""A whole recurrent layer on the CPU as one compiled operation: `recurrence.cpp`, called by ctypes.
+"""A whole recurrent layer on the CPU as one compiled operation: `recurrence/`, called by ctypes.
 
 Values and gradients are those of `recurrent.py`'s equations to rounding, the same bits for any
 number of threads. Other Python threads run meanwhile.
@@ -23,7 +23,7 @@ GRADIENTS = ("x", "weight_x", "weight_h", "bias", "h0", "c0")
 
 
 class _Layer(ctypes.Structure):
-    """`struct Layer` of the source."""
+    """`struct Layer` of `recurrence/layer.h`."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in SIZES),
