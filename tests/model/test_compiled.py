@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from seqexp.errors import InputError
+from seqexp.identity import sources
 from seqexp.model import compile as building
 from seqexp.model import compiled
 from seqexp.model.compile import Built, built
@@ -135,6 +136,12 @@ def test_what_is_not_finite_stays_so(cell: str) -> None:
     inputs[0, 1, 0] = math.nan
     hidden, _ = made(inputs, None, made.start(inputs))
     assert hidden[0, 1:].isnan().all() and hidden[1].isfinite().all()
+
+
+def test_a_run_depends_on_the_source() -> None:
+    files = set(building.SOURCES.iterdir())
+    assert building.SOURCES / "recurrence.cpp" in files
+    assert files <= set(sources(building.SOURCES.parent))
 
 
 @needs_a_compiler
