@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from seqexp.errors import InputError, StoppedError
 from seqexp.facts import DATA, Result, Start, Story, data_name, origin_of, run_facts, sizes
 from seqexp.folder import TWIN, RunFolder, owned
 from seqexp.model.parts import TokenInput
+from seqexp.recurring import Recurrences
 from seqexp.saving import Saving
 from seqexp.say import description, say, say_again, say_start, say_summary, summary
 from seqexp.signature import signature
@@ -77,19 +79,22 @@ def run(config: Config, start: Start) -> Result:
         tracker: Tracker = build(config["tracking"])
         both_ways = directions(config, settings, device, folder, stop)
         watch = Watching(config, tracker, training, data, both_ways)
-        story = Story()
-        saving = Saving(folder, origin, training, {**watch.parts(), "story": story}, stop)
+        story, recurrences = Story(), Recurrences(training, data)
+        parts = {**watch.parts(), "story": story, "recurrences": recurrences}
+        saving = Saving(folder, origin, training, parts, stop)
         if state is not None:
             saving.restore(state)
         mark = state["mark"] if state is not None else 0
         result = story.result
         known = run_id or result.run_id  # by the folder, or by the checkpoint
+        start = replace(start, tags={**start.tags, **recurrences.tags()})
         result.run_id = tracker.start(run_facts(config, start, origin, known, mark))
         folder.begin(result.run_id, origin)
         log = partial(log_metrics, tracker, result)
         with recording(tracker, story, folder), watch.drawn_at_the_end(story):
             if state is None:
                 tell_start(config, start, tracker, training, data, origin, log, starts)
+                recurrences.say()
             train(training, data, log, watch, story, saving, tracker)
             if not processes.is_first:
                 return result
@@ -277,7 +282,8 @@ def directions(
         own, origin = folder.within(TWIN), origin_of(twin, data)
         state = own.checkpoint(origin)
         training, _ = begin(twin, settings, data, device, is_new=state is None)
-        saving = Saving(own, origin, training, {}, stop)
+        parts = {"recurrences": Recurrences(training, data)}
+        saving = Saving(own, origin, training, parts, stop)
         if state is not None:
             saving.restore(state)
         with stop.listening():
