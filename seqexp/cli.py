@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
+from seqexp.terminal import RED, coloured
 
 _HERE = Path(__file__).resolve().parent
 CONF = next(p for p in (_HERE / "conf", _HERE.parent / "conf") if (p / "config.yaml").is_file())
@@ -223,6 +224,8 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
     Hydra stops at the first unknown key and advises to add it with a plus; `++key=value` sets a
     key whether it is there or not, and the check then says which key was meant.
     """
+    if {"-sc", "--shell-completion"} & set(arguments):
+        return [*arguments, *typed_folder()]  # `query=bash` is no key
     groups = {folder.name for folder in config_folders(arguments)}
     multirun = [argument for argument in arguments if argument in ("-m", "--multirun")]
     others = [argument for argument in arguments if argument not in multirun]
@@ -234,6 +237,13 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
         else argument
         for argument in others
     ]
+
+
+def typed_folder() -> list[str]:
+    """The user's folder of configs on the line that is being completed."""
+    words = os.environ.get("COMP_LINE", "").split()
+    pairs = zip(words, words[1:], strict=False)
+    return next(([flag, value] for flag, value in pairs if flag in ("--config-dir", "-cd")), [])
 
 
 def dry(arguments: Sequence[str]) -> list[str]:
@@ -291,7 +301,7 @@ def explain(error: Exception) -> str:
 def leave(message: str, status: int) -> None:
     """Say why, and exit."""
     if RANK == 0:
-        print(f"seqexp: {message}", file=sys.stderr)
+        print(coloured("seqexp:", RED, sys.stderr), message, file=sys.stderr)
     else:
         time.sleep(10)  # torchrun ends all when one ends: let the first one say why
     sys.exit(status)
