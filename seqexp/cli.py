@@ -163,7 +163,7 @@ def job(config: DictConfig) -> float | None:
         overrides=overrides,
         folder=folder if hydra_config.output_subdir is not None else None,
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
-        name=" ".join(overrides) if is_sweep and overrides else None,
+        name=run_label(overrides) if is_sweep else None,
     )
     if is_sweep:
         log.info(f"\njob {hydra_config.job.num}: {' '.join(overrides)}")
@@ -177,6 +177,12 @@ def job(config: DictConfig) -> float | None:
             raise portable(error) from error
         raise
     return result.metrics.get(plain["optimized_metric"])
+
+
+def run_label(overrides: Sequence[str]) -> str | None:
+    """What a job of a sweep is called: its values, without where things are kept."""
+    elsewhere = ("paths.", "tracking")
+    return " ".join(item for item in overrides if not item.startswith(elsewhere)) or None
 
 
 def refuse_words_of_sweeps(chosen: Any) -> None:

@@ -75,7 +75,7 @@ class Progress:
         from tqdm import tqdm
         from tqdm.contrib.logging import logging_redirect_tqdm
 
-        class Bar(tqdm):  # type: ignore[type-arg]
+        class Bar(tqdm):  # type: ignore[misc]
             monitor_interval = 0  # no thread of its own
 
         self._bar = Bar(
