@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
+from seqexp.terminal import RED, coloured
 
 _HERE = Path(__file__).resolve().parent
 CONF = next(p for p in (_HERE / "conf", _HERE.parent / "conf") if (p / "config.yaml").is_file())
@@ -162,7 +163,7 @@ def job(config: DictConfig) -> float | None:
         overrides=overrides,
         folder=folder if hydra_config.output_subdir is not None else None,
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
-        name=" ".join(overrides) if is_sweep and overrides else None,
+        name=run_label(overrides) if is_sweep else None,
     )
     if is_sweep:
         log.info(f"\njob {hydra_config.job.num}: {' '.join(overrides)}")
@@ -176,6 +177,12 @@ def job(config: DictConfig) -> float | None:
             raise portable(error) from error
         raise
     return result.metrics.get(plain["optimized_metric"])
+
+
+def run_label(overrides: Sequence[str]) -> str | None:
+    """What a job of a sweep is called: its values, without where things are kept."""
+    elsewhere = ("paths.", "tracking")
+    return " ".join(item for item in overrides if not item.startswith(elsewhere)) or None
 
 
 def refuse_words_of_sweeps(chosen: Any) -> None:
@@ -223,6 +230,8 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
     Hydra stops at the first unknown key and advises to add it with a plus; `++key=value` sets a
     key whether it is there or not, and the check then says which key was meant.
     """
+    if {"-sc", "--shell-completion"} & set(arguments):
+        return [*arguments, *typed_folder()]  # `query=bash` is no key
     groups = {folder.name for folder in config_folders(arguments)}
     multirun = [argument for argument in arguments if argument in ("-m", "--multirun")]
     others = [argument for argument in arguments if argument not in multirun]
@@ -234,6 +243,13 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
         else argument
         for argument in others
     ]
+
+
+def typed_folder() -> list[str]:
+    """The user's folder of configs on the line that is being completed."""
+    words = os.environ.get("COMP_LINE", "").split()
+    pairs = zip(words, words[1:], strict=False)
+    return next(([flag, value] for flag, value in pairs if flag in ("--config-dir", "-cd")), [])
 
 
 def dry(arguments: Sequence[str]) -> list[str]:
@@ -291,7 +307,7 @@ def explain(error: Exception) -> str:
 def leave(message: str, status: int) -> None:
     """Say why, and exit."""
     if RANK == 0:
-        print(f"seqexp: {message}", file=sys.stderr)
+        print(coloured("seqexp:", RED, sys.stderr), message, file=sys.stderr)
     else:
         time.sleep(10)  # torchrun ends all when one ends: let the first one say why
     sys.exit(status)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import json
+import multiprocessing
 import os
 import tempfile
 import time
@@ -33,6 +34,7 @@ from seqexp.signature import signature
 from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
 from seqexp.stopping import Stop, sigterm_raises
 from seqexp.sweep.launchers import Launcher
+from seqexp.terminal import Progress
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import fit
@@ -121,9 +123,10 @@ def train(
 ) -> None:
     """Train and test from wherever the training is; look at the model, and save it, on the way."""
     watch.before(log)
-    with saving.stop.listening():
+    with saving.stop.listening(), shown(training, data) as progress:
         for report in fit(training, data.to(training.device)):
             log(report.metrics, report.step)
+            progress.after(report)
             if report.kind == "epoch":
                 say(report, training.settings)
                 story.history[report.step] = report.metrics
@@ -131,6 +134,16 @@ def train(
                     return
             watch.after(report, log)
             saving.after(report, tracker)
+
+
+def shown(training: Training, data: Data) -> Progress:
+    """A bar for who waits at a terminal; of several processes, the first one shows it."""
+    steps = total_steps(training.settings, data)
+    split, unit = data.train, "tokens" if data.train.is_stream else "sequences"
+    count = split.tokens.numel() if split.is_stream else len(split)
+    is_alone = multiprocessing.parent_process() is None  # a worker of a sweep has no terminal
+    per_step = count * training.settings.epochs / steps
+    return Progress(training, steps, unit, per_step, training.processes.is_first and is_alone)
 
 
 def tell_start(
@@ -286,8 +299,9 @@ def directions(
         saving = Saving(own, origin, training, parts, stop)
         if state is not None:
             saving.restore(state)
-        with stop.listening():
+        with stop.listening(), shown(training, data) as progress:
             for report in fit(training, data.to(device)):
+                progress.after(report)
                 say(report, settings)
                 saving.after(report, NoTracker())
         return training.model
