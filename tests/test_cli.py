@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import readme
 from conftest import ROOT, Command
 
 from seqexp.cli import forgiving
@@ -203,6 +204,7 @@ def test_every_command_of_the_help_composes(seqexp: Command, tmp_path: Path) -> 
 
 
 def test_every_command_of_the_readme_composes(seqexp: Command, tmp_path: Path) -> None:
+    readme.write_project(tmp_path)
     (tmp_path / "peaks.fa").write_text(">a\nACGT\n")
     (tmp_path / "jaspar.meme").write_text("not looked into before a run\n")
     (tmp_path / "my_motifs.meme").write_text(

@@ -11,9 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import readme
 from conftest import ROOT
-
-PROJECT = ROOT / "tests/example_project"
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +42,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def called(bin_folder: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Configs and classes of a user's own, as the README has them."""
+    folder = tmp_path_factory.mktemp("project")
+    readme.write_project(folder)
+    return folder
+
+
+def called(
+    bin_folder: Path, *arguments: str, project: Path, cwd: Path
+) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SEQEXP", "PYTHON"))}
-    env |= {"PYTHONPATH": str(PROJECT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    env |= {"PYTHONPATH": str(project), "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [str(bin_folder / arguments[0]), *arguments[1:]]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=240)
 
@@ -63,29 +72,40 @@ def _configs() -> list[Path]:
     return sorted((ROOT / "conf").rglob("*.yaml"))
 
 
-def test_a_project_of_its_own_needs_no_fork(installed: Path, tmp_path: Path) -> None:
-    where = called(installed, "python", "-c", "import seqexp; print(seqexp.__file__)", cwd=tmp_path)
+def test_a_project_of_its_own_needs_no_fork(installed: Path, project: Path, tmp_path: Path) -> None:
+    where = called(
+        installed,
+        "python",
+        "-c",
+        "import seqexp; print(seqexp.__file__)",
+        project=project,
+        cwd=tmp_path,
+    )
     assert Path(where.stdout.strip()).is_relative_to(installed.parent)  # the wheel's
-    mine = ("seqexp", "--config-dir", str(PROJECT / "conf"), "experiment=parity")
-    done = called(installed, *mine, "trainer.epochs=30", cwd=tmp_path)
+    mine = ("seqexp", "--config-dir", str(project / "conf"), "experiment=parity")
+    done = called(installed, *mine, project=project, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "dense" in done.stdout and "test/accuracy        1\n" in done.stdout
     (tmp_path / "bits.txt").write_text("0001\n0011\n")
     predict = ("python", "-m", "seqexp.predict", "run=latest", "input=bits.txt", "trusted=my_lab")
-    table = called(installed, *predict, cwd=tmp_path)
+    table = called(installed, *predict, project=project, cwd=tmp_path)
     assert table.returncode == 0, table.stderr
     rows = [line.split(",") for line in table.stdout.splitlines()]
     even, odd = rows[0].index("even"), rows[0].index("odd")
     assert float(rows[1][odd]) > 0.5 > float(rows[2][odd]) and float(rows[2][even]) > 0.5
 
 
-def test_faults_of_a_users_own_classes_are_named(installed: Path, tmp_path: Path) -> None:
-    mine = ("seqexp", "--config-dir", str(PROJECT / "conf"), "experiment=parity")
-    wrong = called(installed, *mine, "model.hiden_size=3", "dataset.length=0", cwd=tmp_path)
+def test_faults_of_a_users_own_classes_are_named(
+    installed: Path, project: Path, tmp_path: Path
+) -> None:
+    mine = ("seqexp", "--config-dir", str(project / "conf"), "experiment=parity")
+    wrong = called(
+        installed, *mine, "model.hiden_size=3", "dataset.length=0", project=project, cwd=tmp_path
+    )
     assert wrong.returncode == 2
     assert "model.hiden_size: unknown; did you mean hidden_size?" in wrong.stderr
     assert "dataset.length is 0; give an integer from 1" in wrong.stderr
-    untrusted = called(installed, *mine, "trusted_packages=[]", cwd=tmp_path)
+    untrusted = called(installed, *mine, "trusted_packages=[]", project=project, cwd=tmp_path)
     assert untrusted.returncode == 2
     assert "model._target_ is 'my_lab.dense.Dense'; allowed are names in" in untrusted.stderr
     assert list(tmp_path.iterdir()) == []

@@ -1,1 +1,0 @@
-"""A package beside seqexp: one dataset, one model."""
