@@ -124,6 +124,12 @@ class Browser:
         found += " e.textContent.trim().startsWith(arguments[0])).at(-1)"
         self.driver.execute_script(f"{found}.scrollIntoView()", text)
 
+    def hide(self, text: str) -> None:
+        """Leave out of a picture what begins with a text."""
+        found = "[...document.querySelectorAll('*')].filter(e => e.children.length < 3 &&"
+        found += " e.textContent.trim().startsWith(arguments[0]))"
+        self.driver.execute_script(f"{found}.forEach(e => e.style.visibility = 'hidden')", text)
+
     def count(self, selector: str) -> int:
         """How many elements a CSS selector finds, once there is one."""
         until = time.monotonic() + PATIENCE

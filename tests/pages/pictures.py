@@ -43,16 +43,17 @@ def main() -> None:
             page = f"{address}/#/experiments/1/runs/{sweep.info.run_id}"
             browser.open(f"{page}?workflowType=machine_learning", "behind the best")
             browser.open(f"{page}/artifacts/comparison.png?workflowType=machine_learning", "Path")
+            browser.hide("Path:")  # of this machine
             shown = Image.open(browser.picture("sweep"))
             browser.driver.quit()
-        keep(shown, "comparison", 1200)
+        keep(shown.crop((0, 0, shown.width, round(0.5 * shown.height))), "comparison", 1200)
 
 
 def keep(picture: Image.Image, name: str, width: int) -> None:
     """As wide as it is shown, in few colours."""
     height = round(picture.height * width / picture.width)
     small = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
-    small.quantize(128).save(FOLDER / f"{name}.png", optimize=True)
+    small.quantize(256).save(FOLDER / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
