@@ -16,7 +16,7 @@ MODELS = sorted((ROOT / "conf" / "model").glob("*.yaml"))
 RECURRENT = [file for file in MODELS if "\nkernel: " in file.read_text()]
 
 NO_COMPILER = pytest.mark.skipif(
-    library("lstm", "double").library is None, reason=library("lstm", "double").reason
+    library("lstm", "double").binary is None, reason=library("lstm", "double").reason
 )
 CASES = [
     *(pytest.param((file, {}), id=file.stem) for file in MODELS),

@@ -16,7 +16,7 @@ from seqexp.model.compile import built
 DROPS = ("model=lstm", "model.hidden_size=8", "model.recurrent_dropout=0.2", "tracking=none")
 
 needs_a_compiler = pytest.mark.skipif(
-    built("lstm", "float").library is None, reason=built("lstm", "float").reason
+    built("lstm", "float").binary is None, reason=built("lstm", "float").reason
 )
 
 

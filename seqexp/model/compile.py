@@ -35,7 +35,7 @@ TIMEOUT = 120
 class Built:
     """A library, or why there is none; and what it was built by."""
 
-    library: ctypes.CDLL | None
+    binary: ctypes.CDLL | None
     reason: str
     compiler: str = ""
 

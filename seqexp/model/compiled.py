@@ -81,15 +81,15 @@ class _Recurrence(torch.autograd.Function):
         x, weight_h, c0 = tensors["x"], tensors["weight_h"], tensors["c0"]
         assert x is not None and weight_h is not None
         (batch, time, _), hidden = x.shape, weight_h.shape[1]
-        library = available(cell, x).library
-        assert library is not None
-        library.kept.restype = ctypes.c_int64
+        binary = available(cell, x).binary
+        assert binary is not None
+        binary.kept.restype = ctypes.c_int64
         h = tensors["h"] = x.new_empty(batch, time, hidden)
         tensors["c"] = None if c0 is None else torch.empty_like(c0)
-        tensors["kept"] = x.new_empty(batch * time * library.kept(ctypes.c_int64(hidden)))
-        _call(library.forward, tensors)
+        tensors["kept"] = x.new_empty(batch * time * binary.kept(ctypes.c_int64(hidden)))
+        _call(binary.forward, tensors)
         ctx.save_for_backward(*given, h, tensors["kept"])
-        ctx.library = library
+        ctx.binary = binary
         return h, tensors["c"]
 
     @staticmethod
@@ -105,7 +105,7 @@ class _Recurrence(torch.autograd.Function):
             grads["x"] = None  # of one-hot vectors nobody asks for it
         tensors |= {"h": h, "kept": kept, "grad_h": grad_h.contiguous()}
         tensors["grad_c"] = None if grad_c is None else grad_c.contiguous()
-        _call(ctx.library.back, {**tensors, **{f"grad_{name}": grads[name] for name in grads}})
+        _call(ctx.binary.back, {**tensors, **{f"grad_{name}": grads[name] for name in grads}})
         return None, *grads.values(), None, None, None
 
 

@@ -237,7 +237,7 @@ class RecurrentLayer(nn.Module):
         if self.kernel == "auto" and torch.is_autocast_enabled(self.weight_h.device.type):
             return "python"
         found = compiled.available(self.cell.name, self.weight_h)
-        if found.library is not None:
+        if found.binary is not None:
             return "compiled"
         if self.kernel == "compiled" and self.training:
             raise InputError(

@@ -198,7 +198,7 @@ def main() -> None:
     keep_freed_memory()
     kernels: list[Kernel] = ["reference", "python"]
     found = built(given.cell, "float")
-    if found.library is None:
+    if found.binary is None:
         print(f"compiled is left out: {found.reason}")
     else:
         print(f"compiled by {found.compiler}")

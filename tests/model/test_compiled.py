@@ -21,7 +21,7 @@ from seqexp.model.recurrent import CELLS, Dropout, RecurrentLayer
 from seqexp.spec import TaskSpec
 
 needs_a_compiler = pytest.mark.skipif(
-    built("lstm", "float").library is None, reason=built("lstm", "float").reason
+    built("lstm", "float").binary is None, reason=built("lstm", "float").reason
 )
 
 SIZES = [(1, 1, 1, 1), (1, 7, 3, 40), (9, 1, 33, 32), (37, 5, 130, 33), (70, 3, 20, 100)]
@@ -195,7 +195,7 @@ def test_a_compiler_that_fails_is_told_in_one_line(
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
     found = built("lstm", "float")
-    assert found.library is None
+    assert found.binary is None
     assert found.reason == f"{broken} failed: x.cpp:1: error: no"
     assert list((anew / "cache").iterdir()) == []
 
@@ -212,7 +212,7 @@ def test_a_compiler_that_is_named_and_not_there_is_told(
 def test_a_cache_that_cannot_be_written_is_no_crash(anew: Path) -> None:
     (anew / "cache").write_text("a file")
     found = built("lstm", "float")
-    assert found.library is None and str(anew / "cache") in found.reason
+    assert found.binary is None and str(anew / "cache") in found.reason
 
 
 def test_a_layer_on_another_device_or_of_other_numbers_says_so() -> None:
@@ -222,7 +222,7 @@ def test_a_layer_on_another_device_or_of_other_numbers_says_so() -> None:
 
 @needs_a_compiler
 def test_two_processes_may_build_at_once(anew: Path) -> None:
-    code = "from seqexp.model.compile import built; assert built('rnn', 'float').library"
+    code = "from seqexp.model.compile import built; assert built('rnn', 'float').binary"
     environment = {**os.environ, "SEQEXP_CACHE": str(anew / "cache")}
     both = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
@@ -234,7 +234,7 @@ def test_what_was_built_is_found_again(anew: Path, monkeypatch: pytest.MonkeyPat
     first = built("rnn", "float")
     built.cache_clear()
     monkeypatch.setattr(building, "_build", None)
-    assert built("rnn", "float").library is not None
+    assert built("rnn", "float").binary is not None
     assert built("rnn", "float").compiler == first.compiler
 
 
@@ -247,4 +247,4 @@ def test_a_damaged_library_is_no_crash(anew: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(building, "_output", lambda command: "a compiler 1.0")
     monkeypatch.setenv("CXX", "c++")
     found = built("rnn", "float")
-    assert isinstance(found, Built) and found.library is None and found.reason
+    assert isinstance(found, Built) and found.binary is None and found.reason

@@ -19,7 +19,7 @@ NO_DROPOUT = Dropout()
 COMPILED = pytest.param(
     "compiled",
     marks=pytest.mark.skipif(
-        built("lstm", "double").library is None, reason=built("lstm", "double").reason
+        built("lstm", "double").binary is None, reason=built("lstm", "double").reason
     ),
 )
 
@@ -132,7 +132,7 @@ def test_auto_fuses_an_lstm_until_recurrent_dropout_or_padding_forbid_it(
 
 def test_kernels_keep_the_state_in_full_precision_under_autocast(next_token_spec: TaskSpec) -> None:
     tokens = torch.randint(1, 5, (3, 6))
-    kernels = ("python", "auto", *(() if built("lstm", "float").library is None else ("compiled",)))
+    kernels = ("python", "auto", *(() if built("lstm", "float").binary is None else ("compiled",)))
     for kernel, rate in itertools.product(kernels, (0.0, 0.5)):
         model = LSTM(next_token_spec, recurrent_dropout=rate, kernel=kernel)  # type: ignore[arg-type]
         with torch.autocast("cpu", torch.bfloat16):
