@@ -37,7 +37,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=False)
     site = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
     command = [sys.executable, "-m", "pip", f"--python={folder}", "install", "--quiet", "--no-deps"]
-    subprocess.run([*command, str(wheel)], check=True, timeout=120)
+    # elsewhere and without PYTHONPATH: there pip would find the source tree's seqexp, and be done
+    subprocess.run([*command, str(wheel)], check=True, timeout=120, cwd=folder, env=_bare())
     (site / "others.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     return folder / "bin"
 
@@ -50,11 +51,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _bare() -> dict[str, str]:
+    """The environment's variables without those that change where Python or seqexp looks."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("SEQEXP", "PYTHON"))}
+
+
 def called(
     bin_folder: Path, *arguments: str, project: Path, cwd: Path
 ) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("SEQEXP", "PYTHON"))}
-    env |= {"PYTHONPATH": str(project), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    env = _bare() | {"PYTHONPATH": str(project), "MLFLOW_DISABLE_TELEMETRY": "true"}
     command = [str(bin_folder / arguments[0]), *arguments[1:]]
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=240)
 
