@@ -14,14 +14,14 @@ from browser import Browser, missing, served
 from conftest import ROOT
 from mlflow import MlflowClient
 
+from seqexp.tracking.links import table_of_runs
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing()), reason=f"no {missing()}"),
 ]
 
-ORDER = (
-    "workflowType=machine_learning&orderByKey=metrics.%60best/valid_loss_nats%60&orderByAsc=true"
-)
+ORDER = table_of_runs("", "1", "best/valid_loss_nats", descending=False).partition("?")[2]
 """In the addresses that a run prints."""
 
 SWEEP = ("-m", "model.num_filters=1,4", "seeds=2", "trainer.epochs=6", "dataset.num_train=400")
@@ -74,6 +74,8 @@ def test_the_table_has_the_sweep_and_its_jobs_sorted(browser: Browser, pages: st
     browser.picture("table")
     assert shown.count("model.num_filters=4") == shown.count("model.num_filters=1") == 2
     assert "sweep model.num_filters" in shown
+    for column in ("best/valid_loss_nats", "test/accuracy", "test/loss_nats", "optimizer.lr"):
+        assert column in shown.partition("Run Name")[2]
 
 
 def test_a_sweeps_page_says_which_is_better(browser: Browser, pages: str, parent: str) -> None:
