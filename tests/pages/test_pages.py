@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"no {missing()}"),
 ]
 
-ORDER = table_of_runs("", "1", "best/valid_loss_nats", descending=False).partition("?")[2]
+VIEW = table_of_runs("", "1", "best/valid_loss_nats").partition("?")[2]
 """In the addresses that a run prints."""
 
 SWEEP = ("-m", "model.num_filters=1,4", "seeds=2", "trainer.epochs=6", "dataset.num_train=400")
@@ -70,7 +70,7 @@ def child(outputs: Path, parent: str) -> str:
 
 
 def test_the_table_has_the_sweep_and_its_jobs_sorted(browser: Browser, pages: str) -> None:
-    shown = browser.open(f"{pages}/runs?{ORDER}", "5 matching runs", "Sort: best/valid_loss_nats")
+    shown = browser.open(f"{pages}/runs?{VIEW}", "5 matching runs", "Sort: best/valid_loss_nats")
     browser.picture("table")
     assert shown.count("model.num_filters=4") == shown.count("model.num_filters=1") == 2
     assert "sweep model.num_filters" in shown
@@ -95,7 +95,7 @@ def test_a_runs_curves_are_drawn(browser: Browser, pages: str, child: str) -> No
 
 
 def test_the_filters_of_all_runs_form_under_a_slider(browser: Browser, pages: str) -> None:
-    browser.open(f"{pages}/runs?compareRunsMode=CHART&{ORDER}", "Model metrics")
+    browser.open(f"{pages}/runs?compareRunsMode=CHART&{VIEW}", "Model metrics")
     browser.scroll_to("Model metrics")
     browser.wait("filters")
     assert browser.count("[role='slider']") == 1  # over the epochs, for all runs together

@@ -396,7 +396,7 @@ def test_the_printed_table_has_the_metric_of_the_runs_first(tmp_path: Path) -> N
     tracker = MlflowTracker(uri, str(tmp_path / "artifacts"))
     params = {"optimized_metric": "test/accuracy"}
     tracker.start(RunFacts("experiment", "run", params, {}, folder=tmp_path / "run"))
-    page = tracker.links("test/accuracy", descending=True)["all runs"]
+    page = tracker.links("test/accuracy")["all runs"]
     tracker.finish("FINISHED")
     key = page.partition("viewStateShareKey=")[2]
     found = MlflowClient(uri).get_experiment_by_name("experiment")
