@@ -70,12 +70,13 @@ def child(outputs: Path, parent: str) -> str:
 
 
 def test_the_table_has_the_sweep_and_its_jobs_sorted(browser: Browser, pages: str) -> None:
-    shown = browser.open(f"{pages}/runs?{VIEW}", "5 matching runs", "Sort: best/valid_loss_nats")
+    browser.open(f"{pages}/runs?{VIEW}", "5 matching runs", "Metrics", "best/valid_loss_nats")
+    # of the columns only those that have room are drawn, once what hides a quarter is closed
+    shown = browser.wait("test/accuracy", "test/loss_nats", "optimizer.lr", "seed")
     browser.picture("table")
+    assert "Sort: best/valid_loss_nats" in shown
     assert shown.count("model.num_filters=4") == shown.count("model.num_filters=1") == 2
     assert "sweep model.num_filters" in shown
-    for column in ("best/valid_loss_nats", "test/accuracy", "test/loss_nats", "optimizer.lr"):
-        assert column in shown.partition("Run Name")[2]
 
 
 def test_a_sweeps_page_says_which_is_better(browser: Browser, pages: str, parent: str) -> None:
