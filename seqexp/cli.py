@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
+from seqexp.listing import list_without_copies
 from seqexp.terminal import RED, coloured
 
 _HERE = Path(__file__).resolve().parent
@@ -92,6 +93,8 @@ def main() -> None:
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
     sys.argv[1:] = [*forgiving(sys.argv[1:]), *dry(sys.argv[1:])]
+    if {"-h", "--help", "--hydra-help"} & set(sys.argv):
+        list_without_copies()
     if {"-m", "--multirun"} & set(sys.argv):
         if NUM_PROCESSES > 1:
             leave(
