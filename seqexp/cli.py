@@ -26,6 +26,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
 from seqexp.jobs import choices, own_overrides, run_members, start_of, told_failure
+from seqexp.listing import list_without_copies
+from seqexp.terminal import RED, coloured
 
 _HERE = Path(__file__).resolve().parent
 CONF = next(p for p in (_HERE / "conf", _HERE.parent / "conf") if (p / "config.yaml").is_file())
@@ -98,6 +100,8 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
     sys.argv[1:] = several(sys.argv[1:])
     sys.argv[1:] = [*forgiving(sys.argv[1:]), *dry(sys.argv[1:])]
+    if {"-h", "--help", "--hydra-help"} & set(sys.argv):
+        list_without_copies()
     if {"-m", "--multirun"} & set(sys.argv):
         if NUM_PROCESSES > 1:
             leave(
@@ -205,6 +209,8 @@ def forgiving(arguments: Sequence[str]) -> list[str]:
     Hydra stops at the first unknown key and advises to add it with a plus; `++key=value` sets a
     key whether it is there or not, and the check then says which key was meant.
     """
+    if {"-sc", "--shell-completion"} & set(arguments):
+        return [*arguments, *typed_folder()]  # `query=bash` is no key
     groups = {folder.name for folder in config_folders(arguments)}
     multirun = [argument for argument in arguments if argument in ("-m", "--multirun")]
     others = [argument for argument in arguments if argument not in multirun]
@@ -226,6 +232,13 @@ def several(arguments: Sequence[str]) -> list[str]:
     is_single = given.get("trainer.replicas", "null").lower() in ("null", "none")
     is_told = any(item.partition("=")[0] in MODES for item in arguments)
     return [*arguments] if is_single or is_told else ["-m", *arguments]
+
+
+def typed_folder() -> list[str]:
+    """The user's folder of configs on the line that is being completed."""
+    words = os.environ.get("COMP_LINE", "").split()
+    pairs = zip(words, words[1:], strict=False)
+    return next(([flag, value] for flag, value in pairs if flag in ("--config-dir", "-cd")), [])
 
 
 def dry(arguments: Sequence[str]) -> list[str]:
@@ -283,7 +296,7 @@ def explain(error: Exception) -> str:
 def leave(message: str, status: int) -> None:
     """Say why, and exit."""
     if RANK == 0:
-        print(f"seqexp: {message}", file=sys.stderr)
+        print(coloured("seqexp:", RED, sys.stderr), message, file=sys.stderr)
     else:
         time.sleep(10)  # torchrun ends all when one ends: let the first one say why
     sys.exit(status)

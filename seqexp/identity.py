@@ -84,10 +84,17 @@ def code_digest(trusted_packages: tuple[str, ...] = ()) -> str:
     for package in ("torch", "numpy"):
         sha.update(f"{package} {metadata.version(package)}\n".encode())
     for root in [*(here / name for name in COMPUTES), *_folders(trusted_packages)]:
-        for file in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
+        for file in sources(root):
             sha.update(f"{file.relative_to(root.parent).as_posix()}\n".encode())
             sha.update(file.read_bytes())
     return sha.hexdigest()
+
+
+def sources(root: Path) -> list[Path]:
+    """A file, or those of a folder that compute."""
+    if not root.is_dir():
+        return [root]
+    return sorted(file for file in root.rglob("*") if file.suffix in (".py", ".cpp", ".h"))
 
 
 def _folders(packages: tuple[str, ...]) -> Iterator[Path]:

@@ -58,9 +58,15 @@ def start_of(
         overrides=overrides,
         folder=folder if hydra_config.output_subdir is not None else None,
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
-        name=" ".join(overrides) if is_sweep and overrides else None,
+        name=run_label(overrides) if is_sweep else None,
         tags=tags or {},
     )
+
+
+def run_label(overrides: Sequence[str]) -> str | None:
+    """What a job of a sweep is called: its values, without where things are kept."""
+    elsewhere = ("paths.", "tracking")
+    return " ".join(item for item in overrides if not item.startswith(elsewhere)) or None
 
 
 def own_overrides(hydra_config: Any) -> list[str]:

@@ -3,12 +3,14 @@
 import contextlib
 import ctypes
 import json
+import multiprocessing
 import os
 import tempfile
 import time
 import traceback
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,14 @@ from seqexp.errors import InputError, StoppedError
 from seqexp.facts import DATA, Result, Start, Story, data_name, origin_of, run_facts, sizes
 from seqexp.folder import TWIN, RunFolder, owned
 from seqexp.model.parts import TokenInput
+from seqexp.recurring import Recurrences
 from seqexp.saving import Saving
 from seqexp.say import description, say, say_again, say_start, say_summary, summary
 from seqexp.signature import signature
 from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
 from seqexp.stopping import Stop, sigterm_raises
 from seqexp.sweep.launchers import Launcher
+from seqexp.terminal import Progress
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.loop import alone, fit, steps
@@ -88,19 +92,22 @@ def working(config: Config, start: Start, stop: Stop) -> Generator[Work, None, R
         tracker: Tracker = build(config["tracking"])
         both_ways = directions(config, settings, device, folder, stop)
         watch = Watching(config, tracker, training, data, both_ways)
-        story = Story()
-        saving = Saving(folder, origin, training, {**watch.parts(), "story": story}, stop)
+        story, recurrences = Story(), Recurrences(training, data)
+        parts = {**watch.parts(), "story": story, "recurrences": recurrences}
+        saving = Saving(folder, origin, training, parts, stop)
         if state is not None:
             saving.restore(state)
         mark = state["mark"] if state is not None else 0
         result = story.result
         known = run_id or result.run_id  # by the folder, or by the checkpoint
+        start = replace(start, tags={**start.tags, **recurrences.tags()})
         result.run_id = tracker.start(run_facts(config, start, origin, known, mark))
         folder.begin(result.run_id, origin)
         log = partial(log_metrics, tracker, result)
         with recording(tracker, story, folder), watch.drawn_at_the_end(story):
             if state is None:
                 tell_start(config, start, tracker, training, data, origin, log, starts)
+                recurrences.say()
             yield from train(training, data, log, watch, story, saving, tracker)
             if not processes.is_first:
                 return result
@@ -127,12 +134,13 @@ def train(
 ) -> Iterator[Work]:
     """Train and test from wherever the training is; look at the model, and save it, on the way."""
     watch.before(log)
-    with saving.stop.listening():
+    with saving.stop.listening(), shown(training, data) as progress:
         for report in steps(training, data.to(training.device)):
             if isinstance(report, Work):
                 yield report
                 continue
             log(report.metrics, report.step)
+            progress.after(report)
             if report.kind == "epoch":
                 say(report, training.settings)
                 story.history[report.step] = report.metrics
@@ -140,6 +148,16 @@ def train(
                     return
             watch.after(report, log)
             saving.after(report, tracker)
+
+
+def shown(training: Training, data: Data) -> Progress:
+    """A bar for who waits at a terminal; of several processes, the first one shows it."""
+    steps = total_steps(training.settings, data)
+    split, unit = data.train, "tokens" if data.train.is_stream else "sequences"
+    count = split.tokens.numel() if split.is_stream else len(split)
+    is_alone = multiprocessing.parent_process() is None  # a worker of a sweep has no terminal
+    per_step = count * training.settings.epochs / steps
+    return Progress(training, steps, unit, per_step, training.processes.is_first and is_alone)
 
 
 def tell_start(
@@ -296,11 +314,13 @@ def directions(
         own, origin = folder.within(TWIN), origin_of(twin, data)
         state = own.checkpoint(origin)
         training, _ = alone(begin(twin, settings, data, device, is_new=state is None))
-        saving = Saving(own, origin, training, {}, stop)
+        parts = {"recurrences": Recurrences(training, data)}
+        saving = Saving(own, origin, training, parts, stop)
         if state is not None:
             saving.restore(state)
-        with stop.listening():
+        with stop.listening(), shown(training, data) as progress:
             for report in fit(training, data.to(device)):
+                progress.after(report)
                 say(report, settings)
                 saving.after(report, NoTracker())
         return training.model

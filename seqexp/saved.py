@@ -8,9 +8,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd  # type: ignore[import-untyped]
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -20,6 +19,9 @@ from seqexp.errors import InputError
 from seqexp.spec import PAD, Output, TaskSpec
 from seqexp.trainer.score import probabilities
 from seqexp.trust import refuse_other_code
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
 
 OPEN_LETTERS = "NRYSWKMBDHV"
 """IUPAC codes of more than one base."""
@@ -80,11 +82,13 @@ class TextModel:
     def __init__(self, saved: SavedModel) -> None:
         self.saved = saved
 
-    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
         """Probability of each output, a row a text; `model_input` is a table or list of texts.
 
         For NEXT_TOKEN these are the probabilities of the symbol after the text.
         """
+        import pandas as pd  # half a second, which only predicting needs
+
         spec = self.saved.spec
         encoded = [encode(text, spec) for text in _texts(model_input)]
         rows = class_probabilities(self.saved.model, encoded)
@@ -163,7 +167,7 @@ def decode(tokens: Sequence[int], spec: TaskSpec) -> str:
 
 
 def _texts(model_input: Any) -> list[str]:
-    if isinstance(model_input, pd.DataFrame):
+    if hasattr(model_input, "iloc"):  # a DataFrame
         return [str(text) for text in model_input.iloc[:, 0]]
     return [model_input] if isinstance(model_input, str) else [str(text) for text in model_input]
 

@@ -6,7 +6,6 @@ from seqexp.config import Config
 from seqexp.facts import Result, Start, data_name
 from seqexp.interpret.filters import ranked
 from seqexp.interpret.match import Learned
-from seqexp.metrics import higher_is_better
 from seqexp.spec import Data
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.settings import Settings
@@ -97,7 +96,7 @@ def summary(
     if metric not in result.metrics:
         log.warning(f"optimized_metric is {metric}, which this run does not report")
     if start.parent is None:
-        rows |= tracker.links(metric, higher_is_better(metric))
+        rows |= tracker.links(metric)
     return rows
 
 

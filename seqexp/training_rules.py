@@ -23,8 +23,8 @@ BY_ELEMENT = tuple(
 as each of them."""
 
 
-MAX_STACKED_STATE = 32
-"""Hidden units of a recurrent layer up to which a stack is faster: tests/benchmarks/replicas.py."""
+MAX_STACKED_STATE = {"rnn": 64, "gru": 16}
+"""Cell -> hidden units up to which a stack of layers is faster: tests/benchmarks/replicas.py."""
 
 
 @rule("optimizer")
@@ -178,15 +178,17 @@ def _models_are_stacked_where_it_pays(config: Config) -> Iterator[str]:
     why = f"but trainer.replicas is {replicas}"
     instead = "give replicas=null, and launcher=parallel for several at once"
     name = model["_target_"].rpartition(".")[2]
-    if name == "LSTM" or model.get("cell") == "lstm":
+    cell = model.get("cell", name.lower())
+    most = MAX_STACKED_STATE.get(cell, 0)
+    if cell == "lstm":
         yield f"model is {name} of LSTM cells, {why}, which is no faster than one by one; {instead}"
-    elif constant(model["_target_"], "recurrent") and model["hidden_size"] > MAX_STACKED_STATE:
+    elif constant(model["_target_"], "recurrent") and model["hidden_size"] > most:
         yield (
             f"model.hidden_size is {model['hidden_size']}, {why}, which is faster than one by one"
-            f" up to {MAX_STACKED_STATE} only; {instead}"
+            f" up to {most} {cell.upper()} cells only; {instead}"
         )
-    if model.get("kernel") == "fused":
-        yield f"model.kernel is fused, {why}, and PyTorch's layer is for one model; give auto"
+    if model.get("kernel", "auto") not in ("auto", "compiled"):
+        yield f"model.kernel is {model['kernel']}, {why}, and that is for one model; give auto"
     for key, value in model.items():
         if key.endswith("dropout") and value:
             yield (

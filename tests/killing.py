@@ -5,7 +5,6 @@ The slow test runs it 200 times; by hand: python tests/killing.py --kills 200 --
 
 import argparse
 import hashlib
-import os
 import random
 import signal
 import sys
@@ -13,9 +12,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from child import last_words, start_child
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
@@ -86,47 +87,30 @@ def config_of(case: Case, outputs: Path) -> Config:
         return check(compose("config", [*given, f"paths.outputs={outputs}"]))
 
 
-def start_child(config: Config, folder: Path) -> int:
-    """A process that runs it; forked, since imports would take most of the time."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        quiet = os.open(
-            folder.parent / f"{folder.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        )
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        run(config, Start({"model": "model", "dataset": "kill"}, folder=folder))
-        status = 0
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        os._exit(status)
+def start(case: Case, outputs: Path, name: str) -> ForkServerProcess:
+    """A process that runs it."""
+    folder = outputs / name
+    said = outputs / f"{name}.log"
+    return start_child(said, train, config_of(case, outputs), folder)
 
 
-def ends_within(pid: int, seconds: float | None) -> bool:
+def train(config: Config, folder: Path) -> None:
+    """What the process does."""
+    run(config, Start({"model": "model", "dataset": "kill"}, folder=folder))
+
+
+def ends_within(child: ForkServerProcess, seconds: float | None, said: Path) -> bool:
     """Wait for a child; kill it if it takes longer. Whether it ended by itself.
 
     Raises:
-        AssertionError: if it failed.
+        AssertionError: if it failed, with what it said.
     """
-    if seconds is not None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                assert os.waitstatus_to_exitcode(status) == 0
-                return True
-            time.sleep(0.001)
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code in (0, -signal.SIGKILL), f"exit status {code}"
-    return code == 0
+    child.join(seconds)
+    if child.is_alive():
+        child.kill()
+        child.join()
+    assert child.exitcode in (0, -signal.SIGKILL), f"status {child.exitcode}: {last_words(said)}"
+    return child.exitcode == 0
 
 
 def ending(folder: Path, outputs: Path) -> tuple[str, str]:
@@ -162,12 +146,11 @@ def rows(folder: Path, outputs: Path) -> Iterator[tuple[str, int, str]]:
 
 def left_alone(case: Case, outputs: Path, name: str) -> None:
     """Note how a case ends, and how long it takes."""
-    folder = outputs / name
-    folder.mkdir(parents=True)
+    (outputs / name).mkdir(parents=True)
     began = time.monotonic()
-    assert ends_within(start_child(config_of(case, outputs), folder), None)
+    assert ends_within(start(case, outputs, name), None, outputs / f"{name}.log")
     case.seconds = time.monotonic() - began
-    case.expected = ending(folder, outputs)
+    case.expected = ending(outputs / name, outputs)
 
 
 def kill_until_done(case: Case, outputs: Path, name: str, draw: random.Random) -> int:
@@ -178,8 +161,8 @@ def kill_until_done(case: Case, outputs: Path, name: str, draw: random.Random) -
     """
     folder = outputs / name
     folder.mkdir()
-    kills = 0
-    while not ends_within(start_child(config_of(case, outputs), folder), instant(case, draw)):
+    kills, said = 0, outputs / f"{name}.log"
+    while not ends_within(start(case, outputs, name), instant(case, draw), said):
         kills += 1
     state, points = ending(folder, outputs)
     assert state == case.expected[0], f"{case.name}: the state differs: {folder}"

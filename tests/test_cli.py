@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import readme
 from conftest import ROOT, Command
 
 from seqexp.cli import forgiving
@@ -196,6 +197,14 @@ def test_help_is_for_people_and_lists_the_groups(seqexp: Command) -> None:
     assert max(map(len, done.stdout.splitlines())) < 120
 
 
+def test_help_lists_configs_of_the_users_own(seqexp: Command, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").touch()
+    lines = seqexp("--config-dir", str(tmp_path), "--help").stdout.splitlines()
+    (models,) = (line for line in lines if line.startswith("model: "))
+    assert "cnn1d, " in models and ", mine, " in models
+
+
 def test_every_command_of_the_help_composes(seqexp: Command, tmp_path: Path) -> None:
     """The commands that --help shows, with --cfg job so that none is run."""
     (tmp_path / "peaks.fa").write_text(">a\nACGT\n")
@@ -203,6 +212,7 @@ def test_every_command_of_the_help_composes(seqexp: Command, tmp_path: Path) -> 
 
 
 def test_every_command_of_the_readme_composes(seqexp: Command, tmp_path: Path) -> None:
+    readme.write_project(tmp_path)
     (tmp_path / "peaks.fa").write_text(">a\nACGT\n")
     (tmp_path / "jaspar.meme").write_text("not looked into before a run\n")
     (tmp_path / "my_motifs.meme").write_text(

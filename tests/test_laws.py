@@ -9,12 +9,28 @@ import yaml
 from conftest import ROOT
 
 from seqexp.config import build
+from seqexp.model.compile import built as library
 from seqexp.spec import IGNORE, PAD, Batch, Output, TaskSpec
 
 MODELS = sorted((ROOT / "conf" / "model").glob("*.yaml"))
+RECURRENT = [file for file in MODELS if "\nkernel: " in file.read_text()]
+
+NO_COMPILER = pytest.mark.skipif(
+    library("lstm", "double").binary is None, reason=library("lstm", "double").reason
+)
+CASES = [
+    *(pytest.param((file, {}), id=file.stem) for file in MODELS),
+    *(pytest.param((file, {"kernel": "python"}), id=f"{file.stem}-python") for file in RECURRENT),
+    *(
+        pytest.param((file, {"kernel": "compiled"}), id=f"{file.stem}-compiled", marks=NO_COMPILER)
+        for file in RECURRENT
+    ),
+]
+"""Each model as its YAML has it; of those with several kernels, also each of the fast ones."""
 
 
-def built(file: Any, spec: TaskSpec, **changes: Any) -> Any:
+def built(case: Any, spec: TaskSpec) -> Any:
+    file, changes = case
     torch.manual_seed(0)
     return build({**yaml.safe_load(file.read_text()), **changes}, spec=spec).double().eval()
 
@@ -26,22 +42,23 @@ def random_tokens(spec: TaskSpec, rows: int = 5, time: int = 10) -> torch.Tensor
 
 def test_there_are_models() -> None:
     assert MODELS
+    assert RECURRENT
 
 
-@pytest.mark.parametrize("file", MODELS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("case", CASES)
 class TestEveryModel:
     def test_shapes_follow_the_task(
-        self, file: Any, dna_spec: TaskSpec, next_token_spec: TaskSpec
+        self, case: Any, dna_spec: TaskSpec, next_token_spec: TaskSpec
     ) -> None:
-        logits, _ = built(file, dna_spec)(random_tokens(dna_spec))
+        logits, _ = built(case, dna_spec)(random_tokens(dna_spec))
         assert logits.shape == (5, 1, 2)
-        logits, _ = built(file, next_token_spec)(random_tokens(next_token_spec))
+        logits, _ = built(case, next_token_spec)(random_tokens(next_token_spec))
         assert logits.shape == (5, 10, 5)
 
     def test_windows_with_carried_state_equal_one_pass(
-        self, file: Any, next_token_spec: TaskSpec
+        self, case: Any, next_token_spec: TaskSpec
     ) -> None:
-        model, tokens = built(file, next_token_spec), random_tokens(next_token_spec, time=50)
+        model, tokens = built(case, next_token_spec), random_tokens(next_token_spec, time=50)
         whole, _ = model(tokens)
         for size in (1, 3, 20, 49):
             carry, parts = None, []
@@ -50,26 +67,26 @@ class TestEveryModel:
                 parts.append(logits)
             torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-12)
 
-    def test_the_carry_matters(self, file: Any, next_token_spec: TaskSpec) -> None:
-        model, tokens = built(file, next_token_spec), random_tokens(next_token_spec, time=20)
+    def test_the_carry_matters(self, case: Any, next_token_spec: TaskSpec) -> None:
+        model, tokens = built(case, next_token_spec), random_tokens(next_token_spec, time=20)
         _, carry = model(tokens[:, :10])
         with_carry, _ = model(tokens[:, 10:], carry)
         without, _ = model(tokens[:, 10:])
         assert not torch.allclose(with_carry, without)
 
     def test_a_carry_is_a_value_that_is_not_written_to(
-        self, file: Any, next_token_spec: TaskSpec
+        self, case: Any, next_token_spec: TaskSpec
     ) -> None:
-        model, tokens = built(file, next_token_spec), random_tokens(next_token_spec)
+        model, tokens = built(case, next_token_spec), random_tokens(next_token_spec)
         _, carry = model(tokens)
         before = [tensor.clone() for tensor in carry]
         model(tokens, carry)
         assert all(torch.equal(a, b) for a, b in zip(before, carry, strict=True))
 
     def test_logits_do_not_depend_on_later_tokens(
-        self, file: Any, next_token_spec: TaskSpec
+        self, case: Any, next_token_spec: TaskSpec
     ) -> None:
-        model, tokens = built(file, next_token_spec), random_tokens(next_token_spec, time=30)
+        model, tokens = built(case, next_token_spec), random_tokens(next_token_spec, time=30)
         assert model.causal
         changed = tokens.clone()
         changed[:, 15:] = changed[:, 15:] % 4 + 1
@@ -79,27 +96,27 @@ class TestEveryModel:
         assert not torch.equal(before[:, 15:], after[:, 15:])
 
     def test_right_padding_changes_nothing(
-        self, file: Any, dna_spec: TaskSpec, next_token_spec: TaskSpec
+        self, case: Any, dna_spec: TaskSpec, next_token_spec: TaskSpec
     ) -> None:
         for spec in (replace(dna_spec, length=None), next_token_spec):
-            model, tokens = built(file, spec), random_tokens(spec)
+            model, tokens = built(case, spec), random_tokens(spec)
             padded = torch.nn.functional.pad(tokens, (0, 7), value=PAD)
             plain, _ = model(tokens)
             logits, _ = model(padded)
             torch.testing.assert_close(logits[:, : plain.shape[1]], plain, rtol=0, atol=1e-12)
 
     def test_a_batch_equals_its_rows_one_by_one(
-        self, file: Any, dna_spec: TaskSpec, next_token_spec: TaskSpec
+        self, case: Any, dna_spec: TaskSpec, next_token_spec: TaskSpec
     ) -> None:
         for spec in (dna_spec, next_token_spec):
-            model, tokens = built(file, spec), random_tokens(spec)
+            model, tokens = built(case, spec), random_tokens(spec)
             whole, _ = model(tokens)
             rows = torch.cat([model(row[None])[0] for row in tokens])
             torch.testing.assert_close(rows, whole, rtol=0, atol=1e-12)
 
-    def test_it_learns(self, file: Any, next_token_spec: TaskSpec) -> None:
+    def test_it_learns(self, case: Any, next_token_spec: TaskSpec) -> None:
         """Whether the next letter is the one before: within reach of every causal model."""
-        model = built(file, next_token_spec)
+        model = built(case, next_token_spec)
         tokens = torch.tensor([[1, 2, 3, 4] * 5, [2, 3, 4, 1] * 5])
         targets = torch.cat([tokens[:, 1:], torch.full((2, 1), IGNORE)], dim=1)
         optimizer = torch.optim.Adam(model.parameters(), lr=0.05)

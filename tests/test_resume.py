@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -261,9 +260,7 @@ def test_a_sample_of_kills_all_end_as_if_nothing_had_been() -> None:
     names = ("cnn1d, full", "lstm, k1 = k2", "stacked-rnn, k1 < k2")
     chosen = [case for case in killing.cases() if case.name in names]
     assert len(chosen) == len(names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads, from 3.12 on
-        assert killing.kill(3, seed=0, chosen=chosen) >= 3
+    assert killing.kill(3, seed=0, chosen=chosen) >= 3
 
 
 @pytest.mark.slow

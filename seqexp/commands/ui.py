@@ -13,7 +13,7 @@ from seqexp.commands.stored import OURS, Store
 from seqexp.errors import InputError
 from seqexp.metrics import higher_is_better
 from seqexp.tracking.address import is_served
-from seqexp.tracking.links import table_of_runs
+from seqexp.tracking.links import sorted_runs, table_of_runs, view_of_runs
 
 HOST = "127.0.0.1"
 
@@ -61,7 +61,12 @@ def _tables(store: Store, address: str) -> Iterator[tuple[str, str]]:
         newest.setdefault(run.info.experiment_id, run)
     for experiment, run in newest.items():
         metric = run.data.params.get("optimized_metric", "best/valid_loss_nats")
-        page = table_of_runs(address, experiment, metric, higher_is_better(metric))
+        descending = higher_is_better(metric)
+        view, _ = view_of_runs(metric, descending)
+        if view in store.client.get_experiment(experiment).tags:
+            page = table_of_runs(address, experiment, metric)
+        else:  # of an earlier seqexp; MLflow's page has only an error for a view that is not there
+            page = sorted_runs(address, experiment, metric, descending)
         yield store.experiments[experiment], page
 
 

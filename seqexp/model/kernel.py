@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.overrides import handle_torch_function, has_torch_function
 
 Masks = Float[Tensor, "masks batch hidden"]
 Real = Bool[Tensor, "time batch 1"]
@@ -46,8 +45,6 @@ def gru(
     is_real: Real | None,
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """As `lstm`."""
-    if has_torch_function((x,)):
-        return _overridden(gru, x, weight_h, state, masks, is_real)
     h = _GRU.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
     return h, (h[-1],)
 
@@ -60,19 +57,8 @@ def rnn(
     is_real: Real | None,
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """As `lstm`."""
-    if has_torch_function((x,)):
-        return _overridden(rnn, x, weight_h, state, masks, is_real)
     h = _RNN.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
     return h, (h[-1],)
-
-
-def _overridden(
-    kernel: Callable[..., Any], x: Tensor, *others: Any
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """What is done instead, as by who stacks models."""
-    found: tuple[Tensor, tuple[Tensor, ...]]
-    found = handle_torch_function(kernel, (x,), x, *others)
-    return found
 
 
 KERNELS: dict[str, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
@@ -86,13 +72,7 @@ KERNELS: dict[str, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
 
 
 class _Product:
-    """W_h (h * mask) for one mask or one a gate, its way back, and the gradient of W_h.
-
-    Of a stack of models, all tensors have a dimension of replicas before the batch's, or first.
-    """
-
-    def __new__(cls, weight_h: Tensor, masks: Tensor | None) -> "_Product":
-        return super().__new__(_StackOfProducts if weight_h.dim() == 3 else cls)
+    """W_h (h * mask) for one mask or one a gate, its way back, and the gradient of W_h."""
 
     def __init__(self, weight_h: Tensor, masks: Tensor | None) -> None:
         rows, hidden = weight_h.shape
@@ -132,24 +112,6 @@ class _Product:
             for part, mask in zip(grads.chunk(len(self.masks), dim=2), self.masks, strict=True)
         ]
         return torch.cat(parts)
-
-
-class _StackOfProducts(_Product):
-    """The same of several models, without masks: weights (replicas, rows, hidden)."""
-
-    def __init__(self, weight_h: Tensor, masks: Tensor | None) -> None:
-        assert masks is None
-        self.weight = weight_h
-
-    def add_to(self, x: Tensor, h: Tensor, out: Tensor) -> None:
-        torch.baddbmm(x, h, self.weight.transpose(1, 2), out=out)  # (replicas, batch, rows)
-
-    def back(self, grad: Tensor) -> Tensor:
-        return torch.bmm(grad, self.weight)
-
-    def weight_gradient(self, grads: Tensor, before: Tensor) -> Tensor:
-        rows, hidden = (t.transpose(0, 1).flatten(1, 2) for t in (grads, before))
-        return torch.bmm(rows.transpose(1, 2), hidden)  # over (replicas, time * batch, .)
 
 
 def _keep_padding(new: Tensor, old: Tensor, real: Tensor | None) -> None:
@@ -237,21 +199,21 @@ class _GRU(torch.autograd.Function):
         masks: Tensor | None,
         is_real: Tensor | None,
     ) -> Tensor:
-        time, *rows_of, rows = x.shape
+        time, batch, rows = x.shape
         size = rows // 3
         product = _Product(weight_h, masks)
-        gates, h_new = torch.empty_like(x), x.new_empty(time, *rows_of, size)
-        h = x.new_empty(time + 1, *rows_of, size)
-        zeros, sums = x.new_zeros(rows), x.new_empty(*rows_of, rows)
+        gates, h_new = torch.empty_like(x), x.new_empty(time, batch, size)
+        h = x.new_empty(time + 1, batch, size)
+        zeros, sums = x.new_zeros(rows), x.new_empty(batch, rows)
         h[0] = h0
         for t in range(time):
-            product.add_to(zeros.expand(*rows_of, rows), h[t], sums)
+            product.add_to(zeros.expand(batch, rows), h[t], sums)
             gate = gates[t]
-            torch.add(x[t, ..., : 2 * size], sums[..., : 2 * size], out=gate[..., : 2 * size])
-            gate[..., : 2 * size].sigmoid_()
-            r, z, n = gate.chunk(3, dim=-1)
-            h_new[t] = sums[..., 2 * size :]
-            torch.addcmul(x[t, ..., 2 * size :], r, h_new[t], out=n).tanh_()
+            torch.add(x[t, :, : 2 * size], sums[:, : 2 * size], out=gate[:, : 2 * size])
+            gate[:, : 2 * size].sigmoid_()
+            r, z, n = gate.chunk(3, dim=1)
+            h_new[t] = sums[:, 2 * size :]
+            torch.addcmul(x[t, :, 2 * size :], r, h_new[t], out=n).tanh_()
             torch.lerp(n, h[t], z, out=h[t + 1])
             _keep_padding(h[t + 1], h[t], None if is_real is None else is_real[t])
         ctx.save_for_backward(weight_h, gates, h_new, h, masks, is_real)
@@ -262,11 +224,11 @@ class _GRU(torch.autograd.Function):
     def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor | None, ...]:
         weight_h, gates, h_new, h, masks, is_real = ctx.saved_tensors
         product = _Product(weight_h, masks)
-        size = weight_h.shape[-1]
-        r, z, n = gates.split(size, dim=-1)
+        size = weight_h.shape[1]
+        r, z, n = gates.split(size, dim=2)
         # slopes by dh_t of the inputs of n and z; those of r and of W_h h's part of n by that of n
         by_n = (1 - z) * (1 - n * n)
-        slope = torch.cat([by_n * h_new * r * (1 - r), (h[:-1] - n) * z * (1 - z), by_n], dim=-1)
+        slope = torch.cat([by_n * h_new * r * (1 - r), (h[:-1] - n) * z * (1 - z), by_n], dim=2)
         keep = z
         if is_real is not None:
             slope, keep = slope * is_real, torch.where(is_real, z, 1)
@@ -274,9 +236,9 @@ class _GRU(torch.autograd.Function):
         dh = torch.zeros_like(h[0])
         for t in range(len(gates) - 1, -1, -1):
             dh = dh + grad_h[t]
-            torch.mul(slope[t], torch.cat([dh] * 3, dim=-1), out=grads_x[t])
+            torch.mul(slope[t], dh.repeat(1, 3), out=grads_x[t])
             grads_h[t] = grads_x[t]
-            grads_h[t, ..., 2 * size :] *= r[t]
+            grads_h[t, :, 2 * size :] *= r[t]
             dh = product.back(grads_h[t]).addcmul_(dh, keep[t])
         return grads_x, product.weight_gradient(grads_h, h[:-1]), dh, None, None
 
@@ -319,59 +281,3 @@ class _RNN(torch.autograd.Function):
             back = product.back(grads[t])
             dh = back if is_real is None else torch.where(is_real[t], back, dh)
         return grads, product.weight_gradient(grads, h[:-1]), dh, None, None
-
-
-# --- of a stack of models -----------------------------------------------------------------------
-
-
-def _side_by_side(
-    in_dims: tuple[int | None, ...], count: int, arguments: tuple[Tensor | None, ...]
-) -> list[Tensor | None]:
-    """What vmap has of the arguments of a recurrence: x, W_h, h_0, masks, padding.
-
-    Replicas come first in the weights and the state, and after time elsewhere.
-    """
-    if arguments[3] is not None:
-        raise RuntimeError("masks of dropout are drawn for one model at a time")
-    found: list[Tensor | None] = []
-    for argument, dim, place in zip(arguments, in_dims, (1, 0, 0, 0, 1), strict=True):
-        if argument is None:
-            found.append(None)
-        elif dim is None:  # the same for all
-            found.append(argument.unsqueeze(place).expand(_with(argument.shape, place, count)))
-        else:
-            found.append(argument.movedim(dim, place).contiguous())
-    return found
-
-
-def _with(shape: torch.Size, place: int, count: int) -> tuple[int, ...]:
-    return (*shape[:place], count, *shape[place:])
-
-
-class _Stack(torch.autograd.Function):
-    """Under vmap, a recurrence of all models at once; it is never called otherwise."""
-
-    @staticmethod
-    def forward(function: Any, *arguments: Tensor | None) -> Tensor:
-        raise NotImplementedError
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None: ...
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, function: Any, *arguments: Tensor | None) -> Any:
-        return function.apply(*_side_by_side(in_dims[1:], info.batch_size, arguments)), 1
-
-
-def _for_stacks(function: Any) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
-    def kernel(
-        x: Tensor, weight_h: Tensor, state: tuple[Tensor, ...], *others: Tensor | None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        h = _Stack.apply(function, x, weight_h, *state, *others)  # type: ignore[no-untyped-call]
-        return h, (h[-1],)
-
-    return kernel
-
-
-rnn.for_stacks = _for_stacks(_RNN)  # type: ignore[attr-defined]
-gru.for_stacks = _for_stacks(_GRU)  # type: ignore[attr-defined]

@@ -30,8 +30,8 @@ class LSTM(RecurrentNetwork):
             forget gate's 1; `torch` is uniform within 1 / sqrt(hidden_size).
         forget_bias: the forget gate's bias at the start; None leaves it to `init`.
         kernel: how the recurrence is computed, to the same values: `fused` by PyTorch's layer where
-            it can, `python` by one operation with its own backward pass, `reference` token by
-            token; `auto` takes the fastest.
+            it can, `compiled` by C++ for the CPU, `python` by one operation with its own backward
+            pass, `reference` token by token; `auto` takes the fastest that can be had.
         position_features: wavelengths of a sine and a cosine each that tell a token's place;
             None leaves it to be counted by the state.
         recurrent_norm: largest singular value of the recurrent matrix of all gates, as one, at the

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
+from seqexp.model import compiled
 from seqexp.model.kernel import KERNELS
 from seqexp.model.parts import Head, Init, PositionFeatures, TokenInput, initialise_as_keras
 from seqexp.spec import PAD, Carry, Output, TaskSpec
@@ -20,7 +21,9 @@ from seqexp.spec import PAD, Carry, Output, TaskSpec
 CellName = Literal["rnn", "gru", "lstm"]
 Readout = Literal["last", "mean", "max"]
 DropoutMasks = Literal["tied", "per_gate"]
-Kernel = Literal["auto", "fused", "python", "reference"]
+Kernel = Literal["auto", "fused", "python", "compiled", "reference"]
+Stepwise = Literal["python", "compiled", "reference"]
+"""A kernel that takes masks for h and padding."""
 
 State = tuple[Float[Tensor, "batch hidden"], ...]
 """What a cell carries from token to token: (h,), or (h, c) of an LSTM."""
@@ -139,6 +142,7 @@ class RecurrentLayer(nn.Module):
         super().__init__()
         self.cell = CELLS[cell]
         self.kernel = kernel
+        self.began_with: Stepwise | None = None  # of a training that goes on; None: none did
         self.hidden_size = hidden_size
         self.dropout = dropout
         rows = self.cell.num_gates * hidden_size
@@ -200,15 +204,46 @@ class RecurrentLayer(nn.Module):
         h_masks = self._masks(inputs, self.hidden_size, self.dropout.recurrent)
         if h_masks is None and is_real is None and self.can_fuse(inputs):
             return self._fused(inputs if x_masks is None else inputs * x_masks[0][:, None], state)
+        kernel = self.stepwise()
+        # the state is kept in full precision also where products are in bfloat16
+        if kernel == "compiled":
+            with torch.autocast(inputs.device.type, enabled=False):
+                x = inputs.to(self.weight_h.dtype)
+                weights = (self.weight_x, self.weight_h, self.bias)
+                name = self.cell.name
+                return compiled.layer(name, x, *weights, state, x_masks, h_masks, is_real)
         x = self._input_products(inputs, x_masks).transpose(0, 1)  # (time, batch, gates * hidden)
         real = None if is_real is None else is_real.t()[:, :, None]  # (time, batch, 1)
-        if self.kernel == "reference":
+        if kernel == "reference":
             return self._reference(x, h_masks, real, state)
-        # the state is kept in full precision also where products are in bfloat16
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.weight_h.dtype).contiguous()
             hidden, state = KERNELS[self.cell.name](x, self.weight_h, state, h_masks, real)
         return hidden.transpose(0, 1), state
+
+    def stepwise(self) -> Stepwise:
+        """What computes this layer where PyTorch's own does not.
+
+        Raises:
+            InputError: if the compiled recurrence is asked for, to train, and cannot be had.
+        """
+        if self.kernel in ("python", "fused"):
+            return "python"
+        if self.kernel == "reference":
+            return "reference"
+        if self.began_with is not None:
+            return self.began_with
+        # under autocast the products with x_t are wanted in bfloat16
+        if self.kernel == "auto" and torch.is_autocast_enabled(self.weight_h.device.type):
+            return "python"
+        found = compiled.available(self.cell.name, self.weight_h)
+        if found.binary is not None:
+            return "compiled"
+        if self.kernel == "compiled" and self.training:
+            raise InputError(
+                f"model.kernel is compiled, which cannot be had: {found.reason}; give auto"
+            )
+        return "python"
 
     def can_fuse(self, inputs: Tensor) -> bool:
         """Whether PyTorch's own layer does the same, without padding and recurrent dropout.

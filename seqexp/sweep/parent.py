@@ -1,7 +1,6 @@
 """The sweep's own run in MLflow: parent of its jobs' runs, with tables and figures of them all."""
 
 from seqexp.config import build
-from seqexp.metrics import higher_is_better
 from seqexp.sweep.drawing import drawn
 from seqexp.sweep.job import Job
 from seqexp.sweep.manifest import Manifest
@@ -68,7 +67,7 @@ class Parent:
             tracker.metrics({manifest.metric: best.mean}, step=0)  # of the best point
         manifest.mark = tracker.mark()
         tracker.finish(status or self._status())
-        links = dict(tracker.links(manifest.metric, higher_is_better(manifest.metric)))
+        links = dict(tracker.links(manifest.metric))
         if links:
             manifest.links = {"this sweep": links.pop("this run"), **links}
         if self._status() == "FINISHED":

@@ -120,7 +120,7 @@ class SearchRun:
         mark = self.tracker.mark()
         self.tracker.finish(status)
         self.study.tell_of_run({**self.study.told, "mark": mark})
-        links = dict(self.tracker.links(self.metric, self.maximize))
+        links = dict(self.tracker.links(self.metric))
         if links:
             links = {"this search": links.pop("this run"), **links}
             log.info("\n" + "\n".join(f"  {name:12}  {value}" for name, value in links.items()))

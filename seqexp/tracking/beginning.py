@@ -4,6 +4,7 @@ import getpass
 import os
 import socket
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -11,7 +12,9 @@ from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 
 from seqexp.errors import InputError
+from seqexp.metrics import higher_is_better
 from seqexp.tracking.address import absolute, is_served
+from seqexp.tracking.links import view_of_runs
 from seqexp.tracking.note import Note
 from seqexp.tracking.orphans import FOLDER, HOST, PID
 from seqexp.tracking.store import is_refusal
@@ -62,7 +65,16 @@ class Beginning:
         Note(uri, token, run_id).write(self.journal)
         if facts.run_id is None:
             self._log_params(run_id, facts)
+            self._choose_columns(experiment, facts)
         return run_id, experiment
+
+    def _choose_columns(self, experiment: str, facts: RunFacts) -> None:
+        """Of the table of runs, in the view that the printed address opens."""
+        metric = facts.params.get("optimized_metric")
+        if metric is not None:
+            view = view_of_runs(metric, higher_is_better(metric))
+            with suppress(MlflowException):  # a table without them is no reason to fail
+                self.client.set_experiment_tag(experiment, *view)
 
     def _experiment_of(self, run_id: str) -> str:
         try:

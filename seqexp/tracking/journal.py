@@ -97,9 +97,10 @@ class Journal:
 
     def _sync_files(self) -> None:
         """Bytes of artifacts that are still to be delivered, to disk."""
-        for path in self.files.rglob("*"):
-            with suppress(FileNotFoundError):  # delivered in the meantime
-                sync(path)
+        for folder, _, files in os.walk(self.files):
+            for name in (".", *files):
+                with suppress(FileNotFoundError):  # delivered in the meantime
+                    sync(Path(folder, name))
 
     def _drop_old(self) -> None:
         segments = self.segments()

@@ -238,9 +238,9 @@ class MlflowTracker:
             f"\n    python -m seqexp.tracking.deliver {shlex.quote(str(self._folder))}\n"
         )
 
-    def links(self, optimized_metric: str, descending: bool) -> dict[str, str]:
+    def links(self, optimized_metric: str) -> dict[str, str]:
         """The command for a local store, and the pages of the run and its experiment."""
-        return links(self.uri, self.experiment_id, self.run_id, optimized_metric, descending)
+        return links(self.uri, self.experiment_id, self.run_id, optimized_metric)
 
 
 def _plain(value: Any) -> Any:

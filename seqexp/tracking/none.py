@@ -52,6 +52,6 @@ class NoTracker:
     def finish(self, status: Status) -> None:
         """Nothing to close."""
 
-    def links(self, optimized_metric: str, descending: bool) -> dict[str, str]:
+    def links(self, optimized_metric: str) -> dict[str, str]:
         """Nowhere to look."""
         return {}

@@ -115,6 +115,6 @@ class Tracker(Protocol):
         """Write what is left, and close the run; never fails because its store is away."""
         ...
 
-    def links(self, optimized_metric: str, descending: bool) -> Mapping[str, str]:
+    def links(self, optimized_metric: str) -> Mapping[str, str]:
         """How to look at it: the command that opens the user interface, and addresses there."""
         ...

@@ -131,7 +131,7 @@ def test_what_looks_like_an_interpolation_is_a_text(
 
 
 def test_files_go_to_the_places_of_this_machine(stored: dict[str, Any], tmp_path: Path) -> None:
-    imdb = {"_target_": "seqexp.dataset.imdb.IMDB", "folder": "/etc", "cache": "/root/.ssh"}
+    imdb = {"_target_": "seqexp.dataset.imdb.IMDB", "folder": "/etc", "cache": "/home/a/.ssh"}
     elsewhere = {"tracking": {"_target_": "os.system"}, "paths": {"outputs": "/etc"}}
     config = rebuilt({**stored, "dataset": imdb, **elsewhere}, "abc", here(tmp_path), ())
     assert config["dataset"]["folder"] == str(tmp_path)

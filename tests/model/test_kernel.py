@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqexp.model.kernel import KERNELS
+from seqexp.model.compile import built
 from seqexp.model.lstm import LSTM
 from seqexp.model.recurrent import CELLS, FUSED, Dropout, RecurrentLayer
 from seqexp.spec import TaskSpec
@@ -15,6 +15,13 @@ BATCH, TIME, INPUTS, HIDDEN = 4, 9, 5, 7
 
 
 NO_DROPOUT = Dropout()
+
+COMPILED = pytest.param(
+    "compiled",
+    marks=pytest.mark.skipif(
+        built("lstm", "double").binary is None, reason=built("lstm", "double").reason
+    ),
+)
 
 
 def layer(cell: str, dropout: Dropout = NO_DROPOUT) -> RecurrentLayer:
@@ -57,22 +64,25 @@ def values_and_gradients(
     "dropout", [Dropout(), Dropout(0.2, 0.3, "tied"), Dropout(0.2, 0.3, "per_gate")]
 )
 @pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("kernel", ["python", "fused", "auto", COMPILED])
 def test_every_kernel_has_the_values_and_gradients_of_the_equations(
-    cell: str, dropout: Dropout, side: str | None
+    kernel: str, cell: str, dropout: Dropout, side: str | None
 ) -> None:
     made, state = layer(cell, dropout), start(cell)
     expected = values_and_gradients(made, "reference", side, state)
-    for kernel in ("python", "fused", "auto"):
-        found = values_and_gradients(made, kernel, side, state)
-        for value, wanted in zip(found, expected, strict=True):
-            torch.testing.assert_close(value, wanted, rtol=1e-11, atol=1e-12)
+    found = values_and_gradients(made, kernel, side, state)
+    for value, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(value, wanted, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("masks", ["tied", "per_gate"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_backward_pass_is_that_of_finite_differences(cell: str, masks: Any) -> None:
+@pytest.mark.parametrize("kernel", ["python", COMPILED])
+def test_the_backward_pass_is_that_of_finite_differences(
+    kernel: Any, cell: str, masks: Any
+) -> None:
     made, state = layer(cell, Dropout(0.2, 0.3, masks)), start(cell)
-    made.kernel = "python"
+    made.kernel = kernel
     real = real_tokens("right")
     inputs = torch.randn(BATCH, TIME, INPUTS, dtype=torch.double, requires_grad=True)
     names, weights = zip(*made.named_parameters(), strict=True)
@@ -88,10 +98,11 @@ def test_the_backward_pass_is_that_of_finite_differences(cell: str, masks: Any) 
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_same_input_gives_the_same_bits(cell: str) -> None:
+@pytest.mark.parametrize("kernel", ["python", COMPILED])
+def test_the_same_input_gives_the_same_bits(kernel: str, cell: str) -> None:
     made, state = layer(cell, Dropout(0.2, 0.3)), start(cell)
-    first = values_and_gradients(made, "python", "left", state)
-    second = values_and_gradients(made, "python", "left", state)
+    first = values_and_gradients(made, kernel, "left", state)
+    second = values_and_gradients(made, kernel, "left", state)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
@@ -121,44 +132,11 @@ def test_auto_fuses_an_lstm_until_recurrent_dropout_or_padding_forbid_it(
 
 def test_kernels_keep_the_state_in_full_precision_under_autocast(next_token_spec: TaskSpec) -> None:
     tokens = torch.randint(1, 5, (3, 6))
-    for kernel, rate in itertools.product(("python", "auto"), (0.0, 0.5)):
+    kernels = ("python", "auto", *(() if built("lstm", "float").binary is None else ("compiled",)))
+    for kernel, rate in itertools.product(kernels, (0.0, 0.5)):
         model = LSTM(next_token_spec, recurrent_dropout=rate, kernel=kernel)  # type: ignore[arg-type]
         with torch.autocast("cpu", torch.bfloat16):
             logits, carry = model(tokens)
         assert all(value.dtype == torch.float32 for value in carry)
         logits.sum().backward()
         assert all(bool(p.grad.isfinite().all()) for p in model.parameters())  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize(("name", "gates"), [("rnn", 1), ("gru", 3)])
-def test_a_stack_of_recurrences_is_each_of_them(name: str, gates: int, padded: bool) -> None:
-    torch.manual_seed(0)
-    replicas, time, batch, size = 3, 5, 2, 4
-    x = torch.randn(replicas, time, batch, gates * size, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(replicas, gates * size, size, dtype=torch.float64, requires_grad=True)
-    h0 = torch.randn(replicas, batch, size, dtype=torch.float64, requires_grad=True)
-    real = torch.rand(replicas, time, batch, 1) < 0.7 if padded else None
-
-    def one(x: Any, weight: Any, h0: Any, real: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
-        hidden, (last,) = KERNELS[name](x, weight, (h0,), None, real)
-        return hidden, last
-
-    given = (x, weight, h0) if real is None else (x, weight, h0, real)
-
-    def of_a_stack(x: Any, weight: Any, h0: Any, real: Any = None) -> tuple[torch.Tensor, ...]:
-        hidden, (last,) = KERNELS[name].for_stacks(x, weight, (h0,), None, real)
-        return hidden, last
-
-    stacked = torch.func.vmap(of_a_stack)(*given)
-    each = [one(*(tensor[index] for tensor in given)) for index in range(replicas)]
-    for place, found in enumerate(stacked):
-        expected = torch.stack([outputs[place] for outputs in each])
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    cotangents = [torch.randn_like(found) for found in stacked]
-    ours = torch.autograd.grad(stacked, (x, weight, h0), cotangents)
-    theirs = torch.autograd.grad(
-        [torch.stack(column) for column in zip(*each, strict=True)], (x, weight, h0), cotangents
-    )
-    for found, expected in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

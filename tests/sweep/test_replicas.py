@@ -16,6 +16,7 @@ from seqexp.cli import CONF, several
 from seqexp.config import check
 from seqexp.errors import ConfigError, NonFiniteError, StoppedError
 from seqexp.facts import Result, Start
+from seqexp.model.compile import built
 from seqexp.run import run
 from seqexp.sweep.job import Job
 from seqexp.sweep.stacks import stacks
@@ -111,6 +112,7 @@ CHARS = (
 )
 
 
+@pytest.mark.skipif(built("rnn", "float").binary is None, reason=built("rnn", "float").reason)
 @pytest.mark.parametrize("k2", [20, 30])
 def test_recurrent_models_carry_their_states_on_each_its_own(
     tmp_path: Path, k2: int, caplog: pytest.LogCaptureFixture
@@ -233,10 +235,17 @@ def test_a_number_of_replicas_is_not_part_of_what_a_run_is(tmp_path: Path) -> No
         (("trainer.precision=bf16",), "trainer.precision is bf16, but trainer.replicas is 16"),
         (("model=lstm",), "model is LSTM of LSTM cells, but trainer.replicas is 16"),
         (("model=stacked-rnn", "model.cell=lstm"), "model is StackedRNN of LSTM cells, but"),
-        (("model=rnn", "model.hidden_size=33"), "model.hidden_size is 33, but trainer.replicas"),
+        (("model=rnn", "model.hidden_size=65"), "model.hidden_size is 65, but trainer.replicas"),
         (
-            ("model=rnn", "model.hidden_size=32", "model.kernel=fused"),
-            "model.kernel is fused, but trainer.replicas is 16",
+            ("model=stacked-rnn", "model.cell=gru", "model.hidden_size=17"),
+            "which is faster than one by one up to 16 GRU cells only",
+        ),
+        *(
+            (
+                ("model=rnn", "model.hidden_size=32", f"model.kernel={kernel}"),
+                f"model.kernel is {kernel}, but trainer.replicas is 16",
+            )
+            for kernel in ("fused", "python", "reference")
         ),
         (
             ("model.padding=causal", "model.readout=last", "trainer.bptt.k1=5"),

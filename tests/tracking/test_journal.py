@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import random
+import shutil
 import threading
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from seqexp.tracking import journal as journal_module
 from seqexp.tracking.address import fault
 from seqexp.tracking.items import End, Files, Inputs, Item, Mark, Points, Tags, from_line, to_line
 from seqexp.tracking.journal import Journal, Reader
@@ -147,6 +149,30 @@ def test_while_the_disk_is_full_items_wait_and_are_then_written_in_order(
     assert [item.step for item in items if isinstance(item, Points)] == list(range(6))
     assert journal.comes_again(mark) == {("point", "loss", 5): 1}
     assert caplog.text.count("No space left") == 1
+    journal.close()
+
+
+def test_artifacts_that_are_delivered_during_a_mark_do_not_hinder_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path)
+    folders = [journal.files / name for name in ("1", "2")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "x.png").write_bytes(b"x")
+    real, synced = journal_module.sync, list[Path]()
+
+    def sync(path: Path) -> None:
+        synced.append(path)
+        real(path)
+        if path.name == "x.png":  # now the other thread sends what comes after it
+            (other,) = set(folders) - {path.parent}
+            shutil.rmtree(other, ignore_errors=True)
+
+    monkeypatch.setattr(journal_module, "sync", sync)
+    journal.mark({})
+    assert sum(folder.exists() for folder in folders) == 1
+    assert synced[-1] == tmp_path and caplog.text == ""
     journal.close()
 
 

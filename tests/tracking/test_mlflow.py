@@ -1,5 +1,6 @@
 """What a run leaves in MLflow, and what a store that cannot be used says."""
 
+import json
 import multiprocessing
 import random
 import sqlite3
@@ -389,3 +390,19 @@ def test_the_table_of_matches_names_the_site(client: MlflowClient, evidence: Res
     )
     targets = [row[table["columns"].index("target")] for row in table["data"]]
     assert targets[0] == "site site"
+
+
+def test_the_printed_table_has_the_metric_of_the_runs_first(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracker = MlflowTracker(uri, str(tmp_path / "artifacts"))
+    params = {"optimized_metric": "test/accuracy"}
+    tracker.start(RunFacts("experiment", "run", params, {}, folder=tmp_path / "run"))
+    page = tracker.links("test/accuracy")["all runs"]
+    tracker.finish("FINISHED")
+    key = page.partition("viewStateShareKey=")[2]
+    found = MlflowClient(uri).get_experiment_by_name("experiment")
+    assert found is not None
+    state = json.loads(found.tags[f"mlflow.sharedViewState.{key}"])
+    assert state["selectedColumns"][0] == state["orderByKey"] == "metrics.`test/accuracy`"
+    assert state["orderByAsc"] is False and "params.`seed`" in state["selectedColumns"]
+    assert len(set(state["selectedColumns"])) == len(state["selectedColumns"])

@@ -5,8 +5,8 @@ import itertools
 import json
 import logging
 import math
-import multiprocessing
 import random
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from child import last_words, start_child
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -243,12 +244,9 @@ def told(folder: Path) -> bytes:
 
 def test_a_run_killed_at_random_moments_has_every_point_once(database: str, tmp_path: Path) -> None:
     steps, moments, kills = 600, random.Random(1), 0
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["seqexp.tracking.mlflow"])
     while not (tmp_path / "done").exists():
         before = told(tmp_path)
-        writer = context.Process(target=_write, args=(database, tmp_path, steps))
-        writer.start()
+        writer = start_child(tmp_path / "said.log", _write, database, tmp_path, steps)
         while kills < 5 and writer.is_alive() and told(tmp_path) == before:
             time.sleep(0.005)
         writer.join(moments.uniform(0, 0.3) if kills < 5 else 100)
@@ -257,6 +255,7 @@ def test_a_run_killed_at_random_moments_has_every_point_once(database: str, tmp_
             writer.kill()
             kills += 1
         writer.join()
+        assert writer.exitcode in (0, -signal.SIGKILL), last_words(tmp_path / "said.log")
     assert kills == 5
     client = MlflowClient(database)
     experiment = client.get_experiment_by_name("experiment")

@@ -5,12 +5,12 @@ import re
 import socket
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from child import last_words, start_child
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
 
@@ -57,25 +57,14 @@ def config(case: str, *overrides: str) -> dict[str, Any]:
         return check(compose("config", given))
 
 
-def start(composed: dict[str, Any], folder: Path, rank: int, port: int) -> int:
-    """One of two processes, as torchrun starts them; forked, since imports take long."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_PORT": port}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", **{key: str(value) for key, value in names.items()}}
+def train(composed: dict[str, Any], folder: Path, environment: dict[str, str]) -> int:
+    """One of two processes, as torchrun starts them; returns its exit status."""
+    os.environ |= environment
     try:
         run(composed, Start({"model": "model", "dataset": "data"}, folder=folder))
-        status = 0
     except StoppedError:
-        status = 130
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        os._exit(status)
+        return 130
+    return 0
 
 
 def by_two(composed: dict[str, Any], folder: Path) -> set[int]:
@@ -83,10 +72,17 @@ def by_two(composed: dict[str, Any], folder: Path) -> set[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads, from 3.12 on
-        pids = [start(composed, folder, rank, port) for rank in (0, 1)]
-    return {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    said = folder.with_suffix(".log")
+    children = [
+        start_child(said, train, composed, folder, {**address, "RANK": rank, "LOCAL_RANK": rank})
+        for rank in ("0", "1")
+    ]
+    for child in children:
+        child.join(120)
+        assert child.exitcode is not None, f"it hangs: {last_words(said)}"
+    print(last_words(said))
+    return {child.exitcode for child in children}
 
 
 def trained(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from torch import Tensor
 from seqexp.dataset.motif import Motif
 from seqexp.errors import NonFiniteError
 from seqexp.model.cnn1d import CNN1D
+from seqexp.model.compile import built
+from seqexp.model.rnn import RNN
+from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.spec import Data, stream_seed
 from seqexp.trainer.loop import fit, steps
 from seqexp.trainer.schedule import constant, inverse_time
@@ -33,9 +36,12 @@ def made(seed: int, settings: Settings, num_train: int = 60, **choices: Any) -> 
     optimizer_class = choices.pop("optimizer", torch.optim.Adam)
     given = {key: choices.pop(key) for key in ("lr", "momentum", "weight_decay") if key in choices}
     scheduled = choices.pop("schedule", constant)
+    build = choices.pop("model", CNN1D)
+    if build is CNN1D:
+        choices = {"num_filters": 2, "filter_width": 19, **choices}
     data = Motif(num_train=num_train, num_valid=20, num_test=20, seed=seed).load()
     torch.manual_seed(stream_seed(seed, "initial weights"))
-    model = CNN1D(data.spec, **{"num_filters": 2, "filter_width": 19, **choices}).double()
+    model = build(data.spec, **choices).double()
     optimizer = optimizer_class(model.parameters(), **given)
     return (
         Training(model, optimizer, scheduled(optimizer), settings, seed, CPU, kind=repr(choices)),
@@ -99,6 +105,17 @@ def assert_equal_to_separate(make: Callable[[], list[Pair]], num_left: int) -> N
 
 
 SGD = {"optimizer": torch.optim.SGD, "lr": 0.05}
+GRU = {
+    "cell": "gru",
+    "num_layers": 2,
+    "hidden_size": 4,
+    "bidirectional": True,
+    "kernel": "compiled",
+}
+
+NEEDS_COMPILER = pytest.mark.skipif(
+    built("gru", "double").binary is None, reason=built("gru", "double").reason
+)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +132,8 @@ SGD = {"optimizer": torch.optim.SGD, "lr": 0.05}
         *({"lr": 0.01, "optimizer": getattr(torch.optim, name)} for name in ("RMSprop", "NAdam")),
         *({"lr": 0.01, "optimizer": getattr(torch.optim, name)} for name in ("Adagrad", "Adamax")),
         {"optimizer": torch.optim.Adadelta},
+        pytest.param({"lr": 0.01, "model": RNN, "hidden_size": 5}, marks=NEEDS_COMPILER),
+        pytest.param({"lr": 0.01, "model": StackedRNN, **GRU}, marks=NEEDS_COMPILER),
     ],
 )
 def test_each_of_a_stack_is_what_it_is_by_itself(choices: dict[str, Any]) -> None:
@@ -227,3 +246,17 @@ def test_the_state_of_each_is_an_ordinary_one_that_goes_on_alone() -> None:
         expected, _ = made(seed, settings, lr=0.01)
         list(fit(expected, data))
         torch.testing.assert_close(weights(training), weights(expected), rtol=0, atol=TOLERANCE)
+
+
+def test_models_without_a_rule_for_stacks_are_trained_one_by_one() -> None:
+    def make() -> list[Pair]:
+        python = {"model": RNN, "hidden_size": 5, "kernel": "python", "lr": 0.01}
+        return [made(seed, Settings(epochs=1), **python) for seed in range(2)]
+
+    separate, stacked = make(), make()
+    for pair in separate:
+        list(fit(*pair))
+    _, errors, together = as_one(stacked)
+    assert errors == [None, None] and together.done == 0 and "vmap" in together.refused
+    for (one, _), (other, _) in zip(separate, stacked, strict=True):
+        assert torch.equal(weights(one), weights(other))

@@ -1,0 +1,84 @@
+// What Python hands over, and what both ways through it share: threads, scratch, masks.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "vectors.h"
+
+constexpr int64_t BLOCK = 32;  // rows that a thread takes through the sequence at once
+
+extern "C" struct Layer {
+  int64_t batch, time, inputs, hidden;
+  int64_t num_masks;  // 1: for all gates; else one for each gate
+  int64_t threads;
+  int64_t x_row, x_step;  // distances in x, of rows and of tokens
+  const Real *x, *weight_x, *weight_h, *bias, *h0, *c0;
+  const Real *x_masks, *h_masks;  // (masks, batch, .), or null
+  const uint8_t *is_real;         // (batch, time), or null
+  Real *h, *c;                    // (batch, time, hidden); of an LSTM, c after the last token
+  Real *kept;                     // what the way back needs of each token
+  const Real *grad_h, *grad_c;
+  Real *grad_x;  // or null, if nobody asks for it
+  Real *grad_weight_x, *grad_weight_h, *grad_bias, *grad_h0, *grad_c0;
+};
+
+// Call work(thread, first, last) with a part of the items for each thread.
+template <class Work>
+void split(int64_t items, int64_t threads, Work &&work) {
+#ifdef _OPENMP
+  if (std::min(items, threads) > 1) {
+#pragma omp parallel num_threads(std::min(items, threads))
+    {
+      int64_t index = omp_get_thread_num(), count = omp_get_num_threads();
+      work(index, items * index / count, items * (index + 1) / count);
+    }
+    return;
+  }
+#endif
+  work(0, 0, items);
+}
+
+struct Numbers {  // uninitialised
+  std::unique_ptr<Real[]> all;
+  explicit Numbers(int64_t count) : all(new Real[std::max<int64_t>(count, 1)]) {}
+  operator Real *() const { return all.get(); }
+};
+
+INLINE void masked(Real *to, const Real *from, const Real *mask, int64_t count) {
+  if (mask)
+    for (int64_t i = 0; i < count; i++) to[i] = from[i] * mask[i];
+  else
+    std::memcpy(to, from, count * sizeof(Real));
+}
+
+INLINE void copy_rows(int64_t rows, int64_t count, const Real *from, int64_t from_row, Real *to,
+                      int64_t to_row) {
+  for (int64_t i = 0; i < rows; i++)
+    std::memcpy(to + i * to_row, from + i * from_row, count * sizeof(Real));
+}
+
+// What x and h have alike: a size, weights, masks; and where a gate's sum stands.
+struct Part {
+  int64_t size;
+  const Real *weight, *masks;
+  bool is_h;
+
+  const Real *mask(const Layer &l, int64_t number, int64_t row) const {
+    return masks ? masks + (number * l.batch + row) * size : nullptr;
+  }
+  template <class Cell>
+  int64_t place(int64_t gate) const {
+    return is_h && gate == Cell::GATES - 1 ? Cell::SUMS - 1 : gate;
+  }
+};
+
+INLINE bool real(const Layer &l, int64_t row, int64_t t) {
+  return !l.is_real || l.is_real[row * l.time + t];
+}

@@ -1,0 +1,130 @@
+"""What only a person at a terminal sees: colours, and how far a training is.
+
+Files and pipes get plain lines: no colours, no carriage returns.
+"""
+
+import logging
+import os
+import shutil
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+if TYPE_CHECKING:
+    from seqexp.trainer.training import Report, Training
+
+SECONDS = 0.1
+"""Between two looks at the bar: a training never waits for the terminal."""
+
+RED, YELLOW = "31", "33"
+
+BAR = "{desc}  {percentage:3.0f}% {bar:20}  {rate_noinv_fmt}  {remaining} left"
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person looks at it, through something that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def coloured(text: str, colour: str, stream: TextIO) -> str:
+    """The text in a colour, where that is welcome. Source: https://no-color.org."""
+    if not is_terminal(stream) or os.environ.get("NO_COLOR"):
+        return text
+    return f"\033[{colour}m{text}\033[0m"
+
+
+class Formatter(logging.Formatter):
+    """Plain lines; on a terminal, warnings are yellow and errors red."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, or several."""
+        text = super().format(record)
+        if record.levelno < logging.WARNING:
+            return text
+        return coloured(text, RED if record.levelno >= logging.ERROR else YELLOW, sys.stdout)
+
+
+class Progress:
+    """A bar of the whole training, with its loss, its rate and the time left.
+
+    It goes away when all is trained, and lines of the log appear above it.
+
+    Args:
+        training: what is shown.
+        total_steps: updates of all epochs; patience may end it before.
+        unit: what is counted, in the plural.
+        per_step: of these an update, on average.
+        wanted: whether this process speaks at all.
+    """
+
+    def __init__(
+        self, training: "Training", total_steps: int, unit: str, per_step: float, wanted: bool
+    ) -> None:
+        self.training, self.total_steps = training, total_steps
+        self.unit, self.per_step = unit, per_step
+        self.wanted = wanted and is_terminal(sys.stderr)
+        self._next = 0.0
+
+    def __enter__(self) -> Self:
+        if self.wanted:
+            self._open()
+        return self
+
+    def _open(self) -> None:
+        from tqdm import tqdm
+        from tqdm.contrib.logging import logging_redirect_tqdm
+
+        class Bar(tqdm):  # type: ignore[misc]
+            monitor_interval = 0  # no thread of its own
+
+        self._bar = Bar(
+            total=self.total_steps * self.per_step,
+            initial=self.training.step * self.per_step,
+            desc=self._place(),
+            unit=f" {self.unit}",
+            unit_scale=True,
+            bar_format=BAR,
+            leave=False,
+            mininterval=0,
+            ncols=_columns(),
+            nrows=2,  # there is one bar; else a terminal that tells no size would show none
+            file=sys.stderr,
+        )
+        self._redirected = logging_redirect_tqdm(tqdm_class=Bar)
+        self._redirected.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.wanted:
+            self._redirected.__exit__(kind, error, trace)
+            self._bar.close()
+
+    def after(self, report: "Report") -> None:
+        """Show how far the training is, unless it has just been shown."""
+        if not self.wanted or report.kind == "test" or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + SECONDS
+        self._bar.set_description_str(f"{self._place()}  {self._loss(report)}", refresh=False)
+        self._bar.ncols = _columns()
+        self._bar.update(self.training.step * self.per_step - self._bar.n)
+
+    def _place(self) -> str:
+        return f"epoch {max(1, self.training.epoch)}/{self.training.settings.epochs}"
+
+    def _loss(self, report: "Report") -> str:
+        """Of the epoch in progress up to here, or of the one that is done."""
+        place = self.training.place
+        if place is None:
+            return f"loss {report.metrics['train/loss_nats']:.4f}"
+        score = place.total.score + place.recent.score
+        return f"loss {score.nats / max(1, score.count):.4f}"
+
+
+def _columns() -> int:
+    """Of the terminal, which may be resized; less one, as the last makes some wrap the line."""
+    return shutil.get_terminal_size().columns - 1

@@ -1,0 +1,250 @@
+"""The compiled recurrence: sizes, threads, precision, and what happens without a compiler."""
+
+import itertools
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqexp.errors import InputError
+from seqexp.identity import sources
+from seqexp.model import compile as building
+from seqexp.model import compiled
+from seqexp.model.compile import Built, built
+from seqexp.model.lstm import LSTM
+from seqexp.model.recurrent import CELLS, Dropout, RecurrentLayer
+from seqexp.spec import TaskSpec
+
+needs_a_compiler = pytest.mark.skipif(
+    built("lstm", "float").binary is None, reason=built("lstm", "float").reason
+)
+
+SIZES = [(1, 1, 1, 1), (1, 7, 3, 40), (9, 1, 33, 32), (37, 5, 130, 33), (70, 3, 20, 100)]
+"""Batch, time, inputs, hidden: one of each; more and less than a tile, a panel and a block."""
+
+
+def layer(cell: str, inputs: int, hidden: int, kernel: Any, masks: Any = "tied") -> RecurrentLayer:
+    torch.manual_seed(0)
+    made = RecurrentLayer(cell, inputs, hidden, Dropout(0.2, 0.3, masks), kernel)
+    made.initialise("torch", None)
+    return made
+
+
+def values_and_gradients(
+    made: RecurrentLayer, batch: int, time: int, padded: bool = False
+) -> list[torch.Tensor]:
+    torch.manual_seed(1)
+    dtype = made.weight_h.dtype
+    inputs = torch.randn(batch, time, made.weight_x.shape[1], dtype=dtype, requires_grad=True)
+    shape = (made.cell.num_states, batch, made.hidden_size)
+    state = torch.randn(shape, dtype=dtype, requires_grad=True)
+    real = torch.rand(batch, time) > 0.3 if padded else None
+    hidden, last = made(inputs, real, tuple(state))
+    weights = torch.arange(hidden.numel()).view(hidden.shape).sin().to(dtype)
+    loss = (hidden * weights).sum() + sum((value**2).sum() for value in last)
+    return [hidden, *last, *torch.autograd.grad(loss, [inputs, state, *made.parameters()])]
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("masks", ["tied", "per_gate"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_any_size_has_the_values_of_the_equations(cell: str, masks: Any) -> None:
+    for (batch, time, inputs, hidden), padded in itertools.product(SIZES, (False, True)):
+        ours = layer(cell, inputs, hidden, "compiled", masks).double()
+        theirs = layer(cell, inputs, hidden, "reference", masks).double()
+        found = values_and_gradients(ours, batch, time, padded)
+        expected = values_and_gradients(theirs, batch, time, padded)
+        for value, wanted in zip(found, expected, strict=True):
+            torch.testing.assert_close(value, wanted, rtol=1e-11, atol=1e-12)
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("cell", CELLS)
+def test_float32_is_as_far_from_float64_as_rounding_takes_it(cell: str) -> None:
+    made = layer(cell, 40, 60, "compiled").eval()
+    exact = layer(cell, 40, 60, "reference").double().eval()
+    inputs, state = torch.randn(16, 30, 40), torch.randn(made.cell.num_states, 16, 60)
+    found, _ = made(inputs, None, tuple(state))
+    expected, _ = exact(inputs.double(), None, tuple(state.double()))
+    # a sum of 100 products, each rounded, wanders by the root of their number
+    assert (found - expected).abs().max() < math.sqrt(100) * torch.finfo(torch.float32).eps
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("cell", CELLS)
+def test_bits_depend_neither_on_threads_nor_on_other_rows(cell: str) -> None:
+    made, threads = layer(cell, 33, 40, "compiled", "per_gate"), torch.get_num_threads()
+    one = values_and_gradients(made, 45, 20, padded=True)
+    try:
+        for count in (2, 3, 64):
+            torch.set_num_threads(count)
+            many = values_and_gradients(made, 45, 20, padded=True)
+            assert all(torch.equal(a, b) for a, b in zip(one, many, strict=True)), count
+    finally:
+        torch.set_num_threads(threads)
+    made.eval()
+    inputs, state = torch.randn(45, 20, 33), torch.randn(made.cell.num_states, 45, 40)
+    whole, _ = made(inputs, None, tuple(state))
+    for rows in (slice(0, 1), slice(7, 20), slice(31, 45)):
+        part, _ = made(inputs[rows], None, tuple(state[:, rows]))
+        assert torch.equal(part, whole[rows])
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_sequence_in_two_parts_has_the_bits_of_the_whole(cell: str) -> None:
+    made = layer(cell, 5, 7, "compiled").eval()
+    inputs = torch.randn(3, 20, 5)
+    whole, last = made(inputs, None, made.start(inputs))
+    first, carry = made(inputs[:, :8], None, made.start(inputs))
+    second, end = made(inputs[:, 8:], None, carry)
+    assert torch.equal(torch.cat([first, second], dim=1), whole)
+    assert all(torch.equal(a, b) for a, b in zip(end, last, strict=True))
+
+
+@needs_a_compiler
+def test_gates_of_any_sum_are_right_to_a_few_units_in_the_last_place() -> None:
+    # an RNN of one unit without a state is a tanh; the o of an LSTM whose c is 1 a sigmoid
+    # (beyond -87 a sigmoid stays what it is there, 1.6e-38)
+    sums = torch.cat([torch.linspace(-87, 87, 20001), torch.logspace(-30, 1, 2000)])[:, None, None]
+    rnn = layer("rnn", 1, 1, "compiled").eval()
+    lstm = layer("lstm", 1, 1, "compiled").eval()
+    with torch.no_grad():
+        for weight in (*rnn.parameters(), *lstm.parameters()):
+            weight.zero_()
+        rnn.weight_x.fill_(1)
+        lstm.weight_x[2] = 1  # of i, f, o, g
+        lstm.bias[1] = 100  # c stays
+        zeros = torch.zeros(len(sums), 1)
+        tanh, _ = rnn(sums, None, (zeros,))
+        sigmoid, _ = lstm(sums, None, (zeros, zeros + 20))  # tanh(20) is 1
+    for found, exact in ((tanh, sums.double().tanh()), (sigmoid, sums.double().sigmoid())):
+        error = ((found - exact).abs() / exact.abs().clamp(min=1e-38)).max()
+        assert error < 4 * torch.finfo(torch.float32).eps, error
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_is_not_finite_stays_so(cell: str) -> None:
+    made = layer(cell, 2, 3, "compiled").eval()
+    inputs = torch.zeros(2, 4, 2)
+    inputs[0, 1, 0] = math.nan
+    hidden, _ = made(inputs, None, made.start(inputs))
+    assert hidden[0, 1:].isnan().all() and hidden[1].isfinite().all()
+
+
+def test_a_run_depends_on_the_source() -> None:
+    files = set(building.SOURCES.iterdir())
+    assert building.SOURCES / "recurrence.cpp" in files
+    assert files <= set(sources(building.SOURCES.parent))
+
+
+@needs_a_compiler
+def test_inputs_that_need_no_gradient_and_rows_that_are_not_side_by_side_are_taken() -> None:
+    made, plain = (layer("lstm", 6, 5, kernel) for kernel in ("compiled", "reference"))
+    inputs = torch.randn(8, 4, 6).transpose(0, 1)[:, ::2]
+    for weights in zip(made.parameters(), plain.parameters(), strict=True):
+        grads = []
+        for one, weight in zip((made, plain), weights, strict=True):
+            torch.manual_seed(2)
+            hidden, _ = one(inputs, None, one.start(inputs))
+            grads.append(torch.autograd.grad(hidden.square().sum(), weight)[0])
+        torch.testing.assert_close(grads[0], grads[1])
+
+
+# --- without a compiler -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and nothing found before."""
+    monkeypatch.setenv("SEQEXP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CXX", raising=False)
+    built.cache_clear()
+    yield tmp_path
+    built.cache_clear()
+
+
+def test_without_a_compiler_auto_is_python_and_compiled_is_refused(
+    anew: Path, monkeypatch: pytest.MonkeyPatch, next_token_spec: TaskSpec
+) -> None:
+    monkeypatch.setattr(building, "COMPILERS", ("there-is-no-such-compiler",))
+    tokens = torch.randint(1, 5, (3, 6))
+    model = LSTM(next_token_spec, recurrent_dropout=0.5)
+    assert model.forwards[0].stepwise() == "python"
+    model(tokens)
+    asked = LSTM(next_token_spec, kernel="compiled")
+    with pytest.raises(InputError, match="model.kernel is compiled.*no C\\+\\+ compiler.*auto"):
+        asked(tokens)
+    asked.eval()(tokens)  # a model that was trained elsewhere still predicts
+
+
+def test_a_compiler_that_fails_is_told_in_one_line(
+    anew: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = anew / "broken"
+    broken.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo "broken 1.0" && exit 0\n'
+        'echo "x.cpp: In function f:" >&2; echo "x.cpp:1: error: no" >&2; echo more >&2; exit 1\n'
+    )
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    found = built("lstm", "float")
+    assert found.binary is None
+    assert found.reason == f"{broken} failed: x.cpp:1: error: no"
+    assert list((anew / "cache").iterdir()) == []
+
+
+def test_a_compiler_that_is_named_and_not_there_is_told(
+    anew: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "/there/is/none -O3")
+    found = built("lstm", "float")
+    assert found.reason == "CXX is /there/is/none, and there is no such compiler"
+
+
+@needs_a_compiler
+def test_a_cache_that_cannot_be_written_is_no_crash(anew: Path) -> None:
+    (anew / "cache").write_text("a file")
+    found = built("lstm", "float")
+    assert found.binary is None and str(anew / "cache") in found.reason
+
+
+def test_a_layer_on_another_device_or_of_other_numbers_says_so() -> None:
+    assert "meta" in compiled.available("lstm", torch.empty(1, device="meta")).reason
+    assert "float16" in compiled.available("lstm", torch.empty(1, dtype=torch.float16)).reason
+
+
+@needs_a_compiler
+def test_two_processes_may_build_at_once(anew: Path) -> None:
+    code = "from seqexp.model.compile import built; assert built('rnn', 'float').binary"
+    environment = {**os.environ, "SEQEXP_CACHE": str(anew / "cache")}
+    both = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert len(list((anew / "cache").iterdir())) == 1
+
+
+@needs_a_compiler
+def test_what_was_built_is_found_again(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = built("rnn", "float")
+    built.cache_clear()
+    monkeypatch.setattr(building, "_build", None)
+    assert built("rnn", "float").binary is not None
+    assert built("rnn", "float").compiler == first.compiler
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shared library of another kind")
+def test_a_damaged_library_is_no_crash(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(command: Any, file: Path) -> None:
+        file.write_bytes(b"not a library")
+
+    monkeypatch.setattr(building, "_build", write)
+    monkeypatch.setattr(building, "_output", lambda command: "a compiler 1.0")
+    monkeypatch.setenv("CXX", "c++")
+    found = built("rnn", "float")
+    assert isinstance(found, Built) and found.binary is None and found.reason

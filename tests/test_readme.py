@@ -1,0 +1,45 @@
+"""What the README tells a newcomer to write and to type does what it says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import readme
+from conftest import ROOT
+
+
+def typed(command: str, folder: Path) -> str:
+    """What a command of the README prints, with `python` as the one that runs the tests."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_a_dataset_a_model_and_an_experiment_of_ones_own(tmp_path: Path) -> None:
+    readme.write_project(tmp_path)
+    names = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*"))
+    assert names == [
+        "conf/dataset/parity.yaml",
+        "conf/experiment/parity.yaml",
+        "conf/model/dense.yaml",
+        "my_lab/dense.py",
+        "my_lab/parity.py",
+    ]
+    train, sweep, predict = readme.commands()
+    assert re.search(r"test/accuracy +1\n", typed(train, tmp_path))
+    table = typed(sweep, tmp_path).split("behind the best", 1)[1]
+    assert {"model=dense", "model=rnn"} <= set(re.findall(r"model=\w+", table))
+    # the latest run is the sweep's last one, a recurrent network that may have learned less
+    header, *rows = typed(predict, tmp_path).splitlines()
+    assert {"even", "odd"} <= set(header.split(",")) and len(rows) == 2

@@ -1,0 +1,103 @@
+"""Which kernel computes a run: said, recorded, and the same when the run goes on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from test_resume import again, final, stop_after
+
+from seqexp.checkpoint.encode import same
+from seqexp.errors import InputError
+from seqexp.model import compile as building
+from seqexp.model.compile import built
+
+DROPS = ("model=lstm", "model.hidden_size=8", "model.recurrent_dropout=0.2", "tracking=none")
+
+needs_a_compiler = pytest.mark.skipif(
+    built("lstm", "float").binary is None, reason=built("lstm", "float").reason
+)
+
+
+@contextmanager
+def no_compiler(folder: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQEXP_CACHE", str(folder / "cache"))
+        patch.delenv("CXX", raising=False)
+        patch.setattr(building, "COMPILERS", ())
+        built.cache_clear()
+        yield
+    built.cache_clear()
+
+
+def interrupted(folder: Path, *overrides: str) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="the machine"):
+        stop_after(14, RuntimeError("the machine"), patch)
+        again(folder, *DROPS, *overrides)
+
+
+@needs_a_compiler
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model.recurrent_dropout=0.0"], "fused, PyTorch's own layer"),
+        ([], "compiled, by "),
+        (["model.kernel=python"], "python, since model.kernel is python"),
+        (["trainer.precision=bf16"], "python, since products are wanted in bfloat16"),
+        (["model.kernel=compiled", "trainer.precision=bf16"], "compiled, by "),
+    ],
+)
+def test_a_run_says_and_records_what_computes_its_recurrence(
+    overrides: list[str], expected: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "outputs" / "run"
+    with caplog.at_level("INFO", logger="seqexp"):
+        result = again(folder, *DROPS[:-1], "trainer.epochs=1", *overrides)
+    (line,) = [line for line in caplog.messages if "recurrence: " in line]
+    assert line.startswith(f"  recurrence: {expected}")
+    client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    tags = client.get_run(str(result.run_id)).data.tags
+    assert tags["seqexp.recurrence"] == line.removeprefix("  recurrence: ")
+
+
+def test_a_run_without_a_recurrence_says_nothing_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="seqexp"):
+        again(tmp_path / "run", "tracking=none", "trainer.epochs=1")
+    assert caplog.messages and not [line for line in caplog.messages if "recurrence" in line]
+
+
+@needs_a_compiler
+def test_a_run_goes_on_in_pytorch_where_it_began_so_though_there_is_a_compiler_now(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with no_compiler(tmp_path):
+        again(tmp_path / "whole", *DROPS)
+        interrupted(tmp_path / "run")
+    with caplog.at_level("INFO", logger="seqexp"):
+        again(tmp_path / "run", *DROPS)
+    assert "  recurrence: python, as the run began" in caplog.messages
+    assert same(final(tmp_path / "run"), final(tmp_path / "whole"))
+
+
+@needs_a_compiler
+def test_a_compiled_run_goes_on_with_the_same_bits_and_is_refused_without_a_compiler(
+    tmp_path: Path,
+) -> None:
+    again(tmp_path / "whole", *DROPS)
+    interrupted(tmp_path / "run")
+    with (
+        no_compiler(tmp_path),
+        pytest.raises(InputError, match="begun with the compiled .* no C.. compiler.* force=true"),
+    ):
+        again(tmp_path / "run", *DROPS)
+    again(tmp_path / "run", *DROPS)
+    assert same(final(tmp_path / "run"), final(tmp_path / "whole"))
+
+
+def test_a_finished_run_is_only_shown_whatever_there_is_to_compile_it(tmp_path: Path) -> None:
+    done = again(tmp_path / "run", *DROPS)
+    with no_compiler(tmp_path):
+        assert again(tmp_path / "run", *DROPS).metrics == done.metrics
