@@ -9,13 +9,19 @@ Source: Appleyard, Kočiský & Blunsom (2016), "Optimizing performance of recurr
 GPUs", sec. 3; the backward equations follow from those of `recurrent.py` by the chain rule.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+CACHED = 2**18
+"""Numbers that the way back works out ahead of its steps, at most: they stay in the CPU's cache."""
+
+_BY_SIGMOID, _BY_TANH = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
 Masks = Float[Tensor, "masks batch hidden"]
 Real = Bool[Tensor, "time batch 1"]
@@ -114,6 +120,14 @@ class _Product:
         return torch.cat(parts)
 
 
+def _unbound(is_real: Tensor | None, time: int) -> Sequence[Tensor | None]:
+    return [None] * time if is_real is None else is_real.unbind()
+
+
+def _where(real: Tensor | None, new: Tensor, old: Tensor) -> Tensor:
+    return new if real is None else torch.where(real, new, old)
+
+
 def _keep_padding(new: Tensor, old: Tensor, real: Tensor | None) -> None:
     if real is not None:
         torch.where(real, new, old, out=new)
@@ -142,17 +156,20 @@ class _LSTM(torch.autograd.Function):
         h, c = (x.new_empty(time + 1, batch, size) for _ in range(2))
         tanh_c = x.new_empty(time, batch, size)
         h[0], c[0] = h0, c0
+        # views of all tokens at once: cut one by one, they would take as long as the numbers
+        xs, gate, hs, cs, tanhs = (tensor.unbind() for tensor in (x, gates, h, c, tanh_c))
+        sigmoids = gates[..., : 3 * size].unbind()
+        i, f, o, g = (part.unbind() for part in gates.chunk(4, dim=2))
+        real = _unbound(is_real, time)
         for t in range(time):
-            gate = gates[t]
-            product.add_to(x[t], h[t], gate)
-            gate[:, : 3 * size].sigmoid_()
-            gate[:, 3 * size :].tanh_()
-            i, f, o, g = gate.chunk(4, dim=1)
-            torch.mul(f, c[t], out=c[t + 1]).addcmul_(i, g)
-            _keep_padding(c[t + 1], c[t], None if is_real is None else is_real[t])
-            torch.tanh(c[t + 1], out=tanh_c[t])
-            torch.mul(o, tanh_c[t], out=h[t + 1])
-            _keep_padding(h[t + 1], h[t], None if is_real is None else is_real[t])
+            product.add_to(xs[t], hs[t], gate[t])
+            sigmoids[t].sigmoid_()
+            g[t].tanh_()
+            torch.mul(f[t], cs[t], out=cs[t + 1]).addcmul_(i[t], g[t])
+            _keep_padding(cs[t + 1], cs[t], real[t])
+            torch.tanh(cs[t + 1], out=tanhs[t])
+            torch.mul(o[t], tanhs[t], out=hs[t + 1])
+            _keep_padding(hs[t + 1], hs[t], real[t])
         ctx.save_for_backward(weight_h, gates, h, c, tanh_c, masks, is_real)
         return h[1:], c[-1].clone()
 
@@ -160,31 +177,62 @@ class _LSTM(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_h: Tensor, grad_c: Tensor) -> tuple[Tensor | None, ...]:
         weight_h, gates, h, c, tanh_c, masks, is_real = ctx.saved_tensors
-        product = _Product(weight_h, masks)
+        time, batch, rows = gates.shape
         size = weight_h.shape[1]
-        i, f, o, g = gates.split(size, dim=2)
-        # all that does not depend on later gradients, for all tokens at once
-        by_h = o * (1 - tanh_c * tanh_c)  # dc_t from dh_t
-        slope = torch.cat(  # of the four gates' inputs: by dc_t, and that of o by dh_t
-            [g * i * (1 - i), c[:-1] * f * (1 - f), tanh_c * o * (1 - o), i * (1 - g * g)], dim=2
-        )
-        keep = f
-        if is_real is not None:
-            by_h, slope = by_h * is_real, slope * is_real
-            keep = torch.where(is_real, f, 1)
+        product = _Product(weight_h, masks)
         grads = torch.empty_like(gates)
+        by_gate = (time, batch, 4, size)
+        parts = (gates.view(by_gate), c[:-1], tanh_c, grad_h, grads.view(by_gate))
         dh, dc = torch.zeros_like(h[0]), grad_c
-        for t in range(len(gates) - 1, -1, -1):
-            dh = dh + grad_h[t]
-            dc = torch.addcmul(dc, dh, by_h[t])
-            grad = grads[t]
-            torch.mul(slope[t, :, : 2 * size], dc.repeat(1, 2), out=grad[:, : 2 * size])
-            torch.mul(slope[t, :, 2 * size : 3 * size], dh, out=grad[:, 2 * size : 3 * size])
-            torch.mul(slope[t, :, 3 * size :], dc, out=grad[:, 3 * size :])
-            dc = dc * keep[t]
-            back = product.back(grad)
-            dh = back if is_real is None else torch.where(is_real[t], back, dh)
+        tokens = max(1, CACHED // (batch * rows))
+        for end in range(time, 0, -tokens):
+            chunk = slice(max(0, end - tokens), end)
+            real = None if is_real is None else is_real[chunk]
+            some = _Tokens(real, *(part[chunk] for part in parts))
+            dh, dc = _lstm_back(product, some, dh, dc)
         return grads, product.weight_gradient(grads, h[:-1]), dh, dc, None, None
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Some tokens of an LSTM's pass, (time, batch, ...); `grads` is written on the way back."""
+
+    is_real: Real | None
+    gates: Float[Tensor, "time batch 4 hidden"]
+    before: Float[Tensor, "time batch hidden"]  # c_{t-1}
+    tanh_c: Float[Tensor, "time batch hidden"]
+    grad_h: Float[Tensor, "time batch hidden"]
+    grads: Float[Tensor, "time batch 4 hidden"]  # of the gates' inputs
+
+
+def _lstm_back(product: _Product, some: _Tokens, dh: Tensor, dc: Tensor) -> tuple[Tensor, Tensor]:
+    """From what later tokens say of h and c after these to what these say of them before."""
+    gates, is_real = some.gates, some.is_real
+    i, f, o, g = gates.unbind(dim=2)
+    # all that does not depend on later gradients, for all of the tokens at once
+    by_h = _BY_TANH(o, some.tanh_c)  # dc_t from dh_t
+    slope = torch.empty_like(gates)  # of the gates' inputs: by dc_t, and that of o by dh_t
+    _BY_SIGMOID(g, i, grad_input=slope[:, :, 0])
+    _BY_SIGMOID(some.before, f, grad_input=slope[:, :, 1])
+    _BY_SIGMOID(some.tanh_c, o, grad_input=slope[:, :, 2])
+    _BY_TANH(i, g, grad_input=slope[:, :, 3])
+    keep = f
+    if is_real is not None:
+        by_h, slope = by_h * is_real, slope * is_real[..., None]
+        keep = torch.where(is_real, f, 1)
+    real = _unbound(is_real, len(gates))
+    steps = [part.unbind() for part in (some.grad_h, by_h, keep, slope, slope[:, :, 2])]
+    steps += [part.unbind() for part in (some.grads, some.grads[:, :, 2], some.grads.flatten(2))]
+    for t in range(len(gates) - 1, -1, -1):
+        new, of_c, kept, slopes, slope_o, grad, grad_o, flat = (step[t] for step in steps)
+        dh = dh + new
+        dc = torch.addcmul(dc, dh, of_c)
+        torch.mul(slopes, dc[:, None], out=grad)
+        torch.mul(slope_o, dh, out=grad_o)
+        dc = dc * kept
+        back = product.back(flat)
+        dh = _where(real[t], back, dh)
+    return dh, dc
 
 
 class _GRU(torch.autograd.Function):
@@ -206,16 +254,19 @@ class _GRU(torch.autograd.Function):
         h = x.new_empty(time + 1, batch, size)
         zeros, sums = x.new_zeros(rows), x.new_empty(batch, rows)
         h[0] = h0
+        zero = zeros.expand(batch, rows)
+        sums_rz, sums_n = sums[:, : 2 * size], sums[:, 2 * size :]
+        x_rz, x_n = x[..., : 2 * size].unbind(), x[..., 2 * size :].unbind()
+        r, z, n = (part.unbind() for part in gates.chunk(3, dim=2))
+        rz, hs, news = (part.unbind() for part in (gates[..., : 2 * size], h, h_new))
+        real = _unbound(is_real, time)
         for t in range(time):
-            product.add_to(zeros.expand(batch, rows), h[t], sums)
-            gate = gates[t]
-            torch.add(x[t, :, : 2 * size], sums[:, : 2 * size], out=gate[:, : 2 * size])
-            gate[:, : 2 * size].sigmoid_()
-            r, z, n = gate.chunk(3, dim=1)
-            h_new[t] = sums[:, 2 * size :]
-            torch.addcmul(x[t, :, 2 * size :], r, h_new[t], out=n).tanh_()
-            torch.lerp(n, h[t], z, out=h[t + 1])
-            _keep_padding(h[t + 1], h[t], None if is_real is None else is_real[t])
+            product.add_to(zero, hs[t], sums)
+            torch.add(x_rz[t], sums_rz, out=rz[t]).sigmoid_()
+            news[t].copy_(sums_n)
+            torch.addcmul(x_n[t], r[t], sums_n, out=n[t]).tanh_()
+            torch.lerp(n[t], hs[t], z[t], out=hs[t + 1])
+            _keep_padding(hs[t + 1], hs[t], real[t])
         ctx.save_for_backward(weight_h, gates, h_new, h, masks, is_real)
         return h[1:]
 
@@ -234,12 +285,18 @@ class _GRU(torch.autograd.Function):
             slope, keep = slope * is_real, torch.where(is_real, z, 1)
         grads_x, grads_h = torch.empty_like(gates), torch.empty_like(gates)
         dh = torch.zeros_like(h[0])
+        # of the product with h: those of the gates' inputs, but n's by r
+        slope_h = slope.clone()
+        slope_h[..., 2 * size :] *= r
+        steps = [part.unbind() for part in (grad_h, keep, grads_h)]
+        by_gate = (*gates.shape[:2], 3, size)
+        steps += [part.view(by_gate).unbind() for part in (slope, slope_h, grads_x, grads_h)]
         for t in range(len(gates) - 1, -1, -1):
-            dh = dh + grad_h[t]
-            torch.mul(slope[t], dh.repeat(1, 3), out=grads_x[t])
-            grads_h[t] = grads_x[t]
-            grads_h[t, :, 2 * size :] *= r[t]
-            dh = product.back(grads_h[t]).addcmul_(dh, keep[t])
+            new, kept, flat, slopes_x, slopes_h, grad_x, grad_of_h = (step[t] for step in steps)
+            dh = dh + new
+            torch.mul(slopes_x, dh[:, None], out=grad_x)
+            torch.mul(slopes_h, dh[:, None], out=grad_of_h)
+            dh = product.back(flat).addcmul_(dh, kept)
         return grads_x, product.weight_gradient(grads_h, h[:-1]), dh, None, None
 
 
@@ -258,10 +315,11 @@ class _RNN(torch.autograd.Function):
         product = _Product(weight_h, masks)
         h = x.new_empty(x.shape[0] + 1, *x.shape[1:])
         h[0] = h0
-        for t in range(x.shape[0]):
-            product.add_to(x[t], h[t], h[t + 1])
-            h[t + 1].tanh_()
-            _keep_padding(h[t + 1], h[t], None if is_real is None else is_real[t])
+        xs, hs, real = x.unbind(), h.unbind(), _unbound(is_real, len(x))
+        for t in range(len(x)):
+            product.add_to(xs[t], hs[t], hs[t + 1])
+            hs[t + 1].tanh_()
+            _keep_padding(hs[t + 1], hs[t], real[t])
         ctx.save_for_backward(weight_h, h, masks, is_real)
         return h[1:]
 
@@ -275,9 +333,11 @@ class _RNN(torch.autograd.Function):
             slope = slope * is_real
         grads = torch.empty_like(slope)
         dh = torch.zeros_like(h[0])
+        news, slopes, grad = grad_h.unbind(), slope.unbind(), grads.unbind()
+        real = _unbound(is_real, len(slope))
         for t in range(len(slope) - 1, -1, -1):
-            dh = dh + grad_h[t]
-            torch.mul(slope[t], dh, out=grads[t])
-            back = product.back(grads[t])
-            dh = back if is_real is None else torch.where(is_real[t], back, dh)
+            dh = dh + news[t]
+            torch.mul(slopes[t], dh, out=grad[t])
+            back = product.back(grad[t])
+            dh = _where(real[t], back, dh)
         return grads, product.weight_gradient(grads, h[:-1]), dh, None, None
