@@ -37,6 +37,7 @@ from seqexp.sweep.launchers import Launcher
 from seqexp.terminal import Progress
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
+from seqexp.trainer.lazy_adam import LazyAdam
 from seqexp.trainer.loop import alone, fit, steps
 from seqexp.trainer.processes import Processes, joined
 from seqexp.trainer.settings import Settings
@@ -278,6 +279,8 @@ def prepare_training(
     if data.vectors is not None:
         start_from_vectors(model, data.vectors)
     optimizer = build_torch("optimizer", config["optimizer"], params=list(model.parameters()))
+    if isinstance(optimizer, LazyAdam):
+        step_lazily(optimizer, model, processes)
     supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps(settings, data)}
     wanted = signature(config["schedule"]["_target_"]).parameters
     supplied = {key: value for key, value in supplied.items() if key in wanted}
@@ -287,6 +290,23 @@ def prepare_training(
     return Training(
         model, optimizer, scheduler, settings, seed, device, processes=processes, kind=kind
     )
+
+
+def step_lazily(optimizer: LazyAdam, model: nn.Module, processes: Processes) -> None:
+    """Hand the model's tables of token vectors to an optimizer that steps them as they are read.
+
+    Raises:
+        InputError: if there are several processes, each of which would read other rows.
+    """
+    if processes.count > 1:
+        raise InputError(
+            f"optimizer is lazy-adam, but there are {processes.count} processes, which read other"
+            " rows each; give optimizer=adam, or one process"
+        )
+    for module in model.modules():
+        if isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter):
+            module.sparse = True
+            optimizer.serve(module, module.table)
 
 
 def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:

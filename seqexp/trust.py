@@ -12,7 +12,7 @@ from seqexp.errors import InputError
 from seqexp.signature import home, is_module
 
 HOMES: dict[str, tuple[str, ...]] = {
-    "optimizer": ("torch.optim",),
+    "optimizer": ("torch.optim", "seqexp.trainer.lazy_adam"),
     "schedule": ("torch.optim", "seqexp.trainer.schedule"),
     "gradient_flow": ("seqexp.interpret",),
     "launcher": ("seqexp.sweep.launchers",),

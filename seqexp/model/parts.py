@@ -59,6 +59,7 @@ class TokenInput(nn.Module):
 
     def __init__(self, vocabulary: Vocabulary, embedding_size: int | None) -> None:
         super().__init__()
+        self.sparse = False  # whether the table's gradient holds the rows only that were read
         if embedding_size is None:
             self.size = len(vocabulary.symbols)
             if self.size > MAX_ONE_HOT:
@@ -77,7 +78,7 @@ class TokenInput(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channels"]:
         """Vectors of tokens."""
-        return functional.embedding(tokens, self.table, padding_idx=PAD)
+        return functional.embedding(tokens, self.table, padding_idx=PAD, sparse=self.sparse)
 
     def start_from(self, vectors: WordVectors) -> None:
         """Take pretrained vectors for the symbols that have one.

@@ -26,6 +26,7 @@ from seqexp.spec import (
     Sequences,
     stream_seed,
 )
+from seqexp.trainer.lazy_adam import LazyAdam
 from seqexp.trainer.score import Margins, Score, evaluate
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Metrics, Place, Report, Training, Updates, Work
@@ -85,6 +86,8 @@ def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | W
     began = time.perf_counter() - place.seconds
     yield from _train_epoch(training, place, data, began)
     train_seconds = time.perf_counter() - began
+    if isinstance(training.optimizer, LazyAdam):  # all that follows may read any weight
+        training.optimizer.settle()
     updates = place.total
     updates.add(place.recent)
     metrics = updates.score.metrics("train")
@@ -222,7 +225,7 @@ def update(work: Work) -> tuple[Updates, Carry]:
     if isinstance(model, HasPenalty):
         loss = loss + model.penalty()
     loss.backward()
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    gradients = list(_gradients(model).values())
     norm = nn.utils.get_total_norm(gradients)
     sums = training.processes.sum(torch.stack([nats.detach().double(), correct.double()]))
     # one transfer for all that is needed from the device
@@ -237,6 +240,20 @@ def update(work: Work) -> tuple[Updates, Carry]:
     score = Score(nats_sum, int(num_correct), int(num_scored))
     norms = {"norms": norm_before, "clipped_norms": norm_after, "norm_max": norm_before}
     return Updates(score, count=1, clipped=int(clipped), **norms), kept
+
+
+def _gradients(model: Model) -> dict[str, Tensor]:
+    """By parameter; of those of a few rows only, these rows, once each."""
+    found = {}
+    for name, parameter in model.named_parameters():
+        if parameter.grad is None:
+            continue
+        if parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+            found[name] = parameter.grad.values()
+        else:
+            found[name] = parameter.grad
+    return found
 
 
 def _masks(training: Training, *place: int) -> int:
@@ -279,9 +296,9 @@ def _refuse_non_finite(model: Model, nats: float, norm: float, where: str) -> No
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             raise NonFiniteError(f"{name} has inf or nan before {where}")
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
-            what = "nan" if torch.isnan(parameter.grad).any() else "inf"
+    for name, gradient in _gradients(model).items():
+        if not torch.isfinite(gradient).all():
+            what = "nan" if torch.isnan(gradient).any() else "inf"
             loss = f" (the loss is {nats})" if not math.isfinite(nats) else ""
             raise NonFiniteError(f"gradient of {name} is {what} at {where}{loss}; {_ADVICE}")
     if not math.isfinite(nats):

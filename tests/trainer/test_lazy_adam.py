@@ -1,0 +1,270 @@
+"""Adam that steps tables where they are read: its trajectory, and who may look at a table."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from torch import Tensor, nn
+from torch.optim import SparseAdam
+
+from seqexp import cli  # noqa: F401  (its resolvers)
+from seqexp.config import ConfigError, build, check
+from seqexp.errors import InputError, NonFiniteError
+from seqexp.model.parts import TokenInput
+from seqexp.run import begin, load, step_lazily
+from seqexp.spec import PAD, Vocabulary
+from seqexp.trainer.lazy_adam import LazyAdam
+from seqexp.trainer.loop import alone, fit
+from seqexp.trainer.processes import Processes
+from seqexp.trainer.state import restore, state_of
+from seqexp.trainer.training import Training
+
+WORDS = 300
+
+
+def composed(*overrides: str) -> Any:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+class Reader(nn.Module):
+    """A table, and something dense after it."""
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.input = TokenInput(Vocabulary(tuple(f"w{i}" for i in range(WORDS))), 8)
+        self.dense = nn.Linear(8, 3)
+        self.to(dtype)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """A loss whose gradients are large for some rows and small for others."""
+        scores: Tensor = self.dense(self.input(tokens)).tanh()
+        return (scores * (tokens[..., None] + 1).sin()).sum()
+
+
+def batches(count: int) -> Iterator[Tensor]:
+    """Rows of Zipf's frequencies, with padding: few rows are read often, most seldom."""
+    generator = torch.Generator().manual_seed(1)
+    weights = 1 / torch.arange(1, WORDS + 2).double()
+    for _ in range(count):
+        yield torch.multinomial(weights, 24, replacement=True, generator=generator).view(4, 6)
+
+
+def trained(model: Reader, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    halving = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 ** (step / 200))
+    for tokens in batches(steps):
+        optimizer.zero_grad()
+        model(tokens).backward()
+        optimizer.step()
+        halving.step()
+
+
+def lazy(model: Reader, **settings: Any) -> LazyAdam:
+    optimizer = LazyAdam(list(model.parameters()), **{"lr": 0.01, **settings})
+    step_lazily(optimizer, model, Processes())
+    return optimizer
+
+
+def distance(one: nn.Module, other: nn.Module) -> float:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return max(float((a - b).detach().abs().max()) for a, b in pairs)
+
+
+def test_without_eps_the_trajectory_is_that_of_adam() -> None:
+    start, dense, ours = (Reader(torch.float64) for _ in range(3))
+    # of this eps nothing is left in a sum, but 0 / 0 stays 0
+    trained(dense, torch.optim.Adam(dense.parameters(), lr=0.01, eps=1e-30), 600)
+    optimizer = lazy(ours, eps=1e-30)
+    trained(ours, optimizer, 600)
+    assert distance(ours, dense) > 1e-3  # what has not been read for long is behind
+    optimizer.settle()
+    assert distance(start, dense) > 0.1
+    assert distance(ours, dense) < 1e-12
+
+
+def table_after(make: Callable[..., torch.optim.Optimizer], dtype: torch.dtype) -> Tensor:
+    """After 600 steps whose gradients do not depend on the weights."""
+    model = Reader(dtype)
+    optimizer = make(model, lr=0.001, eps=1e-30)
+    for tokens in batches(600):
+        optimizer.zero_grad()
+        gradient = (tokens[..., None] + torch.arange(8.0)).sin().to(dtype)
+        (model.input(tokens) * gradient).sum().backward()
+        optimizer.step()
+    if isinstance(optimizer, LazyAdam):
+        optimizer.settle()
+    return model.input.table.detach().double()
+
+
+def test_in_single_precision_it_rounds_less_than_adam_does() -> None:
+    def dense(model: Reader, **settings: Any) -> torch.optim.Optimizer:
+        return torch.optim.Adam(model.parameters(), **settings)
+
+    exact = table_after(dense, torch.float64)
+    assert (exact - Reader().input.table).abs().max() > 0.3
+    ours, theirs = ((table_after(make, torch.float32) - exact).abs() for make in (lazy, dense))
+    assert ours.max() < theirs.max() < 1e-5
+    assert ours.mean() < theirs.mean()
+
+
+def test_with_the_usual_eps_the_trajectories_stay_close() -> None:
+    dense, ours = Reader(), Reader()
+    trained(dense, torch.optim.Adam(dense.parameters(), lr=0.01), 600)
+    optimizer = lazy(ours)
+    trained(ours, optimizer, 600)
+    optimizer.settle()
+    assert distance(ours, dense) < 1e-5
+
+
+def test_rows_are_caught_up_before_they_are_read() -> None:
+    dense, ours = Reader(torch.float64), Reader(torch.float64)
+    trained(dense, torch.optim.Adam(dense.parameters(), lr=0.01, eps=1e-30), 50)
+    trained(ours, lazy(ours, eps=1e-30), 50)
+    tokens = torch.arange(WORDS + 1)[None]
+    assert not torch.allclose(ours.input.table, dense.input.table, atol=1e-9)
+    torch.testing.assert_close(ours(tokens), dense(tokens), atol=1e-9, rtol=1e-9)
+
+
+def test_without_catching_up_it_is_sparse_adam() -> None:
+    ours, theirs = Reader(torch.float64), Reader(torch.float64)
+    trained(ours, lazy(ours, catch_up=False, eps=1e-30), 100)
+    theirs.input.sparse = True
+    sparse = SparseAdam([theirs.input.table], lr=0.01, eps=1e-30)
+    dense = torch.optim.Adam(theirs.dense.parameters(), lr=0.01, eps=1e-30)
+    for step, tokens in enumerate(batches(100)):
+        for optimizer in (sparse, dense):
+            optimizer.zero_grad()
+            optimizer.param_groups[0]["lr"] = 0.01 * 0.5 ** (step / 200)
+        theirs(tokens).backward()
+        sparse.step()
+        dense.step()
+    assert distance(ours, theirs) < 1e-12
+
+
+def test_padding_and_rows_that_are_never_read_stay_where_they_are() -> None:
+    model = Reader()
+    before = model.input.table.detach().clone()
+    optimizer = lazy(model)
+    trained(model, optimizer, 20)
+    optimizer.settle()
+    read = torch.cat([tokens.flatten() for tokens in batches(20)]).unique()
+    unread = [row for row in range(WORDS + 1) if row == PAD or row not in read]
+    assert len(unread) > 10
+    assert torch.equal(model.input.table[unread], before[unread])
+
+
+def test_a_betas_pair_whose_missed_steps_never_fade_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"betas are 0.95 and 0.9; give a beta1 below sqrt"):
+        lazy(Reader(), betas=(0.95, 0.9))
+
+
+def test_several_processes_are_refused() -> None:
+    model = Reader()
+    optimizer = LazyAdam(list(model.parameters()))
+    with pytest.raises(InputError, match="optimizer is lazy-adam, but there are 2 processes"):
+        step_lazily(optimizer, model, Processes(rank=0, count=2))
+
+
+# --- in the loop ------------------------------------------------------------------------------
+
+SMALL = (
+    "dataset=text",
+    "dataset.num_made=120",
+    "model=lstm",
+    "model.embedding_size=6",
+    "model.hidden_size=5",
+    "model.dropout=0.2",
+    "model.token_dropout=0.1",
+    "trainer.epochs=3",
+    "trainer.batch_size=8",
+    "interpret=none",
+)
+
+
+def training(*overrides: str) -> tuple[Training, Any]:
+    config = check(composed(*SMALL, *overrides))
+    settings = build(config["trainer"])
+    data = load(config, settings)
+    return alone(begin(config, settings, data, torch.device("cpu")))[0], data
+
+
+def reports(*overrides: str) -> list[Mapping[str, float]]:
+    going, data = training(*overrides)
+    kept = [report.metrics for report in fit(going, data)]
+    return [{k: v for k, v in m.items() if not k.startswith(("time", "speed"))} for m in kept]
+
+
+@pytest.mark.parametrize(
+    "clip", [(), ("trainer.clip_norm=0.05",), ("trainer.clip_value=0.001", "trainer.clip_norm=1.0")]
+)
+def test_a_training_reports_what_it_reports_with_adam(clip: tuple[str, ...]) -> None:
+    same = ("optimizer.lr=0.01", "optimizer.eps=1e-30", "trainer.log_every_steps=1", *clip)
+    ours, adams = (reports(f"optimizer={name}", *same) for name in ("lazy-adam", "adam"))
+    assert len(ours) == len(adams) > 30
+    for our, theirs in zip(ours, adams, strict=True):
+        assert our == pytest.approx(theirs, rel=2e-4, abs=2e-6)
+
+
+@pytest.mark.parametrize("stop", [1, 17, 24, 25, 30])
+def test_a_training_that_goes_on_from_any_update_ends_with_the_same_bits(stop: int) -> None:
+    whole, data = training("optimizer=lazy-adam")
+    for _ in fit(whole, data):
+        pass
+    first, _ = training("optimizer=lazy-adam")
+    for _, _ in zip(range(stop), fit(first, data), strict=False):
+        pass
+    second, _ = training("optimizer=lazy-adam")
+    restore(second, copy.deepcopy(state_of(first)))
+    for _ in fit(second, data):
+        pass
+    weights = whole.model.state_dict()
+    assert all(torch.equal(w, weights[name]) for name, w in second.model.state_dict().items())
+    ours, expected = (t.optimizer.state_dict()["state"] for t in (second, whole))
+    for parameter in expected:
+        for name, value in expected[parameter].items():
+            assert torch.equal(torch.as_tensor(ours[parameter][name]), torch.as_tensor(value))
+
+
+def test_the_table_is_up_to_date_after_each_epoch() -> None:
+    going, data = training("optimizer=lazy-adam")
+    seen = 0
+    for report in fit(going, data):
+        if report.kind == "epoch":
+            state = next(s for s in going.optimizer.state.values() if "last" in s)
+            assert (state["last"] == state["step"]).all()
+            seen += 1
+    assert seen == 3
+
+
+def test_a_gradient_of_a_row_that_is_not_finite_is_named_and_changes_nothing() -> None:
+    going, data = training("optimizer=lazy-adam")
+    table = next(m.table for m in going.model.modules() if isinstance(m, TokenInput))
+    steps = fit(going, data)
+    next(steps)
+    before = table.detach().clone()
+    table.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(NonFiniteError, match="gradient of input.table is nan at epoch 1, batch 2"):
+        next(steps)
+    # rows of the batch are caught up, by what Adam would have moved them: not by the gradient
+    assert torch.isfinite(table).all()
+    assert (table - before).abs().max() < 0.01
+
+
+def test_a_stack_of_models_is_refused() -> None:
+    with pytest.raises(ConfigError, match="optimizer._target_ is 'seqexp.trainer.lazy_adam"):
+        check(composed("optimizer=lazy-adam", "trainer.replicas=4"))
+
+
+def test_a_model_without_a_table_is_stepped_as_by_adam() -> None:
+    ended = []
+    for name in ("lazy-adam", "adam"):
+        going, data = training("model.embedding_size=null", f"optimizer={name}")
+        for _ in fit(going, data):
+            pass
+        ended.append(going.model)
+    assert distance(*ended) == 0
