@@ -305,8 +305,7 @@ def step_lazily(optimizer: LazyAdam, model: nn.Module, processes: Processes) -> 
         )
     for module in model.modules():
         if isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter):
-            module.sparse = True
-            optimizer.serve(module, module.table)
+            module.on_reading = optimizer.serve(module.table)
 
 
 def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:

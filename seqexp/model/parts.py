@@ -1,11 +1,12 @@
 """What every model has around its body: the input of tokens and the way to outputs."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from seqexp.errors import InputError
@@ -46,10 +47,15 @@ def embedding_size_for(vocabulary: Vocabulary, size: int | str | None) -> int | 
     return size
 
 
+OnReading = Callable[[Int[Tensor, " rows"]], None]
+"""Is told of the rows of a table that are about to be read, once each."""
+
+
 class TokenInput(nn.Module):
     """Token ids to vectors: learned ones, or one-hot where `embedding_size` is None.
 
-    Padding is the zero vector in both.
+    Padding is the zero vector in both. Where `on_reading` is set, it is called with the rows of the
+    table that are about to be read, and the table's gradient is sparse: of these rows, once each.
 
     Raises:
         InputError: on one-hot vectors for more symbols than memory is for.
@@ -59,7 +65,7 @@ class TokenInput(nn.Module):
 
     def __init__(self, vocabulary: Vocabulary, embedding_size: int | None) -> None:
         super().__init__()
-        self.sparse = False  # whether the table's gradient holds the rows only that were read
+        self.on_reading: OnReading | None = None
         if embedding_size is None:
             self.size = len(vocabulary.symbols)
             if self.size > MAX_ONE_HOT:
@@ -78,7 +84,12 @@ class TokenInput(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channels"]:
         """Vectors of tokens."""
-        return functional.embedding(tokens, self.table, padding_idx=PAD, sparse=self.sparse)
+        if self.on_reading is None:
+            return functional.embedding(tokens, self.table, padding_idx=PAD)
+        rows, places = _distinct(tokens, len(self.table))
+        self.on_reading(rows)
+        vectors: Tensor = _Rows.apply(self.table, rows, places)  # type: ignore[no-untyped-call]
+        return vectors
 
     def start_from(self, vectors: WordVectors) -> None:
         """Take pretrained vectors for the symbols that have one.
@@ -99,6 +110,37 @@ class TokenInput(nn.Module):
     def symbols(self) -> Float[Tensor, "symbols channels"]:
         """The vector of each symbol of the vocabulary."""
         return self.table[1:]
+
+
+def _distinct(
+    ids: Int[Tensor, "batch time"], size: int
+) -> tuple[Int[Tensor, " rows"], Int[Tensor, "batch time"]]:
+    """The ids there are, in order, and which of them each one is; a sort would take longer."""
+    is_there = torch.zeros(size, dtype=torch.bool, device=ids.device)
+    rows = is_there.index_fill_(0, ids.flatten(), True).nonzero()[:, 0]
+    places = torch.empty(size, dtype=torch.int64, device=ids.device)
+    places[rows] = torch.arange(len(rows), device=ids.device)
+    return rows, places[ids]
+
+
+class _Rows(torch.autograd.Function):
+    """Rows of a table, with a sparse gradient; padding has none."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, places)
+        ctx.shape = table.shape
+        return functional.embedding(places, table.index_select(0, rows))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        rows, places = ctx.saved_tensors
+        # the last two: no row is padding here, none is scaled by how often it occurs
+        values = torch.ops.aten.embedding_dense_backward(gradient, places, len(rows), -1, False)
+        values[0] *= rows[0] != PAD
+        sparse = torch.sparse_coo_tensor(rows[None], values, ctx.shape, is_coalesced=True)
+        return sparse, None, None
 
 
 class PositionFeatures(nn.Module):

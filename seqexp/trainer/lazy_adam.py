@@ -1,7 +1,7 @@
 """Adam for models with large tables of token vectors: what a step costs depends on its batch."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -17,6 +17,9 @@ Decay = Annotated[float, Interval(ge=0, lt=1)]
 NEGLIGIBLE = 1e-20
 """Of a row's movement in one step: after so much decay, later steps are left out."""
 
+EXACT = ("last", "moved")
+"""Of a table's state, whose numbers are not of the table's type."""
+
 BLOCK = 4096
 """Rows that are brought up to date at a time where all are."""
 
@@ -29,7 +32,7 @@ class LazyAdam(Adam):
     steps, c_k = sqrt(1 - beta2^k) / (1 - beta1^k), rho = beta1 / sqrt(beta2), and eps is left out.
     So all that a row has missed is one product with a number that depends on its last step alone,
     and a row is caught up when it is next read. The trajectory is that of Adam up to rounding as
-    eps goes to 0; otherwise eps counts in missed steps as it did in the first of them.
+    eps goes to 0; otherwise eps counts in missed steps as it did in the row's last one.
 
     What was not handed to `serve` is stepped as by `torch.optim.Adam`.
 
@@ -67,28 +70,30 @@ class LazyAdam(Adam):
         # rho^reach, ..., rho^1: of the steps before the last, oldest first
         self._fading = rho ** torch.arange(reach, 0, -1, dtype=torch.float64)
 
-    def serve(self, module: nn.Module, table: nn.Parameter) -> None:
-        """Step a table lazily, whose rows are read by the token ids that a module is called with.
+    def serve(self, table: nn.Parameter) -> Callable[[Int[Tensor, " rows"]], None]:
+        """Step a table lazily, whose gradients are to be sparse.
 
-        It has to have sparse gradients.
+        Returns what has to be called before rows are read, with these.
         """
-
-        # a function, since those are not copied with the module
-        def before(_: nn.Module, inputs: tuple[Tensor]) -> None:
-            with torch.no_grad():
-                self._catch_up(table, torch.unique(inputs[0]))
-
-        module.register_forward_pre_hook(before)
-        # moments as of each row's last step
         self.state[table] = {
             "step": 0,
-            "settled": 0,
-            "exp_avg": torch.zeros_like(table),
+            "settled": 0,  # the step after which all rows were up to date
+            "exp_avg": torch.zeros_like(table),  # m and v after each row's last step
             "exp_avg_sq": torch.zeros_like(table),
+            "direction": torch.zeros_like(table),  # m / (sqrt(v) + eps) of it
             "last": torch.zeros(len(table), dtype=torch.int64, device=table.device),
-            # by last step, counted from `settled`: sums of lr c rho^j over the steps since
+            # how far along its direction a row has been moved since
+            "moved": torch.zeros(len(table), dtype=torch.float64, device=table.device),
+            # how far it is to be, by its last step counted from `settled`: sums of lr c rho^j
             "missed": torch.zeros(1024, dtype=torch.float64),
         }
+
+        # a function, since those are not copied with a model
+        def on_reading(rows: Tensor) -> None:
+            with torch.no_grad():
+                self._catch_up(table, rows)
+
+        return on_reading
 
     # --- one step ---------------------------------------------------------------------------------
 
@@ -112,50 +117,47 @@ class LazyAdam(Adam):
         state, (beta1, beta2) = self.state[table], group["betas"]
         state["step"] += 1
         step, rows, values = state["step"], gradient.indices()[0], gradient.values()
-        correction1, correction2 = 1 - beta1**step, 1 - beta2**step
-        size = float(group["lr"]) / correction1
-        m = state["exp_avg"][rows].lerp_(values, 1 - beta1)
-        v = state["exp_avg_sq"][rows].mul_(beta2).addcmul_(values, values, value=1 - beta2)
-        state["exp_avg"].index_copy_(0, rows, m)
-        state["exp_avg_sq"].index_copy_(0, rows, v)
-        divisor = (v.sqrt() / math.sqrt(correction2)).add_(group["eps"])
-        table.index_add_(0, rows, m.div_(divisor), alpha=-size)
+        m, v = (state[name].index_select(0, rows) for name in ("exp_avg", "exp_avg_sq"))
+        if self.catch_up:  # of the steps before this one, in which they had no gradient
+            faded = (step - 1 - state["last"].index_select(0, rows)).double()
+            m.mul_(_column(beta1**faded, m))
+            v.mul_(_column(beta2**faded, v))
+        m.lerp_(values, 1 - beta1)
+        v.mul_(beta2).addcmul_(values, values, value=1 - beta2)
+        correction = math.sqrt(1 - beta2**step)
+        # a gradient that was always 0 leaves 0 / 0, and does not move
+        tiny = torch.finfo(v.dtype).tiny
+        direction = m / v.sqrt().add_(max(group["eps"] * correction, tiny))
+        for name, new in (("exp_avg", m), ("exp_avg_sq", v), ("direction", direction)):
+            state[name].index_copy_(0, rows, new)
+        distance = float(group["lr"]) * correction / (1 - beta1**step)
+        table.index_add_(0, rows, direction, alpha=-distance)
         if self.catch_up:
-            state["last"][rows] = step
-            self._miss(state, size * math.sqrt(correction2))
+            state["last"].index_fill_(0, rows, step)
+            state["moved"].index_fill_(0, rows, 0)
+            self._miss(state, distance)
 
-    def _miss(self, state: dict[str, Any], moved: float) -> None:
-        """Add a step to what has been missed; `moved` is its lr_k c_k."""
+    def _miss(self, state: dict[str, Any], distance: float) -> None:
+        """Add a step to what rows miss, by their last step; its distance is lr_k c_k."""
         place = state["step"] - state["settled"]
         if place >= len(state["missed"]):
             state["missed"] = torch.cat([state["missed"], torch.zeros_like(state["missed"])])
         fading = self._fading[-place:]
-        state["missed"][place - len(fading) : place] += moved * fading
+        state["missed"][place - len(fading) : place] += distance * fading
 
     # --- what was missed --------------------------------------------------------------------------
 
     def _catch_up(self, table: Tensor, rows: Int[Tensor, " rows"]) -> None:
-        """Bring rows to today: what they would be, had they been stepped without a gradient."""
-        state, group = self.state[table], self._group(table)
-        last = state["last"][rows]
-        is_behind = last < state["step"]
-        if not self.catch_up or not is_behind.any():
+        """Bring rows to where they would be, had they been stepped without a gradient."""
+        state = self.state[table]
+        if not self.catch_up or state["step"] == state["settled"]:
             return
-        rows, last = rows[is_behind], last[is_behind]
-        beta1, beta2 = group["betas"]
-        m, v = state["exp_avg"][rows], state["exp_avg_sq"][rows]
-        # in the first missed step: sqrt(v beta2 / (1 - beta2^k)) + eps, as sqrt(v) + eps
-        first = (last + 1).double()
-        eps = group["eps"] * torch.sqrt((1 - beta2**first) / beta2)
-        moved = state["missed"][(last - state["settled"]).cpu()].to(table.device)
-        # a row that was never read has no moments, and does not move
-        tiny = torch.finfo(table.dtype).tiny
-        divisor = v.sqrt().add_(_column(eps, v)).clamp_(min=tiny)
-        table.index_add_(0, rows, (m / divisor).mul_(_column(moved, m)), alpha=-1)
-        steps = (state["step"] - last).double()
-        state["exp_avg"].index_copy_(0, rows, m.mul_(_column(beta1**steps, m)))
-        state["exp_avg_sq"].index_copy_(0, rows, v.mul_(_column(beta2**steps, v)))
-        state["last"][rows] = state["step"]
+        places = state["last"].index_select(0, rows) - state["settled"]
+        due = state["missed"].to(table.device).index_select(0, places)
+        distance = due - state["moved"].index_select(0, rows)
+        state["moved"].index_copy_(0, rows, due)
+        direction = state["direction"].index_select(0, rows)
+        table.index_add_(0, rows, direction.mul_(_column(distance, direction)), alpha=-1)
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -165,8 +167,18 @@ class LazyAdam(Adam):
                 continue
             for rows in torch.split(torch.arange(len(table), device=table.device), BLOCK):
                 self._catch_up(table, rows)
-            state["settled"] = state["step"]
+            beta1, beta2 = self._group(table)["betas"]
+            steps = (state["step"] - state["last"]).double()
+            for name, decay in (
+                ("exp_avg", beta1),
+                ("exp_avg_sq", beta2),
+                ("direction", beta1 / math.sqrt(beta2)),
+            ):
+                state[name].mul_(_column(decay**steps, table))
+            state["last"].fill_(state["step"])
+            state["moved"].zero_()
             state["missed"].zero_()
+            state["settled"] = state["step"]
 
     def _group(self, table: Tensor) -> Mapping[str, Any]:
         return next(g for g in self.param_groups if any(p is table for p in g["params"]))
@@ -178,9 +190,9 @@ class LazyAdam(Adam):
         for number, parameter in enumerate(numbered):
             saved = state_dict["state"].get(number, {})
             if "last" in saved:
-                last = saved["last"].to(parameter.device, copy=True)
-                own = {"step": int(saved["step"]), "last": last, "missed": saved["missed"].clone()}
-                self.state[parameter].update(own)
+                on_device = {name: saved[name].to(parameter.device, copy=True) for name in EXACT}
+                numbers = {"step": int(saved["step"]), "missed": saved["missed"].clone()}
+                self.state[parameter].update({**on_device, **numbers})
 
 
 def _column(values: Float[Tensor, " rows"], like: Tensor) -> Float[Tensor, "rows 1"]:
