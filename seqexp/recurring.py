@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from seqexp.compile import Built
 from seqexp.errors import InputError
 from seqexp.model import compiled
-from seqexp.model.compile import Built
 from seqexp.model.recurrent import RecurrentLayer, Stepwise
 from seqexp.spec import PAD, Data
 from seqexp.trainer.training import Training

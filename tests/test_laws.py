@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT
 
 from seqexp.config import build
-from seqexp.model.compile import built as library
+from seqexp.model.compiled import built as library
 from seqexp.spec import IGNORE, PAD, Batch, Output, TaskSpec
 
 MODELS = sorted((ROOT / "conf" / "model").glob("*.yaml"))

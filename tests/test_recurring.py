@@ -8,10 +8,10 @@ import pytest
 from mlflow import MlflowClient
 from test_resume import again, final, stop_after
 
+from seqexp import compile as building
 from seqexp.checkpoint.encode import same
 from seqexp.errors import InputError
-from seqexp.model import compile as building
-from seqexp.model.compile import built
+from seqexp.model.compiled import built
 
 DROPS = ("model=lstm", "model.hidden_size=8", "model.recurrent_dropout=0.2", "tracking=none")
 
@@ -26,9 +26,9 @@ def no_compiler(folder: Path) -> Iterator[None]:
         patch.setenv("SEQEXP_CACHE", str(folder / "cache"))
         patch.delenv("CXX", raising=False)
         patch.setattr(building, "COMPILERS", ())
-        built.cache_clear()
+        building.built.cache_clear()
         yield
-    built.cache_clear()
+    building.built.cache_clear()
 
 
 def interrupted(folder: Path, *overrides: str) -> None:

@@ -5,6 +5,7 @@ number of threads. Other Python threads run meanwhile.
 """
 
 import ctypes
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.overrides import handle_torch_function, has_torch_function
 
-from seqexp.model.compile import Built, built
+from seqexp import compile as building
+from seqexp.compile import Built
+
+SOURCE = Path(__file__).with_name("recurrence") / "recurrence.cpp"
 
 REALS = {torch.float32: "float", torch.float64: "double"}
 
@@ -31,6 +35,11 @@ class _Layer(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in (*GIVEN, *RESULTS)),
         *((f"grad_{name}", ctypes.c_void_p) for name in GRADIENTS),
     ]
+
+
+def built(cell: str, real: str) -> Built:
+    """The recurrence of a cell, for `float` or `double`."""
+    return building.built(SOURCE, f"CELL={cell.upper()}", f"REAL={real}")
 
 
 def available(cell: str, like: Tensor) -> Built:

@@ -86,7 +86,7 @@ class TokenInput(nn.Module):
         """Vectors of tokens."""
         if self.on_reading is None:
             return functional.embedding(tokens, self.table, padding_idx=PAD)
-        rows, places = _distinct(tokens, len(self.table))
+        rows, places = torch.unique(tokens, return_inverse=True)
         self.on_reading(rows)
         vectors: Tensor = _Rows.apply(self.table, rows, places)  # type: ignore[no-untyped-call]
         return vectors
@@ -112,17 +112,6 @@ class TokenInput(nn.Module):
         return self.table[1:]
 
 
-def _distinct(
-    ids: Int[Tensor, "batch time"], size: int
-) -> tuple[Int[Tensor, " rows"], Int[Tensor, "batch time"]]:
-    """The ids there are, in order, and which of them each one is; a sort would take longer."""
-    is_there = torch.zeros(size, dtype=torch.bool, device=ids.device)
-    rows = is_there.index_fill_(0, ids.flatten(), True).nonzero()[:, 0]
-    places = torch.empty(size, dtype=torch.int64, device=ids.device)
-    places[rows] = torch.arange(len(rows), device=ids.device)
-    return rows, places[ids]
-
-
 class _Rows(torch.autograd.Function):
     """Rows of a table, with a sparse gradient; padding has none."""
 
@@ -136,10 +125,13 @@ class _Rows(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         rows, places = ctx.saved_tensors
-        # the last two: no row is padding here, none is scaled by how often it occurs
-        values = torch.ops.aten.embedding_dense_backward(gradient, places, len(rows), -1, False)
+        values = gradient.new_zeros(len(rows), ctx.shape[1])
+        values.index_add_(0, places.flatten(), gradient.flatten(0, 1))
         values[0] *= rows[0] != PAD
-        sparse = torch.sparse_coo_tensor(rows[None], values, ctx.shape, is_coalesced=True)
+        # rows are distinct, and in order
+        sparse = torch.sparse_coo_tensor(
+            rows[None], values, ctx.shape, check_invariants=False, is_coalesced=True
+        )
         return sparse, None, None
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqexp.model.compile import built
+from seqexp.model.compiled import built
 from seqexp.model.recurrent import CELLS, Dropout, Kernel, RecurrentLayer
 from seqexp.run import keep_freed_memory
 

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 
+from seqexp import compile as building
+from seqexp.compile import Built
 from seqexp.errors import InputError
 from seqexp.identity import sources
-from seqexp.model import compile as building
 from seqexp.model import compiled
-from seqexp.model.compile import Built, built
+from seqexp.model.compiled import built
 from seqexp.model.lstm import LSTM
 from seqexp.model.recurrent import CELLS, Dropout, RecurrentLayer
 from seqexp.spec import TaskSpec
@@ -139,9 +140,9 @@ def test_what_is_not_finite_stays_so(cell: str) -> None:
 
 
 def test_a_run_depends_on_the_source() -> None:
-    files = set(building.SOURCES.iterdir())
-    assert building.SOURCES / "recurrence.cpp" in files
-    assert files <= set(sources(building.SOURCES.parent))
+    files = set(compiled.SOURCE.parent.iterdir())
+    assert compiled.SOURCE in files
+    assert files <= set(sources(compiled.SOURCE.parents[1]))
 
 
 @needs_a_compiler
@@ -165,9 +166,9 @@ def anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and nothing found before."""
     monkeypatch.setenv("SEQEXP_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CXX", raising=False)
-    built.cache_clear()
+    building.built.cache_clear()
     yield tmp_path
-    built.cache_clear()
+    building.built.cache_clear()
 
 
 def test_without_a_compiler_auto_is_python_and_compiled_is_refused(
@@ -222,7 +223,7 @@ def test_a_layer_on_another_device_or_of_other_numbers_says_so() -> None:
 
 @needs_a_compiler
 def test_two_processes_may_build_at_once(anew: Path) -> None:
-    code = "from seqexp.model.compile import built; assert built('rnn', 'float').binary"
+    code = "from seqexp.model.compiled import built; assert built('rnn', 'float').binary"
     environment = {**os.environ, "SEQEXP_CACHE": str(anew / "cache")}
     both = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
@@ -232,7 +233,7 @@ def test_two_processes_may_build_at_once(anew: Path) -> None:
 @needs_a_compiler
 def test_what_was_built_is_found_again(anew: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = built("rnn", "float")
-    built.cache_clear()
+    building.built.cache_clear()
     monkeypatch.setattr(building, "_build", None)
     assert built("rnn", "float").binary is not None
     assert built("rnn", "float").compiler == first.compiler

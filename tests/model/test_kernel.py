@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqexp.model.compile import built
+from seqexp.model.compiled import built
 from seqexp.model.lstm import LSTM
 from seqexp.model.recurrent import CELLS, FUSED, Dropout, RecurrentLayer
 from seqexp.spec import TaskSpec

@@ -16,7 +16,7 @@ from seqexp.cli import CONF, several
 from seqexp.config import check
 from seqexp.errors import ConfigError, NonFiniteError, StoppedError
 from seqexp.facts import Result, Start
-from seqexp.model.compile import built
+from seqexp.model.compiled import built
 from seqexp.run import run
 from seqexp.sweep.job import Job
 from seqexp.sweep.stacks import stacks

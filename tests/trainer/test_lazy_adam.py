@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.optim import SparseAdam
 
 from seqexp import cli  # noqa: F401  (its resolvers)
+from seqexp.compile import Built
 from seqexp.config import ConfigError, build, check
 from seqexp.errors import InputError, NonFiniteError
 from seqexp.model.parts import TokenInput
 from seqexp.run import begin, load, step_lazily
 from seqexp.spec import PAD, Vocabulary
+from seqexp.trainer import rows
 from seqexp.trainer.lazy_adam import LazyAdam
 from seqexp.trainer.loop import alone, fit
 from seqexp.trainer.processes import Processes
@@ -75,6 +77,21 @@ def distance(one: nn.Module, other: nn.Module) -> float:
     return max(float((a - b).detach().abs().max()) for a, b in pairs)
 
 
+@pytest.fixture(params=["compiled", "torch"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to step a table."""
+    if request.param == "torch":
+        monkeypatch.setattr(rows, "available", no_compiler)
+    elif rows.available(torch.empty(1)).binary is None:
+        pytest.skip("there is no C++ compiler here")
+    return str(request.param)
+
+
+def no_compiler(table: Tensor) -> Built:
+    return Built(None, "there is no C++ compiler")
+
+
+@pytest.mark.usefixtures("way")
 def test_without_eps_the_trajectory_is_that_of_adam() -> None:
     start, dense, ours = (Reader(torch.float64) for _ in range(3))
     # of this eps nothing is left in a sum, but 0 / 0 stays 0
@@ -101,6 +118,7 @@ def table_after(make: Callable[..., torch.optim.Optimizer], dtype: torch.dtype) 
     return model.input.table.detach().double()
 
 
+@pytest.mark.usefixtures("way")
 def test_in_single_precision_it_rounds_less_than_adam_does() -> None:
     def dense(model: Reader, **settings: Any) -> torch.optim.Optimizer:
         return torch.optim.Adam(model.parameters(), **settings)
@@ -130,6 +148,7 @@ def test_rows_are_caught_up_before_they_are_read() -> None:
     torch.testing.assert_close(ours(tokens), dense(tokens), atol=1e-9, rtol=1e-9)
 
 
+@pytest.mark.usefixtures("way")
 def test_without_catching_up_it_is_sparse_adam() -> None:
     ours, theirs = Reader(torch.float64), Reader(torch.float64)
     trained(ours, lazy(ours, catch_up=False, eps=1e-30), 100)
@@ -146,6 +165,7 @@ def test_without_catching_up_it_is_sparse_adam() -> None:
     assert distance(ours, theirs) < 1e-12
 
 
+@pytest.mark.usefixtures("way")
 def test_padding_and_rows_that_are_never_read_stay_where_they_are() -> None:
     model = Reader()
     before = model.input.table.detach().clone()
@@ -210,6 +230,7 @@ def test_a_training_reports_what_it_reports_with_adam(clip: tuple[str, ...]) -> 
         assert our == pytest.approx(theirs, rel=2e-4, abs=2e-6)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("stop", [1, 17, 24, 25, 30])
 def test_a_training_that_goes_on_from_any_update_ends_with_the_same_bits(stop: int) -> None:
     whole, data = training("optimizer=lazy-adam")
@@ -228,6 +249,33 @@ def test_a_training_that_goes_on_from_any_update_ends_with_the_same_bits(stop: i
     for parameter in expected:
         for name, value in expected[parameter].items():
             assert torch.equal(torch.as_tensor(ours[parameter][name]), torch.as_tensor(value))
+
+
+def test_a_run_goes_on_the_way_it_was_begun_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    if rows.available(torch.empty(1)).binary is None:
+        pytest.skip("there is no C++ compiler here")
+    began, _ = training("optimizer=lazy-adam")
+    compiled = copy.deepcopy(state_of(began))
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "available", no_compiler)
+        slow, data = training("optimizer=lazy-adam")
+        plain = copy.deepcopy(state_of(slow))
+        with pytest.raises(InputError, match="begun with compiled steps .* no C.. compiler.*force"):
+            restore(slow, compiled)
+    restore(began, plain)
+    assert [s["compiled"] for s in began.optimizer.state.values() if "compiled" in s] == [False]
+    for _ in fit(began, data):
+        pass
+
+
+def test_a_long_epoch_has_room_for_what_rows_miss() -> None:
+    dense, ours = Reader(torch.float64), Reader(torch.float64)
+    trained(dense, torch.optim.Adam(dense.parameters(), lr=0.01, eps=1e-30), 2500)
+    optimizer = lazy(ours, eps=1e-30)
+    trained(ours, optimizer, 2500)
+    assert len(optimizer.state[ours.input.table]["missed"]) == 4096
+    optimizer.settle()
+    assert distance(ours, dense) < 1e-9
 
 
 def test_the_table_is_up_to_date_after_each_epoch() -> None:

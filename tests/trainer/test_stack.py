@@ -12,7 +12,7 @@ from torch import Tensor
 from seqexp.dataset.motif import Motif
 from seqexp.errors import NonFiniteError
 from seqexp.model.cnn1d import CNN1D
-from seqexp.model.compile import built
+from seqexp.model.compiled import built
 from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.spec import Data, stream_seed

@@ -1,4 +1,4 @@
-"""Builds the recurrences in `recurrence/` when they are first used, and keeps them.
+"""Builds what is written in C++ when it is first used, and keeps it.
 
 What is built depends on nothing but the source, the compiler and the processor, which are its key
 in the user's cache: `SEQEXP_CACHE`, or `seqexp` in `XDG_CACHE_HOME` or `~/.cache`.
@@ -16,8 +16,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-SOURCES = Path(__file__).with_name("recurrence")
 
 COMPILERS = ("c++", "g++", "clang++")
 """Tried in this order, after `CXX`."""
@@ -41,12 +39,19 @@ class Built:
 
 
 @functools.cache
-def built(cell: str, real: str) -> Built:
-    """The recurrence of a cell, for `float` or `double`; found or built once a process."""
+def built(source: Path, *defined: str) -> Built:
+    """A library with a plain C interface, of a source file that stands in a folder of its own.
+
+    Args:
+        source: a .cpp file, perhaps with headers beside it.
+        defined: macros, each `NAME=value`.
+
+    Returns what was found or built, once a process.
+    """
     try:
         command = _compiler()
         version = _output([*command, "--version"]).splitlines()[0]
-        file = _kept(command, version, [f"-DCELL={cell.upper()}", f"-DREAL={real}"])
+        file = _kept(source, command, version, [f"-D{macro}" for macro in defined])
         return Built(ctypes.CDLL(str(file)), "", f"{command[0]}: {version}")
     except _NoneBuiltError as error:
         return Built(None, str(error))
@@ -70,17 +75,18 @@ def _compiler() -> list[str]:
     return [found]
 
 
-def _kept(command: Sequence[str], version: str, defined: Sequence[str]) -> Path:
+def _kept(source: Path, command: Sequence[str], version: str, defined: Sequence[str]) -> Path:
     """The library in the cache, built if it is not there."""
     native = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
     flags = [*FLAGS, native, *defined]
-    sources = [file.read_text(encoding="utf-8") for file in sorted(SOURCES.iterdir())]
+    files = sorted(file for file in source.parent.iterdir() if file.is_file())
+    sources = [file.read_text(encoding="utf-8") for file in files]
     parts = (*sources, version, _processor(), *command, *flags)
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
-    file = _cache() / f"recurrence-{key}.so"
+    file = _cache() / f"{source.stem}-{key}.so"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        _build([*command, *flags], file)
+        _build([*command, *flags, str(source)], file)
     return file
 
 
@@ -106,7 +112,7 @@ def _build(command: Sequence[str], file: Path) -> None:
         for threads in THREADS:
             output = Path(folder) / file.name
             done = subprocess.run(
-                [*command, *threads, str(SOURCES / "recurrence.cpp"), "-o", str(output)],
+                [*command, *threads, "-o", str(output)],
                 capture_output=True,
                 text=True,
                 timeout=TIMEOUT,

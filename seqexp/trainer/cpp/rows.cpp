@@ -1,0 +1,82 @@
+// Steps of Adam for the rows of a table that are read: each row once through the cache.
+//
+// A row of `moments` is m, v and m / (sqrt(v) + eps), one after the other. Rows are distinct, so that
+// their order does not matter. REAL is float or double, by the compiler's command line.
+//
+// Source: Kingma & Ba (2015), algorithm 1; see lazy_adam.py for what is missed between two steps.
+
+#include <cmath>
+#include <cstdint>
+
+struct Table {
+  int64_t size; // of a row
+  REAL *weights;
+  REAL *moments;
+  int64_t *last;  // step of each row
+  double *moved;  // along its direction, since
+};
+
+namespace {
+// rows are far apart: the next ones are fetched while this one is worked on
+void fetch(const Table &table, int64_t row) {
+  const char *weights = reinterpret_cast<const char *>(table.weights + row * table.size);
+  const char *moments = reinterpret_cast<const char *>(table.moments + 3 * row * table.size);
+  const int64_t bytes = table.size * int64_t(sizeof(REAL));
+  for (int64_t i = 0; i < bytes; i += 64)
+    __builtin_prefetch(weights + i, 1);
+  for (int64_t i = 0; i < 3 * bytes; i += 64)
+    __builtin_prefetch(moments + i, 1);
+}
+
+constexpr int64_t AHEAD = 4;
+} // namespace
+
+extern "C" {
+// moves rows as far as steps without a gradient would have: `missed` by last step, from `settled` on
+void catch_up(const Table *table, int64_t count, const int64_t *rows, const double *missed,
+              int64_t settled) {
+  const int64_t size = table->size;
+  for (int64_t i = 0; i < count; ++i) {
+    if (i + AHEAD < count)
+      fetch(*table, rows[i + AHEAD]);
+    const int64_t row = rows[i];
+    const double due = missed[table->last[row] - settled];
+    const REAL distance = REAL(due - table->moved[row]);
+    table->moved[row] = due;
+    REAL *__restrict__ weights = table->weights + row * size;
+    const REAL *__restrict__ direction = table->moments + (3 * row + 2) * size;
+    if (distance != 0)
+      for (int64_t j = 0; j < size; ++j)
+        weights[j] -= distance * direction[j];
+  }
+}
+
+// `eps` is of sqrt(v) before its bias is corrected; with `fades`, moments do so in missed steps
+void step(const Table *table, int64_t count, const int64_t *rows, const REAL *gradients,
+          int64_t number, double beta1, double beta2, double eps, double distance, int64_t fades) {
+  const int64_t size = table->size;
+  const REAL to1 = REAL(1 - beta1), to2 = REAL(1 - beta2), add = REAL(eps), far = REAL(distance);
+  for (int64_t i = 0; i < count; ++i) {
+    if (i + AHEAD < count)
+      fetch(*table, rows[i + AHEAD]);
+    const int64_t row = rows[i];
+    const double missed = fades ? double(number - 1 - table->last[row]) : 0;
+    const REAL fade1 = REAL(std::pow(beta1, missed));
+    const REAL fade2 = REAL(std::pow(beta2, missed) * beta2);
+    table->last[row] = number;
+    table->moved[row] = 0;
+    REAL *__restrict__ weights = table->weights + row * size;
+    REAL *__restrict__ m = table->moments + 3 * row * size;
+    REAL *__restrict__ v = m + size;
+    REAL *__restrict__ direction = v + size;
+    const REAL *__restrict__ gradient = gradients + i * size;
+    for (int64_t j = 0; j < size; ++j) {
+      const REAL g = gradient[j], faded = m[j] * fade1;
+      m[j] = faded + to1 * (g - faded);
+      v[j] = v[j] * fade2 + to2 * g * g;
+      direction[j] = m[j] / (std::sqrt(v[j]) + add);
+      weights[j] -= far * direction[j];
+    }
+  }
+}
+}
