@@ -19,7 +19,7 @@ from seqexp.trainer.training import Report
 pty = pytest.importorskip("pty", reason="there are no terminals here")
 
 BAR = re.compile(
-    r"epoch (\d+)/\d+  loss (\d+\.\d{4}) +(\d+)% .* [\d.]+k? sequences/s +\d+:\d+ left"
+    r"epoch (\d+)/\d+  loss (\d+\.\d{4}) +(\d+)% .* [\d.]+k? sequences/s +(?:\d+:)?\d+:\d+ left"
 )
 
 LONG = ("tracking=none", "interpret=none", "trainer.epochs=4", "dataset.num_train=2000")

@@ -50,7 +50,10 @@ def untimed(metrics: dict[str, float]) -> dict[str, float]:
     return {k: v for k, v in metrics.items() if not k.startswith(("time/", "speed/"))}
 
 
-ADAFACTOR = ("~optimizer.betas", "~optimizer.eps", "optimizer._target_=torch.optim.Adafactor")
+ADAFACTOR = (
+    *(f"~optimizer.{key}" for key in ("betas", "eps", "fused")),
+    "optimizer._target_=torch.optim.Adafactor",
+)
 
 SEEDS = {f"seed={seed}": (f"seed={seed}",) for seed in range(3)}
 
