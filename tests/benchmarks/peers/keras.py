@@ -69,7 +69,32 @@ def network(keras: Any, work: Work, dropout: dict[str, float]) -> Any:
     return built
 
 
-def compiled(keras: Any, work: Work, variant: str, dropout: dict[str, float]) -> Any:
+def adam_as_in_pytorch(keras: Any) -> type:
+    """Adam for the check; what is timed is as Keras has it.
+
+    Keras adds epsilon before it corrects the second moment's bias, PyTorch after. And of an
+    embedding on TensorFlow, Keras adds up the squares of the gradients that a token has in a batch,
+    where PyTorch squares their sum.
+    """
+    ops = keras.ops
+
+    class Adam(keras.optimizers.Adam):
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            updates = ops.cast(self.iterations + 1, "float32")
+            given, self.epsilon = (
+                self.epsilon,
+                self.epsilon * ops.sqrt(1 - ops.power(self.beta_2, updates)),
+            )
+            dense = ops.convert_to_tensor(gradient, sparse=False)
+            super().update_step(dense, variable, learning_rate)
+            self.epsilon = given
+
+    return Adam
+
+
+def compiled(
+    keras: Any, work: Work, variant: str, dropout: dict[str, float], adam: type | None = None
+) -> Any:
     """The network with its loss and optimizer."""
     settings, decay = work.config["optimizer"], work.config["schedule"].get("decay")
     rate = settings["lr"]
@@ -79,10 +104,11 @@ def compiled(keras: Any, work: Work, variant: str, dropout: dict[str, float]) ->
         chosen = {key: settings[key] for key in ("momentum", "nesterov")}
         optimizer = keras.optimizers.SGD(rate, **chosen)
     else:
-        optimizer = keras.optimizers.Adam(rate, *settings["betas"], epsilon=settings["eps"])
+        kind = adam or keras.optimizers.Adam
+        optimizer = kind(rate, *settings["betas"], epsilon=settings["eps"])
     is_binary = work.spec["num_outputs"] == 1
-    kind = "BinaryCrossentropy" if is_binary else "SparseCategoricalCrossentropy"
-    loss = getattr(keras.losses, kind)(from_logits=True)
+    name = "BinaryCrossentropy" if is_binary else "SparseCategoricalCrossentropy"
+    loss = getattr(keras.losses, name)(from_logits=True)
     model = network(keras, work, dropout)
     model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=variant == "xla")
     return model
@@ -91,7 +117,7 @@ def compiled(keras: Any, work: Work, variant: str, dropout: dict[str, float]) ->
 def losses(work: Work, variant: str) -> list[float]:
     """Of the batches of the check, each before its update."""
     keras, found = start(work, variant), []
-    model = compiled(keras, work, variant, {})
+    model = compiled(keras, work, variant, {}, adam=adam_as_in_pytorch(keras))
     for tokens, targets in work.checked():
         model.reset_metrics()
         found.append(float(model.train_on_batch(inputs_of(work, tokens), targets)[0]))
@@ -106,15 +132,15 @@ def train(work: Work, variant: str, gate: Gate) -> None:
     model = compiled(keras, work, variant, {k: v for k, v in dropout.items() if v})
 
     class Passing(keras.callbacks.Callback):
-        def on_epoch_begin(self, *_: Any) -> None:
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             for layer in model.layers if is_stream else ():
                 if hasattr(layer, "reset_states"):
                     layer.reset_states()
 
-        def on_train_batch_end(self, *_: Any) -> None:
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             gate.passed("update")
 
-        def on_epoch_end(self, *_: Any) -> None:
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             gate.passed("epoch")
 
     def split(name: str) -> tuple[np.ndarray, np.ndarray]:

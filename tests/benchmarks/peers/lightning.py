@@ -109,7 +109,8 @@ def losses(work: Work, variant: str) -> list[float]:
     quieten(work)
     module = Module(work, is_logged=False)
     batches = [(torch.tensor(tokens), torch.tensor(targets)) for tokens, targets in work.checked()]
-    lightning.Trainer(max_epochs=1, **OFF, **SILENT).fit(module, batches)
+    loader = torch.utils.data.DataLoader(batches, batch_size=None)  # of a list, it makes many
+    lightning.Trainer(max_epochs=1, **OFF, **SILENT).fit(module, loader)
     return module.losses
 
 

@@ -35,6 +35,9 @@ class Network(nn.Module):
         self.dense = nn.ModuleList(map(nn.Linear, sizes[:-1], sizes[1:]))
         weights = for_torch(work.weights)
         self.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+        for name, parameter in self.named_parameters():
+            # two biases that are added up would learn twice as fast as one
+            parameter.requires_grad_(not name.startswith("lstm.bias_hh"))
 
     def forward(self, tokens: Tensor, states: States = None) -> tuple[Tensor, States]:
         """Logits of each sequence, or of each token, and the states after the last token."""
