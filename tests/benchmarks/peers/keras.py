@@ -80,13 +80,13 @@ def adam_as_in_pytorch(keras: Any) -> type:
 
     class Adam(keras.optimizers.Adam):
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            updates = ops.cast(self.iterations + 1, "float32")
-            given, self.epsilon = (
-                self.epsilon,
-                self.epsilon * ops.sqrt(1 - ops.power(self.beta_2, updates)),
-            )
-            dense = ops.convert_to_tensor(gradient, sparse=False)
-            super().update_step(dense, variable, learning_rate)
+            if hasattr(gradient, "indices"):
+                import tensorflow
+
+                gradient = tensorflow.convert_to_tensor(gradient)  # summed up
+            given, updates = self.epsilon, ops.cast(self.iterations + 1, "float32")
+            self.epsilon = given * ops.sqrt(1 - ops.power(self.beta_2, updates))
+            super().update_step(gradient, variable, learning_rate)
             self.epsilon = given
 
     return Adam
