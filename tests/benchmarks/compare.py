@@ -93,20 +93,24 @@ class Child:
         return dict(json.loads(line))
 
 
-def in_turn(work: Work, names: Sequence[str], pairs: int, between: Callable[[], None]) -> list:
-    """The sides' processes after so many rounds; each other round is in the opposite order."""
+def in_turn(work: Work, names: Sequence[str], pairs: int) -> tuple[list[Child], list[float]]:
+    """The sides' processes after so many rounds, and the rate of products after each.
+
+    Each other round is in the opposite order.
+    """
     children: list[Child] = []
+    rates: list[float] = []
     try:
         for name in names:
             children.append(Child(name, work))
         for number in range(pairs):
             for child in children[:: 1 if number % 2 else -1]:
                 child.stretch()
-            between()
+            rates.append(rate(work.threads))
     finally:
         for child in children:
             child.end()
-    return children
+    return children, rates
 
 
 def print_table(work: Work, children: Sequence[Child]) -> None:
@@ -145,8 +149,6 @@ def compare(
     `operations` are those of an update's matrix products, for the roofline.
     """
     for threads in given.threads:
-        rates: list[float] = []
-        between = (lambda: None) if operations is None else (lambda: rates.append(rate(threads)))
         with tempfile.TemporaryDirectory() as folder:
             work = make(Path(folder), threads, given.ours)
             print(
@@ -154,7 +156,7 @@ def compare(
                 f" rounds of {work.updates:,} updates on each side; time of an update",
                 flush=True,
             )
-            children = in_turn(work, given.sides, given.pairs, between)
+            children, rates = in_turn(work, given.sides, given.pairs)
         print_table(work, children)
         if operations is not None:
             print_roofline(work, children, operations, statistics.median(rates))

@@ -1,7 +1,7 @@
 """An update of the notebook's second experiment, the LSTM that reads film reviews, against others.
 
-experiment=notebook/imdb: 20,000 words of 128 numbers, LSTM(128), 80 tokens, batches of 32, a mask of
-dropout for each gate, as Keras draws them. The bare loop and Lightning have `nn.LSTM`, without
+experiment=notebook/imdb: 20,000 words of 128 numbers, LSTM(128), 80 tokens, batches of 32, a mask
+of dropout for each gate, as Keras draws them. The bare loop and Lightning have `nn.LSTM`, without
 dropout, and fused Adam. The reviews are made: words by Zipf's law, no padding.
 
 python -m tests.benchmarks.imdb

@@ -22,7 +22,7 @@ COMMANDS = {
     "the default": ["dataset=motif", "model=cnn1d"],
 }
 
-EPOCHS = 20
+EPOCHS = 10
 """Of a stretch: images of filters are drawn every five."""
 
 

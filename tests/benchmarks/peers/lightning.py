@@ -10,12 +10,12 @@ import warnings
 from datetime import timedelta
 from typing import Any
 
-import torch
-from torch import Tensor
-
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import MLFlowLogger
+from torch import Tensor
+
 from tests.benchmarks.gate import Gate
 from tests.benchmarks.peers.network import Batches, Network, decay_of, loss_of, optimizer_of
 from tests.benchmarks.work import CHECKED, Work

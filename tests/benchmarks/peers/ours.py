@@ -59,8 +59,8 @@ def train(work: Work, variant: str, gate: Gate) -> None:
     outputs = work.folder / f"ours-{variant or 'all'}"
     overrides = [*work.overrides, "trainer.epochs=1000000", f"paths.outputs={outputs}", *options]
     config = composed(overrides)
-    # what a person sees, written to nowhere
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=open(os.devnull, "w"))
+    # what a person sees
+    logging.basicConfig(level=logging.INFO, format="%(message)s", filename=os.devnull)
 
     def gated(training: Training, data: Data) -> Iterator[Report | Update]:
         for item in steps(training, data):
