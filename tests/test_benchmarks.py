@@ -122,8 +122,8 @@ def test_what_is_not_installed_is_said_at_once_with_the_extra() -> None:
 import importlib.util, runpy, sys
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *a: None if name in {PEERS} else found(name, *a)
-sys.argv = ["imdb"]
-runpy.run_module("tests.benchmarks.imdb", run_name="__main__")
+sys.argv = ["reads"]
+runpy.run_module("tests.benchmarks.reads", run_name="__main__")
 """
     done = subprocess.run(
         [sys.executable, "-c", hide], cwd=ROOT, capture_output=True, text=True, timeout=60
