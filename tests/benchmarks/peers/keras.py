@@ -164,5 +164,5 @@ def train(work: Work, variant: str, gate: Gate) -> None:
 
 def in_windows(rows: np.ndarray, size: int) -> np.ndarray:
     """(streams, time) as (windows * streams, size), so that streams go on in the next batch."""
-    windows = rows.reshape(len(rows), -1, size)  # (streams, windows, size)
+    windows = rows.reshape(len(rows), rows.shape[1] // size, size)  # (streams, windows, size)
     return windows.transpose(1, 0, 2).reshape(-1, size)
