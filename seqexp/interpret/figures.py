@@ -124,7 +124,7 @@ step.oninput();
 def png(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
     """A PNG file of an image, without loss."""
     file = io.BytesIO()
-    Image.fromarray(image).save(file, format="png", optimize=True)
+    Image.fromarray(image).save(file, format="png")  # optimized: 3 % smaller, in six times the time
     return file.getvalue()
 
 

@@ -1,0 +1,75 @@
+"""Our own loop: the whole run of a command, as `python -m seqexp` composes it.
+
+`quiet` keeps nothing: no tracking, no checkpoints, no pictures, no points of `step/*`.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from unittest import mock
+
+import torch
+
+from seqexp.config import build
+from seqexp.facts import Start
+from seqexp.run import prepare, prepare_training, run
+from seqexp.spec import Data, Sequences, TaskSpec
+from seqexp.trainer.loop import fit, steps
+from seqexp.trainer.training import Report, Training
+from seqexp.trainer.training import Work as Update
+from tests.benchmarks.gate import Gate
+from tests.benchmarks.work import WITHOUT_DROPOUT, Work, composed
+
+QUIET = ("tracking=none", "interpret=none", "decode=none", "gradient_flow=none")
+QUIET += ("trainer.checkpoint=null", "trainer.log_every_steps=null")
+
+
+def data_of(work: Work) -> Data:
+    """The splits; there is no test that is ever reached."""
+    small = torch.uint8 if len(work.spec["vocabulary"]) < 255 else torch.int32
+
+    def split(name: str) -> Sequences:
+        tokens, targets = work.arrays[f"{name}_tokens"], work.arrays[f"{name}_targets"]
+        rows = torch.tensor(tokens).to(small)
+        return Sequences(rows, torch.tensor(targets), is_stream=work.window is not None)
+
+    valid = split("valid")
+    return Data(TaskSpec.from_dict(work.spec), split("train"), valid, valid)
+
+
+def losses(work: Work, variant: str) -> list[float]:
+    """Of the first updates, each before it, by the loop itself."""
+    without = {key: value for key, value in WITHOUT_DROPOUT.items() if key in work.model}
+    changed = [f"model.{key}={value}" for key, value in without.items()]
+    config = composed([*work.overrides, *QUIET, *changed, "trainer.log_every_steps=1"])
+    settings, data = build(config["trainer"]), data_of(work)
+    device = prepare(settings, build(config["launcher"]))
+    training = prepare_training(config, settings, data, device)
+    found: list[float] = []
+    for report in fit(training, data):
+        found.append(report.metrics["step/loss_nats"])
+        if len(found) == len(work.checked()):
+            break
+    return found
+
+
+def train(work: Work, variant: str, gate: Gate) -> None:
+    """For ever: the run's epochs have no end."""
+    options = QUIET if variant == "quiet" else ()
+    outputs = work.folder / f"ours-{variant or 'all'}"
+    overrides = [*work.overrides, "trainer.epochs=1000000", f"paths.outputs={outputs}", *options]
+    config = composed(overrides)
+    # what a person sees
+    logging.basicConfig(level=logging.INFO, format="%(message)s", filename=os.devnull)
+
+    def gated(training: Training, data: Data) -> Iterator[Report | Update]:
+        for item in steps(training, data):
+            yield item  # and what comes of it is done: logged, drawn, saved
+            if isinstance(item, Report):
+                gate.passed("epoch" if item.kind == "epoch" else "update")
+
+    with (
+        mock.patch("seqexp.run.load", lambda config, settings: data_of(work)),
+        mock.patch("seqexp.run.steps", gated),
+    ):
+        run(config, Start(folder=None if variant == "quiet" else outputs / "runs" / "ours"))

@@ -1,0 +1,67 @@
+"""Our weights in the order that others have them in.
+
+Ours: gates i, f, o, g side by side, (gates * hidden, inputs), one bias. PyTorch: i, f, g, o, two
+biases that only add up. Keras: i, f, c, o, where c is g, and all matrices transposed.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+OURS, THEIRS = "ifog", "ifgo"
+
+Weights = Mapping[str, np.ndarray]
+
+
+def in_order(weight: np.ndarray, before: str, after: str) -> np.ndarray:
+    """Gates along the first axis, in another order."""
+    blocks = dict(zip(before, np.split(weight, len(before)), strict=True))
+    return np.concatenate([blocks[gate] for gate in after])
+
+
+def num_layers(weights: Weights) -> int:
+    """Recurrent layers."""
+    return sum(name.endswith("weight_x") for name in weights)
+
+
+def lstm_layer(weights: Weights, layer: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of x, of h, and the bias, with the gates as others order them."""
+    x, h, bias = (
+        in_order(weights[f"forwards.{layer}.{name}"], OURS, THEIRS)
+        for name in ("weight_x", "weight_h", "bias")
+    )
+    return x, h, bias
+
+
+def dense_layers(weights: Weights) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weight and bias of each, the output last."""
+    hidden = sum(name.startswith("head.hidden.") for name in weights) // 2
+    names = [*(f"head.hidden.{index}" for index in range(hidden)), "head.output"]
+    return [(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in names]
+
+
+def for_torch(weights: Weights) -> dict[str, np.ndarray]:
+    """As `tests.benchmarks.peers.network.Network` names them."""
+    found = {}
+    if "input.table" in weights:
+        found["embedding.weight"] = weights["input.table"]
+    if "conv.weight" in weights:
+        found |= {"conv.weight": weights["conv.weight"], "conv.bias": weights["conv.bias"]}
+    for layer in range(num_layers(weights)):
+        x, h, bias = lstm_layer(weights, layer)
+        values = {"weight_ih": x, "weight_hh": h, "bias_ih": bias, "bias_hh": np.zeros_like(bias)}
+        found |= {f"lstm.{name}_l{layer}": value for name, value in values.items()}
+    for index, (weight, bias) in enumerate(dense_layers(weights)):
+        found |= {f"dense.{index}.weight": weight, f"dense.{index}.bias": bias}
+    return found
+
+
+def for_keras(weights: Weights) -> list[list[np.ndarray]]:
+    """Of each layer that has some, from the input to the output."""
+    found = [[weights["input.table"]]] if "input.table" in weights else []
+    if "conv.weight" in weights:  # (filters, channels, width) to (width, channels, filters)
+        found.append([weights["conv.weight"].transpose(2, 1, 0), weights["conv.bias"]])
+    for layer in range(num_layers(weights)):
+        x, h, bias = lstm_layer(weights, layer)
+        found.append([x.T, h.T, bias])
+    return found + [[weight.T, bias] for weight, bias in dense_layers(weights)]
