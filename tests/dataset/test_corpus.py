@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from seqexp.dataset import cache
-from seqexp.dataset.cache import cached, file_digest, key_of
+from seqexp.dataset.cache import cached
 from seqexp.dataset.classify import stratified
 from seqexp.dataset.corpus import Corpus, Texts, encode
 from seqexp.dataset.documents import Document
+from seqexp.dataset.entries import file_digest, key_of
 from seqexp.errors import InputError
 from seqexp.spec import WordEncoding
 
@@ -163,7 +164,7 @@ def test_without_a_place_to_write_texts_are_read_each_time(
     build = Builder(corpus)
     assert cached(None, "key", build) is corpus and not caplog.text
     assert cached(tmp_path / "file", "key", build) is corpus
-    assert build.times == 2 and "texts are not cached" in caplog.text
+    assert build.times == 2 and "nothing is cached" in caplog.text
 
 
 def test_a_digest_changes_with_the_content(tmp_path: Path) -> None:
