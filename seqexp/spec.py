@@ -154,7 +154,7 @@ class Batch:
     tokens: Integer[Tensor, "batch time"]
     targets: Integer[Tensor, "batch positions"]
     is_stream: bool = False  # rows are pieces of one endless text, not sequences of their own
-    rows: Int[Tensor, " batch"] | None = None
+    rows: Int[Tensor, " chosen"] | None = None
     device: torch.device | None = None
 
     def __len__(self) -> int:
