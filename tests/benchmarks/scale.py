@@ -7,6 +7,11 @@ is also limited (RLIMIT_DATA) to what is written below, whatever the size of the
 same text is trained on in turn from a file and from memory.
 
 python -m tests.benchmarks.scale [--megabytes 20 200 2000] [--updates 300] [--pairs 7]
+
+And the peak of an epoch of experiment=imdb, training and validation, over that of a bare loop of
+PyTorch over the same tensors with the same model (--updates bounds both).
+
+python -m tests.benchmarks.scale --imdb FOLDER [--updates 1000]
 """
 
 import argparse
@@ -186,6 +191,81 @@ def alone_in_a_process(what: str, *arguments: object) -> dict[str, Any]:
     return found
 
 
+def imdb(data: str, cache: str, updates: str) -> dict[str, Any]:
+    """An epoch of the experiment, as a run trains it."""
+    from seqexp.config import build
+    from seqexp.facts import origin_of
+    from seqexp.run import begin, load, prepare
+    from seqexp.trainer.loop import alone, fit
+    from seqexp.trainer.score import evaluate
+
+    with watched() as peaks:
+        config = configured(
+            "experiment=imdb", f"paths.data={data}", f"dataset.cache={cache}", "tracking=none"
+        )
+        settings = build(config["trainer"])
+        device = prepare(settings, build(config["launcher"]))
+        split = load(config, settings)
+        origin_of(config, split)
+        training, _ = alone(begin(config, settings, split, device))
+        for report in itertools.islice(fit(training, split), int(updates)):
+            if report.kind == "epoch":
+                break
+        else:
+            evaluate(training.model, split.valid.batches(1000, length_pool=100))
+    return {"updates": training.step, **peaks}
+
+
+def tensors(data: str, cache: str) -> dict[str, Any]:
+    """The experiment's tensors, and how its model is built, in a file."""
+    import torch
+
+    from seqexp.config import build
+
+    config = configured("experiment=imdb", f"paths.data={data}", f"dataset.cache={cache}")
+    found = build(config["dataset"]).load()
+    splits = {name: (split.tokens.clone(), split.targets) for name, split in found.splits().items()}
+    kept = {**splits, "spec": found.spec.to_dict(), "model": config["model"]}
+    torch.save(kept, Path(cache) / "tensors.pt")
+    return {}
+
+
+def bare(cache: str, updates: str) -> dict[str, Any]:
+    """The loop that one would write by hand."""
+    import torch
+    from torch.nn import functional
+
+    from seqexp.model.lstm import LSTM
+    from seqexp.spec import TaskSpec
+
+    torch.set_num_threads(1)
+    with watched() as peaks:
+        kept = torch.load(Path(cache) / "tensors.pt", weights_only=True)
+        given = {key: value for key, value in kept["model"].items() if key != "_target_"}
+        model = LSTM(TaskSpec.from_dict(kept["spec"]), **given)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.002, fused=True)
+        tokens, labels = kept["train"]
+        batches = torch.randperm(len(tokens)).split(64)
+        for rows in batches[: int(updates)]:
+            batch = trimmed(tokens[rows].long())
+            logits, _ = model(batch)
+            loss = functional.cross_entropy(logits[:, 0], labels[rows, 0])
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for rows in torch.arange(len(kept["valid"][0])).split(1000):
+                model(trimmed(kept["valid"][0][rows].long()))
+    return {"updates": min(int(updates), len(batches)), **peaks}
+
+
+def trimmed(tokens: Any) -> Any:
+    """Without columns of padding."""
+    return tokens[:, : int((tokens != 0).any(dim=0).nonzero().max()) + 1]
+
+
 # --- all of it ----------------------------------------------------------------------------------
 
 
@@ -222,23 +302,40 @@ def measure(folder: Path, megabytes: int, updates: int, pairs: int) -> None:
         print(f"  the same weights: {found['same']}", flush=True)
 
 
+def measure_imdb(data: Path, updates: int) -> None:
+    """Peaks of an epoch, ours over the bare one."""
+    with tempfile.TemporaryDirectory() as cache:
+        alone_in_a_process("tensors", data, cache)
+        ours = alone_in_a_process("imdb", data, cache, updates)
+        plain = alone_in_a_process("bare", cache, updates)
+    print(f"experiment=imdb, {ours['updates']} updates and validation; bare {plain['updates']}")
+    for name in ("VmHWM", "RssAnon"):
+        ratio = ours[name] / plain[name]
+        print(f"  {name} {ours[name]:.0f} MB, bare {plain[name]:.0f} MB: {ratio:.3f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--megabytes", type=int, nargs="+", default=[20, 200, 2000])
     parser.add_argument("--updates", type=int, default=300)
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--folder", type=Path, help="where texts are made; they are removed")
+    parser.add_argument("--imdb", type=Path, help="folder of aclImdb_v1.tar.gz")
     parser.add_argument("--child", nargs="+")
     given = parser.parse_args()
     if given.child:
         what, *arguments = given.child
-        work = {"encode": encode, "train": train, "compare": compare}[what]
-        print(json.dumps(work(*arguments)))
+        print(json.dumps(CHILDREN[what](*arguments)))
+        return
+    if given.imdb:
+        measure_imdb(given.imdb, given.updates)
         return
     for megabytes in given.megabytes:
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
             measure(Path(folder), megabytes, given.updates, given.pairs)
 
+
+CHILDREN = {child.__name__: child for child in (encode, train, compare, imdb, tensors, bare)}
 
 if __name__ == "__main__":
     main()
