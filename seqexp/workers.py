@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -83,7 +84,7 @@ def _team(workers: int) -> Iterator[Callable[..., Future[Any]]]:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(filter(None, sys.path))
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     command = [sys.executable, "-P", "-c", "from seqexp.workers import serve; serve()"]
     pipe = subprocess.PIPE
     env = {**os.environ, "PYTHONPATH": path}
