@@ -82,7 +82,7 @@ def folder_name(chosen: Mapping[str, str], config: Mapping[str, Any]) -> str:
 
 def cores() -> int:
     """Cores that this process may use."""
-    from seqexp.sweep.launchers import cores
+    from seqexp.workers import cores
 
     return cores()
 

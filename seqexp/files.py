@@ -1,5 +1,7 @@
 """Files that are whole or not there, and their names in a folder; imports nothing heavy."""
 
+import functools
+import hashlib
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -37,6 +39,18 @@ def write_whole(file: Path, content: bytes) -> None:
         os.close(descriptor)
     unfinished.replace(file)
     sync(file.parent)  # the new name is not safe before
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file's content; read again only if the file was written since."""
+    state = file.stat()
+    return _digest_of(file, state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _digest_of(file: Path, size: int, changed: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def sync(path: Path) -> None:

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from seqexp.config import Config
+from seqexp.files import digest
 
 HOW_A_SWEEP_RUNS = ("launcher", "sweeper")
 """Parts of a config that no run depends on, and that may change when a sweep goes on."""
@@ -45,7 +46,7 @@ def identity(config: Config) -> str:
     The same on every machine.
     """
     named = [value for value in config["dataset"].values() if isinstance(value, str)]
-    files = [_file_digest(value) for value in named if Path(value).is_file()]
+    files = [digest(Path(value)) for value in named if Path(value).is_file()]
     code = code_digest(tuple(config["trusted_packages"]))
     return _sha(json.dumps([fingerprint(config), files, code]))
 
@@ -62,18 +63,6 @@ def counted(config: Config) -> Config:
         node: Mapping[str, object] = config[part]
         kept[part] = {key: value for key, value in node.items() if key not in keys}
     return kept
-
-
-def _file_digest(path: str) -> str:
-    state = Path(path).stat()
-    return _digest_of(path, state.st_size, state.st_mtime_ns)
-
-
-@functools.cache
-def _digest_of(path: str, size: int, changed: int) -> str:
-    """Read again only if the file was written since."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.cache

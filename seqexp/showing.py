@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from seqexp.config import build
 from seqexp.dataset.pfm import load_motifs
@@ -24,6 +25,9 @@ from seqexp.spec import Data, Pattern
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Training
+
+MAX_TOKENS = 2**20
+"""Of a stream that filters are read on."""
 
 MAX_COUNTED = 100
 """Symbols whose counts are kept for each place of a filter; of more, n-grams say more."""
@@ -147,7 +151,7 @@ class Showing:
         model, spec = self.training.model, self.data.spec
         if self.settings is None or not isinstance(model, HasFilters):
             return
-        tokens = self.data.train.tokens.to(self.training.device)
+        tokens = self._tokens()
         symbols, names = spec.vocabulary.symbols, spec.output_names
         found = read_ngrams(model, tokens, symbols, self.settings, names)
         self.tracker.table([ngram.row() for ngram in found], "filters/ngrams.json")
@@ -157,6 +161,12 @@ class Showing:
         if self.settings is None or self.are_words or not isinstance(model, HasFilters):
             return []
         model.eval()
-        tokens = self.data.train.tokens.to(self.training.device)
+        tokens = self._tokens()
         symbols = self.data.spec.vocabulary.symbols
         return read_filters(model, tokens, symbols, self.data.patterns, self.settings)
+
+    def _tokens(self) -> Tensor:
+        """What filters are read on: of a long stream, where its rows begin."""
+        train = self.data.train
+        most = MAX_TOKENS // max(1, len(train)) if train.is_stream else None
+        return train.tokens[:, :most].to(self.training.device)

@@ -132,17 +132,34 @@ class TaskSpec:
         )
 
 
+MAX_ON_DEVICE = 2**30
+"""Bytes of a stream above which it stays where it is, and windows of it go to the device."""
+
+MANY = 2**16
+"""Tokens of each row, or values, that are looked at together where there may be very many."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Token ids and targets, int64.
 
     Targets are `(batch, time)` for NEXT_TOKEN. A classified sequence carries its label once:
     `(batch, 1)`.
+
+    A stream may be larger than memory: its batch is the whole split, of any integer type, and
+    `rows` of it, in that order. Its parts and windows are read when they are cut, and are on
+    `device`, or where the split is. In them `rows` is None, as in all other batches.
     """
 
-    tokens: Int[Tensor, "batch time"]
-    targets: Int[Tensor, "batch positions"]
+    tokens: Integer[Tensor, "batch time"]
+    targets: Integer[Tensor, "batch positions"]
     is_stream: bool = False  # rows are pieces of one endless text, not sequences of their own
+    rows: Int[Tensor, " chosen"] | None = None
+    device: torch.device | None = None
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.tokens) if self.rows is None else len(self.rows)
 
     def part(self, start: int, stop: int, scored_from: int | None = None) -> "Batch":
         """The tokens from `start` to before `stop`, and their targets.
@@ -151,6 +168,10 @@ class Batch:
         sequence's last token and is IGNORE in others.
         """
         scored_from = start if scored_from is None else scored_from
+        if self.rows is not None:
+            tokens, targets = (self._read(t[:, start:stop]) for t in (self.tokens, self.targets))
+            read = Batch(tokens, targets, self.is_stream)
+            return read.part(0, stop - start, scored_from - start)
         if start == scored_from == 0 and stop >= self.tokens.shape[1]:
             return self
         tokens = self.tokens[:, start:stop]
@@ -166,14 +187,24 @@ class Batch:
             targets[:, : scored_from - start] = IGNORE
         return replace(self, tokens=tokens, targets=targets)
 
+    def _read(self, values: Integer[Tensor, "rows time"]) -> Int[Tensor, "batch time"]:
+        """Of the rows of the batch only: as few bytes as there are go to the device."""
+        return values[self.rows].to(self.device, non_blocking=True).long()
+
     def windows(self, size: int | None) -> Iterator["Batch"]:
         """Cut the time axis into windows of `size` tokens; None is one window."""
         time = self.tokens.shape[1]
         if size is None or size >= time:
-            yield self
+            yield self.part(0, time)
             return
         for start in range(0, time, size):
             yield self.part(start, min(start + size, time))
+
+    def num_scored(self) -> int:
+        """Targets that count."""
+        if not self.targets.dtype.is_signed:  # IGNORE is negative: there is none
+            return len(self) * self.targets.shape[1]
+        return sum(int((part.targets != IGNORE).sum()) for part in self.windows(MANY))
 
     def trimmed(self) -> "Batch":
         """Without what is padding in all rows, at either side; one token is kept of nothing."""
@@ -188,22 +219,27 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sequences:
-    """A split in memory, of any integer type, cut into batches by index.
+    """A split of any integer type, in memory or mapped from a file, cut into batches by index.
 
     `planted` says of each token whether it is part of a planted pattern, where that is known.
+    `device` is where windows of a stream are wanted that is not there as a whole.
     """
 
     tokens: Integer[Tensor, "sequences time"]
     targets: Integer[Tensor, "sequences positions"]
     is_stream: bool = False  # rows are pieces of one endless text, not sequences of their own
     planted: Bool[Tensor, "sequences time"] | None = None
+    device: torch.device | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""
         return self.tokens.shape[0]
 
     def to(self, device: torch.device) -> "Sequences":
-        """The same on another device."""
+        """The same on another device; of a large stream, its windows."""
+        is_elsewhere = self.tokens.device.type != device.type
+        if self.is_stream and is_elsewhere and self.tokens.nbytes > MAX_ON_DEVICE:
+            return replace(self, device=device)
         return replace(self, tokens=self.tokens.to(device), targets=self.targets.to(device))
 
     def at_most(self, count: int) -> "Sequences":
@@ -232,7 +268,10 @@ class Sequences:
         left out.
         """
         for rows in self._rows(batch_size, order_seed, length_pool)[skip:]:
-            batch = Batch(self.tokens[rows].long(), self.targets[rows].long(), self.is_stream)
+            if self.is_stream:
+                yield Batch(self.tokens, self.targets, True, rows, self.device)
+                continue
+            batch = Batch(self.tokens[rows].long(), self.targets[rows].long())
             yield batch if length_pool is None else batch.trimmed()
 
     def _rows(
@@ -244,7 +283,7 @@ class Sequences:
             generator = torch.Generator().manual_seed(order_seed)
             order = torch.randperm(len(self), generator=generator)
         if length_pool is not None:
-            lengths = (self.tokens != PAD).sum(dim=1).cpu()
+            lengths = self._lengths().cpu()
             pools = torch.split(order, length_pool * batch_size)
             order = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
         batches = torch.split(order.to(self.tokens.device), batch_size)
@@ -252,6 +291,12 @@ class Sequences:
             return batches
         # else the short ones of each pool would always come first
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+    def _lengths(self) -> Int[Tensor, " sequences"]:
+        """Tokens of each row that are no padding, of which a stream has none."""
+        if self.is_stream:
+            return torch.full((len(self),), self.tokens.shape[1])
+        return (self.tokens != PAD).sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -315,14 +360,32 @@ class Data:
         """SHA-256 of the spec, every token, target and vector, the same on every machine."""
         sha = hashlib.sha256(repr(sorted(self.spec.to_dict().items())).encode())
         for name, split in self.splits().items():
-            for tensor in (split.tokens, split.targets):
-                values = tensor.cpu().numpy().astype("<i8")
-                sha.update(f"{name} {values.shape}".encode())
-                sha.update(values.tobytes())
+            for tensor in (split.tokens, _unknown(split)):
+                sha.update(f"{name} {tuple(tensor.shape)}".encode())
+                for values in _pieces(tensor, split.is_stream):
+                    sha.update(values.data)
         if self.vectors is not None:
             sha.update(self.vectors.ids.numpy().astype("<i8").tobytes())
             sha.update(self.vectors.values.numpy().astype("<f4").tobytes())
         return sha.hexdigest()
+
+
+def _unknown(split: Sequences) -> Tensor:
+    """The targets; of a stream, where they are the tokens after, the last of each row."""
+    tokens, targets = split.tokens, split.targets
+    if split.is_stream and torch.equal(tokens[:, 1:], targets[:, :-1]):
+        return targets[:, -1:]
+    return targets
+
+
+def _pieces(tensor: Tensor, is_stream: bool) -> Iterator[np.ndarray]:
+    """All values in order, a few at a time: as int64, or of a stream as what it is kept as."""
+    if is_stream:  # which may be larger than memory
+        for row in tensor.cpu().numpy():
+            yield np.ascontiguousarray(row, dtype=row.dtype.newbyteorder("<"))
+        return
+    for piece in torch.split(tensor.cpu().reshape(-1), MANY):
+        yield piece.numpy().astype("<i8")
 
 
 @runtime_checkable

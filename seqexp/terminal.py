@@ -5,11 +5,12 @@ Files and pipes get plain lines: no colours, no carriage returns.
 
 import logging
 import os
-import shutil
 import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
+
+from seqexp.bar import Bar, is_terminal
 
 if TYPE_CHECKING:
     from seqexp.trainer.training import Report, Training
@@ -18,13 +19,6 @@ SECONDS = 0.1
 """Between two looks at the bar: a training never waits for the terminal."""
 
 RED, YELLOW = "31", "33"
-
-BAR = "{desc}  {percentage:3.0f}% {bar:20}  {rate_noinv_fmt}  {remaining} left"
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Whether a person looks at it, through something that can move its cursor."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def coloured(text: str, colour: str, stream: TextIO) -> str:
@@ -68,31 +62,9 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self.wanted:
-            self._open()
+            total, done = self.total_steps * self.per_step, self.training.step * self.per_step
+            self._bar = Bar(total, done, self.unit, self._place())
         return self
-
-    def _open(self) -> None:
-        from tqdm import tqdm
-        from tqdm.contrib.logging import logging_redirect_tqdm
-
-        class Bar(tqdm):  # type: ignore[misc]
-            monitor_interval = 0  # no thread of its own
-
-        self._bar = Bar(
-            total=self.total_steps * self.per_step,
-            initial=self.training.step * self.per_step,
-            desc=self._place(),
-            unit=f" {self.unit}",
-            unit_scale=True,
-            bar_format=BAR,
-            leave=False,
-            mininterval=0,
-            ncols=_columns(),
-            nrows=2,  # there is one bar; else a terminal that tells no size would show none
-            file=sys.stderr,
-        )
-        self._redirected = logging_redirect_tqdm(tqdm_class=Bar)
-        self._redirected.__enter__()
 
     def __exit__(
         self,
@@ -101,7 +73,6 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         if self.wanted:
-            self._redirected.__exit__(kind, error, trace)
             self._bar.close()
 
     def after(self, report: "Report") -> None:
@@ -109,9 +80,8 @@ class Progress:
         if not self.wanted or report.kind == "test" or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + SECONDS
-        self._bar.set_description_str(f"{self._place()}  {self._loss(report)}", refresh=False)
-        self._bar.ncols = _columns()
-        self._bar.update(self.training.step * self.per_step - self._bar.n)
+        text = f"{self._place()}  {self._loss(report)}"
+        self._bar.show(self.training.step * self.per_step, text)
 
     def _place(self) -> str:
         return f"epoch {max(1, self.training.epoch)}/{self.training.settings.epochs}"
@@ -123,8 +93,3 @@ class Progress:
             return f"loss {report.metrics['train/loss_nats']:.4f}"
         score = place.total.score + place.recent.score
         return f"loss {score.nats / max(1, score.count):.4f}"
-
-
-def _columns() -> int:
-    """Of the terminal, which may be resized; less one, as the last makes some wrap the line."""
-    return shutil.get_terminal_size().columns - 1

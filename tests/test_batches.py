@@ -1,9 +1,21 @@
 """How a split is cut into batches."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
-from seqexp.spec import IGNORE, PAD, Batch, Sequences
+from seqexp import spec
+from seqexp.spec import (
+    IGNORE,
+    PAD,
+    Batch,
+    Data,
+    Output,
+    Sequences,
+    TaskSpec,
+    Vocabulary,
+)
 
 
 def of_lengths(lengths: list[int], pad: str = "right") -> Sequences:
@@ -52,3 +64,45 @@ def test_trimming_keeps_targets_with_their_tokens() -> None:
     assert trimmed.tokens.tolist() == [[1, 2, 0], [0, 3, 4]]
     assert trimmed.targets.tolist() == [[1, 2, IGNORE], [IGNORE, 3, 4]]
     assert Batch(tokens[:, :1], tokens[:, :1]).trimmed().tokens.tolist() == [[0], [0]]
+
+
+def stream(targets_of: Callable[[torch.Tensor], torch.Tensor] = lambda ids: ids[1:]) -> Sequences:
+    """Two rows of six of the ids 1 to 13, and the id after each."""
+    ids = torch.arange(1, 14, dtype=torch.uint8)
+    return Sequences(ids[:-1].view(2, 6), targets_of(ids).view(2, 6), is_stream=True)
+
+
+def test_windows_of_a_stream_are_read_in_the_order_of_the_batch() -> None:
+    (batch,) = stream().batches(2, order_seed=0)
+    assert batch.rows is not None
+    first, second = batch.windows(4)
+    assert first.tokens.tolist() == [[6 * row + i for i in (1, 2, 3, 4)] for row in batch.rows]
+    assert second.targets.tolist() == [[6 * row + i for i in (6, 7)] for row in batch.rows]
+    part = batch.part(1, 4, scored_from=3)
+    assert part.targets.tolist() == [[IGNORE, IGNORE, 6 * row + 5] for row in batch.rows]
+    assert [b.rows is None and b.tokens.dtype == torch.int64 for b in (first, part)] == [True] * 2
+    assert {len(b) for b in stream().batches(1)} == {1}
+
+
+def test_a_large_stream_stays_where_it_is_and_its_windows_move(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = stream().to(torch.device("meta"))
+    assert small.tokens.device.type == "meta"
+    monkeypatch.setattr(spec, "MAX_ON_DEVICE", 10)
+    large = stream().to(torch.device("meta"))
+    assert large.tokens.device.type == "cpu"
+    (batch,) = large.batches(2, order_seed=0, length_pool=3)
+    for window in batch.windows(4):
+        assert window.tokens.device.type == window.targets.device.type == "meta"
+
+
+def test_a_digest_depends_on_every_target_of_a_stream() -> None:
+    task = TaskSpec(Vocabulary(tuple("abc")), 4, Output.NEXT_TOKEN, ("padding", *"abc"))
+
+    def changed(place: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda ids: ids[1:] + (torch.arange(12) == place)
+
+    splits = [stream(), *(stream(changed(place)) for place in range(12))]
+    digests = {Data(task, split, split, split).digest() for split in splits}
+    assert len(digests) == 13

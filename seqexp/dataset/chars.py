@@ -3,14 +3,18 @@
 import itertools
 import math
 import random
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 from annotated_types import Interval, Len
+from jaxtyping import Integer
 
+from seqexp.dataset.characters import Characters, of_files, of_text
 from seqexp.errors import InputError
 from seqexp.ranges import Count, Seed
 from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary, stream_seed
@@ -55,6 +59,8 @@ class Chars:
         batch_size: parallel streams. Fewer where a part is too short for so many.
         valid_share: last part of the text but one, for validation; 0 has none.
         test_share: last part of the text, for the test; 0 tests on the training text.
+        cache: where the token ids of a long text are kept and mapped into memory from; None keeps
+            them in memory.
         seed: selects the sentences that are made.
 
     Raises:
@@ -67,6 +73,7 @@ class Chars:
     batch_size: Count = 32
     valid_share: Part = 0.05
     test_share: Part = 0.05
+    cache: str | None = None
     seed: Seed = 0
 
     output = "next-token"
@@ -74,19 +81,17 @@ class Chars:
     def load(self) -> Data:
         """Read or make the text."""
         text = self._read()
-        symbols = tuple(sorted(set(text)))
-        ids = {symbol: index for index, symbol in enumerate(symbols, start=1)}
-        encoded = torch.tensor([ids[symbol] for symbol in text], dtype=torch.int32)
-        num_test = int(len(text) * self.test_share)
-        num_valid = int(len(text) * self.valid_share)
-        num_train = len(text) - num_valid - num_test
+        count, symbols = len(text.ids), tuple(text.symbols)
+        num_test = int(count * self.test_share)
+        num_valid = int(count * self.valid_share)
+        num_train = count - num_valid - num_test
         if num_train < 2:
             raise InputError(
                 f"dataset.valid_share is {self.valid_share} and dataset.test_share is"
-                f" {self.test_share}, which leaves {num_train} of {len(text)} characters for"
+                f" {self.test_share}, which leaves {num_train} of {count} characters for"
                 " training; give smaller shares, or a longer text"
             )
-        train, valid, test = torch.split(encoded, [num_train, num_valid, num_test])
+        train, valid, test = torch.split(_as_tensor(text.ids), [num_train, num_valid, num_test])
         spec = TaskSpec(
             vocabulary=Vocabulary(symbols),
             num_outputs=len(symbols) + 1,  # token ids, of which padding is never the target
@@ -111,20 +116,21 @@ class Chars:
         targets = ids[1 : count * length + 1].view(count, length)
         return Sequences(tokens, targets, is_stream=True)
 
-    def _read(self) -> str:
+    def _read(self) -> Characters:
         if self.path is not None and self.text is not None:
             raise InputError(
                 f"dataset.path is {self.path} and dataset.text is given too; give one of them"
             )
         if self.text is not None:
-            return self.text
-        if self.path is None:
-            sentences = _sentences(self.seed)
-            whole: list[str] = []
-            while sum(map(len, whole)) < self.num_chars:
-                whole += itertools.islice(sentences, 1000)
-            return "".join(whole)[: self.num_chars]
-        return _text_of(Path(self.path))
+            return of_text(self.text)
+        if self.path is not None:
+            cache = None if self.cache is None else Path(self.cache)
+            return _text_of(Path(self.path), cache)
+        sentences = _sentences(self.seed)
+        whole: list[str] = []
+        while sum(map(len, whole)) < self.num_chars:
+            whole += itertools.islice(sentences, 1000)
+        return of_text("".join(whole)[: self.num_chars])
 
 
 def _sentences(seed: int) -> Iterator[str]:
@@ -134,23 +140,21 @@ def _sentences(seed: int) -> Iterator[str]:
         yield "".join(choices[int(generator.random() * len(choices))] for choices in GRAMMAR)
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path, cache: Path | None) -> Characters:
+    if not path.exists():
+        raise InputError(f"dataset.path is {path}: there is no such file or folder")
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files:
         raise InputError(f"dataset.path is {path}, a folder without .txt files")
-    parts = []
-    for file in files:
-        try:
-            parts.append(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise InputError(f"dataset.path is {path}: there is no such file or folder") from error
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{file}: is not UTF-8 text (byte {error.start}); convert it, or give another file"
-            ) from error
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror})") from error
-    text = "".join(parts)
-    if len(text) < 2:
-        raise InputError(f"{path}: holds {len(text)} characters; at least 2 are needed")
+    text = of_files(files, cache)
+    if len(text.ids) < 2:
+        raise InputError(f"{path}: holds {len(text.ids)} characters; at least 2 are needed")
     return text
+
+
+def _as_tensor(ids: Integer[np.ndarray, " characters"]) -> Integer[torch.Tensor, " characters"]:
+    """The same memory, or the same file."""
+    with warnings.catch_warnings():
+        # a mapped file cannot be written to, and nobody does
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(ids)

@@ -71,9 +71,9 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
     symbols = _symbols(corpus, rows["train"][1], choices.max_tokens)
     longest = max(int(texts.lengths().max()) for texts in corpus.texts.values())
     width = min(choices.max_length, longest)
-    matrices = _matrices(corpus, symbols, width, choices)
+    matrices = _matrices(corpus, rows, symbols, width, choices)
     encoded = {
-        split: _sequences(matrices[source][chosen], corpus.texts[source].labels[chosen])
+        split: _sequences(matrices[split], corpus.texts[source].labels[chosen])
         for split, (source, chosen) in rows.items()
     }
     spec = TaskSpec(
@@ -144,9 +144,13 @@ def _symbols(corpus: Corpus, train: Int[np.ndarray, " rows"], max_tokens: int) -
 
 
 def _matrices(
-    corpus: Corpus, symbols: tuple[str, ...], width: int, choices: Choices
-) -> dict[str, Int[np.ndarray, "texts width"]]:
-    """All texts as token ids; words that the vocabulary lacks are `<unk>`, id 1."""
+    corpus: Corpus,
+    rows: dict[str, tuple[str, Int[np.ndarray, " rows"]]],
+    symbols: tuple[str, ...],
+    width: int,
+    choices: Choices,
+) -> dict[str, Int[np.ndarray, "rows width"]]:
+    """Texts as token ids; words that the vocabulary lacks are `<unk>`, id 1."""
     ids = {symbol: index for index, symbol in enumerate(symbols, start=1)}
     small = len(symbols) < np.iinfo(np.int16).max
     token_ids = np.array(
@@ -154,8 +158,8 @@ def _matrices(
     )
     cut_head, pad_left = choices.truncate == "head", choices.pad == "left"
     return {
-        name: texts.matrix(token_ids, width, cut_head, pad_left)
-        for name, texts in corpus.texts.items()
+        split: corpus.texts[source].matrix(token_ids, width, cut_head, pad_left, chosen)
+        for split, (source, chosen) in rows.items()
     }
 
 

@@ -1,18 +1,24 @@
 """Labelled texts as word ids: all words, before any vocabulary or length is chosen."""
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
+from seqexp.bar import Work
 from seqexp.dataset.documents import Document
 from seqexp.dataset.words import tokenize
 from seqexp.errors import InputError
+from seqexp.workers import cores, each
 
 BLOCK = 1000
-"""Texts that are cut and padded at a time: what is computed on the way stays in the CPU's cache."""
+"""Texts that are tokenised, counted, or cut and padded at a time."""
+
+LARGE = 2**24
+"""Characters above which several processes tokenise; each takes seconds to start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +45,12 @@ class Texts:
         """How often each word occurs in these texts."""
         chosen = np.zeros(len(self), dtype=bool)
         chosen[rows] = True
-        words = self.ids[np.repeat(chosen, self.lengths())]
-        counts: np.ndarray = np.bincount(words, minlength=num_words)
+        counts = np.zeros(num_words, dtype=np.int64)
+        for start in range(0, len(self), BLOCK):
+            offsets = self.offsets[start : start + BLOCK + 1]
+            is_chosen = np.repeat(chosen[start : start + BLOCK], np.diff(offsets))
+            words = self.ids[offsets[0] : offsets[-1]][is_chosen]
+            counts += np.bincount(words, minlength=num_words)
         return counts
 
     def matrix(
@@ -49,14 +59,19 @@ class Texts:
         width: int,
         cut_head: bool,
         pad_left: bool,
-    ) -> Int[np.ndarray, "texts width"]:
-        """One row a text: each word's token id; what is too long is cut, what is short padded."""
-        matrix = np.zeros((len(self), width), dtype=token_ids.dtype)
-        lengths = self.lengths()
+        chosen: Int[np.ndarray, " rows"] | None = None,
+    ) -> Int[np.ndarray, "rows width"]:
+        """One row a text: each word's token id; what is too long is cut, what is short padded.
+
+        `chosen` are the texts of the rows; None is all of them.
+        """
+        chosen = np.arange(len(self)) if chosen is None else chosen
+        matrix = np.zeros((len(chosen), width), dtype=token_ids.dtype)
+        lengths = self.lengths()[chosen]
         kept = np.minimum(lengths, width)
-        firsts = self.offsets[:-1] + (lengths - kept if cut_head else 0)
+        firsts = self.offsets[chosen] + (lengths - kept if cut_head else 0)
         columns = np.arange(width)
-        for start in range(0, len(self), BLOCK):
+        for start in range(0, len(chosen), BLOCK):
             rows = slice(start, start + BLOCK)
             count, first = kept[rows], firsts[rows]
             # places of the kept words: first[0], first[0] + 1, ..., first[1], ...
@@ -76,34 +91,84 @@ class Corpus:
     texts: Mapping[str, Texts]
 
 
-def encode(splits: Mapping[str, Iterable[Document]], classes: Sequence[str] | None) -> Corpus:
+class Numbered(NamedTuple):
+    """Words of some texts, end to end, numbered in the order in which they are first seen."""
+
+    words: list[str]
+    ids: Int[np.ndarray, " all_words"]
+    lengths: list[int]
+
+
+def encode(
+    splits: Mapping[str, Iterable[Document]],
+    classes: Sequence[str] | None,
+    workers: int | None = None,
+) -> Corpus:
     """Tokenise documents. Classes are in the order given, or sorted where None is given.
+
+    Args:
+        splits: documents by split.
+        classes: their labels.
+        workers: processes that tokenise; None is one a core where there is much to do.
 
     Raises:
         InputError: on a text without a word.
     """
+    documents = {split: list(found) for split, found in splits.items()}
+    if workers is None:
+        size = sum(len(document.text) for found in documents.values() for document in found)
+        workers = cores() if size > LARGE else 1
     known: dict[str, int] = {}
-    labels: dict[str, list[str]] = {}
-    parts: dict[str, tuple[array[int], list[int]]] = {}
-    for split, documents in splits.items():
-        ids, offsets, labels[split] = array("i"), [0], []
-        for document in documents:
-            words = tokenize(document.text)
-            if not words:
-                raise InputError(f"{document.place}: the text has no word; remove it")
-            ids.extend([known.setdefault(word, len(known)) for word in words])
-            offsets.append(len(ids))
-            labels[split].append(document.label)
-        parts[split] = (ids, offsets)
+    ids: dict[str, list[np.ndarray]] = {split: [] for split in documents}
+    lengths: dict[str, list[int]] = {split: [] for split in documents}
+    with Work(sum(map(len, documents.values())), "texts", "tokenising") as work:
+        for split, block, found in _numbered(documents, workers):
+            empty = next((d for d, n in zip(block, found.lengths, strict=True) if not n), None)
+            if empty is not None:
+                raise InputError(f"{empty.place}: the text has no word; remove it")
+            numbers = [known.setdefault(word, len(known)) for word in found.words]
+            ids[split].append(np.array(numbers, dtype=np.int32)[found.ids])
+            lengths[split] += found.lengths
+            work.advance(len(block))
     if classes is None:
-        classes = sorted({label for found in labels.values() for label in found})
-    numbers = {label: number for number, label in enumerate(classes)}
+        classes = sorted({document.label for found in documents.values() for document in found})
+    numbers_of = {label: number for number, label in enumerate(classes)}
     texts = {
         split: Texts(
-            np.array(ids, dtype=np.int32),
-            np.array(offsets, dtype=np.int64),
-            np.array([numbers[label] for label in labels[split]], dtype=np.int32),
+            np.concatenate([np.zeros(0, dtype=np.int32), *ids[split]]),
+            np.cumsum([0, *lengths[split]], dtype=np.int64),
+            np.array([numbers_of[document.label] for document in found], dtype=np.int32),
         )
-        for split, (ids, offsets) in parts.items()
+        for split, found in documents.items()
     }
     return Corpus(tuple(known), tuple(classes), texts)
+
+
+def _numbered(
+    documents: Mapping[str, Sequence[Document]], workers: int
+) -> Iterator[tuple[str, Sequence[Document], Numbered]]:
+    """Blocks of the documents of each split and their words, in order."""
+    blocks = [
+        (split, found[start : start + BLOCK])
+        for split, found in documents.items()
+        for start in range(0, len(found), BLOCK)
+    ]
+    calls = (([document.text for document in block],) for _, block in blocks)
+    early: dict[int, Numbered] = {}
+    turn = 0
+    for index, numbered in each(number, calls, workers):
+        early[index] = numbered
+        while turn in early:
+            yield *blocks[turn], early.pop(turn)
+            turn += 1
+
+
+def number(texts: Sequence[str]) -> Numbered:
+    """Tokenise some texts."""
+    known: dict[str, int] = {}
+    ids, lengths = array("i"), []
+    for text in texts:
+        words = tokenize(text)
+        ids.extend([known.setdefault(word, len(known)) for word in words])
+        lengths.append(len(words))
+    return Numbered(list(known), np.array(ids, dtype=np.int32), lengths)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqexp.dataset.archive import FOLDER, LABELS, reviews_of_archive, reviews_of_folder
-from seqexp.dataset.cache import cached, file_digest, key_of
+from seqexp.dataset.cache import cached
 from seqexp.dataset.classify import (
     Choices,
     HeadOrTail,
@@ -17,6 +17,7 @@ from seqexp.dataset.classify import (
 )
 from seqexp.dataset.corpus import Corpus, encode
 from seqexp.dataset.download import download
+from seqexp.dataset.entries import file_digest, key_of
 from seqexp.dataset.looking import refuse_download
 from seqexp.dataset.words import TOKENIZER
 from seqexp.ranges import Count, Seed

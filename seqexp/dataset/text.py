@@ -8,7 +8,7 @@ from typing import Annotated
 
 from annotated_types import Interval, Len
 
-from seqexp.dataset.cache import cached, file_digest, key_of
+from seqexp.dataset.cache import cached
 from seqexp.dataset.classify import (
     Choices,
     HeadOrTail,
@@ -20,6 +20,7 @@ from seqexp.dataset.classify import (
 )
 from seqexp.dataset.corpus import Corpus, encode
 from seqexp.dataset.documents import Columns, Document, read_documents
+from seqexp.dataset.entries import file_digest, key_of
 from seqexp.dataset.sentences import made_reviews
 from seqexp.dataset.words import TOKENIZER
 from seqexp.errors import InputError

@@ -190,7 +190,7 @@ def draw_sample(sequences: Sequences, output: Output, settings: GradientFlow) ->
     tokens, targets = sequences.tokens, sequences.targets
     if sequences.is_stream:
         reach = 2 * settings.max_lag + 1
-        tokens, targets = tokens[:, :reach], targets[:, :reach]
+        tokens, targets = tokens[:, :reach].long(), targets[:, :reach].long()
     is_label = output is Output.SEQUENCE_CLASS
     ends = _last(tokens != PAD if is_label else targets != IGNORE) + 1  # (sequences,)
     places = torch.arange(tokens.shape[1], device=tokens.device)

@@ -3,11 +3,11 @@
 The launchers themselves are Hydra's plugins for joblib, submitit and Ray.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Protocol
 
 from seqexp.ranges import Count, CountOrZero
+from seqexp.workers import cores
 
 
 class Launcher(Protocol):
@@ -114,13 +114,6 @@ class Ray:
     def threads(self) -> int:
         """The cores of this machine, shared out; of a cluster elsewhere, what it gives a job."""
         return self.cpus if self.address is not None else share(cores(), self.workers)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def share(num_cores: int, workers: int) -> int:

@@ -135,8 +135,8 @@ def _report_update(training: Training, place: Place, updates: Updates) -> Report
 
 def _validate(training: Training, valid: Sequences) -> Score:
     """The score of all processes, each on its rows."""
-    batches = map(training.processes.share, _scored_batches(valid, training.settings))
-    score = evaluate(training.model, batches, training.window)
+    batches = _scored_batches(valid, training.settings)
+    score = evaluate(training.model, batches, training.window, share=training.processes.share)
     if training.processes.count == 1:
         return score
     sums = torch.tensor([score.nats, score.correct, score.count], device=training.device).double()
@@ -190,7 +190,7 @@ def _windows(
         if next_start > start:
             place.carry, place.start = kept, next_start
         place.token = end
-        updates.tokens = batch.tokens.shape[0] * (end - begin)
+        updates.tokens = len(batch) * (end - begin)
         yield updates
 
 
@@ -200,7 +200,7 @@ def _tokens_an_update(batch: Batch, size: int) -> float:
     The same for all windows of a batch, so that a short last one counts as its tokens do. Labels
     are one a sequence, and all of a batch's count together.
     """
-    count = int((batch.targets != IGNORE).sum())
+    count = batch.num_scored()
     is_label = batch.targets.shape[1] == 1
     return max(1, count) * (1.0 if is_label else size / batch.tokens.shape[1])
 

@@ -1,7 +1,7 @@
 """Loss and accuracy as sums that add up over batches and are divided once."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -118,17 +118,19 @@ def evaluate(
     batches: Iterable[Batch],
     window: int | None = None,
     margins: Margins | None = None,
+    share: Callable[[Batch], Batch] | None = None,
 ) -> Score:
     """Score of a model on batches, without dropout; a NaN loss stays visible in the result.
 
     `window` is the number of tokens at a time, with the state carried on: it bounds the memory
     and does not change the score. None takes whole sequences. `margins` takes in each sequence's.
+    `share` is what of each window is scored; None is all of it.
     """
     model.eval()
     total = Score()
     for batch in batches:
         carry: Carry | None = None
-        for part in batch.windows(window):
+        for part in map(share or _whole, batch.windows(window)):
             logits, carry = model(part.tokens, carry)
             nats = cross_entropy_sum(logits, part.targets)
             correct = count_correct(logits, part.targets)
@@ -137,3 +139,7 @@ def evaluate(
                 margins.add(logits, part.targets)
             total += Score(float(nats), int(correct), int(count))
     return total
+
+
+def _whole(batch: Batch) -> Batch:
+    return batch

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Generator
 
-from seqexp.spec import IGNORE, Data
+from seqexp.spec import IGNORE, MANY, Data
 from seqexp.trainer.loop import alone, steps
 from seqexp.trainer.training import Report, Training, Work
 
@@ -49,8 +49,10 @@ def choose_start(
 
 def constant_loss(data: Data) -> float:
     """Cross-entropy of the training targets with their own shares, nats a target."""
-    targets = data.train.targets
-    counts = Counter(targets[targets != IGNORE].tolist())
+    counts: Counter[int] = Counter()
+    for batch in data.train.batches(MANY):
+        for part in batch.windows(MANY):
+            counts.update(part.targets[part.targets != IGNORE].tolist())
     shares = [count / counts.total() for count in counts.values()]
     return -sum(share * math.log(share) for share in shares)
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from seqexp.dataset import cache
-from seqexp.dataset.cache import cached, file_digest, key_of
+from seqexp.dataset.cache import cached
 from seqexp.dataset.classify import stratified
 from seqexp.dataset.corpus import Corpus, Texts, encode
 from seqexp.dataset.documents import Document
+from seqexp.dataset.entries import file_digest, key_of
 from seqexp.errors import InputError
 from seqexp.spec import WordEncoding
 
@@ -66,6 +67,26 @@ def test_rows_that_all_fit_are_whole(corpus: Corpus) -> None:
 def test_a_text_without_a_word_is_named() -> None:
     with pytest.raises(InputError, match="text 1: the text has no word"):
         encode({"train": documents("fine", '""')}, None)
+
+
+def test_chosen_texts_are_rows_in_that_order(corpus: Corpus) -> None:
+    train, token_ids = corpus.texts["train"], np.array([1, 2, 3, 4])
+    chosen = train.matrix(token_ids, 2, True, True, np.array([2, 0]))
+    assert chosen.tolist() == [[3, 3], [2, 3]]
+
+
+def test_several_processes_give_words_the_numbers_that_one_does() -> None:
+    words = [f"w{(i * i) % 997}" for i in range(9000)]
+    texts = [" ".join(words[i : i + 3]) for i in range(0, 9000, 3)]  # three blocks
+    splits = {"train": documents(*texts), "test": documents(*reversed(texts))}
+    alone, together = encode(splits, None, workers=1), encode(splits, None, workers=2)
+    assert same(alone, together)
+    found = together.texts["test"]
+    read = [together.words[i] for i in found.ids[found.offsets[2500] : found.offsets[2501]]]
+    assert " ".join(read) == texts[-2501]
+    wrong = [*documents(*texts[:1200]), Document('""', "a", "the first"), *documents(*texts)]
+    with pytest.raises(InputError, match="the first: the text has no word"):
+        encode({"train": [*wrong, *wrong]}, None, workers=2)
 
 
 def test_a_share_is_taken_of_each_class_and_never_all() -> None:
@@ -163,7 +184,7 @@ def test_without_a_place_to_write_texts_are_read_each_time(
     build = Builder(corpus)
     assert cached(None, "key", build) is corpus and not caplog.text
     assert cached(tmp_path / "file", "key", build) is corpus
-    assert build.times == 2 and "texts are not cached" in caplog.text
+    assert build.times == 2 and "nothing is cached" in caplog.text
 
 
 def test_a_digest_changes_with_the_content(tmp_path: Path) -> None:

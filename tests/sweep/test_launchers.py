@@ -13,7 +13,8 @@ from conftest import ROOT, Command
 
 from seqexp.errors import ConfigError, InputError, NonFiniteError, RunError
 from seqexp.jobs import portable
-from seqexp.sweep.launchers import Local, Parallel, Ray, Slurm, cores, share
+from seqexp.sweep.launchers import Local, Parallel, Ray, Slurm, share
+from seqexp.workers import cores
 
 QUICK = (
     *("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "interpret=none"),

@@ -1,0 +1,176 @@
+"""A text as token ids, one a character; a long one in a file that is mapped into memory.
+
+The file is made once, block by block and by all cores, and goes on where it was cut off.
+"""
+
+import io
+import itertools
+import json
+import logging
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer
+
+from seqexp.bar import Work
+from seqexp.dataset import blocks
+from seqexp.dataset.blocks import Block, Scan
+from seqexp.dataset.done import Done
+from seqexp.dataset.entries import appearing, file_digest, found_or_made, key_of
+from seqexp.workers import cores
+
+log = logging.getLogger("seqexp")
+
+VERSION = "characters 1"
+"""Counts up when the same text gets other ids."""
+
+
+@dataclass(frozen=True, eq=False)
+class Characters:
+    """A text: symbol i, of the sorted ones, has the id i + 1."""
+
+    symbols: str
+    ids: Integer[np.ndarray, " characters"]
+
+
+def of_text(text: str) -> Characters:
+    """The characters of a text in memory."""
+    symbols = "".join(sorted(set(text)))
+    return Characters(symbols, blocks.ids_of(text, symbols))
+
+
+def of_files(
+    files: Sequence[Path], cache: Path | None, workers: int | None = None, size: int = blocks.SIZE
+) -> Characters:
+    """The characters of files, one after the other.
+
+    Args:
+        files: UTF-8 text.
+        cache: folder for the ids of a text of more than one block; None keeps them in memory.
+        workers: processes that encode; None is one a core.
+        size: of a block, bytes.
+
+    Raises:
+        InputError: if a file cannot be read, or is no UTF-8 text.
+    """
+    cuts = [block for file in files for block in blocks.cut(file, size)]
+    if cache is None or len(cuts) < 2:
+        return _in_memory(cuts)
+    entry = cache / f"characters-{key_of(VERSION, *map(file_digest, files))[:32]}"
+    make = partial(_make, cuts=cuts, workers=min(workers or cores(), len(cuts)))
+    return found_or_made(entry, read, make, partial(_in_memory, cuts))
+
+
+def _in_memory(cuts: Sequence[Block]) -> Characters:
+    scans = [blocks.scan(block) for block in cuts]
+    symbols, borders = _together(scans)
+    ids = np.empty(borders[-1], dtype=blocks.narrowest(len(symbols)))
+    for block, (start, stop) in zip(cuts, itertools.pairwise(borders), strict=True):
+        ids[start:stop] = blocks.encode(block, symbols)
+    return Characters(symbols, ids)
+
+
+def _together(scans: Sequence[Scan]) -> tuple[str, list[int]]:
+    """All symbols, and the number of characters before each block and in all."""
+    symbols = "".join(sorted(set().union(*(scan.symbols for scan in scans))))
+    return symbols, [0, *itertools.accumulate(scan.length for scan in scans)]
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+def _make(entry: Path, cuts: Sequence[Block], workers: int) -> Characters:
+    """Encode what is missing of an entry.
+
+    Raises:
+        InputError: as `of_files`.
+        OSError: if it cannot be written.
+    """
+    plan = [[block.file.name, block.start, block.stop] for block in cuts]
+    lengths = [block.stop - block.start for block in cuts]
+    began, journal, ids = time.monotonic(), entry.with_suffix(".done"), _ids_file(entry)
+    entry.with_suffix(".json").unlink(missing_ok=True)
+    if not journal.is_file():
+        ids.unlink(missing_ok=True)  # others may have mapped it
+    with Done(journal, plan) as done, Work(2 * sum(lengths), "B", "encoding") as work:
+        known = sum(lengths[index] for _, index in done.found) / (2 * sum(lengths))
+        going_on = f", of which {known:.0%} are done" if known else ""
+        log.info(f"{cuts[0].file}: encoding {sum(lengths):,} bytes{going_on}, {workers} at a time")
+
+        def after(index: int) -> None:
+            work.advance(lengths[index])
+
+        found = done.all("scan", blocks.scan, [(block,) for block in cuts], workers, after)
+        symbols, borders = _together([Scan(*scan) for scan in found])
+        dtype = blocks.narrowest(len(symbols))
+        head = _head(dtype, borders[-1])
+        if _allocate(ids, head, borders[-1] * dtype.itemsize):
+            done.forget("write")
+        places = [len(head) + start * dtype.itemsize for start in borders[:-1]]
+        calls = [(block, symbols, ids, place) for block, place in zip(cuts, places, strict=True)]
+        checksums = done.all("write", blocks.write, calls, workers, after)
+    index = {"symbols": symbols, "borders": borders, "checksums": checksums}
+    content = json.dumps(index)
+    with appearing(entry.with_suffix(".json")) as file:
+        file.write(
+            json.dumps({"index": content, "checksum": zlib.crc32(content.encode())}).encode()
+        )
+    journal.unlink()
+    log.info(f"{entry.name}: {borders[-1]:,} characters in {time.monotonic() - began:.1f} s")
+    made = read(entry)
+    if made is None:
+        raise OSError(0, "it does not keep what is written")
+    return made
+
+
+def _head(dtype: np.dtype[Any], count: int) -> bytes:
+    """What a .npy file of so many values opens with."""
+    file = io.BytesIO()
+    described = {"descr": dtype.str, "fortran_order": False, "shape": (count,)}
+    np.lib.format.write_array_header_1_0(file, described)
+    return file.getvalue()
+
+
+def _allocate(file: Path, head: bytes, num_bytes: int) -> bool:
+    """Make a file with room after its head, unless it is there; returns whether it is new."""
+    if file.is_file() and file.stat().st_size == len(head) + num_bytes:
+        with file.open("rb") as opened:
+            if opened.read(len(head)) == head:
+                return False
+    with appearing(file) as opened:
+        opened.write(head)
+        opened.truncate(len(head) + num_bytes)
+    return True
+
+
+def read(entry: Path) -> Characters | None:
+    """An entry, its ids mapped into memory; None where there is none or it is damaged."""
+    try:
+        whole = json.loads(entry.with_suffix(".json").read_bytes())
+        if zlib.crc32(whole["index"].encode()) != whole["checksum"]:
+            raise ValueError("the index has another checksum")
+        index = json.loads(whole["index"])
+        # not to be written to: what could be would count as memory that may be needed
+        ids = np.load(_ids_file(entry), mmap_mode="r")
+        borders = itertools.pairwise(index["borders"])
+        if len(ids) != index["borders"][-1]:
+            raise ValueError(f"there are {len(ids):,} ids")
+        for (start, stop), checksum in zip(borders, index["checksums"], strict=True):
+            if zlib.crc32(ids[start:stop]) != checksum:
+                raise ValueError(f"ids {start:,} to {stop:,} have another checksum")
+        return Characters(index["symbols"], ids)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+        log.warning(f"{entry}: this cache is damaged ({error}); it is built again")
+        return None
+
+
+def _ids_file(entry: Path) -> Path:
+    return entry.with_name(f"{entry.name}-ids.npy")
