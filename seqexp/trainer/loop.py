@@ -11,17 +11,14 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from seqexp.errors import NonFiniteError
 from seqexp.spec import (
-    IGNORE,
     Batch,
     Carry,
     Data,
-    HasPenalty,
-    Model,
     Output,
     Sequences,
     stream_seed,
@@ -171,7 +168,8 @@ def _windows(
     time = batch.tokens.shape[1]
     size = min(training.window or time, time)
     reach = training.reach or time
-    scale = _tokens_an_update(batch, size)
+    count = batch.num_scored()
+    scale = _tokens_an_update(batch, size, count)
     for begin in range(place.token, time, size):
         end = min(begin + size, time)
         start = place.start
@@ -180,7 +178,7 @@ def _windows(
         cuts = sorted({start, next_start, end})
         everyones = [batch.part(a, b, begin) for a, b in itertools.pairwise(cuts)]
         parts = [training.processes.share(part) for part in everyones]
-        scored = torch.stack([(part.targets != IGNORE).sum() for part in everyones]).sum()
+        scored = count if size == time else sum(part.num_scored() for part in everyones)
         where = f"epoch {training.epoch}, batch {index}"
         where += f", token {begin + 1}" if size < time else ""
         masks = _masks(training, training.epoch, index, begin if batch.is_stream else 0)
@@ -194,13 +192,12 @@ def _windows(
         yield updates
 
 
-def _tokens_an_update(batch: Batch, size: int) -> float:
+def _tokens_an_update(batch: Batch, size: int, count: int) -> float:
     """What a sum of losses is divided by: the scored tokens that `size` tokens have on average.
 
     The same for all windows of a batch, so that a short last one counts as its tokens do. Labels
-    are one a sequence, and all of a batch's count together.
+    are one a sequence, and all of a batch's count together; `count` is all that are scored.
     """
-    count = batch.num_scored()
     is_label = batch.targets.shape[1] == 1
     return max(1, count) * (1.0 if is_label else size / batch.tokens.shape[1])
 
@@ -215,37 +212,38 @@ def update(work: Work) -> tuple[Updates, Carry]:
         NonFiniteError: naming the place and the parameter; nothing was changed.
     """
     training = work.training
-    settings, model, optimizer = training.settings, training.model, training.optimizer
+    settings, processes = training.settings, training.processes
     if work.scored == 0:
         with torch.no_grad():
             return Updates(), training.losses(work.parts[:1], work.carry, work.masks)[2]
     nats, correct, kept = training.losses(work.parts, work.carry, work.masks)
-    optimizer.zero_grad(set_to_none=True)
-    loss = nats / (work.scale / training.processes.count)  # gradients are averaged over processes
-    if isinstance(model, HasPenalty):
-        loss = loss + model.penalty()
+    for parameter in training.parameters.values():
+        parameter.grad = None
+    loss = nats / (work.scale / processes.count)  # gradients are averaged over processes
+    if training.penalty is not None:
+        loss = loss + training.penalty()
     loss.backward()
-    gradients = list(_gradients(model).values())
-    norm = nn.utils.get_total_norm(gradients)
-    sums = training.processes.sum(torch.stack([nats.detach().double(), correct.double()]))
+    gradients = list(_gradients(training).values())
+    norm = _norm(gradients)
     # one transfer for all that is needed from the device
-    values = torch.stack([*sums, norm.double(), work.scored.double()])
-    nats_sum, num_correct, norm_before, num_scored = values.tolist()
+    sums = processes.sum(torch.stack([nats.detach().double(), correct.double(), norm.double()]))
+    nats_sum, num_correct, norm_sum = sums.tolist()
+    norm_before = norm_sum / processes.count  # which is the same in all of them
     # before the step: a non-finite update must never be applied
-    _refuse_non_finite(model, nats_sum, norm_before, work.where)
+    _refuse_non_finite(training, nats_sum, norm_before, work.where)
     norm_after, clipped = _clip(gradients, norm, norm_before, settings)
-    optimizer.step()
+    training.optimizer.step()
     training.scheduler.step()
     training.step += 1
-    score = Score(nats_sum, int(num_correct), int(num_scored))
+    score = Score(nats_sum, int(num_correct), work.scored)
     norms = {"norms": norm_before, "clipped_norms": norm_after, "norm_max": norm_before}
     return Updates(score, count=1, clipped=int(clipped), **norms), kept
 
 
-def _gradients(model: Model) -> dict[str, Tensor]:
+def _gradients(training: Training) -> dict[str, Tensor]:
     """By parameter; of those of a few rows only, these rows, once each."""
     found = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in training.parameters.items():
         if parameter.grad is None:
             continue
         if parameter.grad.is_sparse:
@@ -254,6 +252,14 @@ def _gradients(model: Model) -> dict[str, Tensor]:
         else:
             found[name] = parameter.grad
     return found
+
+
+def _norm(gradients: Sequence[Tensor]) -> Tensor:
+    """The L2 norm of all of them as one vector."""
+    # as nn.utils.get_total_norm, which sorts them by device first, for longer than small norms take
+    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+    norm: Tensor = torch.linalg.vector_norm(norms)
+    return norm
 
 
 def _masks(training: Training, *place: int) -> int:
@@ -280,7 +286,7 @@ def _clip(
             clipped = True
             for gradient in gradients:
                 gradient.clamp_(-settings.clip_value, settings.clip_value)
-            norm = nn.utils.get_total_norm(gradients)
+            norm = _norm(gradients)
             size = float(norm)
     if settings.clip_norm is not None and size > settings.clip_norm:
         clipped = True
@@ -290,13 +296,13 @@ def _clip(
     return size, clipped
 
 
-def _refuse_non_finite(model: Model, nats: float, norm: float, where: str) -> None:
+def _refuse_non_finite(training: Training, nats: float, norm: float, where: str) -> None:
     if math.isfinite(nats) and math.isfinite(norm):
         return
-    for name, parameter in model.named_parameters():
+    for name, parameter in training.parameters.items():
         if not torch.isfinite(parameter).all():
             raise NonFiniteError(f"{name} has inf or nan before {where}")
-    for name, gradient in _gradients(model).items():
+    for name, gradient in _gradients(training).items():
         if not torch.isfinite(gradient).all():
             what = "nan" if torch.isnan(gradient).any() else "inf"
             loss = f" (the loss is {nats})" if not math.isfinite(nats) else ""

@@ -1,6 +1,7 @@
 """The losses of consecutive parts of a batch, as a module that can be run by several processes."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +34,18 @@ class Losses(nn.Module):
         kept: Carry = ()
         for index, part in enumerate(parts):
             seed_masks(self.device, seed)
-            with torch.autocast(self.device.type, torch.bfloat16, self.bf16):
+            with self._precision():
                 logits, carry = self.model(part.tokens, carry)
             nats = nats + cross_entropy_sum(logits, part.targets)
             correct = correct + count_correct(logits, part.targets)
             if index == 0:
                 kept = tuple(tensor.detach() for tensor in carry)
         return nats, correct, kept
+
+    def _precision(self) -> AbstractContextManager[None]:
+        if self.bf16:
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
 
 
 def seed_masks(device: torch.device, seed: int) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from seqexp.spec import Batch, Carry, Model
+from seqexp.spec import Batch, Carry, HasPenalty, Model
 from seqexp.trainer.losses import Losses
 from seqexp.trainer.processes import Processes
 from seqexp.trainer.score import Score
@@ -92,6 +92,9 @@ class Training:
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"
         self.losses = self.processes.averaging(Losses(self.model, self.device, bf16))
+        # once, since each takes as long as a small model's layer
+        self.parameters = dict(self.model.named_parameters())
+        self.penalty = self.model.penalty if isinstance(self.model, HasPenalty) else None
 
     @property
     def window(self) -> int | None:
@@ -123,7 +126,7 @@ class Work:
     training: Training
     parts: Sequence[Batch]  # this process's rows
     carry: Carry | None
-    scored: Tensor  # targets that count, of all processes
+    scored: int  # targets that count, of all processes
     scale: float  # what the sum of losses is divided by
     masks: int  # seed of dropout's masks
     where: str  # in words
