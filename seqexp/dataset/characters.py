@@ -122,7 +122,10 @@ def _make(entry: Path, cuts: Sequence[Block], workers: int) -> Characters:
             json.dumps({"index": content, "checksum": zlib.crc32(content.encode())}).encode()
         )
     journal.unlink()
-    log.info(f"{entry.name}: {borders[-1]:,} characters in {time.monotonic() - began:.1f} s")
+    log.info(
+        f"{cuts[0].file}: {borders[-1]:,} characters, {len(symbols):,} different, in"
+        f" {time.monotonic() - began:.1f} s"
+    )
     made = read(entry)
     if made is None:
         raise OSError(0, "it does not keep what is written")

@@ -170,6 +170,7 @@ def _windows(
     reach = training.reach or time
     count = batch.num_scored()
     scale = _tokens_an_update(batch, size, count)
+    all_count = count == len(batch) * time  # then none have to be counted again on the device
     for begin in range(place.token, time, size):
         end = min(begin + size, time)
         start = place.start
@@ -178,7 +179,12 @@ def _windows(
         cuts = sorted({start, next_start, end})
         everyones = [batch.part(a, b, begin) for a, b in itertools.pairwise(cuts)]
         parts = [training.processes.share(part) for part in everyones]
-        scored = count if size == time else sum(part.num_scored() for part in everyones)
+        if size == time:
+            scored = count
+        elif all_count:
+            scored = len(batch) * (end - begin)
+        else:
+            scored = sum(part.num_scored() for part in everyones)
         where = f"epoch {training.epoch}, batch {index}"
         where += f", token {begin + 1}" if size < time else ""
         masks = _masks(training, training.epoch, index, begin if batch.is_stream else 0)

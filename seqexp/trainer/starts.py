@@ -15,6 +15,10 @@ DEAD = 0.99
 """A training loss above this share of what the targets' shares alone would give is no learning."""
 
 
+ROWS = 1000
+"""Sequences whose targets are counted together."""
+
+
 def best_start(make: Callable[[int], Training], data: Data) -> tuple[Training, int]:
     """The start with the lowest training loss after `start_epochs`, made anew; and how many were
     tried.
@@ -50,7 +54,7 @@ def choose_start(
 def constant_loss(data: Data) -> float:
     """Cross-entropy of the training targets with their own shares, nats a target."""
     counts: Counter[int] = Counter()
-    for batch in data.train.batches(MANY):
+    for batch in data.train.batches(ROWS):
         for part in batch.windows(MANY):
             counts.update(part.targets[part.targets != IGNORE].tolist())
     shares = [count / counts.total() for count in counts.values()]
