@@ -36,3 +36,6 @@ NotNegative = Annotated[float, Ge(0), Lt(float("inf"))]
 
 Temperature = Annotated[float, Interval(ge=0, le=100)]
 """Logits are divided by it before a symbol is drawn; 0 takes the most probable one."""
+
+SLOWEST = 0.9999
+"""Over sqrt(beta2), LazyAdam's largest beta1: with more, too many missed steps would be summed."""

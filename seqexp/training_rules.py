@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from seqexp.ranges import SLOWEST
 from seqexp.rules import Config, rule
 from seqexp.signature import constant
 
@@ -39,6 +40,31 @@ def _nesterov_needs_momentum(config: Config) -> Iterator[str]:
         yield (
             f"optimizer.nesterov is true, but optimizer.dampening is {optimizer['dampening']};"
             " Nesterov's momentum is defined without; give dampening=0, or nesterov=false"
+        )
+
+
+@rule("optimizer")
+def _an_optimizer_is_fused_or_something_else(config: Config) -> Iterator[str]:
+    optimizer = config["optimizer"]
+    for key in ("foreach", "differentiable"):
+        if optimizer.get("fused") and optimizer.get(key):
+            yield (
+                f"optimizer.{key} is true, but optimizer.fused is true, and PyTorch has one of the"
+                f" two only; give fused=false, or leave {key} out"
+            )
+
+
+@rule("optimizer")
+def _what_rows_miss_fades(config: Config) -> Iterator[str]:
+    optimizer = config["optimizer"]
+    if optimizer["_target_"] != "seqexp.trainer.lazy_adam.LazyAdam" or not optimizer["catch_up"]:
+        return
+    beta1, beta2 = optimizer["betas"]
+    if beta1 > SLOWEST * beta2**0.5:
+        yield (
+            f"optimizer.betas is [{beta1}, {beta2}], and what rows of a table miss would not fade;"
+            f" give a first of at most {SLOWEST} times the second's square root, here"
+            f" {SLOWEST * beta2**0.5:.4g}, or catch_up=false"
         )
 
 

@@ -31,6 +31,13 @@ from seqexp.run import run
 MODELS = {
     "cnn1d": ("model=cnn1d", "model.num_filters=4", "model.dropout=0.2"),
     "lstm": ("model=lstm", "model.hidden_size=12", "model.dropout=0.3"),
+    "lstm, lazy-adam": (
+        "model=lstm",
+        "model.hidden_size=12",
+        "model.embedding_size=4",
+        "model.dropout=0.3",
+        "optimizer=lazy-adam",
+    ),
     "stacked-rnn": ("model=stacked-rnn", "model.hidden_size=8", "model.dropout=0.2"),
 }
 

@@ -86,7 +86,7 @@ class TokenInput(nn.Module):
         """Vectors of tokens."""
         if self.on_reading is None:
             return functional.embedding(tokens, self.table, padding_idx=PAD)
-        rows, places = torch.unique(tokens, return_inverse=True)
+        rows, places = torch.unique(tokens.long(), return_inverse=True)
         self.on_reading(rows)
         vectors: Tensor = _Rows.apply(self.table, rows, places)  # type: ignore[no-untyped-call]
         return vectors
@@ -127,7 +127,7 @@ class _Rows(torch.autograd.Function):
         rows, places = ctx.saved_tensors
         values = gradient.new_zeros(len(rows), ctx.shape[1])
         values.index_add_(0, places.flatten(), gradient.flatten(0, 1))
-        values[0] *= rows[0] != PAD
+        values[:1].masked_fill_(rows[:1, None] == PAD, 0)  # a product would keep inf and nan
         # rows are distinct, and in order
         sparse = torch.sparse_coo_tensor(
             rows[None], values, ctx.shape, check_invariants=False, is_coalesced=True

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from seqexp.ranges import NotNegative
+from seqexp.ranges import SLOWEST, NotNegative
 from seqexp.trainer import rows
 
 Decay = Annotated[float, Interval(ge=0, lt=1)]
@@ -34,8 +34,8 @@ class LazyAdam(Adam):
     Args:
         params: what is stepped.
         lr: learning rate.
-        betas: decay of the two moments, an update; beta1 below sqrt(beta2), or what is missed would
-            not fade.
+        betas: decay of the two moments, an update; beta1 at most `SLOWEST` sqrt(beta2), or what is
+            missed would not fade.
         eps: is added to sqrt(v).
         catch_up: move rows for steps that they were not read in. Without, neither they nor their
             moments change then, as in `torch.optim.SparseAdam`: rare rows keep old gradients for
@@ -58,10 +58,16 @@ class LazyAdam(Adam):
         beta1, beta2 = betas
         super().__init__(params, lr=lr, betas=(beta1, beta2), eps=eps, fused=True)
         self.catch_up = catch_up
-        if beta1**2 >= beta2:
-            raise ValueError(f"betas are {beta1} and {beta2}; give a beta1 below sqrt(beta2)")
-        self.rho = beta1 / math.sqrt(beta2)
-        reach = 1 if self.rho == 0 else math.ceil(math.log(NEGLIGIBLE) / math.log(self.rho))
+        self._fading = torch.empty(0, dtype=torch.float64)
+        if not catch_up:
+            return
+        if beta1 > SLOWEST * math.sqrt(beta2):
+            raise ValueError(
+                f"betas are {beta1} and {beta2}, so that what rows miss would not fade; give a"
+                f" beta1 of at most {SLOWEST} sqrt(beta2), or catch_up=false"
+            )
+        self.rho = beta1 / math.sqrt(beta2) if beta1 else 0.0
+        reach = math.ceil(math.log(NEGLIGIBLE) / math.log(self.rho)) if self.rho else 1
         # rho^reach, ..., rho^1: of the steps before the last, oldest first
         self._fading = self.rho ** torch.arange(reach, 0, -1, dtype=torch.float64)
 

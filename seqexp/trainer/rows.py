@@ -75,8 +75,12 @@ def catch_up(table: Tensor, state: State, rows: Int[Tensor, " some"]) -> None:
         table: the weights, which are changed.
         state: of the table.
         rows: which, each once.
+
+    Raises:
+        IndexError: on a row that the table does not have.
     """
     if state["compiled"]:
+        _refuse_rows_beyond(table, rows)
         given = _pointer(state["missed"]), ctypes.c_int64(state["settled"])
         _library(table).catch_up(_struct(table, state), *_rows(rows), *given)
         return
@@ -164,6 +168,13 @@ def _library(table: Tensor) -> ctypes.CDLL:
     binary = available(table).binary
     assert binary is not None
     return binary
+
+
+def _refuse_rows_beyond(table: Tensor, rows: Int[Tensor, " some"]) -> None:
+    """What is compiled would write where they would be."""
+    low, high = (int(row) for row in rows.aminmax())
+    if low < 0 or high >= len(table):
+        raise IndexError(f"token {low if low < 0 else high} is not among the table's {len(table)}")
 
 
 def _struct(table: Tensor, state: State) -> Any:

@@ -178,9 +178,44 @@ def test_padding_and_rows_that_are_never_read_stay_where_they_are() -> None:
     assert torch.equal(model.input.table[unread], before[unread])
 
 
-def test_a_betas_pair_whose_missed_steps_never_fade_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"betas are 0.95 and 0.9; give a beta1 below sqrt"):
-        lazy(Reader(), betas=(0.95, 0.9))
+@pytest.mark.parametrize("betas", [(0.95, 0.9), (0.9, 0.8100001)])
+def test_a_betas_pair_whose_missed_steps_never_fade_is_refused(betas: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=f"betas are {betas[0]} and {betas[1]}, .* at most 0.9999"):
+        lazy(Reader(), betas=betas)
+    given = ("optimizer=lazy-adam", f"optimizer.betas={list(betas)}")
+    with pytest.raises(ConfigError, match=rf"optimizer.betas is \[{betas[0]}, {betas[1]}\]"):
+        check(composed(*given))
+    assert lazy(Reader(), betas=betas, catch_up=False)
+    assert check(composed(*given, "optimizer.catch_up=false"))
+
+
+@pytest.mark.usefixtures("way")
+def test_rows_may_be_any_integers_and_those_that_are_not_there_are_refused() -> None:
+    dense, ours = Reader(torch.float64), Reader(torch.float64)
+    optimizers = (torch.optim.Adam(dense.parameters(), lr=0.01, eps=1e-30), lazy(ours, eps=1e-30))
+    for tokens in batches(20):
+        for model, optimizer in zip((dense, ours), optimizers, strict=True):
+            optimizer.zero_grad()
+            model(tokens.int()).backward()
+            optimizer.step()
+    everything = torch.arange(WORDS + 1)[None]
+    torch.testing.assert_close(ours(everything), dense(everything), atol=1e-9, rtol=1e-9)
+    for row in (WORDS + 1, -1):  # what is compiled would write beside the table
+        with pytest.raises((IndexError, RuntimeError), match=r"not among|out of (bounds|range)"):
+            ours(torch.tensor([[1, row]]))
+
+
+def test_what_padding_gets_does_not_matter_even_if_it_is_not_finite() -> None:
+    model = Reader()
+    lazy(model)
+    gradient = torch.ones(1, 3, 8)
+    gradient[0, 0] = torch.nan
+    model.input(torch.tensor([[PAD, 1, 2]])).backward(gradient)
+    found = model.input.table.grad
+    assert found is not None and found.is_sparse
+    expected = torch.zeros(WORDS + 1, 8)
+    expected[1:3] = 1
+    assert torch.equal(found.to_dense(), expected)
 
 
 def test_several_processes_are_refused() -> None:
@@ -192,9 +227,12 @@ def test_several_processes_are_refused() -> None:
 
 # --- in the loop ------------------------------------------------------------------------------
 
+TEXTS = ("dataset=text", "dataset.num_made=120")
+
+STREAM = ("dataset=chars", "dataset.num_chars=3000", "trainer.bptt={k1:9,k2:25}")
+"""Of updates that read parts of a batch one after the other."""
+
 SMALL = (
-    "dataset=text",
-    "dataset.num_made=120",
     "model=lstm",
     "model.embedding_size=6",
     "model.hidden_size=5",
@@ -206,25 +244,29 @@ SMALL = (
 )
 
 
-def training(*overrides: str) -> tuple[Training, Any]:
-    config = check(composed(*SMALL, *overrides))
+def training(*overrides: str, source: tuple[str, ...] = TEXTS) -> tuple[Training, Any]:
+    config = check(composed(*source, *SMALL, *overrides))
     settings = build(config["trainer"])
     data = load(config, settings)
     return alone(begin(config, settings, data, torch.device("cpu")))[0], data
 
 
-def reports(*overrides: str) -> list[Mapping[str, float]]:
-    going, data = training(*overrides)
+def reports(*overrides: str, source: tuple[str, ...]) -> list[Mapping[str, float]]:
+    going, data = training(*overrides, source=source)
     kept = [report.metrics for report in fit(going, data)]
     return [{k: v for k, v in m.items() if not k.startswith(("time", "speed"))} for m in kept]
 
 
+@pytest.mark.parametrize("source", [TEXTS, STREAM], ids=["texts", "stream"])
 @pytest.mark.parametrize(
     "clip", [(), ("trainer.clip_norm=0.05",), ("trainer.clip_value=0.001", "trainer.clip_norm=1.0")]
 )
-def test_a_training_reports_what_it_reports_with_adam(clip: tuple[str, ...]) -> None:
+def test_a_training_reports_what_it_reports_with_adam(
+    clip: tuple[str, ...], source: tuple[str, ...]
+) -> None:
     same = ("optimizer.lr=0.01", "optimizer.eps=1e-30", "trainer.log_every_steps=1", *clip)
-    ours, adams = (reports(f"optimizer={name}", *same) for name in ("lazy-adam", "adam"))
+    both = (reports(f"optimizer={name}", *same, source=source) for name in ("lazy-adam", "adam"))
+    ours, adams = both
     assert len(ours) == len(adams) > 30
     for our, theirs in zip(ours, adams, strict=True):
         assert our == pytest.approx(theirs, rel=2e-4, abs=2e-6)
@@ -232,14 +274,17 @@ def test_a_training_reports_what_it_reports_with_adam(clip: tuple[str, ...]) -> 
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("stop", [1, 17, 24, 25, 30])
-def test_a_training_that_goes_on_from_any_update_ends_with_the_same_bits(stop: int) -> None:
-    whole, data = training("optimizer=lazy-adam")
+@pytest.mark.parametrize("source", [TEXTS, STREAM], ids=["texts", "stream"])
+def test_a_training_that_goes_on_from_any_update_ends_with_the_same_bits(
+    stop: int, source: tuple[str, ...]
+) -> None:
+    whole, data = training("optimizer=lazy-adam", source=source)
     for _ in fit(whole, data):
         pass
-    first, _ = training("optimizer=lazy-adam")
+    first, _ = training("optimizer=lazy-adam", source=source)
     for _, _ in zip(range(stop), fit(first, data), strict=False):
         pass
-    second, _ = training("optimizer=lazy-adam")
+    second, _ = training("optimizer=lazy-adam", source=source)
     restore(second, copy.deepcopy(state_of(first)))
     for _ in fit(second, data):
         pass
