@@ -73,12 +73,12 @@ class Showing:
         """Keep one image of the series; returns how near the filters are to what was planted."""
         filters = self._read()
         if filters and self.draws:
-            from seqexp.interpret.figures import png, slider_image
+            from seqexp.interpret.card import card
 
             epoch, symbols = self.training.epoch, self.data.spec.vocabulary.symbols
-            image = slider_image(filters, symbols, self.data.patterns, f"after epoch {epoch}")
+            image = card(filters, symbols, self.data.patterns, f"after epoch {epoch}")
             self.tracker.image(image, "filters", epoch)
-            self.frames[epoch] = png(image)
+            self.frames[epoch] = image
         return motif_metrics(filters)
 
     def state(self) -> dict[str, Any]:

@@ -1,41 +1,22 @@
-"""Figures of learned filters: heat maps and sequence logos.
-
-Two sizes of one picture: square and small for the step slider of the MLflow UI, large and sharp
-for a file.
-"""
+"""Figures of learned filters: heat maps and sequence logos, large and sharp."""
 
 import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
-from seqexp.interpret.filters import (
-    VISIBLE,
-    LearnedFilter,
-    shown,
-)
+from seqexp.interpret.alignment import aligned
+from seqexp.interpret.card import DEAD
+from seqexp.interpret.filters import VISIBLE, LearnedFilter, shown
+from seqexp.interpret.letters import MAX_LETTERS, centred, have_logo, numbered
 from seqexp.interpret.logo import draw_logo
-from seqexp.interpret.matrix import information, reverse_complement
+from seqexp.interpret.matrix import information
 from seqexp.spec import Pattern
-
-MAX_LETTERS = 30
-"""Symbols that a logo or the axis of a heat map can still show."""
-
-MIN_AGREEMENT = 0.6
-"""A pattern that correlates less is not drawn as if it lay on the filter."""
-
-MAX_IN_SLIDER = 4
-"""Logos that can be read on a small card."""
-
-
-_DEAD = "dead: no window excites it"
 
 
 def filter_figure(
@@ -72,39 +53,12 @@ def filter_figure(
         line, column = divmod(index, per_line)
         axes = [figure.add_subplot(grid[line * rows + row, column]) for row in range(rows)]
         _heat_map(axes[0], learned, symbols)
-        _logo(axes[1], learned.weights, symbols, "weights, centred", centred=True)
-        label = f"{learned.hits} exciting windows [bits]" if learned.hits else _DEAD
+        _logo(axes[1], learned.weights, symbols, "weights, centred", of_weights=True)
+        label = f"{learned.hits} exciting windows [bits]" if learned.hits else DEAD
         _logo(axes[2], information(learned.ppm), symbols, label)
         if patterns:
             _planted(axes, learned, symbols, patterns)
     return figure
-
-
-def slider_image(
-    filters: Sequence[LearnedFilter],
-    symbols: Sequence[str],
-    patterns: Sequence[Pattern],
-    title: str,
-) -> UInt8[np.ndarray, "height width 3"]:
-    """The best filters' logos, square, with large labels: a card of the MLflow UI is small."""
-    drawn, _ = shown(filters, MAX_IN_SLIDER)
-    panels = len(drawn) + (1 if patterns else 0)
-    if len(drawn) == 1:
-        panels += 1  # room for the weights as well
-    figure = Figure(figsize=(8, 8), dpi=100)
-    canvas = FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=22)
-    axes = list(figure.subplots(panels, 1, squeeze=False).ravel())
-    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.05, top=0.88, hspace=0.6)
-    if len(drawn) == 1:
-        _logo(axes[-1 - len(patterns[:1])], drawn[0].weights, symbols, "weights, centred", True)
-    for axis, learned in zip(axes, drawn, strict=False):
-        label = f"filter {learned.index}: {learned.hits} windows [bits]"
-        _logo(axis, information(learned.ppm), symbols, label if learned.hits else _DEAD)
-    if patterns:
-        _planted(axes, drawn[0], symbols, patterns)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>filters while they form</title>
@@ -119,13 +73,6 @@ step.oninput = () => {{ image.src = "data:image/png;base64," + frames[step.value
 step.oninput();
 </script>
 """
-
-
-def png(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    """A PNG file of an image, without loss."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, format="png")  # optimized: 3 % smaller, in six times the time
-    return file.getvalue()
 
 
 def slider_page(frames: Mapping[int, bytes]) -> str:
@@ -165,25 +112,24 @@ def _logo(
     heights: Float[np.ndarray, "width symbols"],
     symbols: Sequence[str],
     label: str,
-    centred: bool = False,
+    of_weights: bool = False,
     first: int = 1,
 ) -> None:
     axes.set_title(label, fontsize=14)
-    if len(symbols) > MAX_LETTERS or any(len(symbol) != 1 for symbol in symbols):
+    if not have_logo(symbols):
         axes.text(0.5, 0.5, "no logo: symbols are not letters", ha="center", va="center")
         axes.set_axis_off()
         return
-    if centred:  # only differences between the symbols of one place matter
-        heights = heights - heights.mean(axis=1, keepdims=True)
+    if of_weights:
+        heights = centred(heights)
     if not heights.any():
         axes.text(0.5, 0.5, "nothing", ha="center", va="center", fontsize=14, color="grey")
         axes.set_axis_off()
         return
     draw_logo(axes, heights, [VISIBLE.get(symbol, symbol) for symbol in symbols], first)
-    if not centred:
+    if not of_weights:
         axes.set_ylim(0, np.log2(len(symbols)))
-    step = 1 if len(heights) <= 20 else 5  # or the numbers would run into each other
-    axes.set_xticks([x for x in range(first, first + len(heights)) if step == 1 or x % step == 0])
+    axes.set_xticks(numbered(first, len(heights)))
     axes.tick_params(labelsize=11)
 
 
@@ -197,20 +143,7 @@ def _planted(
 
     All axes get the same places, so that a column can be followed down.
     """
-    match = learned.match or learned.weight_match
-    by_name = {pattern.name: pattern for pattern in patterns}
-    pattern = by_name[match.pattern] if match is not None else patterns[0]
-    ppm, first, label = pattern.ppm, 1, f"planted: {pattern.name}"
-    if match is not None and match.correlation < MIN_AGREEMENT:
-        label += f" (no agreement: correlation {match.correlation:.2f})"
-    elif match is not None:
-        label += f" (correlation {match.correlation:.2f}"
-        label += ", reverse strand)" if match.reverse else ")"
-        first = 1 - match.offset
-        if match.reverse:
-            ppm = reverse_complement(ppm, symbols)
-            first = 1 - (len(ppm) - match.offset - len(learned.pfm))
-    _logo(axes[-1], information(ppm), symbols, label, first=first)
-    last = max(len(learned.pfm), first + len(ppm) - 1)
+    below = aligned(learned, symbols, patterns)
+    _logo(axes[-1], information(below.ppm), symbols, below.label, first=below.first)
     for axis in axes:
-        axis.set_xlim(min(1, first) - 0.6, last + 0.6)
+        axis.set_xlim(below.places[0] - 0.6, below.places[1] + 0.6)

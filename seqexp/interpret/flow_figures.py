@@ -3,11 +3,12 @@
 Norms are drawn by their logarithm, so that 1e-60 has its place beside 1 and zero is left out.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -66,13 +67,13 @@ def flow_figure(
     return figure
 
 
-def slider_image(flows: Sequence[Flow]) -> UInt8[np.ndarray, "height width 3"]:
-    """The last measurement beside the first, square, with large labels: a card of the UI is small.
+def slider_image(flows: Sequence[Flow]) -> bytes:
+    """The last measurement of the top layer beside the first, as a PNG file.
 
-    Shows the top layer.
+    It is square, with large labels: a card of the UI is small.
     """
     figure = Figure(figsize=(8, 8), dpi=100)
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     figure.suptitle(_when(flows[-1].epoch), fontsize=22)
     axes, gates = figure.subplots(2, 1)
     figure.subplots_adjust(left=0.14, right=0.97, bottom=0.09, top=0.88, hspace=0.5)
@@ -87,8 +88,9 @@ def slider_image(flows: Sequence[Flow]) -> UInt8[np.ndarray, "height width 3"]:
     if len(last.norms) > 1:
         axes.legend(fontsize=15)
     _gate_panel(gates, flows, size=15)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def comparison_figure(

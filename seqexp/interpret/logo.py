@@ -17,13 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-DNA_COLORS = {"A": "#109648", "C": "#255c99", "G": "#f7b32b", "T": "#d62839"}
-
-_WIDTH = 0.92
-"""Share of a place that its letters fill."""
-
-_INVISIBLE = 0.005
-"""Letters below this share of the highest stack are left out."""
+from seqexp.interpret.letters import WIDTH, color, limits, stacked
 
 
 @functools.cache
@@ -51,30 +45,15 @@ def draw_logo(
         letters: the symbols, one character each.
         first: number of the first place on the x axis.
     """
-    stacks = np.stack([heights.clip(min=0).sum(axis=1), heights.clip(max=0).sum(axis=1)])
-    smallest = _INVISIBLE * np.abs(stacks).max()
     paths, colors = [], []
-    for place, row in enumerate(heights, start=first):
-        above, below = 0.0, 0.0
-        for index in np.argsort(np.abs(row)):  # the largest outermost
-            height = float(row[index])
-            if abs(height) <= smallest:
-                continue
-            bottom = above if height > 0 else below  # upside down, a letter grows from its foot
-            outline = _outline(letters[index])
-            vertices = np.asarray(outline.vertices)
-            scaled = vertices * [_WIDTH, height] + [place - _WIDTH / 2, bottom]
-            paths.append(Path(scaled, outline.codes))
-            colors.append(DNA_COLORS.get(letters[index], f"C{index % 10}"))
-            if height > 0:
-                above += height
-            else:
-                below += height
+    for one in stacked(heights):
+        outline, left = _outline(letters[one.symbol]), first + one.place - WIDTH / 2
+        scaled = np.asarray(outline.vertices) * [WIDTH, one.height] + [left, one.bottom]
+        paths.append(Path(scaled, outline.codes))
+        colors.append(color(letters[one.symbol], one.symbol))
     axes.add_collection(PathCollection(paths, facecolors=colors, linewidths=0), autolim=False)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xlim(first - 0.6, first + len(heights) - 0.4)
-    low, high = float(stacks[1].min()), float(stacks[0].max())
-    margin = 0.03 * (high - low) or 1.0
-    axes.set_ylim(low - margin if low < 0 else 0, high + margin)
+    axes.set_ylim(*limits(heights))
     for side in ("top", "right", "bottom"):
         axes.spines[side].set_visible(False)

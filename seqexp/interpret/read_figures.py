@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from seqexp.interpret.logo import DNA_COLORS
+from seqexp.interpret.letters import DNA_COLORS
 from seqexp.interpret.read_errors import (
     GAP,
     LETTERS,

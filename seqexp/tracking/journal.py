@@ -174,9 +174,14 @@ class Reader:
         """Lines from the segment, or the next one; false if there are none yet."""
         # looked for before the lines: a segment is at its end when another one follows
         later = [first for first in self._journal.segments() if first > self._segment]
-        with self._journal.file(self._segment).open("rb") as segment:
-            segment.seek(self._offset)
-            lines = segment.readlines(READ_BYTES)
+        try:
+            with self._journal.file(self._segment).open("rb") as segment:
+                segment.seek(self._offset)
+                lines = segment.readlines(READ_BYTES)
+        except FileNotFoundError:  # dropped: it was read to its end, and all of it is delivered
+            if not later:
+                raise
+            lines = []
         if lines and not lines[-1].endswith(b"\n"):  # it is being written
             lines.pop()
         if not lines and later:

@@ -4,6 +4,7 @@ Importing this module takes seconds; it is imported when a run starts, not befor
 """
 
 import atexit
+import io
 import json
 import logging
 import math
@@ -21,9 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow.pyfunc
 import numpy as np
-from jaxtyping import UInt8
 from mlflow.models import ModelSignature
-from mlflow.tracking.multimedia import compress_image_size
 from mlflow.types import ColSpec, Schema
 from PIL import Image
 
@@ -45,6 +44,9 @@ log = logging.getLogger("seqexp")
 
 HURRIED_PATIENCE_SECONDS = 10
 """Of a run that was interrupted: who interrupts it may not wait for long."""
+
+PREVIEW = 256
+"""Pixels of the longer side of what the page loads before the image, as MLflow makes it."""
 
 
 class MlflowTracker:
@@ -154,20 +156,21 @@ class MlflowTracker:
         """A PNG artifact."""
         self._keep(path, figure.savefig)
 
-    def image(self, image: UInt8[np.ndarray, "height width 3"], key: str, step: int) -> None:
-        """An image with a step slider, beside the curves.
+    def image(self, image: bytes, key: str, step: int) -> None:
+        """A PNG image with a step slider, beside the curves.
 
         Source: `MlflowClient.log_image`, whose file names the page reads.
         """
         if self._is_told("image", key, step):
             return
-        picture = Image.fromarray(image)
         series = key.replace("/", "~")
         name = f"images/{series}+step+{step}+timestamp+{_milliseconds()}+{uuid.uuid4()}"
 
         def write(file: Path) -> None:
-            picture.save(file)
-            compress_image_size(picture).save(file.with_name(f"{file.stem}+compressed.webp"))
+            file.write_bytes(image)
+            small = Image.open(io.BytesIO(image)).convert("RGB")
+            small.thumbnail((PREVIEW, PREVIEW), Image.Resampling.BOX)
+            small.save(file.with_name(f"{file.stem}+compressed.webp"), method=0)
 
         self._keep(f"{name}.png", write, image=(key, step))
 

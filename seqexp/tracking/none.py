@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import UInt8
-
 from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
 
 if TYPE_CHECKING:
@@ -36,7 +33,7 @@ class NoTracker:
     def figure(self, figure: "Figure", path: str) -> None:
         """Not kept."""
 
-    def image(self, image: UInt8[np.ndarray, "height width 3"], key: str, step: int) -> None:
+    def image(self, image: bytes, key: str, step: int) -> None:
         """Not kept."""
 
     def model(self, files: ModelFiles) -> None:

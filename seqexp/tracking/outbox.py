@@ -12,12 +12,11 @@ from seqexp.tracking.journal import Journal, Reader
 
 log = logging.getLogger("seqexp")
 
-FLUSH_POINTS = 100
-FLUSH_SECONDS = 1.0
-"""Points wait for so many others, or so long: a batch is 30 times faster than single points."""
-
 BATCH_POINTS = 1000
 """All that MLflow takes at once."""
+
+FLUSH_SECONDS = 1.0
+"""What is told waits so long for more: a batch costs a database what its points do not."""
 
 PAUSES = (1.0, 30.0)
 """Seconds between two tries at a store that is away: at first, and at most."""
@@ -122,8 +121,8 @@ class Postman:
 
     def told(self, item: Item) -> None:
         """There is something new in the journal."""
-        self._points += len(item.values) if isinstance(item, Points) else FLUSH_POINTS
-        if self._points >= FLUSH_POINTS:
+        self._points += len(item.values) if isinstance(item, Points) else 0
+        if self._points >= BATCH_POINTS:
             self._points = 0
             self._wake.set()
 

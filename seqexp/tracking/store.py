@@ -147,6 +147,7 @@ class StoredRun:
         self.client = client
         self.run_id = run_id
         self.files = files
+        self._has_images = False  # as far as is known
 
     def send(self, items: Sequence[Item]) -> list[str]:
         """Deliver points together, or one other item; returns what is refused for good, and why.
@@ -219,8 +220,9 @@ class StoredRun:
         if not folder.is_dir():  # removed after it was delivered
             return
         self.client.log_artifacts(self.run_id, str(folder))
-        if item.image is not None:
+        if item.image is not None and not self._has_images:
             self._tags({"mlflow.loggedImages": "True"})
+            self._has_images = True
         if item.table is not None:
             self._list_table(item.table)
 

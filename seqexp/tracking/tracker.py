@@ -5,9 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import numpy as np
-from jaxtyping import UInt8
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
 
@@ -92,8 +89,8 @@ class Tracker(Protocol):
         """Keep a figure, sharp."""
         ...
 
-    def image(self, image: UInt8[np.ndarray, "height width 3"], key: str, step: int) -> None:
-        """Keep an image of a series that has one at several steps."""
+    def image(self, image: bytes, key: str, step: int) -> None:
+        """Keep an image, a PNG file, of a series that has one at several steps."""
         ...
 
     def model(self, files: ModelFiles) -> None:

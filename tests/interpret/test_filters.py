@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from seqexp.dataset.motif import Motif
-from seqexp.interpret.figures import filter_figure, png, slider_image, slider_page
+from seqexp.interpret.card import card
+from seqexp.interpret.figures import filter_figure, slider_page
 from seqexp.interpret.filters import (
     Filters,
     consensus,
@@ -221,13 +222,16 @@ def test_figures_can_be_drawn_for_any_alphabet(num_filters: int, symbols: tuple[
     figure = filter_figure(filters, symbols, [], "title", max_shown=8)
     figure.canvas.draw()
     assert len(figure.axes) == 3 * min(num_filters, 8)
-    image = slider_image(filters, symbols, [], "title")
+    image = np.asarray(Image.open(io.BytesIO(card(filters, symbols, [], "title"))).convert("RGB"))
     assert image.shape == (800, 800, 3) and image.std() > 5
 
 
 def test_the_page_with_a_slider_is_complete_in_itself() -> None:
     frames = {step: np.full((4, 5, 3), step, dtype=np.uint8) for step in (10, 2)}
-    page = slider_page({step: png(frame) for step, frame in frames.items()})
+    files = {step: io.BytesIO() for step in frames}
+    for step, frame in frames.items():
+        Image.fromarray(frame).save(files[step], format="png")
+    page = slider_page({step: file.getvalue() for step, file in files.items()})
     assert "src=" not in page.replace("image.src =", "") and "http" not in page
     encoded = json.loads(page.partition("const frames = ")[2].partition(";\n")[0])
     first, second = (np.asarray(Image.open(io.BytesIO(base64.b64decode(e)))) for e in encoded)

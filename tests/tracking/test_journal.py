@@ -105,6 +105,31 @@ def test_a_long_run_keeps_three_marks_and_only_what_is_needed(tmp_path: Path) ->
     again.close()
 
 
+def test_who_waits_at_the_end_of_a_segment_goes_on_when_it_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    reader = Reader(journal, 0)
+    seen: list[int] = []
+
+    def read_meanwhile(descriptor: int) -> None:  # the mark is told, the next segment not begun
+        if not seen:
+            seen.extend(number for number, _ in iter(reader.take, None))
+            journal.keep_position(journal.told)
+
+    journal.append(point(0))
+    with monkeypatch.context() as patch:
+        patch.setattr("seqexp.tracking.journal.os.fsync", read_meanwhile)
+        journal.mark({})
+    assert seen == [0, 1]
+    for step in range(1, 9):
+        journal.append(point(step))
+        journal.mark({})
+    assert journal.segments()[0] > 0
+    assert [number for number, _ in iter(reader.take, None)] == list(range(2, 18))
+    journal.close()
+
+
 def test_what_is_not_delivered_is_never_dropped(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     for step in range(20):

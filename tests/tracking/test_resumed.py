@@ -1,6 +1,7 @@
 """Runs that are cut off, go on, or meet a store that is away: every point is there, once."""
 
 import contextlib
+import io
 import itertools
 import json
 import logging
@@ -18,6 +19,7 @@ from child import last_words, start_child
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from PIL import Image
 from serving import Server
 
 from seqexp.errors import InputError
@@ -115,7 +117,7 @@ def test_each_artifact_is_in_the_store_and_no_longer_in_the_journal(
     begun.text("text", "a/b.txt")
     begun.table([{"n": 1, "x": math.nan}, {"n": np.int64(2), "x": np.float32(0.5)}], "t.json")
     begun.table([{"n": 3}], "u.json")
-    begun.image(np.zeros((300, 600, 3), np.uint8), "filters/one", 2)
+    begun.image(picture(600, 300), "filters/one", 2)
     begun.finish("FINISHED")
     client = MlflowClient(uri)
     found = client.get_run(run_id)
@@ -160,6 +162,12 @@ def test_a_run_that_is_deleted_meanwhile_goes_on(tmp_path: Path, database: str) 
         tracker(database).start(facts(tmp_path, run_id=run_id))
 
 
+def picture(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("P", (width, height)).save(file, format="png")
+    return file.getvalue()
+
+
 # --- cut off, and resumed ---------------------------------------------------------------------
 
 
@@ -168,7 +176,7 @@ def test_what_comes_again_after_a_mark_is_recorded_once(
 ) -> None:
     # MLflow takes rows that agree to the millisecond for one
     monkeypatch.setattr("seqexp.tracking.mlflow._milliseconds", itertools.count(1).__next__)
-    image = np.zeros((8, 8, 3), np.uint8)
+    image = picture(8, 8)
     begun = tracker(database)
     run_id = begun.start(facts(tmp_path))
     begun.metrics({"x": 0.0}, 0)
