@@ -90,6 +90,7 @@ class CNN1D(nn.Module):
         self.filter_l1 = filter_l1
         self.filter_width = filter_width
         self.activation = ACTIVATIONS[activation]
+        self.is_rectified = activation == "relu"
         self.kernel = kernel
         self.began_with: Stepwise | None = None  # of a training that goes on; None: none did
         self.causal = padding == "causal" and (not self.is_classifier or readout == "last")
@@ -172,18 +173,27 @@ class CNN1D(nn.Module):
             tokens = self._fixed_length(tokens)
         if self.both_strands:
             tokens = torch.cat([tokens, other_strand(tokens, self.spec.vocabulary)])
-        activations, is_real, carry = self._filter(tokens, carry)
+        tokens, before, is_real, carry = self._windows(tokens, carry)
         if not self.is_classifier:
-            return activations, carry
-        features = self._read_out(activations, is_real)  # (batch, 1, features)
+            return self._convolve(tokens, before, is_real.shape[1]), carry
+        if self.readout == "max" and self.is_rectified and self.stepwise() == "compiled":
+            # at once: then activations are neither written nor read
+            given = (tokens, *self._weights(), is_real, before)
+            features = token_convolution.strongest(*given)[:, None]
+        else:
+            activations = self._convolve(tokens, before, is_real.shape[1])
+            features = self._read_out(activations, is_real)  # (batch, 1, features)
         if self.both_strands:
             features = torch.maximum(*features.chunk(2))
         return features, carry
 
-    def _filter(
+    def _windows(
         self, tokens: Int[Tensor, "batch time"], carry: Carry | None
-    ) -> tuple[Float[Tensor, "batch positions filters"], Bool[Tensor, "batch positions"], Carry]:
-        """Activations, which of them belong to tokens rather than padding, and the carry."""
+    ) -> tuple[Int[Tensor, "batch read"], int, Bool[Tensor, "batch positions"], Carry]:
+        """What filters read, and how far before it their first window starts.
+
+        Then, which windows belong to tokens rather than padding, and the carry.
+        """
         width = self.filter_width
         before = -self.window_offset
         is_real = tokens != PAD
@@ -195,23 +205,25 @@ class CNN1D(nn.Module):
             carry = ()
         if self.padding == "valid":
             is_real = is_real.unfold(1, width, 1).all(dim=-1)  # (batch, starts)
-        return self._convolve(tokens, before, is_real.shape[1]), is_real, carry
+        return tokens, before, is_real, carry
 
     def _convolve(
         self, tokens: Int[Tensor, "batch time"], before: int, positions: int
     ) -> Float[Tensor, "batch positions filters"]:
         """Activations on the windows that start `before` tokens before the first, and so on."""
         if self.stepwise() == "compiled":
-            weight, bias = self.conv.weight, self.conv.bias
-            assert bias is not None
-            rectified = self.activation is torch.relu
-            sums = token_convolution.convolve(tokens, weight, bias, before, positions, rectified)
-            return sums if rectified else self.activation(sums)
+            given = (tokens, *self._weights(), before, positions, self.is_rectified)
+            sums = token_convolution.convolve(*given)
+            return sums if self.is_rectified else self.activation(sums)
         after = positions + self.filter_width - 1 - before - tokens.shape[1]
         if before or after:
             tokens = functional.pad(tokens, (before, after), value=PAD)
         vectors = self.input(tokens).transpose(1, 2)  # (batch, channels, time)
         return self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)
+
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        assert self.conv.bias is not None
+        return self.conv.weight, self.conv.bias
 
     def stepwise(self) -> Stepwise:
         """What computes the convolution.
@@ -223,12 +235,11 @@ class CNN1D(nn.Module):
             return "reference"
         if self.began_with is not None:
             return self.began_with
-        # under autocast products are wanted in bfloat16
-        if self.kernel == "auto" and torch.is_autocast_enabled(self.conv.weight.device.type):
-            return "reference"
         found = self.compiled()
         if found.binary is not None:
-            return "compiled"
+            # under autocast products are wanted in bfloat16
+            is_bf16 = self.kernel == "auto" and torch.is_autocast_enabled("cpu")
+            return "reference" if is_bf16 else "compiled"
         if self.kernel == "compiled" and self.training:
             raise InputError(
                 f"model.kernel is compiled, which cannot be had: {found.reason}; give auto"
@@ -278,7 +289,8 @@ class CNN1D(nn.Module):
         self, tokens: Int[Tensor, "batch time"]
     ) -> Float[Tensor, "batch positions filters"]:
         """Activation of each filter on the window that starts at `position + window_offset`."""
-        return self._filter(tokens, None)[0]
+        tokens, before, is_real, _ = self._windows(tokens, None)
+        return self._convolve(tokens, before, is_real.shape[1])
 
     def filter_weights(self) -> Float[Tensor, "filters width symbols"]:
         """What each filter gives for each symbol at each place of its window."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.overrides import handle_torch_function, has_torch_function
@@ -25,7 +25,10 @@ NUMBERS = (
     *("models", "batch", "time", "symbols", "filters", "width", "positions", "before", "rectified"),
     *("threads", "of_model", "of_row", "of_token"),
 )
-POINTERS = ("tokens", "weight", "bias", "out", "grad", "grad_weight", "grad_bias")
+POINTERS = (
+    *("tokens", "weight", "bias", "is_real", "strongest", "out"),
+    *("grad", "grad_weight", "grad_bias"),
+)
 
 
 class _Layer(ctypes.Structure):
@@ -62,9 +65,29 @@ def convolve(
     Raises:
         IndexError: on a token that is no symbol.
     """
-    given = (tokens, weight, bias, before, positions, rectified)
-    if has_torch_function((tokens, weight)):  # what stacks models does something else
-        overridden: Tensor = handle_torch_function(convolve, (tokens, weight), *given)
+    return _either(tokens, weight, bias, None, before, positions, rectified)
+
+
+def strongest(
+    tokens: Int[Tensor, "batch time"],
+    weight: Float[Tensor, "filters symbols width"],
+    bias: Float[Tensor, " filters"],
+    is_real: Bool[Tensor, "batch positions"],
+    before: int,
+) -> Float[Tensor, "batch filters"]:
+    """The maximum of what `convolve` gives, rectified, over the positions that are real.
+
+    0 where none is. Of several positions with the same maximum the first has the gradient.
+
+    Raises:
+        IndexError: on a token that is no symbol.
+    """
+    return _either(tokens, weight, bias, is_real, before, is_real.shape[1], True)
+
+
+def _either(*given: Any) -> Tensor:
+    if has_torch_function(given[:2]):  # what stacks models does something else
+        overridden: Tensor = handle_torch_function(_either, given[:2], *given)
         return overridden
     out: Tensor = _Convolution.apply(*given)  # type: ignore[no-untyped-call]
     return out
@@ -79,6 +102,7 @@ class _Convolution(torch.autograd.Function):
         tokens: Tensor,
         weight: Tensor,
         bias: Tensor,
+        is_real: Tensor | None,
         before: int,
         positions: int,
         rectified: bool,
@@ -86,25 +110,36 @@ class _Convolution(torch.autograd.Function):
         if not tokens.is_cpu:  # its address would mean something else here
             raise RuntimeError(f"tokens are on {tokens.device}, and the filters on the CPU")
         tokens, weight, bias = tokens.long(), weight.contiguous(), bias.contiguous()
-        out = weight.new_empty(*tokens.shape[:-1], positions, weight.shape[-3])
-        ctx.layer = layer = _layer(tokens, weight, bias, before, positions, rectified)
+        layer = ctx.layer = _layer(tokens, weight, bias, before, positions, rectified)
+        rows, filters = tokens.shape[:-1], weight.shape[-3]
+        kept: list[Tensor] = []
+        if is_real is None:
+            out = weight.new_empty(*rows, positions, filters)
+            kept += [out] if rectified else []
+        else:
+            is_real, out = is_real.contiguous(), weight.new_empty(*rows, filters)
+            kept += [out, tokens.new_empty(*rows, filters)]
+            layer.is_real, layer.strongest = is_real.data_ptr(), kept[1].data_ptr()
         layer.out = out.data_ptr()
         _call(available(weight).binary.forward, layer)  # type: ignore[union-attr]
-        ctx.save_for_backward(tokens, weight, bias, *([out] if rectified else []))
+        ctx.save_for_backward(tokens, weight, bias, *kept)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        _, weight, bias, *out = ctx.saved_tensors
+        tokens, weight, bias, *kept = ctx.saved_tensors  # maybe not where they were
         grad = grad.contiguous()
         grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
         layer = ctx.layer
-        layer.threads = torch.get_num_threads()
-        layer.grad, layer.out = grad.data_ptr(), (*out, grad)[0].data_ptr()
+        layer.threads, layer.tokens = torch.get_num_threads(), tokens.data_ptr()
+        layer.of_model, layer.of_row, layer.of_token = (0, *tokens.stride())[-3:]
+        layer.grad, layer.out = grad.data_ptr(), (*kept, grad)[0].data_ptr()
+        if layer.strongest:
+            layer.strongest = kept[1].data_ptr()
         layer.grad_weight, layer.grad_bias = grad_weight.data_ptr(), grad_bias.data_ptr()
         _call(available(weight).binary.back, layer)  # type: ignore[union-attr]
-        return None, grad_weight, grad_bias, None, None, None
+        return None, grad_weight, grad_bias, None, None, None, None
 
 
 def _layer(
@@ -143,16 +178,22 @@ class _SideBySide(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *given: Any) -> tuple[Tensor, int]:
         tensors = [
-            tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-            for tensor, dim in zip(given[:3], in_dims, strict=False)
+            _in_front(tensor, dim, info.batch_size)
+            for tensor, dim in zip(given[:4], in_dims[:4], strict=True)
         ]
-        return _Convolution.apply(*tensors, *given[3:]), 0  # type: ignore[no-untyped-call]
+        return _Convolution.apply(*tensors, *given[4:]), 0  # type: ignore[no-untyped-call]
+
+
+def _in_front(tensor: Tensor | None, dim: int | None, count: int) -> Tensor | None:
+    if tensor is None:
+        return None
+    return tensor.expand(count, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
 
 def _for_stacks(*given: Any) -> Tensor:
-    """As `convolve`, for models side by side."""
+    """As `_either`, for models side by side."""
     out: Tensor = _SideBySide.apply(*given)  # type: ignore[no-untyped-call]
     return out
 
 
-convolve.for_stacks = _for_stacks  # type: ignore[attr-defined]
+_either.for_stacks = _for_stacks  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -22,6 +23,7 @@
 #endif
 
 using Real = REAL;
+using Int = std::conditional_t<sizeof(Real) == 4, int32_t, int64_t>;  // as wide
 
 #if defined(__AVX512F__)
 constexpr int BYTES = 64;  // of a vector
@@ -39,12 +41,15 @@ extern "C" struct Layer {
   int64_t models, batch, time, symbols;
   int64_t filters, width, positions;
   int64_t before;                      // the first window starts so far before the first token
-  int64_t rectified;                   // no output below 0
+  int64_t rectified;                   // no output below 0; so are the strongest responses
   int64_t threads;
   int64_t of_model, of_row, of_token;  // distances in tokens
   const int64_t *tokens;               // (models, batch, time); 0 is padding
   const Real *weight, *bias;           // (models, filters, symbols, width), (models, filters)
-  Real *out;                           // (models, batch, positions, filters)
+  const uint8_t *is_real;              // (models, batch, positions), or null
+  int64_t *strongest;                  // (models, batch, filters): if it is not null, the position of
+                                       // each filter's strongest response, which alone is the output
+  Real *out;                           // (models, batch, positions, filters), or without positions
   const Real *grad;                    // of that
   Real *grad_weight, *grad_bias;
 };
@@ -55,10 +60,12 @@ enum Result { FINE, NO_MEMORY, NO_TOKEN };
 template <int N>  // numbers; of one, the number itself
 struct Lanes {
   typedef Real Type __attribute__((vector_size(N * sizeof(Real))));
+  typedef Int Ints __attribute__((vector_size(N * sizeof(Real))));
 };
 template <>
 struct Lanes<1> {
   typedef Real Type;
+  typedef Int Ints;
 };
 
 template <class T>
@@ -91,6 +98,7 @@ void split(int64_t items, int64_t threads, Work &&work) {
 template <int N>
 class Pass {
   using V = typename Lanes<N>::Type;
+  using Ints = typename Lanes<N>::Ints;
   const Layer &l;
   const int64_t ids = l.symbols + 1, row = (l.filters + N - 1) / N * N;  // of a table
   int64_t length = 1, words = ids, groups = l.width;  // a group is a word's place in a window
@@ -114,8 +122,12 @@ class Pass {
       for (int64_t index = first; index < last; index++) {
         if (!read(index / l.batch, index % l.batch, places)) return NO_TOKEN;
         const Real *table = tables + index / l.batch * groups * words * row;
-        Real *out = l.out + index * l.positions * l.filters;
-        columns([&](auto count, int64_t column) { sum<count>(table, places, out, column); });
+        columns([&](auto count, int64_t column) {
+          if (l.strongest)
+            highest<count>(table, places, index, column);
+          else
+            all<count>(table, places, l.out + index * l.positions * l.filters, column);
+        });
       }
       return FINE;
     });
@@ -132,7 +144,10 @@ class Pass {
         std::fill(table + begin * words * row, table + end * words * row, Real(0));
         for (int64_t index = model * l.batch; index < (model + 1) * l.batch; index++) {
           if (!read(model, index % l.batch, places)) return NO_TOKEN;
-          gather(index, places, active, table, begin, end);
+          if (l.strongest)
+            gather_strongest(index, places, table, begin, end);
+          else
+            gather(index, places, active, table, begin, end);
         }
         for (int64_t group = begin; group < end; group++)
           spread(model, group, table + group * words * row, rows);
@@ -263,8 +278,19 @@ class Pass {
   // numbers of a position's vector that there are, which ends where the filters do
   int64_t there(int64_t column) const { return std::min<int64_t>(N, l.filters - column); }
 
+  // What filters give for a window.
   template <int COUNT>
-  void sum(const Real *table, const int64_t *places, Real *out, int64_t column) const {
+  static void sum(const Real *table, const int64_t *place, int64_t groups, int64_t of_group,
+                  int64_t length, V *sums) {
+    for (int j = 0; j < COUNT; j++) sums[j] = load(table + *place + j * N);
+    for (int64_t group = 1; group < groups; group++) {
+      table += of_group, place += length;
+      for (int j = 0; j < COUNT; j++) sums[j] += load(table + *place + j * N);
+    }
+  }
+
+  template <int COUNT>
+  void all(const Real *table, const int64_t *places, Real *out, int64_t column) const {
     // what is written might be members, for all that the compiler knows
     const int64_t of_group = words * row, groups = this->groups, length = this->length;
     const int64_t filters = l.filters, positions = l.positions, whole = this->whole;
@@ -272,11 +298,7 @@ class Pass {
     table += column, out += column;
     for (int64_t at = 0; at < positions; at++, out += filters) {
       V sums[COUNT];
-      for (int j = 0; j < COUNT; j++) sums[j] = load(table + places[at] + j * N);
-      const int64_t *place = places + at + length;
-      const Real *from = table + of_group;
-      for (int64_t group = 1; group < groups; group++, place += length, from += of_group)
-        for (int j = 0; j < COUNT; j++) sums[j] += load(from + *place + j * N);
+      sum<COUNT>(table, places + at, groups, of_group, length, sums);
       for (int j = 0; j < COUNT; j++) {
         V value = rectified ? (sums[j] < V{} ? V{} : sums[j]) : sums[j];  // NaN stays
         if (at <= whole)
@@ -284,6 +306,34 @@ class Pass {
         else
           std::memcpy(out + j * N, &value, there(column + j * N) * sizeof(Real));
       }
+    }
+  }
+
+  // the first of the strongest responses; 0, of no position, where all is padding
+  template <int COUNT>
+  void highest(const Real *table, const int64_t *places, int64_t index, int64_t column) const {
+    const int64_t of_group = words * row;
+    const uint8_t *is_real = l.is_real + index * l.positions;
+    V best[COUNT];
+    Ints where[COUNT];
+    for (int j = 0; j < COUNT; j++) best[j] = V{} - INFINITY, where[j] = Ints{} - Int(1);
+    for (int64_t at = 0; at < l.positions; at++) {
+      if (!is_real[at]) continue;
+      V sums[COUNT];
+      sum<COUNT>(table + column, places + at, groups, of_group, length, sums);
+      for (int j = 0; j < COUNT; j++) {
+        auto higher = (sums[j] > best[j]) | (sums[j] != sums[j]) | (where[j] < 0);  // NaN stays
+        best[j] = higher ? sums[j] : best[j];
+        where[j] = higher ? Ints{} + Int(at) : where[j];
+      }
+    }
+    for (int j = 0; j < COUNT; j++) {
+      int64_t first = index * l.filters + column + j * N, count = there(column + j * N);
+      V value = (where[j] < 0) | (best[j] < V{}) ? V{} : best[j];
+      std::memcpy(l.out + first, &value, count * sizeof(Real));
+      Int numbers[N];
+      std::memcpy(numbers, &where[j], sizeof numbers);
+      std::copy_n(numbers, count, l.strongest + first);
     }
   }
 
@@ -301,6 +351,17 @@ class Pass {
     columns([&](auto vectors, int64_t column) {
       add_to<vectors>(grad, out, places, active, count, table, begin, end, column);
     });
+  }
+
+  void gather_strongest(int64_t index, const int64_t *places, Real *table, int64_t begin,
+                        int64_t end) const {
+    for (int64_t filter = 0; filter < l.filters; filter++) {
+      const int64_t from = index * l.filters + filter, at = l.strongest[from];
+      const Real grad = l.grad[from];
+      if (at < 0 || grad == 0 || l.out[from] <= 0) continue;
+      for (int64_t group = begin; group < end; group++)
+        table[group * words * row + places[at + group * length] + filter] += grad;
+    }
   }
 
   // whether a gradient reaches the filters; of several, whether it is not 0 before the rectifier
