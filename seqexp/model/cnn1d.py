@@ -255,6 +255,8 @@ class CNN1D(nn.Module):
     def _fixed_length(self, tokens: Int[Tensor, "batch time"]) -> Int[Tensor, "batch length"]:
         """Padding added or taken away, so that the dense layer finds each position in its place."""
         assert self.spec.length is not None
+        if tokens.shape[1] == self.spec.length:
+            return tokens
         extra = tokens[:, self.spec.length :]
         if extra.shape[1] and (extra != PAD).any():
             raise InputError(
@@ -262,9 +264,7 @@ class CNN1D(nn.Module):
                 " model.readout=flatten was built for; give max, mean or last"
             )
         missing = max(0, self.spec.length - tokens.shape[1])
-        if not missing:
-            return tokens[:, : self.spec.length]
-        return functional.pad(tokens, (0, missing), value=PAD)
+        return functional.pad(tokens[:, : self.spec.length], (0, missing), value=PAD)
 
     def _read_out(
         self,
