@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from test_compiled import anew  # noqa: F401  (a fixture)
+from torch.func import vmap
 from torch.nn import functional
 
 from seqexp import compile as building
@@ -16,6 +17,7 @@ from seqexp.model import token_convolution
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.token_convolution import available, convolve, strongest
 from seqexp.spec import TaskSpec
+from seqexp.trainer.stack import _AsEachAlone
 
 FOUND = available(torch.empty(1))
 needs_a_compiler = pytest.mark.skipif(FOUND.binary is None, reason=FOUND.reason)
@@ -162,12 +164,13 @@ def test_what_is_not_finite_stays_so() -> None:
 @pytest.mark.parametrize("filters", [1, 8, 70])
 def test_bits_depend_neither_on_threads_nor_on_other_rows(filters: int) -> None:
     torch.manual_seed(0)
-    parameters, tokens, real = weights(filters, 17), random_tokens(37, 60), None
+    # enough that threads are worth it
+    parameters, tokens = weights(filters, 17), random_tokens(37, 600)
     real = tokens != 0
 
     def values() -> list[torch.Tensor]:
         outs = [
-            convolve(tokens, *parameters, 8, 60, rectified=True),
+            convolve(tokens, *parameters, 8, 600, rectified=True),
             strongest(tokens, *parameters, real, 8),
         ]
         loss = sum((out**2).sum() for out in outs)
@@ -181,7 +184,7 @@ def test_bits_depend_neither_on_threads_nor_on_other_rows(filters: int) -> None:
             assert all(torch.equal(a, b) for a, b in again), count
     finally:
         torch.set_num_threads(threads)
-    part = convolve(tokens[5:9], *parameters, 8, 60, rectified=True)
+    part = convolve(tokens[5:9], *parameters, 8, 600, rectified=True)
     assert torch.equal(part, one[0][5:9])
 
 
@@ -189,6 +192,33 @@ def test_a_run_depends_on_the_source() -> None:
     files = set(token_convolution.SOURCE.parent.iterdir())
     assert token_convolution.SOURCE in files
     assert files <= set(sources(token_convolution.SOURCE.parents[1]))
+
+
+@needs_a_compiler
+def test_models_side_by_side_have_the_bits_of_each_alone() -> None:
+    torch.manual_seed(0)
+    tokens = torch.stack([random_tokens(5, 12) for _ in range(3)])
+    parameters = [
+        torch.stack(column) for column in zip(*(weights(9, 4) for _ in range(3)), strict=True)
+    ]
+    parameters = [parameter.detach().requires_grad_() for parameter in parameters]
+
+    def model(tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        every = convolve(tokens, weight, bias, 1, 12, rectified=True).sum(dim=1)
+        return every + strongest(tokens, weight, bias, tokens != 0, 1)
+
+    def under_mode(*given: torch.Tensor) -> torch.Tensor:
+        with _AsEachAlone():
+            return model(*given)
+
+    stacked = vmap(under_mode)(tokens, *parameters)
+    alone = torch.stack([model(*given) for given in zip(tokens, *parameters, strict=True)])
+    assert torch.equal(stacked, alone)
+    gradients = [torch.autograd.grad(out.square().sum(), parameters) for out in (stacked, alone)]
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+    # weights that all models have
+    shared = vmap(under_mode, in_dims=(0, None, None))(tokens, *(p[0] for p in parameters))
+    assert torch.equal(shared[1], model(tokens[1], *(p[0] for p in parameters)))
 
 
 # --- the model ----------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ constexpr int BYTES = 16;
 constexpr int MOST = BYTES / sizeof(Real);  // numbers in a vector
 constexpr int64_t ROOM = 1 << 15;           // bytes of a table, which stays in the nearest cache
 constexpr int64_t LONGEST = 3;              // tokens of a word: longer ones are too many
+constexpr int64_t GRAIN = 1 << 15;          // sums of vectors that are worth a thread
 
 extern "C" struct Layer {
   int64_t models, batch, time, symbols;
@@ -161,7 +162,8 @@ class Pass {
   template <class Work>
   Result each(int64_t items, Work &&work) const {
     std::atomic<Result> result{FINE};
-    split(items, l.threads, [&](int64_t first, int64_t last) {
+    const int64_t sums = l.models * l.batch * l.positions * groups * (row / N);
+    split(items, std::min(l.threads, sums / GRAIN), [&](int64_t first, int64_t last) {
       Result ours;
       try {
         ours = work(first, last);
