@@ -1,4 +1,4 @@
-"""What computes a model's recurrences: said, recorded, and the same when a run goes on."""
+"""What computes recurrences and convolutions: said, recorded, and the same when a run goes on."""
 
 import logging
 from collections.abc import Mapping
@@ -7,58 +7,60 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqexp.compile import Built
 from seqexp.errors import InputError
-from seqexp.model import compiled
-from seqexp.model.recurrent import RecurrentLayer, Stepwise
+from seqexp.model.cnn1d import CNN1D
+from seqexp.model.recurrent import RecurrentLayer
 from seqexp.spec import PAD, Data
 from seqexp.trainer.training import Training
 
 log = logging.getLogger("seqexp")
 
-TAG = "seqexp.recurrence"
+TAGS = ("seqexp.recurrence", "seqexp.convolution")
+"""Of a run: which kernel computed."""
 
 
 class Recurrences:
-    """The kernel of a model's recurrent layers, of which its values depend in their last bits.
+    """The kernel of a model's recurrent layers or of its convolution.
+
+    Values depend on it in their last bits.
 
     Args:
-        training: whose model; one without recurrent layers is fine.
+        training: whose model; one without such parts is fine.
         data: what it learns from, padded or not.
 
     Raises:
-        InputError: if the compiled recurrence is asked for and cannot be had.
+        InputError: if the compiled kernel is asked for and cannot be had.
     """
 
     def __init__(self, training: Training, data: Data) -> None:
         assert isinstance(training.model, nn.Module)
         self.layers = [
-            part for part in training.model.modules() if isinstance(part, RecurrentLayer)
+            part for part in training.model.modules() if isinstance(part, RecurrentLayer | CNN1D)
         ]
         self.training, self.data = training, data
         self.stepwise = self._stepwise()
 
     def tags(self) -> dict[str, str]:
         """What a run records."""
-        return {TAG: self.text()} if self.layers else {}
+        return {self._tag(): self.text()} if self.layers else {}
 
     def say(self) -> None:
-        """One line, where there is a recurrence."""
+        """One line, where there is something to choose."""
         if self.layers:
-            log.info(f"  recurrence: {self.text()}")
+            log.info(f"  {self._what()}: {self.text()}")
 
     def text(self) -> str:
         """Which kernel computes, and why."""
         layer, name = self.layers[0], self.stepwise or "fused"
         if name == "compiled":
-            return f"compiled, by {self._found().compiler}"
+            return f"compiled, by {layer.compiled().compiler}"
         if layer.kernel != "auto":
             return f"{name}, since model.kernel is {layer.kernel}"
         if name == "fused":
             return "fused, PyTorch's own layer, which no dropout or padding forbids"
         if layer.began_with is not None:
             return f"{name}, as the run began"
-        return f"{name}, since {self._found().reason or 'products are wanted in bfloat16'}"
+        return f"{name}, since {layer.compiled().reason or 'products are wanted in bfloat16'}"
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -70,34 +72,41 @@ class Recurrences:
         Raises:
             InputError: if it was the compiled one and that cannot be had here.
         """
-        was: Stepwise | None = state["stepwise"]
+        was = state["stepwise"]
         if was == self.stepwise or not self.layers:
             return
         if was == "compiled":
             raise InputError(
-                "model.kernel: the run was begun with the compiled recurrence, which cannot be had"
-                f" here: {self._found().reason}. Go on where it was begun, or give force=true,"
-                " which starts anew"
+                f"model.kernel: the run was begun with the compiled {self._what()}, which cannot be"
+                f" had here: {self.layers[0].compiled().reason}. Go on where it was begun, or give"
+                " force=true, which starts anew"
             )
         for layer in self.layers:
             layer.began_with = was
         self.stepwise = was
         self.say()
 
-    def _stepwise(self) -> Stepwise | None:
+    def _tag(self) -> str:
+        return TAGS[0] if isinstance(self.layers[0], RecurrentLayer) else TAGS[1]
+
+    def _what(self) -> str:
+        return self._tag().removeprefix("seqexp.")
+
+    def _stepwise(self) -> str | None:
         """What computes where PyTorch's own layer cannot; None where it always can."""
         if not self.layers:
             return None
         layer, settings = self.layers[0], self.training.settings
         device, is_bf16 = self.training.device.type, settings.precision == "bf16"
         with torch.autocast(device, torch.bfloat16, enabled=is_bf16):
-            drops = layer.dropout.recurrent > 0
-            if drops or not layer.can_fuse(layer.weight_h) or self._is_padded():
-                return layer.stepwise()
-        return None
+            if isinstance(layer, RecurrentLayer) and not self._needs_steps(layer):
+                return None
+            return layer.stepwise()
 
-    def _found(self) -> Built:
-        return compiled.available(self.layers[0].cell.name, self.layers[0].weight_h)
+    def _needs_steps(self, layer: RecurrentLayer) -> bool:
+        return (
+            layer.dropout.recurrent > 0 or not layer.can_fuse(layer.weight_h) or self._is_padded()
+        )
 
     def _is_padded(self) -> bool:
         splits = [split for split in self.data.splits().values() if not split.is_stream]

@@ -206,14 +206,15 @@ def _models_are_stacked_where_it_pays(config: Config) -> Iterator[str]:
     name = model["_target_"].rpartition(".")[2]
     cell = model.get("cell", name.lower())
     most = MAX_STACKED_STATE.get(cell, 0)
+    is_recurrent = constant(model["_target_"], "recurrent")
     if cell == "lstm":
         yield f"model is {name} of LSTM cells, {why}, which is no faster than one by one; {instead}"
-    elif constant(model["_target_"], "recurrent") and model["hidden_size"] > most:
+    elif is_recurrent and model["hidden_size"] > most:
         yield (
             f"model.hidden_size is {model['hidden_size']}, {why}, which is faster than one by one"
             f" up to {most} {cell.upper()} cells only; {instead}"
         )
-    if model.get("kernel", "auto") not in ("auto", "compiled"):
+    if is_recurrent and model.get("kernel", "auto") not in ("auto", "compiled"):
         yield f"model.kernel is {model['kernel']}, {why}, and that is for one model; give auto"
     for key, value in model.items():
         if key.endswith("dropout") and value:

@@ -1,5 +1,6 @@
 """Laws that hold for every model in conf/model, found by listing the folder."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +14,26 @@ from seqexp.model.compiled import built as library
 from seqexp.spec import IGNORE, PAD, Batch, Output, TaskSpec
 
 MODELS = sorted((ROOT / "conf" / "model").glob("*.yaml"))
-RECURRENT = [file for file in MODELS if "\nkernel: " in file.read_text()]
+FAST = [
+    (file, kernel)
+    for file in MODELS
+    for line in re.findall(r"^kernel: .*$", file.read_text(), re.MULTILINE)
+    for kernel in ("python", "compiled")
+    if kernel in line
+]
 
 NO_COMPILER = pytest.mark.skipif(
     library("lstm", "double").binary is None, reason=library("lstm", "double").reason
 )
 CASES = [
     *(pytest.param((file, {}), id=file.stem) for file in MODELS),
-    *(pytest.param((file, {"kernel": "python"}), id=f"{file.stem}-python") for file in RECURRENT),
     *(
-        pytest.param((file, {"kernel": "compiled"}), id=f"{file.stem}-compiled", marks=NO_COMPILER)
-        for file in RECURRENT
+        pytest.param(
+            (file, {"kernel": kernel}),
+            id=f"{file.stem}-{kernel}",
+            marks=[NO_COMPILER] if kernel == "compiled" else [],
+        )
+        for file, kernel in FAST
     ),
 ]
 """Each model as its YAML has it; of those with several kernels, also each of the fast ones."""
@@ -42,7 +52,7 @@ def random_tokens(spec: TaskSpec, rows: int = 5, time: int = 10) -> torch.Tensor
 
 def test_there_are_models() -> None:
     assert MODELS
-    assert RECURRENT
+    assert {file.stem for file, _ in FAST} == {file.stem for file in MODELS}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -14,6 +14,7 @@ from seqexp.errors import InputError
 from seqexp.model.compiled import built
 
 DROPS = ("model=lstm", "model.hidden_size=8", "model.recurrent_dropout=0.2", "tracking=none")
+CONVOLVES = ("model.num_filters=3", "tracking=none")
 
 needs_a_compiler = pytest.mark.skipif(
     built("lstm", "float").binary is None, reason=built("lstm", "float").reason
@@ -34,7 +35,7 @@ def no_compiler(folder: Path) -> Iterator[None]:
 def interrupted(folder: Path, *overrides: str) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="the machine"):
         stop_after(14, RuntimeError("the machine"), patch)
-        again(folder, *DROPS, *overrides)
+        again(folder, *overrides)
 
 
 @needs_a_compiler
@@ -61,39 +62,59 @@ def test_a_run_says_and_records_what_computes_its_recurrence(
     assert tags["seqexp.recurrence"] == line.removeprefix("  recurrence: ")
 
 
-def test_a_run_without_a_recurrence_says_nothing_of_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@needs_a_compiler
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], "compiled, by "),
+        (["model.kernel=reference"], "reference, since model.kernel is reference"),
+        (["model.embedding_size=3"], "reference, since token vectors are learned"),
+        (["trainer.precision=bf16"], "reference, since products are wanted in bfloat16"),
+    ],
+)
+def test_a_run_says_and_records_what_computes_its_convolution(
+    overrides: list[str], expected: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    folder = tmp_path / "outputs" / "run"
     with caplog.at_level("INFO", logger="seqexp"):
-        again(tmp_path / "run", "tracking=none", "trainer.epochs=1")
-    assert caplog.messages and not [line for line in caplog.messages if "recurrence" in line]
+        result = again(folder, "trainer.epochs=1", *overrides)
+    (line,) = [line for line in caplog.messages if "convolution: " in line]
+    assert line.startswith(f"  convolution: {expected}")
+    assert not [line for line in caplog.messages if "recurrence" in line]
+    client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    tags = client.get_run(str(result.run_id)).data.tags
+    assert tags["seqexp.convolution"] == line.removeprefix("  convolution: ")
+    assert "seqexp.recurrence" not in tags
 
 
 @needs_a_compiler
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [(DROPS, "recurrence: python"), (CONVOLVES, "convolution: reference")],
+)
 def test_a_run_goes_on_in_pytorch_where_it_began_so_though_there_is_a_compiler_now(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    overrides: tuple[str, ...], said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with no_compiler(tmp_path):
-        again(tmp_path / "whole", *DROPS)
-        interrupted(tmp_path / "run")
+        again(tmp_path / "whole", *overrides)
+        interrupted(tmp_path / "run", *overrides)
     with caplog.at_level("INFO", logger="seqexp"):
-        again(tmp_path / "run", *DROPS)
-    assert "  recurrence: python, as the run began" in caplog.messages
+        again(tmp_path / "run", *overrides)
+    assert f"  {said}, as the run began" in caplog.messages
     assert same(final(tmp_path / "run"), final(tmp_path / "whole"))
 
 
 @needs_a_compiler
+@pytest.mark.parametrize(("overrides", "what"), [(DROPS, "recurrence"), (CONVOLVES, "convolution")])
 def test_a_compiled_run_goes_on_with_the_same_bits_and_is_refused_without_a_compiler(
-    tmp_path: Path,
+    overrides: tuple[str, ...], what: str, tmp_path: Path
 ) -> None:
-    again(tmp_path / "whole", *DROPS)
-    interrupted(tmp_path / "run")
-    with (
-        no_compiler(tmp_path),
-        pytest.raises(InputError, match="begun with the compiled .* no C.. compiler.* force=true"),
-    ):
-        again(tmp_path / "run", *DROPS)
-    again(tmp_path / "run", *DROPS)
+    again(tmp_path / "whole", *overrides)
+    interrupted(tmp_path / "run", *overrides)
+    refused = f"begun with the compiled {what}, .* no C.. compiler.* force=true"
+    with no_compiler(tmp_path), pytest.raises(InputError, match=refused):
+        again(tmp_path / "run", *overrides)
+    again(tmp_path / "run", *overrides)
     assert same(final(tmp_path / "run"), final(tmp_path / "whole"))
 
 

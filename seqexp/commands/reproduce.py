@@ -18,7 +18,7 @@ from seqexp.facts import Start, code_version
 from seqexp.files import RESULT
 from seqexp.identity import code_digest, identity
 from seqexp.pruning import TAG as PRUNED
-from seqexp.recurring import TAG as RECURRENCE
+from seqexp.recurring import TAGS as KERNELS
 from seqexp.run import load
 from seqexp.run import run as train
 from seqexp.sweep.grid import Grid
@@ -217,8 +217,9 @@ def _say(wrong: Sequence[str], store: Store, original: StoredRun, again: StoredR
         return 0
     print(f"NOT equal: {len(wrong):,} of {len(measured):,} points and tensors; the first is")
     print(f"  {wrong[0]}")
-    was, now = (found.data.tags.get(RECURRENCE) for found in (original, again))
-    if was != now:
-        print(f"the recurrence was {was}, is {now}")
+    for tag in KERNELS:
+        was, now = (found.data.tags.get(tag) for found in (original, again))
+        if was != now:
+            print(f"the {tag.removeprefix('seqexp.')} was {was}, is {now}")
     print(f"this training is run {again.info.run_id}")
     return 1

@@ -8,7 +8,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seqexp.compile import Built
 from seqexp.errors import InputError
+from seqexp.model import token_convolution
 from seqexp.model.parts import (
     ACTIVATIONS,
     Activation,
@@ -24,6 +26,7 @@ from seqexp.spec import PAD, Carry, Output, TaskSpec, other_strand
 
 Padding = Literal["auto", "same", "causal", "valid"]
 Readout = Literal["flatten", "max", "mean", "last"]
+Stepwise = Literal["compiled", "reference"]
 
 
 class CNN1D(nn.Module):
@@ -48,10 +51,13 @@ class CNN1D(nn.Module):
             signal: a filter cannot learn what the signal is not. Without hidden layers.
         filter_l1: weight of the L1 norm of all filters in the loss, nats a unit.
         init: `keras` is Glorot-uniform with zero biases, `torch` PyTorch's default.
+        kernel: how the convolution is computed, to the same values: `compiled` by C++ for one-hot
+            tokens on the CPU, `reference` by PyTorch; `auto` takes the fastest that can be had.
 
     Raises:
         InputError: on choices that see later tokens where the next one is to be predicted, on
-            `flatten` without a fixed length, and on `both` strands of what is no DNA.
+            `flatten` without a fixed length, on `both` strands of what is no DNA, and on `compiled`
+            for learned token vectors.
 
     Source: Alipanahi et al. (2015), DeepBind, for DNA: a filter is a position weight matrix.
     """
@@ -71,6 +77,7 @@ class CNN1D(nn.Module):
         positive_readout: bool = False,
         filter_l1: NotNegative = 0.0,
         init: Init = "keras",
+        kernel: Literal["auto", "compiled", "reference"] = "auto",
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -83,9 +90,18 @@ class CNN1D(nn.Module):
         self.filter_l1 = filter_l1
         self.filter_width = filter_width
         self.activation = ACTIVATIONS[activation]
+        self.is_rectified = activation == "relu"
+        self.kernel = kernel
+        self.began_with: Stepwise | None = None  # of a training that goes on; None: none did
         self.causal = padding == "causal" and (not self.is_classifier or readout == "last")
         self._refuse_impossible()
         size = embedding_size_for(spec.vocabulary, embedding_size)
+        self.is_one_hot = size is None
+        if kernel == "compiled" and not self.is_one_hot:
+            raise InputError(
+                "model.kernel is compiled, which is for one-hot tokens, but model.embedding_size is"
+                f" {size}; give kernel=auto, or embedding_size=null"
+            )
         self.input = TokenInput(spec.vocabulary, size)
         self.conv = nn.Conv1d(self.input.size, num_filters, filter_width)
         num_features = num_filters
@@ -157,38 +173,90 @@ class CNN1D(nn.Module):
             tokens = self._fixed_length(tokens)
         if self.both_strands:
             tokens = torch.cat([tokens, other_strand(tokens, self.spec.vocabulary)])
-        activations, is_real, carry = self._filter(tokens, carry)
+        tokens, before, is_real, carry = self._windows(tokens, carry)
         if not self.is_classifier:
-            return activations, carry
-        features = self._read_out(activations, is_real)  # (batch, 1, features)
+            return self._convolve(tokens, before, is_real.shape[1]), carry
+        if self.readout == "max" and self.is_rectified and self.stepwise() == "compiled":
+            # at once: then activations are neither written nor read
+            given = (tokens, *self._weights(), is_real, before)
+            features = token_convolution.strongest(*given)[:, None]
+        else:
+            activations = self._convolve(tokens, before, is_real.shape[1])
+            features = self._read_out(activations, is_real)  # (batch, 1, features)
         if self.both_strands:
             features = torch.maximum(*features.chunk(2))
         return features, carry
 
-    def _filter(
+    def _windows(
         self, tokens: Int[Tensor, "batch time"], carry: Carry | None
-    ) -> tuple[Float[Tensor, "batch positions filters"], Bool[Tensor, "batch positions"], Carry]:
-        """Activations, which of them belong to tokens rather than padding, and the carry."""
+    ) -> tuple[Int[Tensor, "batch read"], int, Bool[Tensor, "batch positions"], Carry]:
+        """What filters read, and how far before it their first window starts.
+
+        Then, which windows belong to tokens rather than padding, and the carry.
+        """
         width = self.filter_width
         before = -self.window_offset
-        after = 0 if self.padding in ("valid", "causal") else width - 1 - before
+        is_real = tokens != PAD
         if self.padding == "causal":
             context = carry[0] if carry else tokens.new_full((len(tokens), width - 1), PAD)
-            padded = torch.cat([context, tokens], dim=1)
-            carry = (padded[:, padded.shape[1] - (width - 1) :],)
+            tokens, before = torch.cat([context, tokens], dim=1), 0
+            carry = (tokens[:, tokens.shape[1] - (width - 1) :],)
         else:
-            padded = functional.pad(tokens, (before, after), value=PAD)
             carry = ()
-        vectors = self.input(padded).transpose(1, 2)  # (batch, channels, time)
-        activations = self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)
-        is_real = tokens != PAD
         if self.padding == "valid":
             is_real = is_real.unfold(1, width, 1).all(dim=-1)  # (batch, starts)
-        return activations, is_real, carry
+        return tokens, before, is_real, carry
+
+    def _convolve(
+        self, tokens: Int[Tensor, "batch time"], before: int, positions: int
+    ) -> Float[Tensor, "batch positions filters"]:
+        """Activations on the windows that start `before` tokens before the first, and so on."""
+        if self.stepwise() == "compiled":
+            given = (tokens, *self._weights(), before, positions, self.is_rectified)
+            sums = token_convolution.convolve(*given)
+            return sums if self.is_rectified else self.activation(sums)
+        after = positions + self.filter_width - 1 - before - tokens.shape[1]
+        if before or after:
+            tokens = functional.pad(tokens, (before, after), value=PAD)
+        vectors = self.input(tokens).transpose(1, 2)  # (batch, channels, time)
+        return self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)
+
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        assert self.conv.bias is not None
+        return self.conv.weight, self.conv.bias
+
+    def stepwise(self) -> Stepwise:
+        """What computes the convolution.
+
+        Raises:
+            InputError: if the compiled one is asked for, to train, and cannot be had.
+        """
+        if self.kernel == "reference":
+            return "reference"
+        if self.began_with is not None:
+            return self.began_with
+        found = self.compiled()
+        if found.binary is not None:
+            # under autocast products are wanted in bfloat16
+            is_bf16 = self.kernel == "auto" and torch.is_autocast_enabled("cpu")
+            return "reference" if is_bf16 else "compiled"
+        if self.kernel == "compiled" and self.training:
+            raise InputError(
+                f"model.kernel is compiled, which cannot be had: {found.reason}; give auto"
+            )
+        return "reference"
+
+    def compiled(self) -> Built:
+        """The compiled convolution, or why there is none for this model."""
+        if not self.is_one_hot:
+            return Built(None, "token vectors are learned")
+        return token_convolution.available(self.conv.weight)
 
     def _fixed_length(self, tokens: Int[Tensor, "batch time"]) -> Int[Tensor, "batch length"]:
         """Padding added or taken away, so that the dense layer finds each position in its place."""
         assert self.spec.length is not None
+        if tokens.shape[1] == self.spec.length:
+            return tokens
         extra = tokens[:, self.spec.length :]
         if extra.shape[1] and (extra != PAD).any():
             raise InputError(
@@ -221,7 +289,8 @@ class CNN1D(nn.Module):
         self, tokens: Int[Tensor, "batch time"]
     ) -> Float[Tensor, "batch positions filters"]:
         """Activation of each filter on the window that starts at `position + window_offset`."""
-        return self._filter(tokens, None)[0]
+        tokens, before, is_real, _ = self._windows(tokens, None)
+        return self._convolve(tokens, before, is_real.shape[1])
 
     def filter_weights(self) -> Float[Tensor, "filters width symbols"]:
         """What each filter gives for each symbol at each place of its window."""

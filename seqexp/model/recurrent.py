@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from seqexp.compile import Built
 from seqexp.errors import InputError
 from seqexp.model import compiled
 from seqexp.model.kernel import KERNELS
@@ -236,7 +237,7 @@ class RecurrentLayer(nn.Module):
         # under autocast the products with x_t are wanted in bfloat16
         if self.kernel == "auto" and torch.is_autocast_enabled(self.weight_h.device.type):
             return "python"
-        found = compiled.available(self.cell.name, self.weight_h)
+        found = self.compiled()
         if found.binary is not None:
             return "compiled"
         if self.kernel == "compiled" and self.training:
@@ -244,6 +245,10 @@ class RecurrentLayer(nn.Module):
                 f"model.kernel is compiled, which cannot be had: {found.reason}; give auto"
             )
         return "python"
+
+    def compiled(self) -> Built:
+        """The compiled recurrence, or why there is none."""
+        return compiled.available(self.cell.name, self.weight_h)
 
     def can_fuse(self, inputs: Tensor) -> bool:
         """Whether PyTorch's own layer does the same, without padding and recurrent dropout.
