@@ -140,7 +140,8 @@ def train(
             if isinstance(report, Work):
                 yield report
                 continue
-            log(report.metrics, report.step)
+            if report.metrics:
+                log(report.metrics, report.step)
             progress.after(report)
             if report.kind == "epoch":
                 say(report, training.settings)
