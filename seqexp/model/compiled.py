@@ -1,4 +1,4 @@
-"""A whole recurrent layer on the CPU as one compiled operation: `recurrence/`, called by ctypes.
+"""A whole recurrent layer on the CPU as one operation: `cpp/recurrence.cpp`, called by ctypes.
 
 Values and gradients are those of `recurrent.py`'s equations to rounding, the same bits for any
 number of threads. Other Python threads run meanwhile.
@@ -17,7 +17,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from seqexp import compile as building
 from seqexp.compile import Built
 
-SOURCE = Path(__file__).with_name("recurrence") / "recurrence.cpp"
+SOURCE = Path(__file__).with_name("cpp") / "recurrence.cpp"
 
 REALS = {torch.float32: "float", torch.float64: "double"}
 
@@ -28,7 +28,7 @@ GRADIENTS = ("x", "weight_x", "weight_h", "bias", "h0", "c0")
 
 
 class _Layer(ctypes.Structure):
-    """`struct Layer` of `recurrence/layer.h`."""
+    """`struct Layer` of `cpp/layer.h`."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in SIZES),

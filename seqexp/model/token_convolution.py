@@ -1,4 +1,4 @@
-"""A convolution of one-hot tokens on the CPU: `convolution/convolution.cpp`, called by ctypes.
+"""A convolution of one-hot tokens on the CPU: `cpp/convolution.cpp`, called by ctypes.
 
 Values and gradients are those of `torch.nn.functional.conv1d` on one-hot vectors to rounding, the
 same bits for any number of threads. Other Python threads run meanwhile.
@@ -17,7 +17,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from seqexp import compile as building
 from seqexp.compile import Built
 
-SOURCE = Path(__file__).with_name("convolution") / "convolution.cpp"
+SOURCE = Path(__file__).with_name("cpp") / "convolution.cpp"
 
 REALS = {torch.float32: "float", torch.float64: "double"}
 

@@ -6,10 +6,7 @@
 #include <cstring>
 #include <memory>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
+#include "threads.h"
 #include "vectors.h"
 
 constexpr int64_t BLOCK = 32;  // rows that a thread takes through the sequence at once
@@ -28,22 +25,6 @@ extern "C" struct Layer {
   Real *grad_x;  // or null, if nobody asks for it
   Real *grad_weight_x, *grad_weight_h, *grad_bias, *grad_h0, *grad_c0;
 };
-
-// Call work(thread, first, last) with a part of the items for each thread.
-template <class Work>
-void split(int64_t items, int64_t threads, Work &&work) {
-#ifdef _OPENMP
-  if (std::min(items, threads) > 1) {
-#pragma omp parallel num_threads(std::min(items, threads))
-    {
-      int64_t index = omp_get_thread_num(), count = omp_get_num_threads();
-      work(index, items * index / count, items * (index + 1) / count);
-    }
-    return;
-  }
-#endif
-  work(0, 0, items);
-}
 
 struct Numbers {  // uninitialised
   std::unique_ptr<Real[]> all;

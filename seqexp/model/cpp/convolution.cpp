@@ -18,9 +18,7 @@
 #include <new>
 #include <type_traits>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "threads.h"
 
 using Real = REAL;
 using Int = std::conditional_t<sizeof(Real) == 4, int32_t, int64_t>;  // as wide
@@ -79,22 +77,6 @@ struct Numbers {  // uninitialised, at the start of a line of the cache
   ~Numbers() { operator delete(all, LINE); }
   operator T *() const { return all; }
 };
-
-// Call work(first, last) with a part of the items for each thread.
-template <class Work>
-void split(int64_t items, int64_t threads, Work &&work) {
-#ifdef _OPENMP
-  if (std::min(items, threads) > 1) {
-#pragma omp parallel num_threads(std::min(items, threads))
-    {
-      int64_t index = omp_get_thread_num(), count = omp_get_num_threads();
-      work(items * index / count, items * (index + 1) / count);
-    }
-    return;
-  }
-#endif
-  work(0, items);
-}
 
 template <int N>
 class Pass {
@@ -163,7 +145,7 @@ class Pass {
   Result each(int64_t items, Work &&work) const {
     std::atomic<Result> result{FINE};
     const int64_t sums = l.models * l.batch * l.positions * groups * (row / N);
-    split(items, std::min(l.threads, sums / GRAIN), [&](int64_t first, int64_t last) {
+    split(items, std::min(l.threads, sums / GRAIN), [&](int64_t, int64_t first, int64_t last) {
       Result ours;
       try {
         ours = work(first, last);
