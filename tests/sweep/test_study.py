@@ -113,7 +113,9 @@ def test_a_search_killed_at_any_moment_loses_and_repeats_nothing(
     tmp_path: Path, num_kills: int
 ) -> None:
     (tmp_path / "whole").mkdir()
+    began = time.monotonic()
     whole = run_trials(open_study(tmp_path / "whole", startup_trials=3), 60)
+    latest = (time.monotonic() - began) / (2 if num_kills < 10 else 10)
     draw = random.Random(0)
     command = [sys.executable, "-c", SEARCHER, str(tmp_path), *sys.path]
     kills = 0
@@ -122,7 +124,7 @@ def test_a_search_killed_at_any_moment_loses_and_repeats_nothing(
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
         if attempt < num_kills:
-            time.sleep(draw.uniform(0.0, 0.5 if num_kills < 10 else 0.05))
+            time.sleep(draw.uniform(0.0, latest))
             process.send_signal(signal.SIGKILL)
         process.communicate(timeout=120)
         kills += process.returncode == -signal.SIGKILL
