@@ -1,7 +1,8 @@
 """A whole recurrent layer on the CPU as one operation: `cpp/recurrence.cpp`, called by ctypes.
 
 Values and gradients are those of `recurrent.py`'s equations to rounding, the same bits for any
-number of threads. Other Python threads run meanwhile.
+number of threads. Other Python threads run meanwhile. With `is_bf16`, factors of matrix products
+are rounded to bfloat16; their sums, the gates, the state and the gradients stay float32.
 """
 
 import ctypes
@@ -37,18 +38,26 @@ class _Layer(ctypes.Structure):
     ]
 
 
-def built(cell: str, real: str) -> Built:
+def built(cell: str, real: str, is_bf16: bool = False) -> Built:
     """The recurrence of a cell, for `float` or `double`."""
-    return building.built(SOURCE, f"CELL={cell.upper()}", f"REAL={real}")
+    defined = (f"CELL={cell.upper()}", f"REAL={real}", f"BF16={int(is_bf16)}")
+    found = building.built(SOURCE, *defined)
+    if found.binary is not None and not found.binary.may_run():
+        return Built(None, "the system does not let this process use AMX")
+    return found
 
 
-def available(cell: str, like: Tensor) -> Built:
+def available(cell: str, like: Tensor, is_bf16: bool = False) -> Built:
     """What computes tensors like this one; without a library, why."""
     if like.device.type != "cpu":
         return Built(None, f"it is for the CPU, and this is {like.device.type}")
     if like.dtype not in REALS:
         return Built(None, f"it is for float32 and float64, and this is {like.dtype}")
-    return built(cell, REALS[like.dtype])
+    if is_bf16 and like.dtype != torch.float32:
+        return Built(None, f"products in bfloat16 are for float32, and this is {like.dtype}")
+    if is_bf16 and not torch.cpu.get_capabilities().get("avx512_bf16", False):
+        return Built(None, "products in bfloat16 need AVX512_BF16, which this processor has not")
+    return built(cell, REALS[like.dtype], is_bf16)
 
 
 def layer(
@@ -61,6 +70,7 @@ def layer(
     x_masks: Float[Tensor, "x_masks batch inputs"] | None,
     h_masks: Float[Tensor, "h_masks batch hidden"] | None,
     is_real: Bool[Tensor, "batch time"] | None,
+    is_bf16: bool = False,
 ) -> tuple[Float[Tensor, "batch time hidden"], tuple[Float[Tensor, "batch hidden"], ...]]:
     """Hidden states of all tokens and the state after the last.
 
@@ -68,7 +78,7 @@ def layer(
     `is_real` is False the state stays as it was.
     """
     if has_torch_function((x,)):  # what stacks models does something else
-        given = (cell, x, weight_x, weight_h, bias, state, x_masks, h_masks, is_real)
+        given = (cell, x, weight_x, weight_h, bias, state, x_masks, h_masks, is_real, is_bf16)
         overridden: tuple[Tensor, tuple[Tensor, ...]] = handle_torch_function(layer, (x,), *given)
         return overridden
     x = x if x.stride(2) == 1 else x.contiguous()
@@ -76,6 +86,7 @@ def layer(
     masks = (None if mask is None else mask.to(x.dtype).contiguous() for mask in (x_masks, h_masks))
     h, c = _Recurrence.apply(  # type: ignore[no-untyped-call]
         cell,
+        is_bf16,
         x,
         weight_x.contiguous(),
         weight_h.contiguous(),
@@ -90,12 +101,14 @@ def layer(
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, cell: str, *given: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        ctx: Any, cell: str, is_bf16: bool, *given: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         tensors = dict(zip(GIVEN, given, strict=True))
         x, weight_h, c0 = tensors["x"], tensors["weight_h"], tensors["c0"]
         assert x is not None and weight_h is not None
         (batch, time, _), hidden = x.shape, weight_h.shape[1]
-        binary = available(cell, x).binary
+        binary = available(cell, x, is_bf16).binary
         assert binary is not None
         binary.kept.restype = ctypes.c_int64
         h = tensors["h"] = x.new_empty(batch, time, hidden)
@@ -115,12 +128,12 @@ class _Recurrence(torch.autograd.Function):
             name: None if tensors[name] is None else tensors[name].new_empty(tensors[name].shape)
             for name in GRADIENTS
         }
-        if not ctx.needs_input_grad[1]:
+        if not ctx.needs_input_grad[2]:
             grads["x"] = None  # of one-hot vectors nobody asks for it
         tensors |= {"h": h, "kept": kept, "grad_h": grad_h.contiguous()}
         tensors["grad_c"] = None if grad_c is None else grad_c.contiguous()
         _call(ctx.binary.back, {**tensors, **{f"grad_{name}": grads[name] for name in grads}})
-        return None, *grads.values(), None, None, None
+        return None, None, *grads.values(), None, None, None
 
 
 def _call(function: Any, tensors: dict[str, Tensor | None]) -> None:
@@ -147,21 +160,24 @@ class _OneByOne(torch.autograd.Function):
     """Under `torch.func.vmap`, the layer of each model in turn; it is never called otherwise."""
 
     @staticmethod
-    def forward(cell: str, *given: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(cell: str, is_bf16: bool, *given: Tensor | None) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None: ...
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], cell: str, *given: Tensor | None) -> Any:
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], cell: str, is_bf16: bool, *given: Tensor | None
+    ) -> Any:
         columns = [
             [tensor] * info.batch_size if tensor is None or dim is None else tensor.unbind(dim)
-            for tensor, dim in zip(given, in_dims[1:], strict=True)
+            for tensor, dim in zip(given, in_dims[2:], strict=True)
         ]
         rows = []
         for x, weight_x, weight_h, bias, is_real, *state in zip(*columns, strict=True):
-            h, last = layer(cell, x, weight_x, weight_h, bias, tuple(state), None, None, is_real)
+            weights = (weight_x, weight_h, bias)
+            h, last = layer(cell, x, *weights, tuple(state), None, None, is_real, is_bf16)
             rows.append((h, *last))
         return tuple(torch.stack(column) for column in zip(*rows, strict=True)), 0
 
@@ -176,12 +192,13 @@ def _for_stacks(
     x_masks: Tensor | None,
     h_masks: Tensor | None,
     is_real: Tensor | None,
+    is_bf16: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """As `layer`, for models side by side, which drop nothing."""
     if x_masks is not None or h_masks is not None:
         raise RuntimeError("masks of dropout are drawn for one model at a time")
     h, *last = _OneByOne.apply(  # type: ignore[no-untyped-call]
-        cell, x, weight_x, weight_h, bias, is_real, *state
+        cell, is_bf16, x, weight_x, weight_h, bias, is_real, *state
     )
     return h, tuple(last)
 

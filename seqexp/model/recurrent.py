@@ -23,8 +23,8 @@ CellName = Literal["rnn", "gru", "lstm"]
 Readout = Literal["last", "mean", "max"]
 DropoutMasks = Literal["tied", "per_gate"]
 Kernel = Literal["auto", "fused", "python", "compiled", "reference"]
-Stepwise = Literal["python", "compiled", "reference"]
-"""A kernel that takes masks for h and padding."""
+Stepwise = Literal["python", "compiled", "compiled-bf16", "reference"]
+"""A kernel that takes masks for h and padding; the compiled one under autocast, too."""
 
 State = tuple[Float[Tensor, "batch hidden"], ...]
 """What a cell carries from token to token: (h,), or (h, c) of an LSTM."""
@@ -207,12 +207,12 @@ class RecurrentLayer(nn.Module):
             return self._fused(inputs if x_masks is None else inputs * x_masks[0][:, None], state)
         kernel = self.stepwise()
         # the state is kept in full precision also where products are in bfloat16
-        if kernel == "compiled":
+        if kernel in ("compiled", "compiled-bf16"):
             with torch.autocast(inputs.device.type, enabled=False):
                 x = inputs.to(self.weight_h.dtype)
                 weights = (self.weight_x, self.weight_h, self.bias)
-                name = self.cell.name
-                return compiled.layer(name, x, *weights, state, x_masks, h_masks, is_real)
+                given = (x, *weights, state, x_masks, h_masks, is_real)
+                return compiled.layer(self.cell.name, *given, kernel == "compiled-bf16")
         x = self._input_products(inputs, x_masks).transpose(0, 1)  # (time, batch, gates * hidden)
         real = None if is_real is None else is_real.t()[:, :, None]  # (time, batch, 1)
         if kernel == "reference":
@@ -234,12 +234,9 @@ class RecurrentLayer(nn.Module):
             return "reference"
         if self.began_with is not None:
             return self.began_with
-        # under autocast the products with x_t are wanted in bfloat16
-        if self.kernel == "auto" and torch.is_autocast_enabled(self.weight_h.device.type):
-            return "python"
         found = self.compiled()
         if found.binary is not None:
-            return "compiled"
+            return "compiled-bf16" if self._is_bf16() else "compiled"
         if self.kernel == "compiled" and self.training:
             raise InputError(
                 f"model.kernel is compiled, which cannot be had: {found.reason}; give auto"
@@ -248,7 +245,11 @@ class RecurrentLayer(nn.Module):
 
     def compiled(self) -> Built:
         """The compiled recurrence, or why there is none."""
-        return compiled.available(self.cell.name, self.weight_h)
+        return compiled.available(self.cell.name, self.weight_h, self._is_bf16())
+
+    def _is_bf16(self) -> bool:
+        """Whether products are wanted in bfloat16."""
+        return torch.is_autocast_enabled(self.weight_h.device.type)
 
     def can_fuse(self, inputs: Tensor) -> bool:
         """Whether PyTorch's own layer does the same, without padding and recurrent dropout.
@@ -257,7 +258,7 @@ class RecurrentLayer(nn.Module):
         """
         per_gate = self.dropout.masks == "per_gate" and self.dropout.inputs > 0 and self.training
         # under autocast PyTorch's layer would round the state to bfloat16 at each token
-        if per_gate or torch.is_autocast_enabled(inputs.device.type):
+        if per_gate or self._is_bf16():
             return False
         if self.kernel not in ("auto", "fused"):
             return False

@@ -3,43 +3,51 @@
 
 #include "cells.h"
 #include "layer.h"
-#include "products.h"
 
-constexpr int64_t CHUNK = 128;    // tokens at once in the product for the weights' gradient
-constexpr int64_t WINDOW = 1024;  // tokens whose gradients are held until they are used
+constexpr int64_t CHUNK = 128 * PAIR;  // tokens at once in the product for the weights' gradient
+constexpr int64_t WINDOW = 1024;       // tokens whose gradients are held until they are used
 
 template <class Cell>
 class Back {
   const Layer &l;
   const Part x{l.inputs, l.weight_x, l.x_masks, false}, h{l.hidden, l.weight_h, l.h_masks, true};
   const int64_t units = up(l.hidden, PANEL), rows = Cell::GATES * l.hidden;  // of the weights
-  const int64_t g_row = apart(Cell::SUMS * units);
+  const int64_t inputs = up(l.inputs, PANEL), depth = deep(l.hidden);         // of a gate
+  const int64_t g_row = terms_apart(Cell::SUMS * units);
   const int64_t window = std::min(l.time, WINDOW / std::max<int64_t>(l.batch, 1) + 1);  // steps
-  const Numbers packed_x{up(l.inputs, PANEL) * rows}, packed_h{units * rows};
-  const Numbers total_x{up(l.inputs, PANEL) * rows}, total_h{units * rows};  // of the weights
-  const Numbers grad_h{l.batch * units}, grad_c{l.batch * units};  // of the state
-  const Numbers sums{window * l.batch * g_row};  // the gradients of the gates' sums
+  const Room<Term> packed_x{inputs * Cell::GATES * depth}, packed_h{units * Cell::GATES * depth};
+  const Room<Real> total_x{inputs * rows}, total_h{units * rows};  // of the weights
+  const Room<Real> grad_h{l.batch * units}, grad_c{l.batch * units};  // of the state
+  const Room<Term> sums{(window * l.batch + BLOCK) * g_row};  // the gradients of the gates' sums
+  const int64_t t_row = terms_apart(CHUNK);
+
+  struct Scratch {
+    Term *chunk, *turned;
+  };
 
  public:
   explicit Back(const Layer &layer) : l(layer) {}
 
   void run() {
     begin();
-    int64_t threads = std::min(l.threads, rows);
-    int64_t of_chunk = CHUNK * apart(std::max(up(l.inputs, PANEL), units));
-    Numbers chunks{threads * of_chunk};
+    const int64_t threads = std::min(l.threads, rows);
+    const int64_t of_chunk = CHUNK * terms_apart(std::max(inputs, units)), of_turned = BLOCK * t_row;
+    const Room<Term> chunks{threads * of_chunk}, turned{threads * of_turned};
     for (int64_t end = l.time; end > 0; end -= window) {
       int64_t start = std::max<int64_t>(0, end - window);
       split(l.batch, l.threads, [&](int64_t, int64_t first, int64_t last) {
+        [[maybe_unused]] const Tiles tiles;
         for (; first < last; first += BLOCK)
           block(start, end, first, std::min(first + BLOCK, last));
       });
       split(rows, threads, [&](int64_t thread, int64_t first, int64_t last) {
-        weights(start, end, x, first, last, chunks + thread * of_chunk, total_x);
-        weights(start, end, h, first, last, chunks + thread * of_chunk, total_h);
+        [[maybe_unused]] const Tiles tiles;
+        const Scratch scratch{chunks + thread * of_chunk, turned + thread * of_turned};
+        weights(start, end, x, first, last, scratch, total_x);
+        weights(start, end, h, first, last, scratch, total_h);
       });
     }
-    copy_rows(rows, l.inputs, total_x, up(l.inputs, PANEL), l.grad_weight_x, l.inputs);
+    copy_rows(rows, l.inputs, total_x, inputs, l.grad_weight_x, l.inputs);
     copy_rows(rows, l.hidden, total_h, units, l.grad_weight_h, l.hidden);
     copy_rows(l.batch, l.hidden, grad_h, units, l.grad_h0, l.hidden);
     if (Cell::STATES > 1) copy_rows(l.batch, l.hidden, grad_c, units, l.grad_c0, l.hidden);
@@ -49,7 +57,7 @@ class Back {
   void begin() {
     pack(x, packed_x);
     pack(h, packed_h);
-    std::fill(total_x + 0, total_x + up(l.inputs, PANEL) * rows, Real(0));
+    std::fill(total_x + 0, total_x + inputs * rows, Real(0));
     std::fill(total_h + 0, total_h + units * rows, Real(0));
     std::fill(grad_h + 0, grad_h + l.batch * units, Real(0));
     std::fill(grad_c + 0, grad_c + l.batch * units, Real(0));
@@ -58,12 +66,14 @@ class Back {
   }
 
   // in the order of reading: for each row the weights of a panel's columns, 0 behind the last one
-  void pack(const Part &part, Real *to) {
-    for (int64_t first = 0; first < part.size; first += PANEL, to += rows * PANEL) {
-      int64_t count = std::min<int64_t>(PANEL, part.size - first);
-      if (count < PANEL) std::fill(to, to + rows * PANEL, Real(0));
-      copy_rows(rows, count, part.weight + first, part.size, to, PANEL);
-    }
+  void pack(const Part &part, Term *to) {
+    for (int64_t first = 0; first < part.size; first += PANEL)
+      for (int64_t gate = 0; gate < Cell::GATES; gate++, to += depth * PANEL) {
+        const Real *from = part.weight + gate * l.hidden * part.size + first;
+        put_rows(to, Right().step, l.hidden, PANEL, [&](int64_t row, int64_t i) {
+          return load_part(from + row * part.size + i, part.size - first - i);
+        });
+      }
   }
 
   // h_t-1 of a row
@@ -73,22 +83,15 @@ class Back {
 
   void block(int64_t start, int64_t end, int64_t first, int64_t last) const {
     for (int64_t t = end - 1; t >= start; t--) {
-      Real *grads = sums + (t - start) * l.batch * g_row;
-      for (int64_t row = first; row < last; row++) gates(t, row, grads + row * g_row);
-      for (int64_t from = 0; from < l.inputs && l.grad_x; from += PANEL)
-        for_tiles(first, last, [&](auto count, int64_t row) {
-          Real *to = l.grad_x + (row * l.time + t) * l.inputs;
-          columns<count>(x, packed_x, from, row, grads, to, l.time * l.inputs);
-        });
-      for (int64_t from = 0; from < l.hidden; from += PANEL)
-        for_tiles(first, last, [&](auto count, int64_t row) {
-          columns<count>(h, packed_h, from, row, grads, grad_h + row * units, units);
-        });
+      Term *grads = sums + ((t - start) * l.batch + first) * g_row;
+      for (int64_t row = first; row < last; row++) gates(t, row, grads + (row - first) * g_row);
+      if (l.grad_x) columns(x, packed_x, t, first, last, grads);
+      columns(h, packed_h, t, first, last, grads);
     }
   }
 
   // from the gradients of a token's state to those of its gates' sums
-  void gates(int64_t t, int64_t row, Real *to) const {
+  void gates(int64_t t, int64_t row, Term *to) const {
     const Real *given = l.grad_h + (row * l.time + t) * l.hidden;
     const Real *kept = l.kept + (t * l.batch + row) * Cell::KEPT * units;
     const Real *c = kept + (Cell::KEPT - 1) * units - l.batch * Cell::KEPT * units;  // of t - 1
@@ -103,78 +106,82 @@ class Back {
           old.c = t > 0 ? load(c + unit) : load_part(l.c0 + row * l.hidden + unit, count);
         grad = Cell::back(kept + unit, units, old, grad, to + unit);
       } else {
-        for (int j = 0; j < Cell::SUMS; j++) store(to + j * units + unit, Vector{});
+        for (int j = 0; j < Cell::SUMS; j++) put(to + j * units + unit, Vector{});
       }
       store(dh, grad.h);
       store(dc, grad.c);
     }
   }
 
-  // for M rows, gradients of columns of x_t, or what is added to those of h_t-1
-  template <int M>
-  void columns(const Part &part, const Real *packed, int64_t from, int64_t row, const Real *grads,
-               Real *to, int64_t to_row) const {
-    int64_t count = std::min<int64_t>(PANEL, part.size - from);
+  // gradients of x_t, or what is added to those of h_t-1
+  void columns(const Part &part, const Term *packed, int64_t t, int64_t first, int64_t last,
+               const Term *grads) const {
     const bool is_tied = l.num_masks == 1;
-    Vector tile[M][WIDE] = {};
-    for (int64_t gate = 0; gate < Cell::GATES; gate++) {
-      multiply<M>(grads + row * g_row + part.place<Cell>(gate) * units, g_row, 1,
-                  packed + from * rows + gate * l.hidden * PANEL, PANEL, l.hidden, tile);
-      if (is_tied && gate < Cell::GATES - 1) continue;
-      for (int i = 0; i < M; i++) {
-        Real *out = to + i * to_row + from, values[PANEL];
-        for (int j = 0; j < WIDE; j++) store(values + j * LANES, tile[i][j]), tile[i][j] = Vector{};
-        const Real *mask = part.mask(l, is_tied ? 0 : gate, row + i);
-        if (mask) masked(values, values, mask + from, count);
-        if (part.is_h || (!is_tied && gate > 0))
-          for (int64_t k = 0; k < count; k++) out[k] += values[k];
+    const int64_t to_row = part.is_h ? units : l.time * l.inputs;
+    Real *to = part.is_h ? grad_h + first * units : l.grad_x + (first * l.time + t) * l.inputs;
+    alignas(64) Real values[BLOCK * PANEL];
+    for (int64_t from = 0; from < part.size; from += PANEL)
+      for (int gate = 0; gate < Cell::GATES; gate++, packed += depth * PANEL) {
+        const Left left{grads + part.place<Cell>(gate) * units, g_row};
+        if (gate == 0 || !is_tied)
+          product<false>(last - first, left, {packed}, depth, values, PANEL);
         else
-          std::memcpy(out, values, count * sizeof(Real));
+          product<true>(last - first, left, {packed}, depth, values, PANEL);
+        if (is_tied && gate < Cell::GATES - 1) continue;
+        const bool adds = part.is_h || (!is_tied && gate > 0);
+        for (int64_t row = 0; row < last - first; row++) {
+          const Real *mask = part.mask(l, is_tied ? 0 : gate, first + row);
+          for (int64_t i = 0; i < PANEL; i += LANES) {
+            const int64_t count = part.size - from - i;
+            Real *out = to + row * to_row + from + i;
+            Vector value = load(values + row * PANEL + i);
+            if (mask) value *= load_part(mask + from + i, count);
+            store_part(out, adds ? load_part(out, count) + value : value, count);
+          }
+        }
       }
-    }
   }
 
   // add to rows of the weights' gradient, in chunks of tokens that fit into the cache
   void weights(int64_t start, int64_t end, const Part &part, int64_t first, int64_t last,
-               Real *chunk, Real *total) const {
-    int64_t width = up(part.size, PANEL), b_row = apart(width), all = (end - start) * l.batch;
-    std::fill(chunk, chunk + CHUNK * b_row, Real(0));
+               const Scratch &scratch, Real *total) const {
+    const int64_t width = up(part.size, PANEL), step = terms_apart(width * PAIR);
+    const int64_t all = (end - start) * l.batch;
     for (int64_t token = 0; token < all; token += CHUNK) {
-      int64_t count = std::min(CHUNK, all - token);
+      const int64_t count = std::min(CHUNK, all - token);
       for (int64_t gate = first / l.hidden; gate * l.hidden < last; gate++) {
-        int64_t begin = std::max(first, gate * l.hidden);
-        int64_t stop = std::min(last, (gate + 1) * l.hidden);
-        const Real *a = sums + token * g_row + part.place<Cell>(gate) * units - gate * l.hidden;
-        if (l.num_masks > 1 || begin == first) fill(part, gate, start, token, count, chunk, b_row);
-        if (!part.is_h)
-          for (int64_t k = 0; k < count; k++)
-            for (int64_t row = begin; row < stop; row++) l.grad_bias[row] += a[k * g_row + row];
-        for_tiles(begin, stop, [&](auto tile, int64_t row) {
+        const int64_t begin = std::max(first, gate * l.hidden);
+        const int64_t stop = std::min(last, (gate + 1) * l.hidden);
+        const Term *grads = sums + token * g_row + part.place<Cell>(gate) * units - gate * l.hidden;
+        if (l.num_masks > 1 || begin == first)
+          put_rows(scratch.chunk, step, count, width, [&](int64_t k, int64_t i) {
+            return read(part, gate, start, token + k, i);
+          });
+        if (!part.is_h) add_up(grads, count, begin, stop);
+        for (int64_t row = begin; row < stop; row += BLOCK) {
+          const int64_t some = std::min(BLOCK, stop - row);
+          const Left left = turned(grads + row, g_row, some, count, scratch.turned, t_row);
           for (int64_t column = 0; column < width; column += PANEL)
-            add<tile>(a + row, chunk + column, b_row, count, total + row * width + column, width);
-        });
+            product<true>(some, left, {scratch.chunk + column * PAIR, step}, deep(count),
+                          total + row * width + column, width);
+        }
       }
     }
   }
 
-  // x_t or h_t-1 of tokens, as the products had them
-  void fill(const Part &part, int64_t gate, int64_t start, int64_t token, int64_t count, Real *to,
-            int64_t to_row) const {
-    for (int64_t k = token; k < token + count; k++, to += to_row) {
-      int64_t t = start + k / l.batch, row = k % l.batch;
-      const Real *from = part.is_h ? before(row, t) : l.x + row * l.x_row + t * l.x_step;
-      masked(to, from, part.mask(l, l.num_masks > 1 ? gate : 0, row), part.size);
-    }
+  // of a token's x_t or h_t-1, as the products had them, a vector
+  Vector read(const Part &part, int64_t gate, int64_t start, int64_t token, int64_t i) const {
+    const int64_t t = start + token / l.batch, row = token % l.batch, count = part.size - i;
+    const Real *from = part.is_h ? before(row, t) : l.x + row * l.x_row + t * l.x_step;
+    const Real *mask = part.mask(l, l.num_masks > 1 ? gate : 0, row);
+    const Vector values = load_part(from + i, count);
+    return mask ? values * load_part(mask + i, count) : values;
   }
 
-  template <int M>
-  void add(const Real *a, const Real *b, int64_t b_row, int64_t count, Real *to,
-           int64_t to_row) const {
-    Vector tile[M][WIDE];
-    for (int i = 0; i < M; i++)
-      for (int j = 0; j < WIDE; j++) tile[i][j] = load(to + i * to_row + j * LANES);
-    multiply<M>(a, 1, g_row, b, b_row, count, tile);
-    for (int i = 0; i < M; i++)
-      for (int j = 0; j < WIDE; j++) store(to + i * to_row + j * LANES, tile[i][j]);
+  // the gradients of biases
+  void add_up(const Term *grads, int64_t count, int64_t begin, int64_t stop) const {
+    for (int64_t k = 0; k < count; k++)
+      for (int64_t row = begin; row < stop; row++)
+        l.grad_bias[row] += number(grads[k * g_row + row]);
   }
 };

@@ -4,7 +4,7 @@
 // SUMS is GATES or one more.
 #pragma once
 
-#include "vectors.h"
+#include "products.h"
 
 struct State {
   Vector h, c;
@@ -21,14 +21,14 @@ struct LSTM {
   }
 
   // writes the gradients of the sums; returns those of the state before, but for the product's
-  INLINE State back(const Real *kept, int64_t next, State before, State grad, Real *sums) {
+  INLINE State back(const Real *kept, int64_t next, State before, State grad, Term *sums) {
     Vector i = load(kept), f = load(kept + next), o = load(kept + 2 * next);
     Vector g = load(kept + 3 * next), c = tanh(load(kept + 4 * next)), one = splat(1);
     Vector dc = grad.c + grad.h * o * (one - c * c);
-    store(sums, dc * g * i * (one - i));
-    store(sums + next, dc * before.c * f * (one - f));
-    store(sums + 2 * next, grad.h * c * o * (one - o));
-    store(sums + 3 * next, dc * i * (one - g * g));
+    put(sums, dc * g * i * (one - i));
+    put(sums + next, dc * before.c * f * (one - f));
+    put(sums + 2 * next, grad.h * c * o * (one - o));
+    put(sums + 3 * next, dc * i * (one - g * g));
     return {Vector{}, dc * f};
   }
 };
@@ -43,14 +43,14 @@ struct GRU {
     return {n + z * (before.h - n), before.c};
   }
 
-  INLINE State back(const Real *kept, int64_t next, State before, State grad, Real *sums) {
+  INLINE State back(const Real *kept, int64_t next, State before, State grad, Term *sums) {
     Vector r = load(kept), z = load(kept + next), n = load(kept + 2 * next);
     Vector by_h = load(kept + 3 * next), one = splat(1);
     Vector dn = grad.h * (one - z) * (one - n * n);
-    store(sums, dn * by_h * r * (one - r));
-    store(sums + next, grad.h * (before.h - n) * z * (one - z));
-    store(sums + 2 * next, dn);
-    store(sums + 3 * next, dn * r);
+    put(sums, dn * by_h * r * (one - r));
+    put(sums + next, grad.h * (before.h - n) * z * (one - z));
+    put(sums + 2 * next, dn);
+    put(sums + 3 * next, dn * r);
     return {grad.h * z, grad.c};
   }
 };
@@ -64,9 +64,9 @@ struct RNN {
     return {h, before.c};
   }
 
-  INLINE State back(const Real *kept, int64_t, State, State grad, Real *sums) {
+  INLINE State back(const Real *kept, int64_t, State, State grad, Term *sums) {
     Vector h = load(kept);
-    store(sums, grad.h * (splat(1) - h * h));
+    put(sums, grad.h * (splat(1) - h * h));
     return {Vector{}, grad.c};
   }
 };

@@ -18,6 +18,7 @@
 #include <new>
 #include <type_traits>
 
+#include "room.h"
 #include "threads.h"
 
 using Real = REAL;
@@ -67,17 +68,6 @@ struct Lanes<1> {
   typedef Int Ints;
 };
 
-template <class T>
-struct Numbers {  // uninitialised, at the start of a line of the cache
-  static constexpr std::align_val_t LINE{64};
-  T *all;
-  explicit Numbers(int64_t count)
-      : all(static_cast<T *>(operator new(std::max<int64_t>(count, 1) * sizeof(T), LINE))) {}
-  Numbers(const Numbers &) = delete;
-  ~Numbers() { operator delete(all, LINE); }
-  operator T *() const { return all; }
-};
-
 template <int N>
 class Pass {
   using V = typename Lanes<N>::Type;
@@ -97,11 +87,11 @@ class Pass {
   }
 
   Result forward() const {
-    Numbers<Real> tables(l.models * groups * words * row), rows(ids * row);
+    Room<Real> tables(l.models * groups * words * row), rows(ids * row);
     for (int64_t model = 0; model < l.models; model++)
       fill(model, tables + model * groups * words * row, rows);
     return each(l.models * l.batch, [&](int64_t first, int64_t last) {
-      Numbers<int64_t> places(room());
+      Room<int64_t> places(room());
       for (int64_t index = first; index < last; index++) {
         if (!read(index / l.batch, index % l.batch, places)) return NO_TOKEN;
         const Real *table = tables + index / l.batch * groups * words * row;
@@ -119,8 +109,8 @@ class Pass {
   // a thread has groups of its own, so that nothing is added up by two
   Result back() const {
     return each(l.models * groups, [&](int64_t first, int64_t last) {
-      Numbers<Real> table(groups * words * row), rows(ids * row);
-      Numbers<int64_t> places(room()), active(l.positions);
+      Room<Real> table(groups * words * row), rows(ids * row);
+      Room<int64_t> places(room()), active(l.positions);
       for (; first < last; first = (first / groups + 1) * groups) {
         int64_t model = first / groups, begin = first % groups;
         int64_t end = std::min(groups, begin + last - first);

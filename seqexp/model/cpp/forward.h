@@ -3,16 +3,16 @@
 
 #include "cells.h"
 #include "layer.h"
-#include "products.h"
 
 template <class Cell>
 class Forward {
   const Layer &l;
   const Part x{l.inputs, l.weight_x, l.x_masks, false}, h{l.hidden, l.weight_h, l.h_masks, true};
-  const int64_t units = up(l.hidden, PANEL), depth = l.inputs + l.hidden;
-  const int64_t a_row = apart(depth), a_mask = BLOCK * a_row;
-  const int64_t of_state = BLOCK * units, scratch = l.num_masks * a_mask + 2 * of_state;
-  const Numbers packed{units * Cell::GATES * depth}, bias{units * Cell::GATES};
+  const int64_t units = up(l.hidden, PANEL), depth = deep(l.inputs) + deep(l.hidden);
+  const int64_t a_row = terms_apart(depth), a_mask = BLOCK * a_row;
+  const int64_t of_state = BLOCK * units, of_sums = BLOCK * PANEL;
+  const Room<Term> packed{units * Cell::GATES * depth};
+  const Room<Real> bias{units * Cell::GATES};
 
  public:
   explicit Forward(const Layer &layer) : l(layer) {}
@@ -21,31 +21,32 @@ class Forward {
     split(units / PANEL, l.threads, [&](int64_t, int64_t first, int64_t last) {
       for (int64_t tile = first * Cell::GATES; tile < last * Cell::GATES; tile++) pack(tile);
     });
-    Numbers all{std::min(l.threads, l.batch) * scratch};
+    const int64_t threads = std::min(l.threads, l.batch), scratch = 2 * of_state + Cell::SUMS * of_sums;
+    const Room<Term> a{threads * l.num_masks * a_mask};  // x_t and h_t-1 side by side, by each mask
+    const Room<Real> states{threads * scratch};
     split(l.batch, l.threads, [&](int64_t thread, int64_t first, int64_t last) {
-      for (int64_t begin = first; begin < last; begin += BLOCK)
-        block(begin, std::min(begin + BLOCK, last), all + thread * scratch);
+      [[maybe_unused]] const Tiles tiles;
+      for (; first < last; first += BLOCK)
+        block(first, std::min(first + BLOCK, last), a + thread * l.num_masks * a_mask,
+              states + thread * scratch);
     });
   }
 
  private:
   // in the order of reading: for each input the weights of a tile's units, 0 behind the last one
   void pack(int64_t tile) {
-    Real *to = packed + tile * depth * PANEL;
-    for (int64_t column = 0; column < PANEL; column++) {
-      int64_t unit = tile / Cell::GATES * PANEL + column;
-      int64_t row = tile % Cell::GATES * l.hidden + unit;
-      bool is_unit = unit < l.hidden;
-      bias[tile * PANEL + column] = is_unit ? l.bias[row] : Real(0);
-      for (int64_t k = 0; k < l.inputs; k++)
-        to[k * PANEL + column] = is_unit ? l.weight_x[row * l.inputs + k] : Real(0);
-      for (int64_t k = 0; k < l.hidden; k++)
-        to[(l.inputs + k) * PANEL + column] = is_unit ? l.weight_h[row * l.hidden + k] : Real(0);
-    }
+    const int64_t unit = tile / Cell::GATES * PANEL, row = tile % Cell::GATES * l.hidden + unit;
+    const int64_t count = std::min<int64_t>(PANEL, l.hidden - unit);
+    Term *to = packed + tile * depth * PANEL;
+    put_columns(to, l.weight_x + row * l.inputs, l.inputs, count, l.inputs);
+    put_columns(to + deep(l.inputs) * PANEL, l.weight_h + row * l.hidden, l.hidden, count, l.hidden);
+    for (int64_t i = 0; i < PANEL; i += LANES)
+      store(bias + tile * PANEL + i, load_part(l.bias + row + i, count - i));
   }
 
-  void block(int64_t first, int64_t last, Real *a) const {
-    Real *states = a + l.num_masks * a_mask, *c = states + of_state;
+  void block(int64_t first, int64_t last, Term *a, Real *states) const {
+    Real *c = states + of_state, *sums = c + of_state;
+    std::fill(a, a + l.num_masks * a_mask, Term(0));
     std::fill(states, states + 2 * of_state, Real(0));
     copy_rows(last - first, l.hidden, l.h0 + first * l.hidden, l.hidden, states, units);
     if (Cell::STATES > 1)
@@ -53,14 +54,16 @@ class Forward {
     for (int64_t t = 0; t < l.time; t++) {
       for (int64_t m = 0; m < l.num_masks; m++)
         for (int64_t i = 0; i < last - first; i++) {
-          Real *to = a + m * a_mask + i * a_row;
-          masked(to, l.x + (first + i) * l.x_row + t * l.x_step, x.mask(l, m, first + i), x.size);
-          masked(to + l.inputs, states + i * units, h.mask(l, m, first + i), h.size);
+          Term *to = a + m * a_mask + i * a_row;
+          const Real *from = l.x + (first + i) * l.x_row + t * l.x_step;
+          put_row(to, from, x.mask(l, m, first + i), x.size);
+          put_row(to + deep(x.size), states + i * units, h.mask(l, m, first + i), h.size);
         }
-      for (int64_t unit = 0; unit < units; unit += PANEL)
-        for_tiles(0, last - first, [&](auto rows, int64_t i) {
-          step<rows>(a + i * a_row, unit, t, first + i, states + i * units, c + i * units);
-        });
+      for (int64_t unit = 0; unit < units; unit += PANEL) {
+        for (int gate = 0; gate < Cell::GATES; gate++)
+          sum(last - first, a, unit * Cell::GATES + gate * PANEL, gate, sums);
+        for (int64_t i = 0; i < last - first; i++) cells(t, first + i, i, unit, sums, states, c);
+      }
       copy_rows(last - first, l.hidden, states, units, l.h + (first * l.time + t) * l.hidden,
                 l.time * l.hidden);
     }
@@ -68,37 +71,38 @@ class Forward {
       copy_rows(last - first, l.hidden, c, units, l.c + first * l.hidden, l.hidden);
   }
 
-  // the sums of all gates for M rows and a panel of units, and what the cell makes of them
-  template <int M>
-  void step(const Real *a, int64_t unit, int64_t t, int64_t row, Real *states, Real *c) const {
-    Vector sums[WIDE][M][Cell::SUMS];
-    for (int gate = 0; gate < Cell::GATES; gate++) {
-      int64_t panel = unit * Cell::GATES + gate * PANEL;
-      const Real *from = a + (l.num_masks > 1 ? gate * a_mask : 0), *b = packed + panel * depth;
-      Vector tile[M][WIDE];
-      for (int i = 0; i < M; i++)
-        for (int j = 0; j < WIDE; j++) tile[i][j] = load(bias + panel + j * LANES);
-      multiply<M>(from, a_row, 1, b, PANEL, l.inputs, tile);
-      if (h.place<Cell>(gate) != gate) {
-        for (int i = 0; i < M; i++)
-          for (int j = 0; j < WIDE; j++) sums[j][i][gate] = tile[i][j], tile[i][j] = Vector{};
-      }
-      multiply<M>(from + l.inputs, a_row, 1, b + l.inputs * PANEL, PANEL, l.hidden, tile);
-      for (int i = 0; i < M; i++)
-        for (int j = 0; j < WIDE; j++) sums[j][i][h.place<Cell>(gate)] = tile[i][j];
+  // what a gate of a panel of units adds up
+  void sum(int64_t rows, const Term *a, int64_t panel, int gate, Real *sums) const {
+    if (l.num_masks > 1) a += gate * a_mask;
+    const Left left{a, a_row}, left_h{a + deep(x.size), a_row};
+    const Right right{packed + panel * depth}, right_h{right.at + deep(x.size) * PANEL};
+    Real *of_x = sums + x.place<Cell>(gate) * of_sums, *of_h = sums + h.place<Cell>(gate) * of_sums;
+    if (of_x == of_h) {
+      product<false>(rows, left, right, depth, of_x, PANEL);
+    } else {
+      product<false>(rows, left, right, deep(x.size), of_x, PANEL);
+      product<false>(rows, left_h, right_h, deep(h.size), of_h, PANEL);
     }
-    for (int i = 0; i < M; i++)
-      for (int j = 0; j < WIDE; j++) {
-        int64_t place = i * units + unit + j * LANES;
-        Real *kept = l.kept + ((t * l.batch + row + i) * Cell::KEPT) * units + unit + j * LANES;
-        State before = {load(states + place), load(c + place)};
-        State after = Cell::forward(sums[j][i], before, kept, units);
-        if (!real(l, row + i, t)) after = before;
-        store(states + place, after.h);
-        if (Cell::STATES > 1) {
-          store(c + place, after.c);
-          store(kept + (Cell::KEPT - 1) * units, after.c);
-        }
+  }
+
+  // what the cells of a row make of a panel's sums
+  void cells(int64_t t, int64_t row, int64_t i, int64_t unit, const Real *sums, Real *states,
+             Real *c) const {
+    for (int64_t j = 0; j < PANEL; j += LANES) {
+      int64_t place = i * units + unit + j;
+      Real *kept = l.kept + ((t * l.batch + row) * Cell::KEPT) * units + unit + j;
+      Vector sum[Cell::SUMS];
+      for (int k = 0; k < Cell::SUMS; k++) sum[k] = load(sums + k * of_sums + i * PANEL + j);
+      for (int gate = 0; gate < Cell::GATES; gate++)
+        sum[gate] += load(bias + unit * Cell::GATES + gate * PANEL + j);
+      State before = {load(states + place), load(c + place)};
+      State after = Cell::forward(sum, before, kept, units);
+      if (!real(l, row, t)) after = before;
+      store(states + place, after.h);
+      if (Cell::STATES > 1) {
+        store(c + place, after.c);
+        store(kept + (Cell::KEPT - 1) * units, after.c);
       }
+    }
   }
 };

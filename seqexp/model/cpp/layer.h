@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 
+#include "products.h"
+#include "room.h"
 #include "threads.h"
-#include "vectors.h"
 
 constexpr int64_t BLOCK = 32;  // rows that a thread takes through the sequence at once
 
@@ -25,19 +25,6 @@ extern "C" struct Layer {
   Real *grad_x;  // or null, if nobody asks for it
   Real *grad_weight_x, *grad_weight_h, *grad_bias, *grad_h0, *grad_c0;
 };
-
-struct Numbers {  // uninitialised
-  std::unique_ptr<Real[]> all;
-  explicit Numbers(int64_t count) : all(new Real[std::max<int64_t>(count, 1)]) {}
-  operator Real *() const { return all.get(); }
-};
-
-INLINE void masked(Real *to, const Real *from, const Real *mask, int64_t count) {
-  if (mask)
-    for (int64_t i = 0; i < count; i++) to[i] = from[i] * mask[i];
-  else
-    std::memcpy(to, from, count * sizeof(Real));
-}
 
 INLINE void copy_rows(int64_t rows, int64_t count, const Real *from, int64_t from_row, Real *to,
                       int64_t to_row) {

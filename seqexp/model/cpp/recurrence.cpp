@@ -9,9 +9,8 @@
 // Each sum is taken in an order that depends neither on the number of threads nor on the other rows
 // of the batch, so that values do not either.
 //
-// CELL is LSTM, GRU or RNN, and REAL is float or double: both by the compiler's command line.
-
-#include <new>
+// CELL is LSTM, GRU or RNN, REAL is float or double, and BF16=1 has factors of products rounded to
+// bfloat16: all by the compiler's command line.
 
 #include "back.h"
 #include "forward.h"
@@ -29,6 +28,9 @@ int run(const Layer &layer) {
 extern "C" {
 int forward(const Layer *layer) { return run<Forward<CELL>>(*layer); }
 int back(const Layer *layer) { return run<Back<CELL>>(*layer); }
+
+// whether the system lets this process use what products need
+int may_run() { return Tiles::permitted(); }
 
 // numbers of `kept`, for each token of each row
 int64_t kept(int64_t hidden) { return CELL::KEPT * up(hidden, PANEL); }

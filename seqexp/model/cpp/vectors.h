@@ -30,11 +30,18 @@ INLINE Vector load(const Real *from) { return *reinterpret_cast<const Loose *>(f
 INLINE void store(Real *to, Vector values) { *reinterpret_cast<Loose *>(to) = values; }
 INLINE Vector splat(Real value) { return value - Vector{}; }
 
-INLINE Vector load_part(const Real *from, int64_t count) {  // zeros behind the first `count`
+// the first `count`, and zeros behind them
+INLINE Vector load_part(const Real *from, int64_t count) {
   if (count >= LANES) return load(from);
   Vector values = {};
-  std::memcpy(&values, from, count * sizeof(Real));
+  if (count > 0) std::memcpy(&values, from, count * sizeof(Real));
   return values;
+}
+INLINE void store_part(Real *to, Vector values, int64_t count) {
+  if (count >= LANES)
+    store(to, values);
+  else if (count > 0)
+    std::memcpy(to, &values, count * sizeof(Real));
 }
 
 constexpr int64_t up(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
