@@ -2,8 +2,8 @@
 
 A layer forward and back, and the whole update of a character model by truncated backpropagation
 through time; all kernels and `nn.LSTM` in turn in one process; ratios of pairs, median and
-quartiles, of wall time and of CPU time. Values of the kernels are checked to be the same first. The
-roofline is the time of the layers' matrix products at the rate of large ones by torch.mm, measured
+quartiles, of wall time and of CPU time. `bf16` is the compiled kernel under autocast: its products are in
+bfloat16. Values of the kernels are checked to be the same first. The roofline is the time of the layers' matrix products at the rate of large ones by torch.mm, measured
 in between.
 
 python -m tests.benchmarks.kernel
@@ -15,12 +15,12 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from seqexp.model.compiled import built
+from seqexp.model.compiled import available, built
 from seqexp.model.recurrent import CELLS, Dropout, Kernel, RecurrentLayer
 from seqexp.run import keep_freed_memory
 
@@ -28,6 +28,9 @@ LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 NUM_SYMBOLS = 65
 """Of the character model."""
+
+FLOAT, BF16 = 1e-5, 2e-2
+"""How near values of the kernels are to each other: bfloat16 has 8 bits, and roundings add up."""
 
 SLOW = 4
 """The equations, recorded by autograd, are in each so many pairs only."""
@@ -55,6 +58,9 @@ WORKS = {
     "char model 2 x LSTM(256), 32 streams, k = 64": Work(2, 256, 32, 64, writes=True),
 }
 
+Contestant = Kernel | Literal["bf16"]
+"""A kernel, or the compiled one with products in bfloat16."""
+
 States = Any
 """What a layer carries: tensors, or tuples of them."""
 
@@ -62,8 +68,10 @@ States = Any
 class Stack(nn.Module):
     """Our layers, of one kernel; called as PyTorch's."""
 
-    def __init__(self, cell: str, work: Work, dropout: Dropout, kernel: Kernel) -> None:
+    def __init__(self, cell: str, work: Work, dropout: Dropout, kernel: Contestant) -> None:
         super().__init__()
+        self.is_bf16 = kernel == "bf16"
+        kernel = "compiled" if kernel == "bf16" else kernel
         torch.manual_seed(0)
         self.parts = nn.ModuleList(
             RecurrentLayer(cell, work.size, work.size, dropout, kernel) for _ in range(work.layers)
@@ -74,9 +82,10 @@ class Stack(nn.Module):
     def forward(self, x: Tensor, carry: States = None) -> tuple[Tensor, States]:
         after = []
         carry = carry or tuple(part.start(x) for part in self.parts)
-        for part, state in zip(self.parts, carry, strict=True):
-            x, last = part(x, None, state)
-            after.append(last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16):
+            for part, state in zip(self.parts, carry, strict=True):
+                x, last = part(x, None, state)
+                after.append(last)
         return x, tuple(after)
 
 
@@ -135,17 +144,18 @@ def gemm_rate(size: int = 1024) -> float:
     return 2 * size**3 / best
 
 
-def check_same(cell: str, work: Work, dropout: Dropout, kernels: list[Kernel]) -> None:
+def check_same(cell: str, work: Work, dropout: Dropout, kernels: list[Contestant]) -> None:
     x, found = torch.randn(work.batch, work.time, work.size), []
     for kernel in kernels:
         stack = Stack(cell, work, dropout, kernel)
         torch.manual_seed(1)  # the masks
         found.append(stack(x)[0])
-    for values in found[1:]:
-        torch.testing.assert_close(values, found[0], rtol=1e-4, atol=1e-5)
+    for kernel, values in zip(kernels, found, strict=True):
+        near = BF16 if kernel == "bf16" else FLOAT
+        torch.testing.assert_close(values, found[0], rtol=near, atol=near)
 
 
-def contestants(cell: str, work: Work, kernels: list[Kernel]) -> dict[str, Callable[[], None]]:
+def contestants(cell: str, work: Work, kernels: list[Contestant]) -> dict[str, Callable[[], None]]:
     """What is timed, by name; the first is PyTorch's."""
     dropouts = {"tied": Dropout(0.2, 0.2, "tied"), "per gate": Dropout(0.2, 0.2, "per_gate")}
     plain = LAYERS[cell](work.size, work.size, work.layers, batch_first=True)
@@ -157,7 +167,7 @@ def contestants(cell: str, work: Work, kernels: list[Kernel]) -> dict[str, Calla
     return {name: wrapped(module, work) for name, module in layers.items()}
 
 
-def compare(cell: str, work: Work, pairs: int, kernels: list[Kernel]) -> None:
+def compare(cell: str, work: Work, pairs: int, kernels: list[Contestant]) -> None:
     timed = contestants(cell, work, kernels)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in timed}
     ratios: dict[str, list[tuple[float, float]]] = {name: [] for name in timed}
@@ -196,13 +206,18 @@ def main() -> None:
     parser.add_argument("--cell", choices=CELLS, default="lstm")
     given = parser.parse_args()
     keep_freed_memory()
-    kernels: list[Kernel] = ["reference", "python"]
+    kernels: list[Contestant] = ["reference", "python"]
     found = built(given.cell, "float")
     if found.binary is None:
         print(f"compiled is left out: {found.reason}")
     else:
         print(f"compiled by {found.compiler}")
         kernels.append("compiled")
+        bf16 = available(given.cell, torch.empty(0), is_bf16=True)
+        if bf16.binary is None:
+            print(f"bf16 is left out: {bf16.reason}")
+        else:
+            kernels.append("bf16")
     for name, work in WORKS.items():
         for threads in given.threads:
             torch.set_num_threads(threads)

@@ -70,8 +70,8 @@ class Back {
     for (int64_t first = 0; first < part.size; first += PANEL)
       for (int64_t gate = 0; gate < Cell::GATES; gate++, to += depth * PANEL) {
         const Real *from = part.weight + gate * l.hidden * part.size + first;
-        put_rows(to, Right().step, l.hidden, PANEL, [&](int64_t row, int64_t i) {
-          return load_part(from + row * part.size + i, part.size - first - i);
+        put_rows(to, PANEL * PAIR, l.hidden, PANEL, [&](int64_t row) {
+          return Row{from + row * part.size, nullptr, part.size - first};
         });
       }
   }
@@ -154,9 +154,8 @@ class Back {
         const int64_t stop = std::min(last, (gate + 1) * l.hidden);
         const Term *grads = sums + token * g_row + part.place<Cell>(gate) * units - gate * l.hidden;
         if (l.num_masks > 1 || begin == first)
-          put_rows(scratch.chunk, step, count, width, [&](int64_t k, int64_t i) {
-            return read(part, gate, start, token + k, i);
-          });
+          put_rows(scratch.chunk, step, count, width,
+                   [&](int64_t k) { return read(part, gate, start, token + k); });
         if (!part.is_h) add_up(grads, count, begin, stop);
         for (int64_t row = begin; row < stop; row += BLOCK) {
           const int64_t some = std::min(BLOCK, stop - row);
@@ -169,19 +168,19 @@ class Back {
     }
   }
 
-  // of a token's x_t or h_t-1, as the products had them, a vector
-  Vector read(const Part &part, int64_t gate, int64_t start, int64_t token, int64_t i) const {
-    const int64_t t = start + token / l.batch, row = token % l.batch, count = part.size - i;
+  // a token's x_t or h_t-1, as the products had them
+  Row read(const Part &part, int64_t gate, int64_t start, int64_t token) const {
+    const int64_t t = start + token / l.batch, row = token % l.batch;
     const Real *from = part.is_h ? before(row, t) : l.x + row * l.x_row + t * l.x_step;
-    const Real *mask = part.mask(l, l.num_masks > 1 ? gate : 0, row);
-    const Vector values = load_part(from + i, count);
-    return mask ? values * load_part(mask + i, count) : values;
+    return {from, part.mask(l, l.num_masks > 1 ? gate : 0, row), part.size};
   }
 
   // the gradients of biases
   void add_up(const Term *grads, int64_t count, int64_t begin, int64_t stop) const {
-    for (int64_t k = 0; k < count; k++)
-      for (int64_t row = begin; row < stop; row++)
-        l.grad_bias[row] += number(grads[k * g_row + row]);
+    for (int64_t row = begin; row < stop; row += LANES) {
+      Vector sum = load_part(l.grad_bias + row, stop - row);
+      for (int64_t k = 0; k < count; k++) sum += numbers(grads + k * g_row + row);
+      store_part(l.grad_bias + row, sum, stop - row);
+    }
   }
 };

@@ -14,7 +14,10 @@ struct LSTM {
   static constexpr int GATES = 4, SUMS = 4, KEPT = 5, STATES = 2;
 
   INLINE State forward(const Vector *sum, State before, Real *kept, int64_t next) {
-    Vector i = sigmoid(sum[0]), f = sigmoid(sum[1]), o = sigmoid(sum[2]), g = tanh(sum[3]);
+    Vector ig[2], fo[2];
+    take(sigmoid_quotient(sum[0]), tanh_quotient(sum[3]), sigmoid_quotient(sum[1]),
+         sigmoid_quotient(sum[2]), ig, fo);
+    Vector i = ig[0], f = fo[0], o = fo[1], g = ig[1];
     store(kept, i), store(kept + next, f), store(kept + 2 * next, o), store(kept + 3 * next, g);
     Vector c = f * before.c + i * g;
     return {o * tanh(c), c};
@@ -37,7 +40,9 @@ struct GRU {
   static constexpr int GATES = 3, SUMS = 4, KEPT = 4, STATES = 1;
 
   INLINE State forward(const Vector *sum, State before, Real *kept, int64_t next) {
-    Vector r = sigmoid(sum[0]), z = sigmoid(sum[1]), n = tanh(sum[2] + r * sum[3]);
+    Vector rz[2];
+    take(sigmoid_quotient(sum[0]), sigmoid_quotient(sum[1]), rz);
+    Vector r = rz[0], z = rz[1], n = tanh(sum[2] + r * sum[3]);
     store(kept, r), store(kept + next, z), store(kept + 2 * next, n);
     store(kept + 3 * next, sum[3]);
     return {n + z * (before.h - n), before.c};

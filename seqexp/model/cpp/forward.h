@@ -56,8 +56,8 @@ class Forward {
         for (int64_t i = 0; i < last - first; i++) {
           Term *to = a + m * a_mask + i * a_row;
           const Real *from = l.x + (first + i) * l.x_row + t * l.x_step;
-          put_row(to, from, x.mask(l, m, first + i), x.size);
-          put_row(to + deep(x.size), states + i * units, h.mask(l, m, first + i), h.size);
+          put_row(to, {from, x.mask(l, m, first + i), x.size});
+          put_row(to + deep(x.size), {states + i * units, h.mask(l, m, first + i), h.size});
         }
       for (int64_t unit = 0; unit < units; unit += PANEL) {
         for (int gate = 0; gate < Cell::GATES; gate++)

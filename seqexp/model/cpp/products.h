@@ -59,11 +59,8 @@ INLINE __m512i paired(__m256i first, __m256i second) {
   return _mm512_cvtepu16_epi32(first) | _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16);
 }
 INLINE void put(Term *to, Vector values) { _mm256_storeu_si256((__m256i *)to, words(values)); }
-INLINE Real number(Term term) {
-  uint32_t bits = uint32_t(term) << 16;
-  Real value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
+INLINE Vector numbers(const Term *from) {
+  return (Vector)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((__m256i *)from)), 16);
 }
 
 // rows become columns, of 16 pairs each
@@ -91,23 +88,31 @@ INLINE void transpose(__m512i (&rows)[16]) {
 }
 #else
 INLINE void put(Term *to, Vector values) { store(to, values); }
-INLINE Real number(Term term) { return term; }
+INLINE Vector numbers(const Term *from) { return load(from); }
 #endif
 
 // --- factors, from numbers -------------------------------------------------------------------
 
-// a row of a left factor; zeros fill its last vector
-INLINE void put_row(Term *to, const Real *from, const Real *mask, int64_t count) {
-#if BF16
-  for (int64_t i = 0; i < count; i += LANES) {
-    Vector values = load_part(from + i, count - i);
-    put(to + i, mask ? values * load_part(mask + i, count - i) : values);
+// A row of numbers, masked or not; zeros are behind the last.
+struct Row {
+  const Real *from, *mask;
+  int64_t count;
+
+  Vector operator[](int64_t i) const {
+    const Vector values = load_part(from + i, count - i);
+    return mask ? values * load_part(mask + i, count - i) : values;
   }
+};
+
+// a row of a left factor; zeros fill its last vector
+INLINE void put_row(Term *to, Row row) {
+#if BF16
+  for (int64_t i = 0; i < row.count; i += LANES) put(to + i, row[i]);
 #else
-  if (mask)
-    for (int64_t i = 0; i < count; i++) to[i] = from[i] * mask[i];
+  if (row.mask)
+    for (int64_t i = 0; i < row.count; i++) to[i] = row.from[i] * row.mask[i];
   else
-    std::memcpy(to, from, count * sizeof(Real));
+    std::memcpy(to, row.from, row.count * sizeof(Real));
 #endif
 }
 
@@ -134,20 +139,19 @@ INLINE void put_columns(Term *to, const Real *from, int64_t from_row, int64_t co
 #endif
 }
 
-// `count` rows of a right factor as wide as `width`; row(k, i) has a vector from column i on
-template <class Row>
-INLINE void put_rows(Term *to, int64_t step, int64_t count, int64_t width, Row &&row) {
+// `count` rows of a right factor, row(k) each, as wide as `width`
+template <class Rows>
+INLINE void put_rows(Term *to, int64_t step, int64_t count, int64_t width, Rows &&row) {
+  for (int64_t k = 0; k < deep(count); k += PAIR, to += step) {
+    const Row none{}, first = k < count ? row(k) : none;
 #if BF16
-  for (int64_t k = 0; k < deep(count); k += 2)
-    for (int64_t i = 0; i < width; i += LANES) {
-      Vector first = k < count ? row(k, i) : Vector{};
-      Vector second = k + 1 < count ? row(k + 1, i) : Vector{};
-      _mm512_storeu_si512(to + k / 2 * step + i * 2, paired(words(first), words(second)));
-    }
+    const Row second = k + 1 < count ? row(k + 1) : none;
+    for (int64_t i = 0; i < width; i += LANES)
+      _mm512_storeu_si512(to + i * 2, paired(words(first[i]), words(second[i])));
 #else
-  for (int64_t k = 0; k < count; k++)
-    for (int64_t i = 0; i < width; i += LANES) store(to + k * step + i, row(k, i));
+    for (int64_t i = 0; i < width; i += LANES) store(to + i, first[i]);
 #endif
+  }
 }
 
 // A left factor whose rows are columns of `from`, which `to` has room for where they must be turned.
@@ -276,6 +280,7 @@ INLINE void multiply(Left a, Right b, int64_t depth, Real *out, int64_t out_row)
   Vector tile[M][WIDE] = {};
   for (int i = 0; i < M && ADD; i++)
     for (int j = 0; j < WIDE; j++) tile[i][j] = load(out + i * out_row + j * LANES);
+#pragma GCC unroll 4
   for (int64_t k = 0; k < depth; k += PAIR, a.at += a.step, b.at += b.step)
     for (int i = 0; i < M; i++)
       for (int j = 0; j < WIDE; j++)

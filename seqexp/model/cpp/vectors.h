@@ -8,7 +8,7 @@
 using Real = REAL;  // float or double
 
 #if defined(__AVX512F__)
-constexpr int BYTES = 64, ROWS = 8;  // of a vector; of a tile, so that its sums fit the registers
+constexpr int BYTES = 64, ROWS = 11;  // of a vector; of a tile, so that its sums fit the registers
 #elif defined(__AVX__)
 constexpr int BYTES = 32, ROWS = 6;
 #elif defined(__aarch64__)
@@ -82,15 +82,37 @@ INLINE Exponential exponential(Vector y) {
   return {power * series + power, power * series + (power - splat(1))};
 }
 
-INLINE Vector tanh(Vector x) {
+// A quotient, before it is taken; `bottom` is from 1 to 2.
+struct Quotient {
+  Vector top, bottom;
+};
+
+INLINE Quotient tanh_quotient(Vector x) {
   Vector low = x < splat(0) ? x : -x;
   Vector e = exponential(low + low).minus_one;
-  Vector size = -e / (e + splat(2));
-  return x < splat(0) ? -size : size;
+  return {x < splat(0) ? e : -e, e + splat(2)};
 }
 
-INLINE Vector sigmoid(Vector x) {
+INLINE Quotient sigmoid_quotient(Vector x) {
   Vector e = exponential(x < splat(0) ? x : -x).value;
-  Vector top = x < splat(0) ? e : splat(1);
-  return top / (e + splat(1));
+  return {x < splat(0) ? e : splat(1), e + splat(1)};
 }
+
+INLINE Vector taken(Quotient q) { return q.top / q.bottom; }
+
+// two, or four, by one division, which takes longer than the products that spare others
+INLINE void take(Quotient a, Quotient b, Vector of_one, Vector (&values)[2]) {
+  values[0] = a.top * (of_one * b.bottom);
+  values[1] = b.top * (of_one * a.bottom);
+}
+INLINE void take(Quotient a, Quotient b, Vector (&values)[2]) {
+  take(a, b, splat(1) / (a.bottom * b.bottom), values);
+}
+INLINE void take(Quotient a, Quotient b, Quotient c, Quotient d, Vector (&ab)[2], Vector (&cd)[2]) {
+  Vector first = a.bottom * b.bottom, second = c.bottom * d.bottom;
+  Vector of_one = splat(1) / (first * second);
+  take(a, b, of_one * second, ab);
+  take(c, d, of_one * first, cd);
+}
+
+INLINE Vector tanh(Vector x) { return taken(tanh_quotient(x)); }
