@@ -98,6 +98,8 @@ class Back {
     const bool is_real = real(l, row, t);
     for (int64_t unit = 0; unit < units; unit += LANES) {
       int64_t count = std::max<int64_t>(0, std::min<int64_t>(LANES, l.hidden - unit));
+      for (int k = 0; k < Cell::KEPT; k++) fetch(kept + (Cell::KEPT + k) * units + unit);
+      fetch(c + Cell::KEPT * units + unit), fetch(given + l.time * l.hidden + unit);
       Real *dh = grad_h + row * units + unit, *dc = grad_c + row * units + unit;
       State grad = {load(dh) + load_part(given + unit, count), load(dc)};
       if (is_real) {

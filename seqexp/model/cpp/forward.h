@@ -91,6 +91,7 @@ class Forward {
     for (int64_t j = 0; j < PANEL; j += LANES) {
       int64_t place = i * units + unit + j;
       Real *kept = l.kept + ((t * l.batch + row) * Cell::KEPT) * units + unit + j;
+      for (int k = 0; k < Cell::KEPT; k++) __builtin_prefetch(kept + (Cell::KEPT + k) * units, 1);
       Vector sum[Cell::SUMS];
       for (int k = 0; k < Cell::SUMS; k++) sum[k] = load(sums + k * of_sums + i * PANEL + j);
       for (int gate = 0; gate < Cell::GATES; gate++)
