@@ -56,6 +56,7 @@ class Forward {
         for (int64_t i = 0; i < last - first; i++) {
           Term *to = a + m * a_mask + i * a_row;
           const Real *from = l.x + (first + i) * l.x_row + t * l.x_step;
+          for (int64_t k = 0; k < l.inputs; k += LANES) fetch(from + l.x_step + k);
           put_row(to, {from, x.mask(l, m, first + i), x.size});
           put_row(to + deep(x.size), {states + i * units, h.mask(l, m, first + i), h.size});
         }

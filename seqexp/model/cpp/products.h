@@ -8,6 +8,8 @@
 // et al. (2018), "Mixed Precision Training", ICLR, on sums and weights that stay floats.
 #pragma once
 
+#include <algorithm>
+
 #include "vectors.h"
 
 #if BF16
@@ -143,7 +145,8 @@ INLINE void put_columns(Term *to, const Real *from, int64_t from_row, int64_t co
 template <class Rows>
 INLINE void put_rows(Term *to, int64_t step, int64_t count, int64_t width, Rows &&row) {
   for (int64_t k = 0; k < deep(count); k += PAIR, to += step) {
-    const Row none{}, first = k < count ? row(k) : none;
+    const Row none{}, first = k < count ? row(k) : none, next = row(std::min(k + 8, count - 1));
+    for (int64_t i = 0; i < width; i += LANES) fetch(next.from + i);
 #if BF16
     const Row second = k + 1 < count ? row(k + 1) : none;
     for (int64_t i = 0; i < width; i += LANES)
