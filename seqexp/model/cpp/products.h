@@ -278,16 +278,20 @@ INLINE Vector add_product(Vector sum, const Term *a, const Term *b) {
 #endif
 }
 
+constexpr int64_t AHEAD = 16;  // steps, from where the right factor is fetched
+
 template <bool ADD, int M>
 INLINE void multiply(Left a, Right b, int64_t depth, Real *out, int64_t out_row) {
   Vector tile[M][WIDE] = {};
   for (int i = 0; i < M && ADD; i++)
     for (int j = 0; j < WIDE; j++) tile[i][j] = load(out + i * out_row + j * LANES);
-#pragma GCC unroll 4
-  for (int64_t k = 0; k < depth; k += PAIR, a.at += a.step, b.at += b.step)
+#pragma GCC unroll 8
+  for (int64_t k = 0; k < depth; k += PAIR, a.at += a.step, b.at += b.step) {
+    for (int j = 0; j < WIDE; j++) fetch(b.at + AHEAD * b.step + j * LANES * PAIR);
     for (int i = 0; i < M; i++)
       for (int j = 0; j < WIDE; j++)
         tile[i][j] = add_product(tile[i][j], a.at + i * a.row, b.at + j * LANES * PAIR);
+  }
   for (int i = 0; i < M; i++)
     for (int j = 0; j < WIDE; j++) store(out + i * out_row + j * LANES, tile[i][j]);
 }

@@ -28,7 +28,7 @@ typedef Real Loose __attribute__((vector_size(BYTES), aligned(sizeof(Real)), may
 
 INLINE Vector load(const Real *from) { return *reinterpret_cast<const Loose *>(from); }
 INLINE void store(Real *to, Vector values) { *reinterpret_cast<Loose *>(to) = values; }
-INLINE void fetch(const Real *from) { __builtin_prefetch(from); }
+INLINE void fetch(const void *from) { __builtin_prefetch(from); }
 INLINE Vector splat(Real value) { return value - Vector{}; }
 
 // the first `count`, and zeros behind them
