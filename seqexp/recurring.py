@@ -52,15 +52,19 @@ class Recurrences:
     def text(self) -> str:
         """Which kernel computes, and why."""
         layer, name = self.layers[0], self.stepwise or "fused"
+        with self._precision():
+            found = layer.compiled()
         if name == "compiled":
-            return f"compiled, by {layer.compiled().compiler}"
+            return f"compiled, by {found.compiler}"
+        if name == "compiled-bf16":
+            return f"compiled, with products in bfloat16, by {found.compiler}"
         if layer.kernel != "auto":
             return f"{name}, since model.kernel is {layer.kernel}"
         if name == "fused":
             return "fused, PyTorch's own layer, which no dropout or padding forbids"
         if layer.began_with is not None:
             return f"{name}, as the run began"
-        return f"{name}, since {layer.compiled().reason or 'products are wanted in bfloat16'}"
+        return f"{name}, since {found.reason or 'products are wanted in bfloat16'}"
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -75,11 +79,13 @@ class Recurrences:
         was = state["stepwise"]
         if was == self.stepwise or not self.layers:
             return
-        if was == "compiled":
+        if was in ("compiled", "compiled-bf16"):
+            with self._precision():
+                reason = self.layers[0].compiled().reason
             raise InputError(
                 f"model.kernel: the run was begun with the compiled {self._what()}, which cannot be"
-                f" had here: {self.layers[0].compiled().reason}. Go on where it was begun, or give"
-                " force=true, which starts anew"
+                f" had here: {reason}. Go on where it was begun, or give force=true, which starts"
+                " anew"
             )
         for layer in self.layers:
             layer.began_with = was
@@ -96,12 +102,16 @@ class Recurrences:
         """What computes where PyTorch's own layer cannot; None where it always can."""
         if not self.layers:
             return None
-        layer, settings = self.layers[0], self.training.settings
-        device, is_bf16 = self.training.device.type, settings.precision == "bf16"
-        with torch.autocast(device, torch.bfloat16, enabled=is_bf16):
+        layer = self.layers[0]
+        with self._precision():
             if isinstance(layer, RecurrentLayer) and not self._needs_steps(layer):
                 return None
             return layer.stepwise()
+
+    def _precision(self) -> torch.autocast:
+        """What the model computes in."""
+        is_bf16 = self.training.settings.precision == "bf16"
+        return torch.autocast(self.training.device.type, torch.bfloat16, enabled=is_bf16)
 
     def _needs_steps(self, layer: RecurrentLayer) -> bool:
         return (

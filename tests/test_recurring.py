@@ -5,20 +5,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 from test_resume import again, final, stop_after
 
 from seqexp import compile as building
 from seqexp.checkpoint.encode import same
 from seqexp.errors import InputError
-from seqexp.model.compiled import built
+from seqexp.model.compiled import available, built
 
 DROPS = ("model=lstm", "model.hidden_size=8", "model.recurrent_dropout=0.2", "tracking=none")
 CONVOLVES = ("model.num_filters=3", "tracking=none")
 
+BF16 = "trainer.precision=bf16"
+
 needs_a_compiler = pytest.mark.skipif(
     built("lstm", "float").binary is None, reason=built("lstm", "float").reason
 )
+
+bf16 = available("lstm", torch.empty(0), is_bf16=True)
+needs_bf16 = pytest.mark.skipif(bf16.binary is None, reason=bf16.reason)
 
 
 @contextmanager
@@ -45,8 +51,13 @@ def interrupted(folder: Path, *overrides: str) -> None:
         (["model.recurrent_dropout=0.0"], "fused, PyTorch's own layer"),
         ([], "compiled, by "),
         (["model.kernel=python"], "python, since model.kernel is python"),
-        (["trainer.precision=bf16"], "python, since products are wanted in bfloat16"),
-        (["model.kernel=compiled", "trainer.precision=bf16"], "compiled, by "),
+        (["model.kernel=python", "trainer.precision=bf16"], "python, since model.kernel is python"),
+        pytest.param([BF16], "compiled, with products in bfloat16, by ", marks=needs_bf16),
+        pytest.param(
+            [BF16, "model.recurrent_dropout=0.0"],
+            "compiled, with products in bfloat16, by ",
+            marks=needs_bf16,
+        ),
     ],
 )
 def test_a_run_says_and_records_what_computes_its_recurrence(
@@ -101,6 +112,36 @@ def test_a_run_goes_on_in_pytorch_where_it_began_so_though_there_is_a_compiler_n
     with caplog.at_level("INFO", logger="seqexp"):
         again(tmp_path / "run", *overrides)
     assert f"  {said}, as the run began" in caplog.messages
+    assert same(final(tmp_path / "run"), final(tmp_path / "whole"))
+
+
+@contextmanager
+def no_bf16() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+        yield
+
+
+@needs_a_compiler
+def test_on_a_processor_without_bfloat16_a_run_says_what_computes_instead(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with no_bf16(), caplog.at_level("INFO", logger="seqexp"):
+        again(tmp_path / "run", *DROPS, BF16, "trainer.epochs=1")
+    said = "  recurrence: python, since products in bfloat16 need AVX512_BF16"
+    assert any(line.startswith(said) for line in caplog.messages)
+
+
+@needs_bf16
+def test_a_run_in_bfloat16_goes_on_with_the_same_bits_and_only_where_they_can_be_had(
+    tmp_path: Path,
+) -> None:
+    again(tmp_path / "whole", *DROPS, BF16)
+    interrupted(tmp_path / "run", *DROPS, BF16)
+    refused = "begun with the compiled recurrence, .* need AVX512_BF16, .* force=true"
+    with no_bf16(), pytest.raises(InputError, match=refused):
+        again(tmp_path / "run", *DROPS, BF16)
+    again(tmp_path / "run", *DROPS, BF16)
     assert same(final(tmp_path / "run"), final(tmp_path / "whole"))
 
 

@@ -2,9 +2,9 @@
 
 A layer forward and back, and the whole update of a character model by truncated backpropagation
 through time; all kernels and `nn.LSTM` in turn in one process; ratios of pairs, median and
-quartiles, of wall time and of CPU time. `bf16` is the compiled kernel under autocast: its products are in
-bfloat16. Values of the kernels are checked to be the same first. The roofline is the time of the layers' matrix products at the rate of large ones by torch.mm, measured
-in between.
+quartiles, of wall time and of CPU time. `bf16` is the compiled kernel under autocast, with products
+in bfloat16. Values of the kernels are checked to be the same first. The roofline is the time of the
+layers' matrix products at the rate of large ones by torch.mm, in float32, measured in between.
 
 python -m tests.benchmarks.kernel
 python -m tests.benchmarks.kernel --threads 1 --pairs 20 --cell gru

@@ -25,6 +25,9 @@ needs_a_compiler = pytest.mark.skipif(
     built("lstm", "float").binary is None, reason=built("lstm", "float").reason
 )
 
+bf16 = compiled.available("lstm", torch.empty(0), is_bf16=True)
+needs_bf16 = pytest.mark.skipif(bf16.binary is None, reason=bf16.reason)
+
 SIZES = [(1, 1, 1, 1), (1, 7, 3, 40), (9, 1, 33, 32), (37, 5, 130, 33), (70, 3, 20, 100)]
 """Batch, time, inputs, hidden: one of each; more and less than a tile, a panel and a block."""
 
@@ -36,8 +39,12 @@ def layer(cell: str, inputs: int, hidden: int, kernel: Any, masks: Any = "tied")
     return made
 
 
+def in_bf16(is_bf16: bool = True) -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=is_bf16)
+
+
 def values_and_gradients(
-    made: RecurrentLayer, batch: int, time: int, padded: bool = False
+    made: RecurrentLayer, batch: int, time: int, padded: bool = False, is_bf16: bool = False
 ) -> list[torch.Tensor]:
     torch.manual_seed(1)
     dtype = made.weight_h.dtype
@@ -45,7 +52,8 @@ def values_and_gradients(
     shape = (made.cell.num_states, batch, made.hidden_size)
     state = torch.randn(shape, dtype=dtype, requires_grad=True)
     real = torch.rand(batch, time) > 0.3 if padded else None
-    hidden, last = made(inputs, real, tuple(state))
+    with in_bf16(is_bf16):
+        hidden, last = made(inputs, real, tuple(state))
     weights = torch.arange(hidden.numel()).view(hidden.shape).sin().to(dtype)
     loss = (hidden * weights).sum() + sum((value**2).sum() for value in last)
     return [hidden, *last, *torch.autograd.grad(loss, [inputs, state, *made.parameters()])]
@@ -77,23 +85,25 @@ def test_float32_is_as_far_from_float64_as_rounding_takes_it(cell: str) -> None:
 
 
 @needs_a_compiler
+@pytest.mark.parametrize("is_bf16", [False, pytest.param(True, marks=needs_bf16)])
 @pytest.mark.parametrize("cell", CELLS)
-def test_bits_depend_neither_on_threads_nor_on_other_rows(cell: str) -> None:
+def test_bits_depend_neither_on_threads_nor_on_other_rows(cell: str, is_bf16: bool) -> None:
     made, threads = layer(cell, 33, 40, "compiled", "per_gate"), torch.get_num_threads()
-    one = values_and_gradients(made, 45, 20, padded=True)
+    one = values_and_gradients(made, 45, 20, padded=True, is_bf16=is_bf16)
     try:
         for count in (2, 3, 64):
             torch.set_num_threads(count)
-            many = values_and_gradients(made, 45, 20, padded=True)
+            many = values_and_gradients(made, 45, 20, padded=True, is_bf16=is_bf16)
             assert all(torch.equal(a, b) for a, b in zip(one, many, strict=True)), count
     finally:
         torch.set_num_threads(threads)
     made.eval()
     inputs, state = torch.randn(45, 20, 33), torch.randn(made.cell.num_states, 45, 40)
-    whole, _ = made(inputs, None, tuple(state))
-    for rows in (slice(0, 1), slice(7, 20), slice(31, 45)):
-        part, _ = made(inputs[rows], None, tuple(state[:, rows]))
-        assert torch.equal(part, whole[rows])
+    with in_bf16(is_bf16):
+        whole, _ = made(inputs, None, tuple(state))
+        for rows in (slice(0, 1), slice(7, 20), slice(31, 45)):
+            part, _ = made(inputs[rows], None, tuple(state[:, rows]))
+            assert torch.equal(part, whole[rows])
 
 
 @needs_a_compiler
@@ -130,12 +140,14 @@ def test_gates_of_any_sum_are_right_to_a_few_units_in_the_last_place() -> None:
 
 
 @needs_a_compiler
+@pytest.mark.parametrize("is_bf16", [False, pytest.param(True, marks=needs_bf16)])
 @pytest.mark.parametrize("cell", CELLS)
-def test_what_is_not_finite_stays_so(cell: str) -> None:
+def test_what_is_not_finite_stays_so(cell: str, is_bf16: bool) -> None:
     made = layer(cell, 2, 3, "compiled").eval()
     inputs = torch.zeros(2, 4, 2)
     inputs[0, 1, 0] = math.nan
-    hidden, _ = made(inputs, None, made.start(inputs))
+    with in_bf16(is_bf16):
+        hidden, _ = made(inputs, None, made.start(inputs))
     assert hidden[0, 1:].isnan().all() and hidden[1].isfinite().all()
 
 
@@ -156,6 +168,106 @@ def test_inputs_that_need_no_gradient_and_rows_that_are_not_side_by_side_are_tak
             hidden, _ = one(inputs, None, one.start(inputs))
             grads.append(torch.autograd.grad(hidden.square().sum(), weight)[0])
         torch.testing.assert_close(grads[0], grads[1])
+
+
+# --- products in bfloat16 -----------------------------------------------------------------------
+
+
+def rounded(value: torch.Tensor) -> torch.Tensor:
+    return value.to(torch.bfloat16).to(value.dtype)
+
+
+class Product(torch.autograd.Function):
+    """a @ b, of which only the factors are rounded, forward and back."""
+
+    @staticmethod
+    def forward(ctx: Any, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(rounded(a), rounded(b))
+        return rounded(a) @ rounded(b)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        a, b = ctx.saved_tensors
+        grad_b = a.mT @ rounded(grad)
+        while grad_b.dim() > b.dim():
+            grad_b = grad_b.sum(0)
+        return rounded(grad) @ b.mT, grad_b
+
+
+def linear(
+    inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    products = Product.apply(inputs, weight.t())
+    return products if bias is None else products + bias
+
+
+BF16_EPS = 2**-8
+
+
+@needs_bf16
+@pytest.mark.parametrize("masks", ["tied", "per_gate"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_only_factors_of_products_are_rounded_to_bfloat16(
+    cell: str, masks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for (batch, time, inputs, hidden), padded in itertools.product(SIZES, (False, True)):
+        ours = layer(cell, inputs, hidden, "auto", masks)
+        theirs = layer(cell, inputs, hidden, "reference", masks)
+        found = values_and_gradients(ours, batch, time, padded, is_bf16=True)
+        exact = values_and_gradients(theirs, batch, time, padded)
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.nn.functional, "linear", linear)
+            patch.setattr(torch, "bmm", Product.apply)
+            expected = values_and_gradients(theirs, batch, time, padded)
+        *found, bias = found  # the sum of the gates' gradients, which are rounded
+        *expected, bias_wanted = expected
+        for value, wanted in zip(found, expected, strict=True):
+            # a few sums that differ in their last bits are rounded to another neighbour
+            assert (value - wanted).norm() <= BF16_EPS / 16 * wanted.norm()
+        assert (bias - bias_wanted).norm() <= BF16_EPS * bias_wanted.norm()
+        # they are rounded at all; the only input of one may be dropped
+        assert inputs == 1 or (found[0] - exact[0]).norm() > BF16_EPS / 8 * exact[0].norm()
+
+
+@needs_bf16
+@pytest.mark.parametrize("cell", CELLS)
+def test_products_by_amx_are_those_without(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for batch, time, inputs, hidden in SIZES:
+        made = layer(cell, inputs, hidden, "auto", "per_gate")
+        found = values_and_gradients(made, batch, time, True, is_bf16=True)
+        defined = (f"CELL={cell.upper()}", "REAL=float", "BF16=1", "NO_AMX=1")
+        plain = building.built(compiled.SOURCE, *defined)
+        with monkeypatch.context() as patch:
+            patch.setattr(compiled, "available", lambda *_: plain)  # noqa: B023
+            expected = values_and_gradients(made, batch, time, True, is_bf16=True)
+        for value, wanted in zip(found, expected, strict=True):
+            assert (value - wanted).norm() <= BF16_EPS / 16 * wanted.norm()
+
+
+@needs_a_compiler
+def test_without_bfloat16_auto_is_python_and_compiled_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, asked = (layer("lstm", 3, 4, kernel) for kernel in ("auto", "compiled"))
+    assert "float64" in compiled.available("lstm", torch.empty(0).double(), is_bf16=True).reason
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    with in_bf16():
+        assert made.stepwise() == "python"
+        with pytest.raises(InputError, match=r"compiled, which .* AVX512_BF16.*auto"):
+            asked.stepwise()
+    assert asked.stepwise() == "compiled"
+
+
+@needs_a_compiler
+def test_a_system_that_does_not_give_amx_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Binary:
+        def may_run(self) -> int:
+            return 0
+
+    monkeypatch.setattr(building, "built", lambda *_: Built(Binary(), ""))  # type: ignore
+    assert built("lstm", "float", True) == Built(
+        None, "the system does not let this process use AMX"
+    )
 
 
 # --- without a compiler -----------------------------------------------------------------------

@@ -31,7 +31,8 @@ class Back {
   void run() {
     begin();
     const int64_t threads = std::min(l.threads, rows);
-    const int64_t of_chunk = CHUNK * terms_apart(std::max(inputs, units)), of_turned = BLOCK * t_row;
+    const int64_t of_chunk = CHUNK / PAIR * terms_apart(PAIR * std::max(inputs, units));
+    const int64_t of_turned = BLOCK * t_row;
     const Room<Term> chunks{threads * of_chunk}, turned{threads * of_turned};
     for (int64_t end = l.time; end > 0; end -= window) {
       int64_t start = std::max<int64_t>(0, end - window);

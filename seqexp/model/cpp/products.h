@@ -2,7 +2,7 @@
 //
 // Factors are the numbers themselves, or with BF16 numbers of 16 bits: the upper half of a float,
 // rounded to even. What comes of two of them is summed as floats, by AMX where the processor has
-// it, else by AVX-512.
+// it (NO_AMX=1 does without), else by AVX-512.
 //
 // Sources: Kalamkar et al. (2019), "A Study of BFLOAT16 for Deep Learning Training"; Micikevicius
 // et al. (2018), "Mixed Precision Training", ICLR, on sums and weights that stay floats.
@@ -17,7 +17,8 @@
 #error "products in bfloat16 need AVX512_BF16"
 #endif
 #include <immintrin.h>
-#ifdef __AMX_BF16__
+#if defined(__AMX_BF16__) && !defined(NO_AMX)
+#define AMX 1
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -183,7 +184,7 @@ INLINE Left turned(const Term *from, int64_t from_row, [[maybe_unused]] int64_t 
 
 // --- products --------------------------------------------------------------------------------
 
-#if BF16 && defined(__AMX_BF16__)
+#if AMX
 
 constexpr int SIDE = 16;  // rows and columns of a tile
 
