@@ -40,7 +40,7 @@ def reviews() -> Data:
 
 def make(folder: Path, threads: int, ours: list[str]) -> Work:
     overrides = ["experiment=notebook/imdb", f"trainer.num_threads={threads}"]
-    return prepared(folder, overrides, ours, reviews(), "update", 10, threads)
+    return prepared(folder, overrides, ours, reviews(), "update", 40, threads)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ class Back {
   const Part x{l.inputs, l.weight_x, l.x_masks, false}, h{l.hidden, l.weight_h, l.h_masks, true};
   const int64_t units = up(l.hidden, PANEL), rows = Cell::GATES * l.hidden;  // of the weights
   const int64_t inputs = up(l.inputs, PANEL), depth = deep(l.hidden);         // of a gate
-  const int64_t g_row = terms_apart(Cell::SUMS * units);
+  const int64_t g_row = apart(Cell::SUMS * units);
   const int64_t window = std::min(l.time, WINDOW / std::max<int64_t>(l.batch, 1) + 1);  // steps
   const Room<Term> packed_x{inputs * Cell::GATES * depth}, packed_h{units * Cell::GATES * depth};
   const Room<Real> total_x{inputs * rows}, total_h{units * rows};  // of the weights
   const Room<Real> grad_h{l.batch * units}, grad_c{l.batch * units};  // of the state
   const Room<Term> sums{(window * l.batch + BLOCK) * g_row};  // the gradients of the gates' sums
-  const int64_t t_row = terms_apart(CHUNK);
+  const int64_t t_row = apart(CHUNK);
 
   struct Scratch {
     Term *chunk, *turned;
@@ -31,7 +31,7 @@ class Back {
   void run() {
     begin();
     const int64_t threads = std::min(l.threads, rows);
-    const int64_t of_chunk = CHUNK / PAIR * terms_apart(PAIR * std::max(inputs, units));
+    const int64_t of_chunk = CHUNK / PAIR * apart(PAIR * std::max(inputs, units));
     const int64_t of_turned = BLOCK * t_row;
     const Room<Term> chunks{threads * of_chunk}, turned{threads * of_turned};
     for (int64_t end = l.time; end > 0; end -= window) {
@@ -148,7 +148,7 @@ class Back {
   // add to rows of the weights' gradient, in chunks of tokens that fit into the cache
   void weights(int64_t start, int64_t end, const Part &part, int64_t first, int64_t last,
                const Scratch &scratch, Real *total) const {
-    const int64_t width = up(part.size, PANEL), step = terms_apart(width * PAIR);
+    const int64_t width = up(part.size, PANEL), step = apart(width * PAIR);
     const int64_t all = (end - start) * l.batch;
     for (int64_t token = 0; token < all; token += CHUNK) {
       const int64_t count = std::min(CHUNK, all - token);

@@ -9,7 +9,7 @@ class Forward {
   const Layer &l;
   const Part x{l.inputs, l.weight_x, l.x_masks, false}, h{l.hidden, l.weight_h, l.h_masks, true};
   const int64_t units = up(l.hidden, PANEL), depth = deep(l.inputs) + deep(l.hidden);
-  const int64_t a_row = terms_apart(depth), a_mask = BLOCK * a_row;
+  const int64_t a_row = apart(depth), a_mask = BLOCK * a_row;
   const int64_t of_state = BLOCK * units, of_sums = BLOCK * PANEL;
   const Room<Term> packed{units * Cell::GATES * depth};
   const Room<Real> bias{units * Cell::GATES};

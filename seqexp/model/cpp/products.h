@@ -35,8 +35,8 @@ constexpr int PAIR = 1, DEPTH = 1;
 
 constexpr int64_t deep(int64_t terms) { return up(terms, DEPTH); }
 
-// distance of rows of terms: see `apart`
-constexpr int64_t terms_apart(int64_t count) {
+// distance of rows: an odd number of vectors, or rows of a tile would share places in the cache
+constexpr int64_t apart(int64_t count) {
   constexpr int64_t lanes = BYTES / sizeof(Term);
   return (up(count, lanes) / lanes | 1) * lanes;
 }

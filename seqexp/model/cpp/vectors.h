@@ -47,9 +47,6 @@ INLINE void store_part(Real *to, Vector values, int64_t count) {
 
 constexpr int64_t up(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
 
-// distance of rows: an odd number of vectors, or rows of a tile would share places in the cache
-constexpr int64_t apart(int64_t count) { return (up(count, LANES) / LANES | 1) * LANES; }
-
 // e^y and e^y - 1, by 2^n (e^r - 1) of y = n ln 2 + r, for y <= 0; NaN stays NaN
 struct Exponential {
   Vector value, minus_one;

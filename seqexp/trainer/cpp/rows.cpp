@@ -18,14 +18,9 @@ struct Table {
 
 namespace {
 // rows are far apart: the next ones are fetched while this one is worked on
-void fetch(const Table &table, int64_t row) {
-  const char *weights = reinterpret_cast<const char *>(table.weights + row * table.size);
-  const char *moments = reinterpret_cast<const char *>(table.moments + 3 * row * table.size);
-  const int64_t bytes = table.size * int64_t(sizeof(REAL));
-  for (int64_t i = 0; i < bytes; i += 64)
-    __builtin_prefetch(weights + i, 1);
-  for (int64_t i = 0; i < 3 * bytes; i += 64)
-    __builtin_prefetch(moments + i, 1);
+void fetch(const REAL *from, int64_t count) {
+  for (int64_t i = 0; i < count; i += 64 / int64_t(sizeof(REAL)))
+    __builtin_prefetch(from + i, 1);
 }
 
 constexpr int64_t AHEAD = 4;
@@ -37,8 +32,11 @@ void catch_up(const Table *table, int64_t count, const int64_t *rows, const doub
               int64_t settled) {
   const int64_t size = table->size;
   for (int64_t i = 0; i < count; ++i) {
-    if (i + AHEAD < count)
-      fetch(*table, rows[i + AHEAD]);
+    if (i + AHEAD < count) {
+      const int64_t next = rows[i + AHEAD];
+      fetch(table->weights + next * size, size);
+      fetch(table->moments + (3 * next + 2) * size, size);
+    }
     const int64_t row = rows[i];
     const double due = missed[table->last[row] - settled];
     const REAL distance = REAL(due - table->moved[row]);
@@ -57,8 +55,10 @@ void step(const Table *table, int64_t count, const int64_t *rows, const REAL *gr
   const int64_t size = table->size;
   const REAL to1 = REAL(1 - beta1), to2 = REAL(1 - beta2), add = REAL(eps), far = REAL(distance);
   for (int64_t i = 0; i < count; ++i) {
-    if (i + AHEAD < count)
-      fetch(*table, rows[i + AHEAD]);
+    if (i + AHEAD < count) {
+      fetch(table->weights + rows[i + AHEAD] * size, size);
+      fetch(table->moments + 3 * rows[i + AHEAD] * size, 3 * size);
+    }
     const int64_t row = rows[i];
     const double missed = fades ? double(number - 1 - table->last[row]) : 0;
     const REAL fade1 = REAL(std::pow(beta1, missed));
