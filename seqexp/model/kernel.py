@@ -82,7 +82,7 @@ class _Product:
 
     def __init__(self, weight_h: Tensor, masks: Tensor | None) -> None:
         rows, hidden = weight_h.shape
-        self.weight, self.masks = weight_h, masks
+        self.weight, self.turned, self.masks = weight_h, weight_h.t().contiguous(), masks
         self.per_gate = masks is not None and masks.shape[0] > 1
         self.gates = weight_h.view(rows // hidden, hidden, hidden)  # (gates, hidden, hidden)
 
@@ -90,7 +90,7 @@ class _Product:
         """Write x + W_h (h * mask): (batch, rows)."""
         if not self.per_gate:
             h = h if self.masks is None else h * self.masks[0]
-            torch.addmm(x, h, self.weight.t(), out=out)
+            torch.addmm(x, h, self.turned, out=out)
             return
         assert self.masks is not None
         products = torch.bmm(h * self.masks, self.gates.transpose(1, 2))  # (gates, batch, hidden)
@@ -98,14 +98,16 @@ class _Product:
         by_gate = (batch, gates, hidden)
         torch.add(x.view(by_gate), products.transpose(0, 1), out=out.view(by_gate))
 
-    def back(self, grad: Tensor) -> Tensor:
-        """From the gradient of the product, (batch, rows), to that of h, (batch, hidden)."""
+    def back(self, other: Tensor, grad: Tensor) -> Tensor:
+        """From the gradient of the product, (batch, rows), to that of h, (batch, hidden), to which
+        the other one is added.
+        """
+        if self.masks is None:
+            return torch.addmm(other, grad, self.weight)
         if not self.per_gate:
-            back = torch.mm(grad, self.weight)
-            return back if self.masks is None else back.mul_(self.masks[0])
-        assert self.masks is not None
+            return torch.addcmul(other, torch.mm(grad, self.weight), self.masks[0])
         by_gate = grad.view(grad.shape[0], *self.gates.shape[:2]).transpose(0, 1)
-        return torch.bmm(by_gate, self.gates).mul_(self.masks).sum(dim=0)
+        return torch.bmm(by_gate, self.gates).mul_(self.masks).sum(dim=0).add_(other)
 
     def weight_gradient(self, grads: Tensor, before: Tensor) -> Tensor:
         """From all gradients of the product and all h_{t-1}, (time, batch, .): as `weight_h`."""
@@ -124,8 +126,15 @@ def _unbound(is_real: Tensor | None, time: int) -> Sequence[Tensor | None]:
     return [None] * time if is_real is None else is_real.unbind()
 
 
-def _where(real: Tensor | None, new: Tensor, old: Tensor) -> Tensor:
-    return new if real is None else torch.where(real, new, old)
+def _where(real: Tensor | None, back: Tensor, dh: Tensor, given: Tensor) -> Tensor:
+    """The gradient of h_{t-1}: as it came back where the token is real, else that of h_t, too."""
+    return back if real is None else torch.where(real, back, dh + given)
+
+
+def _given(grad_h: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Of each token the gradient that is given of h_{t-1}, 0 of h_0, and that of the last h."""
+    *given, last = grad_h.unbind()
+    return [torch.zeros_like(last), *given], last
 
 
 def _keep_padding(new: Tensor, old: Tensor, real: Tensor | None) -> None:
@@ -182,13 +191,14 @@ class _LSTM(torch.autograd.Function):
         product = _Product(weight_h, masks)
         grads = torch.empty_like(gates)
         by_gate = (time, batch, 4, size)
-        parts = (gates.view(by_gate), c[:-1], tanh_c, grad_h, grads.view(by_gate))
-        dh, dc = torch.zeros_like(h[0]), grad_c
+        parts = (gates.view(by_gate), c[:-1], tanh_c, grads.view(by_gate))
+        given, dh = _given(grad_h)
+        dc = grad_c
         tokens = max(1, CACHED // (batch * rows))
         for end in range(time, 0, -tokens):
             chunk = slice(max(0, end - tokens), end)
             real = None if is_real is None else is_real[chunk]
-            some = _Tokens(real, *(part[chunk] for part in parts))
+            some = _Tokens(real, given[chunk], *(part[chunk] for part in parts))
             dh, dc = _lstm_back(product, some, dh, dc)
         return grads, product.weight_gradient(grads, h[:-1]), dh, dc, None, None
 
@@ -198,10 +208,10 @@ class _Tokens:
     """Some tokens of an LSTM's pass, (time, batch, ...); `grads` is written on the way back."""
 
     is_real: Real | None
+    given: list[Float[Tensor, "batch hidden"]]  # the gradient that is given of h_{t-1}
     gates: Float[Tensor, "time batch 4 hidden"]
     before: Float[Tensor, "time batch hidden"]  # c_{t-1}
     tanh_c: Float[Tensor, "time batch hidden"]
-    grad_h: Float[Tensor, "time batch hidden"]
     grads: Float[Tensor, "time batch 4 hidden"]  # of the gates' inputs
 
 
@@ -221,17 +231,16 @@ def _lstm_back(product: _Product, some: _Tokens, dh: Tensor, dc: Tensor) -> tupl
         by_h, slope = by_h * is_real, slope * is_real[..., None]
         keep = torch.where(is_real, f, 1)
     real = _unbound(is_real, len(gates))
-    steps = [part.unbind() for part in (some.grad_h, by_h, keep, slope, slope[:, :, 2])]
+    steps = [part.unbind() for part in (by_h, keep, slope, slope[:, :, 2])]
     steps += [part.unbind() for part in (some.grads, some.grads[:, :, 2], some.grads.flatten(2))]
     for t in range(len(gates) - 1, -1, -1):
-        new, of_c, kept, slopes, slope_o, grad, grad_o, flat = (step[t] for step in steps)
-        dh = dh + new
+        of_c, kept, slopes, slope_o, grad, grad_o, flat = (step[t] for step in steps)
         dc = torch.addcmul(dc, dh, of_c)
         torch.mul(slopes, dc[:, None], out=grad)
         torch.mul(slope_o, dh, out=grad_o)
         dc = dc * kept
-        back = product.back(flat)
-        dh = _where(real[t], back, dh)
+        back = product.back(some.given[t], flat)
+        dh = _where(real[t], back, dh, some.given[t])
     return dh, dc
 
 
@@ -284,19 +293,18 @@ class _GRU(torch.autograd.Function):
         if is_real is not None:
             slope, keep = slope * is_real, torch.where(is_real, z, 1)
         grads_x, grads_h = torch.empty_like(gates), torch.empty_like(gates)
-        dh = torch.zeros_like(h[0])
+        given, dh = _given(grad_h)
         # of the product with h: those of the gates' inputs, but n's by r
         slope_h = slope.clone()
         slope_h[..., 2 * size :] *= r
-        steps = [part.unbind() for part in (grad_h, keep, grads_h)]
+        steps = [part.unbind() for part in (keep, grads_h)]
         by_gate = (*gates.shape[:2], 3, size)
         steps += [part.view(by_gate).unbind() for part in (slope, slope_h, grads_x, grads_h)]
         for t in range(len(gates) - 1, -1, -1):
-            new, kept, flat, slopes_x, slopes_h, grad_x, grad_of_h = (step[t] for step in steps)
-            dh = dh + new
+            kept, flat, slopes_x, slopes_h, grad_x, grad_of_h = (step[t] for step in steps)
             torch.mul(slopes_x, dh[:, None], out=grad_x)
             torch.mul(slopes_h, dh[:, None], out=grad_of_h)
-            dh = product.back(flat).addcmul_(dh, kept)
+            dh = product.back(given[t], flat).addcmul_(dh, kept)
         return grads_x, product.weight_gradient(grads_h, h[:-1]), dh, None, None
 
 
@@ -332,12 +340,11 @@ class _RNN(torch.autograd.Function):
         if is_real is not None:
             slope = slope * is_real
         grads = torch.empty_like(slope)
-        dh = torch.zeros_like(h[0])
-        news, slopes, grad = grad_h.unbind(), slope.unbind(), grads.unbind()
+        given, dh = _given(grad_h)
+        slopes, grad = slope.unbind(), grads.unbind()
         real = _unbound(is_real, len(slope))
         for t in range(len(slope) - 1, -1, -1):
-            dh = dh + news[t]
             torch.mul(slopes[t], dh, out=grad[t])
-            back = product.back(grad[t])
-            dh = _where(real[t], back, dh)
+            back = product.back(given[t], grad[t])
+            dh = _where(real[t], back, dh, given[t])
         return grads, product.weight_gradient(grads, h[:-1]), dh, None, None

@@ -68,7 +68,8 @@ class Settings:
             trains each by itself.
         max_minutes: stop after so many minutes of this process, with a checkpoint; None never does.
         device: `auto` takes a GPU where there is one.
-        precision: `bf16` computes the forward pass in bfloat16, with float32 weights.
+        precision: `bf16` rounds the factors of products to bfloat16, with float32 weights: those of
+            the forward pass, and of the compiled recurrence of the backward pass, too.
         deterministic: the same numbers on each run, at some cost on GPUs.
         num_threads: CPU threads; None leaves PyTorch's choice. Sums depend on it in the last bit.
     """

@@ -91,7 +91,7 @@ class Back {
     }
   }
 
-  // from the gradients of a token's state to those of its gates' sums
+  // from the gradients of a token's state to those of its gates' sums; fetches the next row's
   void gates(int64_t t, int64_t row, Term *to) const {
     const Real *given = l.grad_h + (row * l.time + t) * l.hidden;
     const Real *kept = l.kept + (t * l.batch + row) * Cell::KEPT * units;

@@ -21,14 +21,14 @@ class Forward {
     split(units / PANEL, l.threads, [&](int64_t, int64_t first, int64_t last) {
       for (int64_t tile = first * Cell::GATES; tile < last * Cell::GATES; tile++) pack(tile);
     });
-    const int64_t threads = std::min(l.threads, l.batch), scratch = 2 * of_state + Cell::SUMS * of_sums;
-    const Room<Term> a{threads * l.num_masks * a_mask};  // x_t and h_t-1 side by side, by each mask
+    const int64_t threads = std::min(l.threads, l.batch), of_a = l.num_masks * a_mask;
+    const int64_t scratch = 2 * of_state + Cell::SUMS * of_sums;
+    const Room<Term> a{threads * of_a};  // x_t and h_t-1 side by side, by each mask
     const Room<Real> states{threads * scratch};
     split(l.batch, l.threads, [&](int64_t thread, int64_t first, int64_t last) {
       [[maybe_unused]] const Tiles tiles;
       for (; first < last; first += BLOCK)
-        block(first, std::min(first + BLOCK, last), a + thread * l.num_masks * a_mask,
-              states + thread * scratch);
+        block(first, std::min(first + BLOCK, last), a + thread * of_a, states + thread * scratch);
     });
   }
 
@@ -37,9 +37,9 @@ class Forward {
   void pack(int64_t tile) {
     const int64_t unit = tile / Cell::GATES * PANEL, row = tile % Cell::GATES * l.hidden + unit;
     const int64_t count = std::min<int64_t>(PANEL, l.hidden - unit);
-    Term *to = packed + tile * depth * PANEL;
-    put_columns(to, l.weight_x + row * l.inputs, l.inputs, count, l.inputs);
-    put_columns(to + deep(l.inputs) * PANEL, l.weight_h + row * l.hidden, l.hidden, count, l.hidden);
+    Term *of_x = packed + tile * depth * PANEL, *of_h = of_x + deep(l.inputs) * PANEL;
+    put_columns(of_x, l.weight_x + row * l.inputs, l.inputs, count, l.inputs);
+    put_columns(of_h, l.weight_h + row * l.hidden, l.hidden, count, l.hidden);
     for (int64_t i = 0; i < PANEL; i += LANES)
       store(bias + tile * PANEL + i, load_part(l.bias + row + i, count - i));
   }
@@ -56,7 +56,7 @@ class Forward {
         for (int64_t i = 0; i < last - first; i++) {
           Term *to = a + m * a_mask + i * a_row;
           const Real *from = l.x + (first + i) * l.x_row + t * l.x_step;
-          for (int64_t k = 0; k < l.inputs; k += LANES) fetch(from + l.x_step + k);
+          for (int64_t k = 0; k < l.inputs; k += LANES) fetch(from + l.x_step + k);  // x_t+1
           put_row(to, {from, x.mask(l, m, first + i), x.size});
           put_row(to + deep(x.size), {states + i * units, h.mask(l, m, first + i), h.size});
         }
@@ -92,7 +92,7 @@ class Forward {
     for (int64_t j = 0; j < PANEL; j += LANES) {
       int64_t place = i * units + unit + j;
       Real *kept = l.kept + ((t * l.batch + row) * Cell::KEPT) * units + unit + j;
-      for (int k = 0; k < Cell::KEPT; k++) __builtin_prefetch(kept + (Cell::KEPT + k) * units, 1);
+      for (int k = 0; k < Cell::KEPT; k++) fetch_to_write(kept + (Cell::KEPT + k) * units);
       Vector sum[Cell::SUMS];
       for (int k = 0; k < Cell::SUMS; k++) sum[k] = load(sums + k * of_sums + i * PANEL + j);
       for (int gate = 0; gate < Cell::GATES; gate++)

@@ -28,7 +28,9 @@ typedef Real Loose __attribute__((vector_size(BYTES), aligned(sizeof(Real)), may
 
 INLINE Vector load(const Real *from) { return *reinterpret_cast<const Loose *>(from); }
 INLINE void store(Real *to, Vector values) { *reinterpret_cast<Loose *>(to) = values; }
+// into the cache, what the processor would not guess to be wanted soon
 INLINE void fetch(const void *from) { __builtin_prefetch(from); }
+INLINE void fetch_to_write(const void *from) { __builtin_prefetch(from, 1); }
 INLINE Vector splat(Real value) { return value - Vector{}; }
 
 // the first `count`, and zeros behind them
