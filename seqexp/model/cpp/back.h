@@ -4,7 +4,7 @@
 #include "cells.h"
 #include "layer.h"
 
-constexpr int64_t CHUNK = 128 * PAIR;  // tokens at once in the product for the weights' gradient
+constexpr int64_t CHUNK = PAIR > 1 ? 256 : 64;  // tokens at once in the product for the weights' gradient
 constexpr int64_t WINDOW = 1024;       // tokens whose gradients are held until they are used
 
 template <class Cell>
