@@ -203,6 +203,8 @@ def prepare(settings: Settings, launcher: Launcher) -> torch.device:
     keep_freed_memory()
     # the same as use_deterministic_algorithms, which also imports torch's compiler, for 2 seconds
     torch.set_deterministic_debug_mode("error" if settings.deterministic else "default")
+    # which would fill each buffer with NaN before it is written: a tenth of the step of an LSTM
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not settings.deterministic
     use_gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if use_gpu else "cpu")
