@@ -22,14 +22,10 @@ from seqexp.sweep.launchers import cores
 from tests.benchmarks.compare import ROOT
 
 WORK = {
-    "LSTM(128), experiment=chars": (
-        "experiment=chars",
-        "decode=none",
-        "dataset.num_chars=100000",
-        "trainer.epochs=4",
-    ),
-    "tiny, the default cnn1d": ("interpret=none", "trainer.epochs=60"),
+    "LSTM(128), experiment=chars": (4, ("experiment=chars",)),
+    "tiny, the default cnn1d": (16, ("interpret=none", "trainer.epochs=60")),
 }
+"""Seeds of a sweep, so that it takes a minute or half of one, and what it trains."""
 
 Seconds = tuple[float, float]
 """Of a whole command, and of its training."""
@@ -63,16 +59,16 @@ def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--pairs", type=int, default=3, help="at least 2")
-    parser.add_argument("--jobs", type=int, default=2 * cores(), help="seeds of a sweep")
+    parser.add_argument("--jobs", type=int, help="seeds of a sweep")
     given = parser.parse_args()
     workers = cores()
-    for name, overrides in WORK.items():
-        one_by_one, together = [], []
+    for name, (usual, overrides) in WORK.items():
+        jobs, one_by_one, together = given.jobs or usual, [], []
         for number in range(given.pairs):
             for workers_now in (1, workers) if number % 2 else (workers, 1):
                 times = together if workers_now > 1 else one_by_one
-                times.append(sweep(overrides, workers_now, given.jobs))
-        print(f"{name}: {given.jobs} jobs, {workers} workers of one thread, {given.pairs} pairs")
+                times.append(sweep(overrides, workers_now, jobs))
+        print(f"{name}: {jobs} jobs, {workers} workers of one thread, {given.pairs} pairs")
         for index, what in enumerate(("whole command", "training alone")):
             pairs = zip(one_by_one, together, strict=True)
             ratios = [alone[index] / shared[index] for alone, shared in pairs]
