@@ -80,8 +80,9 @@ KERNELS: dict[str, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
 class _Product:
     """W_h (h * mask) for one mask or one a gate, its way back, and the gradient of W_h."""
 
-    def __init__(self, weight_h: Tensor, masks: Tensor | None) -> None:
+    def __init__(self, weight_h: Tensor, masks: Tensor | None, batch: int) -> None:
         rows, hidden = weight_h.shape
+        self.room = weight_h.new_empty(batch, hidden)  # for what a token needs for a moment
         self.weight, self.turned, self.masks = weight_h, weight_h.t().contiguous(), masks
         self.per_gate = masks is not None and masks.shape[0] > 1
         self.gates = weight_h.view(rows // hidden, hidden, hidden)  # (gates, hidden, hidden)
@@ -89,7 +90,7 @@ class _Product:
     def add_to(self, x: Tensor, h: Tensor, out: Tensor) -> None:
         """Write x + W_h (h * mask): (batch, rows)."""
         if not self.per_gate:
-            h = h if self.masks is None else h * self.masks[0]
+            h = h if self.masks is None else torch.mul(h, self.masks[0], out=self.room)
             torch.addmm(x, h, self.turned, out=out)
             return
         assert self.masks is not None
@@ -105,7 +106,7 @@ class _Product:
         if self.masks is None:
             return torch.addmm(other, grad, self.weight)
         if not self.per_gate:
-            return torch.addcmul(other, torch.mm(grad, self.weight), self.masks[0])
+            return torch.addcmul(other, torch.mm(grad, self.weight, out=self.room), self.masks[0])
         by_gate = grad.view(grad.shape[0], *self.gates.shape[:2]).transpose(0, 1)
         return torch.bmm(by_gate, self.gates).mul_(self.masks).sum(dim=0).add_(other)
 
@@ -160,7 +161,7 @@ class _LSTM(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         time, batch, rows = x.shape
         size = rows // 4
-        product = _Product(weight_h, masks)
+        product = _Product(weight_h, masks, batch)
         gates = torch.empty_like(x)
         h, c = (x.new_empty(time + 1, batch, size) for _ in range(2))
         tanh_c = x.new_empty(time, batch, size)
@@ -188,12 +189,12 @@ class _LSTM(torch.autograd.Function):
         weight_h, gates, h, c, tanh_c, masks, is_real = ctx.saved_tensors
         time, batch, rows = gates.shape
         size = weight_h.shape[1]
-        product = _Product(weight_h, masks)
+        product = _Product(weight_h, masks, batch)
         grads = torch.empty_like(gates)
         by_gate = (time, batch, 4, size)
         parts = (gates.view(by_gate), c[:-1], tanh_c, grads.view(by_gate))
         given, dh = _given(grad_h)
-        dc = grad_c
+        dc = grad_c.clone()
         tokens = max(1, CACHED // (batch * rows))
         for end in range(time, 0, -tokens):
             chunk = slice(max(0, end - tokens), end)
@@ -235,10 +236,10 @@ def _lstm_back(product: _Product, some: _Tokens, dh: Tensor, dc: Tensor) -> tupl
     steps += [part.unbind() for part in (some.grads, some.grads[:, :, 2], some.grads.flatten(2))]
     for t in range(len(gates) - 1, -1, -1):
         of_c, kept, slopes, slope_o, grad, grad_o, flat = (step[t] for step in steps)
-        dc = torch.addcmul(dc, dh, of_c)
+        dc.addcmul_(dh, of_c)
         torch.mul(slopes, dc[:, None], out=grad)
         torch.mul(slope_o, dh, out=grad_o)
-        dc = dc * kept
+        dc.mul_(kept)
         back = product.back(some.given[t], flat)
         dh = _where(real[t], back, dh, some.given[t])
     return dh, dc
@@ -258,7 +259,7 @@ class _GRU(torch.autograd.Function):
     ) -> Tensor:
         time, batch, rows = x.shape
         size = rows // 3
-        product = _Product(weight_h, masks)
+        product = _Product(weight_h, masks, batch)
         gates, h_new = torch.empty_like(x), x.new_empty(time, batch, size)
         h = x.new_empty(time + 1, batch, size)
         zeros, sums = x.new_zeros(rows), x.new_empty(batch, rows)
@@ -283,7 +284,7 @@ class _GRU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor | None, ...]:
         weight_h, gates, h_new, h, masks, is_real = ctx.saved_tensors
-        product = _Product(weight_h, masks)
+        product = _Product(weight_h, masks, h.shape[1])
         size = weight_h.shape[1]
         r, z, n = gates.split(size, dim=2)
         # slopes by dh_t of the inputs of n and z; those of r and of W_h h's part of n by that of n
@@ -320,7 +321,7 @@ class _RNN(torch.autograd.Function):
         masks: Tensor | None,
         is_real: Tensor | None,
     ) -> Tensor:
-        product = _Product(weight_h, masks)
+        product = _Product(weight_h, masks, x.shape[1])
         h = x.new_empty(x.shape[0] + 1, *x.shape[1:])
         h[0] = h0
         xs, hs, real = x.unbind(), h.unbind(), _unbound(is_real, len(x))
@@ -335,7 +336,7 @@ class _RNN(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_h: Tensor) -> tuple[Tensor | None, ...]:
         weight_h, h, masks, is_real = ctx.saved_tensors
-        product = _Product(weight_h, masks)
+        product = _Product(weight_h, masks, h.shape[1])
         slope = 1 - h[1:] * h[1:]
         if is_real is not None:
             slope = slope * is_real
