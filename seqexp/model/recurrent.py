@@ -254,7 +254,7 @@ class RecurrentLayer(nn.Module):
     def can_fuse(self, inputs: Tensor) -> bool:
         """Whether PyTorch's own layer does the same, without padding and recurrent dropout.
 
-        On the CPU it is faster than the kernels here only for the LSTM, by oneDNN.
+        On the CPU it is taken for the LSTM only, which oneDNN computes.
         """
         per_gate = self.dropout.masks == "per_gate" and self.dropout.inputs > 0 and self.training
         # under autocast PyTorch's layer would round the state to bfloat16 at each token
