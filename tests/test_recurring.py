@@ -118,7 +118,7 @@ def test_a_run_goes_on_in_pytorch_where_it_began_so_though_there_is_a_compiler_n
 @contextmanager
 def no_bf16() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+        patch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
         yield
 
 

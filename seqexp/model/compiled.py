@@ -55,7 +55,8 @@ def available(cell: str, like: Tensor, is_bf16: bool = False) -> Built:
         return Built(None, f"it is for float32 and float64, and this is {like.dtype}")
     if is_bf16 and like.dtype != torch.float32:
         return Built(None, f"products in bfloat16 are for float32, and this is {like.dtype}")
-    if is_bf16 and not torch.cpu.get_capabilities().get("avx512_bf16", False):
+    # torch.cpu.get_capabilities says it too, from PyTorch 2.11 on
+    if is_bf16 and not torch.cpu._is_avx512_bf16_supported():
         return Built(None, "products in bfloat16 need AVX512_BF16, which this processor has not")
     return built(cell, REALS[like.dtype], is_bf16)
 
@@ -160,24 +161,21 @@ class _OneByOne(torch.autograd.Function):
     """Under `torch.func.vmap`, the layer of each model in turn; it is never called otherwise."""
 
     @staticmethod
-    def forward(cell: str, is_bf16: bool, *given: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(cell: str, *given: Tensor | None) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None: ...
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[Any, ...], cell: str, is_bf16: bool, *given: Tensor | None
-    ) -> Any:
+    def vmap(info: Any, in_dims: tuple[Any, ...], cell: str, *given: Tensor | None) -> Any:
         columns = [
             [tensor] * info.batch_size if tensor is None or dim is None else tensor.unbind(dim)
-            for tensor, dim in zip(given, in_dims[2:], strict=True)
+            for tensor, dim in zip(given, in_dims[1:], strict=True)
         ]
         rows = []
         for x, weight_x, weight_h, bias, is_real, *state in zip(*columns, strict=True):
-            weights = (weight_x, weight_h, bias)
-            h, last = layer(cell, x, *weights, tuple(state), None, None, is_real, is_bf16)
+            h, last = layer(cell, x, weight_x, weight_h, bias, tuple(state), None, None, is_real)
             rows.append((h, *last))
         return tuple(torch.stack(column) for column in zip(*rows, strict=True)), 0
 
@@ -194,11 +192,13 @@ def _for_stacks(
     is_real: Tensor | None,
     is_bf16: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """As `layer`, for models side by side, which drop nothing."""
+    """As `layer`, for models side by side, which drop nothing and are in full precision."""
     if x_masks is not None or h_masks is not None:
         raise RuntimeError("masks of dropout are drawn for one model at a time")
+    if is_bf16:
+        raise RuntimeError("models side by side are not computed in bfloat16")
     h, *last = _OneByOne.apply(  # type: ignore[no-untyped-call]
-        cell, is_bf16, x, weight_x, weight_h, bias, is_real, *state
+        cell, x, weight_x, weight_h, bias, is_real, *state
     )
     return h, tuple(last)
 

@@ -11,6 +11,7 @@ GPUs", sec. 3; the backward equations follow from those of `recurrent.py` by the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -83,9 +84,14 @@ class _Product:
     def __init__(self, weight_h: Tensor, masks: Tensor | None, batch: int) -> None:
         rows, hidden = weight_h.shape
         self.room = weight_h.new_empty(batch, hidden)  # for what a token needs for a moment
-        self.weight, self.turned, self.masks = weight_h, weight_h.t().contiguous(), masks
+        self.weight, self.masks = weight_h, masks
         self.per_gate = masks is not None and masks.shape[0] > 1
         self.gates = weight_h.view(rows // hidden, hidden, hidden)  # (gates, hidden, hidden)
+
+    @cached_property
+    def turned(self) -> Tensor:
+        """W_h^T, whose rows a product reads faster than columns of W_h; the way back wants W_h."""
+        return self.weight.t().contiguous()
 
     def add_to(self, x: Tensor, h: Tensor, out: Tensor) -> None:
         """Write x + W_h (h * mask): (batch, rows)."""

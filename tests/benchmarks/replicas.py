@@ -111,6 +111,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_deterministic_debug_mode("error")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # as in a run
     print("| work | replicas | an update in the stack, over one alone: median (quartiles) |")
     print("|---|---|---|")
     for name, overrides in WORK.items():

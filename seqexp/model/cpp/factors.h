@@ -137,11 +137,14 @@ INLINE void put_columns(Term *to, const Real *from, int64_t from_row, int64_t co
 #endif
 }
 
+constexpr int64_t ROWS_AHEAD = 8;  // from where rows are fetched
+
 // `count` rows of a right factor, row(k) each, as wide as `width`
 template <class Rows>
 INLINE void put_rows(Term *to, int64_t step, int64_t count, int64_t width, Rows &&row) {
   for (int64_t k = 0; k < deep(count); k += PAIR, to += step) {
-    const Row none{}, first = k < count ? row(k) : none, next = row(std::min(k + 8, count - 1));
+    const Row none{}, first = k < count ? row(k) : none;
+    const Row next = row(std::min(k + ROWS_AHEAD, count - 1));
     for (int64_t i = 0; i < width; i += LANES) fetch(next.from + i);
 #if BF16
     const Row second = k + 1 < count ? row(k + 1) : none;
