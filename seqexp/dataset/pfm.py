@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from seqexp.dataset.textfile import read_text
 from seqexp.errors import InputError
+from seqexp.formats.text import read_text
 
 LETTERS = "ACGT"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqexp.dataset.textfile import read_text
 from seqexp.errors import InputError
+from seqexp.formats.text import read_text
 
 MAX_BYTES = 2**31
 """Of a file of sequences, unpacked."""

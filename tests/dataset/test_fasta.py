@@ -181,7 +181,7 @@ def test_shuffled_negatives_stand_in_the_split_of_their_positive(files: dict[str
         (b"", "is empty; expected is FASTA"),
         (b"  \n \n", "is empty"),
         (b"ACGT\n", "begins with 'ACGT'; expected is FASTA"),
-        (bytes(range(256)), "is not text; expected is FASTA"),
+        (bytes(range(256)), "is not UTF-8 text"),
         (gzip.compress(b">a\nACGT\n" * 99, mtime=0)[:-9], "cannot be read .*ended before"),
         (b">a\nACGT\n>a\nGGGG\n", "1 names stand more than once, as 'a'"),
         (b">a\nMKTAYIAKQRQISFVKSHFSRQ\n", "a has 'I' at position 6; this looks like protein"),

@@ -126,7 +126,7 @@ def test_a_file_that_is_not_sound_is_refused_by_name(tmp_path: Path, text: str, 
 def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
     binary = tmp_path / "motif.bin"
     binary.write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(InputError, match="is not text"):
+    with pytest.raises(InputError, match="UTF-16"):
         read_motifs(binary)
     with pytest.raises(InputError, match="is a folder"):
         load_motifs(str(tmp_path))

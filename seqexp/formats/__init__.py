@@ -1,0 +1,1 @@
+"""Readers of files, one a format: for datasets, `predict` and motif databases alike."""
