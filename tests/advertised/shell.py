@@ -1,0 +1,149 @@
+"""The small files that advertised commands read, the runs that they look at, and a shell."""
+
+import gzip
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+LETTERS = "ACGT"
+
+MEME = """MEME version 4
+
+ALPHABET= ACGT
+
+MOTIF MA0001.1 first
+letter-probability matrix: alength= 4 w= 8 nsites= 20 E= 0
+{rows}
+"""
+
+TIMEOUT = 240
+"""Seconds for a command; the slowest takes some twenty on an idle core."""
+
+
+def write_files(folder: Path) -> None:
+    """A file of each name that the advertised commands read."""
+    draw = random.Random(0)
+
+    def dna(length: int, motif: str = "") -> str:
+        letters = [draw.choice(LETTERS) for _ in range(length)]
+        start = draw.randrange(length - len(motif))
+        letters[start : start + len(motif)] = motif
+        return "".join(letters)
+
+    peaks = "".join(
+        f">chr{1 + i % 9}:{100 * i}-{100 * i + 60}\n{dna(60, 'GGAAGGAA')}\n" for i in range(90)
+    )
+    rows = ["0.97 0.01 0.01 0.01", "0.01 0.01 0.97 0.01"] * 4
+    for name in ("my_motifs.meme", "jaspar.meme"):
+        (folder / name).write_text(MEME.format(rows="\n".join(rows)))
+    (folder / "peaks.fa").write_text(peaks)
+    (folder / "peaks.fa.gz").write_bytes(gzip.compress(peaks.encode()))
+    table = [f"s{i}\t{i % 2}\t{dna(60, 'GGAAGGAA' if i % 2 else '')}" for i in range(80)]
+    (folder / "table.tsv").write_text("\n".join(["id\tlabel\tsequence", *table]) + "\n")
+
+    truth = dna(60)
+    reads = [truth[:i] + truth[i + 1 :] for i in range(5, 50, 5)]
+    fastq = "".join(f"@r{i}\n{r}\n+\n{'I' * len(r)}\n" for i, r in enumerate(reads))
+    for name in ("my_reads.fastq.gz", "reads.fastq.gz"):
+        (folder / name).write_bytes(gzip.compress(fastq.encode()))
+
+    words = {"bad": ("dull", "silly", "poor"), "good": ("great", "moving", "fine")}
+    texts = [
+        (f"a {draw.choice(words[label])} film with {draw.choice('abcdefgh')} {i}", label)
+        for i in range(80)
+        for label in words
+    ]
+    for name, columns in (("my_texts.csv", "review,stars"), ("reviews.csv", "review,stars")):
+        lines = [columns, *(f"{text},{label}" for text, label in texts)]
+        (folder / name).write_text("\n".join(lines) + "\n")
+    for name, part in (("train.jsonl", texts[:120]), ("test.jsonl", texts[120:])):
+        records = [json.dumps({"text": text, "label": label}) for text, label in part]
+        (folder / name).write_text("\n".join(records) + "\n")
+    for number, (text, label) in enumerate(texts):
+        file = folder / "a_folder_with_a_folder_a_class" / label / f"{number}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    prose = " ".join(text for text, _ in texts)
+    for name in ("my_text.txt", "tinyshakespeare.txt"):
+        (folder / name).write_text(f"the cat sat. {prose}\n")
+    (folder / "sequences.json").write_text(json.dumps({"inputs": [dna(60)]}))
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Types commands in a folder that holds the small files, through bash as they stand."""
+
+    folder: Path
+    data: Path
+
+    def environment(self) -> dict[str, str]:
+        """The variables of a new terminal, with the Python that runs the tests first in PATH."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SEQEXP", "HYDRA", "MLF"))}
+        return {
+            **kept,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "OMP_NUM_THREADS": "1",
+            "SEQEXP_DATA": str(self.data),
+        }
+
+    def type(self, line: str, status: int = 0) -> str:
+        """All that a command prints; a failed assertion if it ends with another status."""
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
+        )
+        assert done.returncode == status, f"{line}\n{done.stdout}"
+        assert "Traceback" not in done.stdout, f"{line}\n{done.stdout}"
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small files, made once."""
+    folder = tmp_path_factory.mktemp("files")
+    write_files(folder)
+    return folder
+
+
+@pytest.fixture
+def shell(files: Path, data_folder: Path, tmp_path: Path) -> Shell:
+    """A shell in a folder of its own, where nothing was run before."""
+    folder = tmp_path / "a folder"  # with a blank, as people have them
+    shutil.copytree(files, folder)
+    return Shell(folder, data_folder)
+
+
+Trained = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def trained(files: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The outputs of a training command, which is typed once."""
+    made: dict[str, Path] = {}
+
+    def outputs(line: str) -> Path:
+        if line not in made:
+            folder = tmp_path_factory.mktemp("trained") / "a folder"
+            shutil.copytree(files, folder)
+            Shell(folder, data_folder).type(line)
+            made[line] = folder / "outputs"
+        return made[line]
+
+    return outputs

@@ -1,0 +1,143 @@
+"""All places that advertise commands, and what is done with each command."""
+
+import functools
+import re
+import subprocess
+import sys
+
+from commands import Command, of_config, of_help, of_messages, of_page
+from conftest import ROOT
+
+MODULES = (
+    "seqexp",
+    *(f"seqexp.{name}" for name in ("predict", "sample", "compare", "reproduce", "ui")),
+    "seqexp.tracking.deliver",
+)
+"""What has a help text."""
+
+REPLACED = {
+    ".venv/bin/python": "python",
+    "FILE_OR_FOLDER": "my_text.txt",
+    "dataset.table=FILE": "dataset.table=table.tsv",
+}
+"""What a person puts in the place of a word."""
+
+STATUS = {"python -m seqexp model.num_filter=3 optimizer.lr=-1 dataset.length=10": 2}
+"""Commands that are shown for the faults that they are refused for."""
+
+COMPOSED = {
+    "-m experiment=noisy-reads 'seed=range(20)'": "twenty of a run that is typed alone",
+    "tracking.uri=http://HOST:5000": "there is no server of that name",
+    "launcher=slurm": "there is no cluster; tests/cluster has it",
+}
+"""What is planned only (`dry_run=true`), and why."""
+
+ELSEWHERE = {
+    "-m venv": "downloads packages; .ci/run types the one of the tests",
+    "pip install": "downloads packages",
+    "python -m seqexp --config-dir conf": "tests/test_readme.py",
+    "trusted=my_lab": "tests/test_readme.py",
+    "<Tab>": "tests/test_completion.py",
+    "mlflow models": "tests/commands/test_serving.py",
+    "curl ": "tests/commands/test_serving.py",
+    "export MLFLOW_TRACKING_URI": "of use for the lines below it only",
+    "echo '{": "of use for the lines below it only",
+    "mlflow server": "needs PostgreSQL",
+    "psycopg2": "needs PostgreSQL",
+    "MLFLOW_TRACKING_": "the name of a variable",
+    "python -m pdoc": "an extra that the tests do not install",
+    "python -m pytest": "these are the tests",
+    "launcher=ray": "an extra that the tests do not install",
+    "seqexp - experiments": "the first line of the help",
+}
+"""What is not typed here, and why."""
+
+LONG = re.compile(r"python3? (-m tests\.|tests/)")
+"""Scripts that take minutes: that they are there and say what they do is looked at."""
+
+
+@functools.cache
+def advertised() -> tuple[Command, ...]:
+    """Every command, each line once, in the order of the sources."""
+    pages = [file for file in sorted(ROOT.rglob("*.md")) if _is_ours(file)]
+    found = [command for page in pages for command in of_page(page)]
+    for module in MODULES:
+        found += of_help(help_of(module), f"python -m {module} --help")
+    for config in sorted((ROOT / "conf").rglob("*.yaml")):
+        found += of_config(config)
+    for code in sorted((ROOT / "seqexp").rglob("*.py")):
+        found += of_messages(code)
+    return tuple({command.line: command for command in reversed(found)}.values())[::-1]
+
+
+@functools.cache
+def help_of(module: str) -> str:
+    """The help text of a command."""
+    command = [sys.executable, "-m", module, "--help"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+def _is_ours(file: object) -> bool:
+    parts = set(str(file).removeprefix(str(ROOT)).split("/"))
+    return not parts & {".venv", ".pytest_cache", "outputs", "CHANGELOG.md", "node_modules"}
+
+
+def reason(command: Command) -> str | None:
+    """Why a command is not typed; None if it is."""
+    return next((why for part, why in ELSEWHERE.items() if part in command.line), None)
+
+
+def training() -> tuple[list[Command], list[Command]]:
+    """Trainings: one of each family, which is run, and the others, which are planned."""
+    families: dict[tuple[str, ...], list[Command]] = {}
+    for command in advertised():
+        if command.is_training() and reason(command) is None and "{}" not in command.line:
+            families.setdefault(command.family(), []).append(command)
+    run, planned = [], []
+    for family in families.values():
+        shortest = min(family, key=lambda command: "range(" in command.line)
+        rest = [command for command in family if command is not shortest]
+        is_planned = any(part in shortest.line for part in COMPOSED)
+        (planned if is_planned else run).append(shortest)
+        planned += rest
+    return run, planned
+
+
+def others() -> list[Command]:
+    """What comes after training."""
+    return [
+        command
+        for command in advertised()
+        if not command.is_training() and reason(command) is None and not LONG.match(command.line)
+    ]
+
+
+def as_typed(command: Command, planned: bool = False) -> str:
+    """The line with a person's own words in it, made short, or only planned."""
+    line = command.line
+    for word, own in REPLACED.items():
+        line = line.replace(word, own)
+    if not command.is_training() or re.search(r" (--help|--cfg)|num_filter=", line):
+        return line
+    return f"{line} dry_run=true" if planned else f"{line}{''.join(f' {a}' for a in short(line))}"
+
+
+def short(line: str) -> list[str]:
+    """What makes a training short, and no other."""
+    if "experiment=hello" in line or "dry_run" in line:
+        return []
+    added = ["trainer.epochs=1"]
+    if re.search(r"dataset=chars|experiment=(chars|gradient-flow)", line):
+        if "dataset.path" not in line:
+            added += ["dataset.num_chars=3000"]
+        if "experiment=chars" in line and "gradient_flow" not in line:
+            added += ["decode.length=10"]
+    else:
+        added += ["trainer.max_sequences=64"]
+    if "noisy-reads" in line and "dataset.reads" not in line:
+        added += ["dataset.num_reads=3", "dataset.length=60"]
+    if "sweeper=optuna" in line or "experiment=search" in line:
+        added += ["sweeper.n_trials=2"]
+    if re.search(r"seeds=|seed=range|num_filters=1,8|model=lstm,rnn", line):
+        added += ["interpret=none"]
+    return added

@@ -1,0 +1,160 @@
+"""Every other advertised command: what comes after training, what is planned only, what is long."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from conftest import ROOT
+from sources import COMPOSED, LONG, advertised, as_typed, others, training
+
+pytest_plugins = ("shell",)
+
+DNA = "python -m seqexp dataset=fasta dataset.positives=peaks.fa trainer.epochs=1 interpret=none"
+TEXT = (
+    "python -m seqexp dataset=text model=lstm dataset.path=my_texts.csv dataset.text_column=review"
+    " dataset.label_column=stars trainer.epochs=1"
+)
+CHARS = "python -m seqexp experiment=chars trainer.epochs=1 dataset.num_chars=3000 decode=none"
+SWEEP = (
+    "python -m seqexp -m model.num_filters=1,2,3 trainer.epochs=1 trainer.max_sequences=20"
+    " interpret=none"
+)
+
+SYNOPSIS = {
+    "run=RUN": "run=latest",
+    "runs=RUN,RUN,...": "runs=3f9c,77a0,e771",
+    "sweep=RUN": "sweep=b02d",
+    "input=FILE": "input=reviews.csv",
+    "[output=TABLE.csv]": "output=table.csv",
+    "prompt=TEXT": "prompt=the",
+    "[port=PORT]": "port=5003",
+    "FOLDER [FOLDER...]": "outputs",
+    " [KEY=VALUE ...]": "",
+}
+"""What a person puts in the place of the words of a usage line."""
+
+
+def store_of(line: str) -> str:
+    """The training whose outputs a command looks at."""
+    if ".compare" in line:
+        return SWEEP
+    if "sample" in line:
+        return CHARS
+    return TEXT if "reviews.csv" in line else DNA
+
+
+def typed(line: str) -> str:
+    """A line with a person's own words in the place of those of a usage line."""
+    for word, own in SYNOPSIS.items():
+        line = line.replace(word, own)
+    return line
+
+
+def ids(outputs: Path) -> tuple[str, list[str]]:
+    """A sweep's own run, and those below it."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{outputs / 'mlflow.db'}")
+    found = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    children = [run.info.run_id for run in found if "mlflow.parentRunId" in run.data.tags]
+    (parent,) = (run.info.run_id for run in found if run.info.run_id not in children)
+    return parent, children
+
+
+OTHERS = [c for c in others() if "{}" not in c.line and " ui" not in c.line and ".ui" not in c.line]
+SERVERS = [command for command in others() if re.search(r"seqexp\.ui|seqexp ui", command.line)]
+
+
+@pytest.mark.parametrize("command", OTHERS, ids=lambda command: command.line)
+def test_what_comes_after_training_runs(command, shell, trained) -> None:  # type: ignore[no-untyped-def]
+    line = typed(command.line)
+    outputs = trained(store_of(line))
+    (shell.folder / "outputs").symlink_to(outputs)
+    if ".compare" in line:
+        parent, children = ids(outputs)
+        for word, own in zip(("b02d", "3f9c", "77a0", "e771"), (parent, *children), strict=True):
+            line = line.replace(word, own)
+    elif "3f9c" in line:
+        line = line.replace("3f9c", "latest")
+    shell.type(line)
+
+
+@pytest.mark.parametrize("command", SERVERS, ids=lambda command: command.line)
+def test_the_pages_open(command, shell, trained) -> None:  # type: ignore[no-untyped-def]
+    outputs = trained(DNA)
+    for name in ("outputs", "other_outputs"):
+        (shell.folder / name).symlink_to(outputs)
+    line = typed(command.line)
+    port = re.search(r"port=(\d+)", line)
+    assert_serves(line, int(port[1]) if port else 5000, shell)
+
+
+def test_the_line_that_a_run_prints_opens_its_pages(shell, trained) -> None:  # type: ignore[no-untyped-def]
+    outputs = trained(DNA)
+    (shell.folder / "outputs").symlink_to(outputs)
+    printed = shell.type(DNA)  # finished before: the summary again
+    line = re.search(r"open the UI +(.*)", printed)[1]  # type: ignore[index]
+    assert_serves(f"{line} --port 5004", 5004, shell)
+
+
+def assert_serves(line, port, shell) -> None:  # type: ignore[no-untyped-def]
+    process = subprocess.Popen(
+        [
+            "bash",
+            "-c",
+            f"exec {line}"
+            if "=" not in line.split()[0]
+            else f"export {line.split()[0]}; exec {line.partition(' ')[2]}",
+        ],
+        cwd=shell.folder,
+        env=shell.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + 120
+        while True:
+            assert process.poll() is None, process.stdout.read()  # type: ignore[union-attr]
+            try:
+                assert requests.get(f"http://127.0.0.1:{port}/", timeout=5).ok
+                break
+            except requests.RequestException:
+                assert time.monotonic() < until, line
+                time.sleep(0.3)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            printed, _ = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            printed, _ = process.communicate()
+    assert "Traceback" not in printed, printed
+
+
+@pytest.mark.parametrize("command", training()[1], ids=lambda command: command.line)
+def test_what_differs_in_values_only_is_planned(command, shell) -> None:  # type: ignore[no-untyped-def]
+    shell.type(as_typed(command, planned=True))
+
+
+@pytest.mark.parametrize(
+    "line", [command.line for command in advertised() if LONG.match(command.line)]
+)
+def test_a_long_script_is_there_and_says_what_it_is(line: str) -> None:
+    name = re.match(r"python3? (?:-m (tests[\w.]+)|(tests/[\w/]+\.(?:py|sh)))", line)
+    assert name is not None
+    file = ROOT / (f"{name[1].replace('.', '/')}.py" if name[1] else name[2])
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith(('"""', "#!"))
+    for flag in re.findall(r" (--[\w-]+)", line):
+        assert flag in text, flag
+
+
+def test_what_is_only_planned_has_its_reason() -> None:
+    assert all(COMPOSED.values())
