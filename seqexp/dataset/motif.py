@@ -9,9 +9,9 @@ import torch
 from annotated_types import Len
 from jaxtyping import Bool, Float, Int, UInt8
 
-from seqexp.dataset.pfm import LETTERS, PositionFrequencyMatrix, load_motifs
 from seqexp.dataset.uniform import UniformSource
 from seqexp.errors import InputError
+from seqexp.formats.motifs import LETTERS, PositionFrequencyMatrix, load_motifs
 from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare, Seed, Share
 from seqexp.spec import (
     Data,

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqexp.dataset.pfm import load_motifs, read_motifs
 from seqexp.errors import InputError
+from seqexp.formats.motifs import load_motifs, read_motifs
 
 JASPAR = """>MA1 one
 A [ 1 2 3 ]
