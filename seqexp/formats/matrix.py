@@ -90,6 +90,8 @@ class Found:
     def leave_out(self, name: str, line: int) -> None:
         """Note a motif that has no matrix."""
         self.num_without_matrix += 1
+        if self.num_without_matrix > MAX_MOTIFS:
+            raise self.fault(line, f"over {MAX_MOTIFS:,} motifs have no matrix")
         if len(self.without_matrix) < MAX_SHOWN:
             shown = " ".join(name.split())[:60] or "one without name"
             self.without_matrix.append(f"{shown} (line {line})")
@@ -100,40 +102,35 @@ class Found:
         counts: Float[np.ndarray, "width 4"],
         line_of: Callable[[int, int], int],
     ) -> None:
+        with np.errstate(over="ignore"):
+            sums = counts.sum(axis=1)
+        if np.isfinite(sums).all() and counts.min() >= 0 and sums.min() > 0:
+            return
         wrong = ~np.isfinite(counts) | (counts < 0)
         if wrong.any():
             position, letter = (int(index) for index in np.argwhere(wrong)[0])
             value = counts[position, letter]
-            advice = f" ({LOG_ODDS})" if value < 0 else ""
-            raise self.fault(
-                line_of(position, letter),
-                f"{name} has {value:g} for {LETTERS[letter]} at position {position + 1}; counts are"
-                f" 0 or more{advice}",
-            )
-        with np.errstate(over="ignore"):
-            sums = counts.sum(axis=1)
-        if not np.isfinite(sums).all():
-            position = int(np.argmin(np.isfinite(sums)))
-            raise self.fault(
-                line_of(position, 0), f"{name} counts more than a number holds, at {position + 1}"
-            )
-        if (sums == 0).any():
-            position = int(np.argmin(sums))
-            raise self.fault(
-                line_of(position, 0), f"{name} counts nothing at position {position + 1}"
-            )
+            said = f"has {value:g} for {LETTERS[letter]} at position {position + 1}; counts are 0"
+            said += f" or more ({LOG_ODDS})" if value < 0 else " or more"
+        else:
+            position, letter = int(np.argmin(np.isfinite(sums) & (sums > 0))), 0
+            what = "nothing" if sums[position] == 0 else "more than a number holds"
+            said = f"counts {what} at position {position + 1}"
+        raise self.fault(line_of(position, letter), f"{name} {said}")
 
 
 def numbers(words: Sequence[str]) -> list[float] | None:
     """The words as numbers; None if one of them is none."""
     try:
-        values = [float(word) for word in words]
+        values = list(map(float, words))
     except ValueError:
         return None
-    return None if any("_" in word for word in words) else values  # Python reads 1_0 as 10
+    return None if "_" in "".join(words) else values  # Python reads 1_0 as 10
 
 
 def letter_order(words: Sequence[str]) -> list[int] | None:
     """Where A, C, G and T (or U) stand among four words; None if these are not they."""
-    letters = [word.upper().replace("U", "T") for word in words]
-    return [letters.index(x) for x in LETTERS] if sorted(letters) == list(LETTERS) else None
+    letters = "".join(words).upper().replace("U", "T")
+    if len(words) != 4 or sorted(letters) != list(LETTERS):
+        return None
+    return [letters.index(letter) for letter in LETTERS]

@@ -57,13 +57,15 @@ class _Meme:
 
     def take(self, line: int, text: str) -> None:
         """Read a line."""
+        if not text or text[0] == "#":
+            return
         if self.in_alphabet and self._take_symbol(text):
             return
         if self.reading and self._take_row(line, text):
             return
         if text.startswith("ALPHABET"):
             self._take_alphabet(text)
-        elif text.split(None, 1)[:1] == ["MOTIF"]:
+        elif text == "MOTIF" or text.startswith(("MOTIF ", "MOTIF\t")):
             self.end_motif()
             self.names, self.line = _names(text), line
         elif text.lower().startswith((PROBABILITIES, SCORES)):
@@ -142,10 +144,8 @@ class _Meme:
             )
 
     def _take_row(self, line: int, text: str) -> bool:
-        """Read a row of the matrix; whether the line was one, or a blank one among them."""
+        """Read a row of the matrix; whether the line was one."""
         width = self._width()
-        if not text or text[0] == "#":
-            return True
         words = text.split()
         values = numbers(words)
         if self.reading == SCORES:
@@ -215,7 +215,7 @@ def _names(text: str) -> tuple[str, ...]:
     """Id and alternative name of a MOTIF line, without what MEME itself writes behind them."""
     words = text.split()[1:]
     for index, word in enumerate(words):
-        if word.startswith("width=") or (word == "width" and words[index + 1 :][:1] == ["="]):
+        if word.startswith("width=") or (word == "width" and words[index + 1 : index + 2] == ["="]):
             words = words[:index]
             break
     return (words[0], " ".join(words[1:])) if words else ("",)

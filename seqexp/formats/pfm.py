@@ -284,7 +284,7 @@ def _title(text: str) -> tuple[tuple[str, ...], bool]:
 
 def _columns(text: str) -> tuple[list[int], bool] | None:
     """Order of the letters in a line that names the columns, and whether the first are places."""
-    words = text.replace('"', " ").split()
+    words = text[:100].replace('"', " ").split(None, 5)
     for skip in (0, 1):
         order = letter_order(words[skip : skip + 4]) if len(words) >= skip + 4 else None
         if order is not None:
