@@ -116,7 +116,7 @@ ALL = {
     "SwissRegulon": "//\nNA  one.p2\nPO  A   C   G   T cons inf\n1 1 0 3 0 G 1.1\n2 2 0 2 0 R 1.0\n"
     "3 3 0 1 0 A 1.2\n//\n",
     "STAMP": "DE one\n01 1 0 3 0 G\n02 2 0 2 0 R\n03 3 0 1 0 A\nXX\n",
-    "SOMBRERO": "DE\tone\n0.25\t0\t0.75\t0\tG\t1.3\n0.5\t0\t.5\t0\tR\t1.0\n.75\t0\t.25\t0\tA\t1\nXX\n",
+    "SOMBRERO": "DE\tone\n.25\t0\t0.75\t0\tG\t1.3\n.5\t0\t.5\t0\tR\t1.0\n.75\t0\t.25\t0\tA\t1\n",
 }
 
 
@@ -293,11 +293,11 @@ END ALPHABET
         OUTPUT,
         OUTPUT.replace("width =   3  sites", "width=3 sites"),
         OUTPUT.replace("ALPHABET= ACGT", f"{STARS}\n{BLOCK}{STARS}".replace("END ALPHABET\n", "")),
-        OUTPUT.replace("ALPHABET= ACGT", f'{STARS}\nALPHABET "R" RNA-LIKE\n{STARS}\nA\nC\nG\nU\n{STARS}'),
+        OUTPUT.replace("ALPHABET= ACGT", f'ALPHABET "R" RNA-LIKE\n{STARS}\nA\nC\nG\nU\n{STARS}'),
         "# DREME 5.1.1\n#     command: dreme\n\n" + MEME.replace("ALPHABET= ACGT\n", BLOCK).replace(
             "letter", "#      Word  Pos  P-value\n# BEST GRA 922 6.7e-071\n\nletter").replace(
             "MA1 one", "GRA DREME-1") + "\n\n# Stopping reason: count\n#  Running time: 286.85 s\n",
-        MEME.replace("MEME version 4", f"{STARS}\nSTREME - Sensitive, Thorough\n{STARS}\nMEME version"
+        MEME.replace("MEME version 4", f"{STARS}\nSTREME - Sensitive\n{STARS}\nMEME version"
             " 5.5.6 (Release date: x)").replace("MA1 one", "1-GRA STREME-1").replace("E=", "P="),
     ],
 )  # fmt: skip
@@ -311,7 +311,7 @@ def test_the_output_of_the_meme_suite_is_read(tmp_path: Path, text: str) -> None
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("= ACGT", "= ACDEFGHIKLMNPQRSTVWY", "line 6: MA1 is over ACDEFGHIKLMNPQRSTVWY; motifs of DNA"),
+        ("= ACGT", "= ACDEFGHIKLMNPQRSTVWY", "line 6: MA1 is over ACDEFGHIKLMNPQRSTVWY; motifs"),
         ("= ACGT", "= AGCT", "is over AGCT"),
         ("alength= 4", "alength= 20", "is over 20 letters"),
         ("ALPHABET= ACGT", 'ALPHABET "MethDNA" DNA-LIKE\nA ~ T\nC ~ G\nM "m=" ~ m\nEND ALPHABET',
@@ -322,12 +322,12 @@ def test_the_output_of_the_meme_suite_is_read(tmp_path: Path, text: str) -> None
         (" 0.50 0.00 0.50 0.00", " 0.50 0.00 0.50", "line 8: MA1 declares w= 3, but row 2"),
         (" 0.50 0.00 0.50 0.00", " 0.50 0.00 0.50 0 0", "line 8: MA1 declares w= 3, but row 2"),
         (" 0.50 0.00 0.50 0.00", " O.50 0.00 0.50 0.00", "line 8: MA1 declares w= 3, but row 2"),
-        (" 0.50 0.00 0.50 0.00", " 5.0 0.00 5.0 0.00", "line 8: MA1 has probabilities that sum to 10"),
+        (" 0.50 0.00 0.50 0.00", " 5.0 0.00 5.0 0.00", "line 8: MA1 has prob.* that sum to 10"),
         ("0.75 0.00\n", "-0.75 0.00\n", "line 7: MA1 has -3 for G at position 1"),
         (" 0.50 0.00 0.50 0.00", " nan 0.00 0.50 0.00", "line 8: MA1 has nan for A at position 2"),
         (" 0.50 0.00 0.50 0.00", " 0 0 0 0", "line 8: MA1 has probabilities that sum to 0|nothing"),
         ("MOTIF MA1 one\n", "", "line 5: a letter-probability matrix stands below no MOTIF line"),
-        (" 0.75 0.00 0.25 0.00\n", " 0.75 0.00 0.25 0.00\n\nletter-probability matrix: w= 1\n1 0 0 0\n",
+        (" 0.75 0.00 0.25 0.00\n", " 0.75 0 0.25 0\n\nletter-probability matrix: w= 1\n1 0 0 0\n",
          "line 11: MA1 has a second letter-probability matrix"),
     ],
 )  # fmt: skip
@@ -356,8 +356,8 @@ def text_of(rows: np.ndarray) -> str:
         f">x\n{text_of(SQUARE.T)}",
         f">ACGW\tx\t5.5\n{text_of(SQUARE)}",
         f"A C G T\n{text_of(SQUARE)}",
-        ">x\n" + "".join(f"{x} [ {row}]\n" for x, row in zip("ACGT", text_of(SQUARE.T).split("\n"))),
-        ">x\n" + "".join(f"{x} {row}\n" for x, row in zip("ACGM", text_of(SQUARE).split("\n"))),
+        ">x\nA [ 8 0 2 5 ]\nC [ 1 9 0 5 ]\nG [ 1 1 8 0 ]\nT [ 0 0 0 0 ]\n",
+        ">x\nA 8 1 1 0\nC 0 9 1 0\nG 2 0 8 0\nM 5 5 0 0\n",
     ],
 )  # fmt: skip
 def test_four_rows_of_four_lie_as_their_sums_and_letters_say(tmp_path: Path, text: str) -> None:
@@ -385,7 +385,7 @@ def test_four_rows_of_four_lie_as_the_other_matrices_of_the_file(tmp_path: Path)
         (f">x\n{text_of(SQUARE.T[:3])}", "line 1: x is 3 by 4 without letters"),
         (">x\n1 2 3 4\n", "line 1: x is 1 by 4 without letters"),
         (">x\n1 2 3\n1 2 3\n1 2 3\n", "line 2: x has 3 rows of 3 numbers; expected are four rows"),
-        (f">x\n{text_of(SQUARE)}{text_of(SQUARE.T[:, :3])}", "line 6: x has ragged rows: 3 numbers"),
+        (f">x\n{text_of(SQUARE)}{text_of(SQUARE.T[:, :3])}", "line 6: x has ragged rows: 3"),
         (">x\nA 1 2\nC 1 2\nG 1 2\n", "line 2: x has rows for A, C, G; expected is one for each"),
         (">x\nA 1 2\nC 1 2\nC 1 2\nT 1 2\n", "x has rows for A, C, C, T"),
         (f"{ROWS}\n{ROWS}", "line 5: rows go on below a blank line; put a line '>name'"),
@@ -393,7 +393,7 @@ def test_four_rows_of_four_lie_as_the_other_matrices_of_the_file(tmp_path: Path)
         (">x\n1 0.5 -0.2 0\n1 2 0.1 0.3\n", "line 2: x has numbers below 0; log-odds"),
         (">x\n" + "-1 1 0.5 -0.1\n" * 6, "line 2: x has numbers below 0; log-odds"),
         ("Pos\tA\tC\tG\tT\n1\t0.1\t0.2\t0.3\n", "line 2: '1.*' is not 4 numbers"),
-        ("Pos\tA\tC\tG\tT\n1\t.1\t.2\t.3\t.4\n2\t.1\t.2\t.x\t.4\n", "line 3: '2.*' is not 4 numbers"),
+        ("Pos\tA\tC\tG\tT\n1\t.1\t.2\t.3\t.4\n2\t.1\t.2\t.x\t.4\n", "line 3: '2.*' is not 4"),
         ("Pos\tA\tC\tG\tT\n1\t.1\t.2\t.3\t.4\t.5\n", "line 2: '1.*' is not 4 numbers"),
         (f"x\n{ROWS}O.1 0 0 1\n", "line 5: 'O.1 0 0 1' is not a row of numbers"),
         (">x\nA [ 1 2\nC [ 1 2 ]\n", r"line 2: the row has '\[' and '\]' not in pairs"),
@@ -425,7 +425,7 @@ def test_what_could_lie_either_way_or_is_cut_off_is_refused(
         (JASPAR.replace("[ 1 2 3 ]", "[ 1 inf 3 ]"), "line 2: MA1 one has inf for A"),
         (JASPAR.replace("[ 1 2 3 ]", "[ 1 x 3 ]"), r"line 2: 'A \[ 1 x 3 \]' is not a row"),
         (JASPAR.replace("A [ 4 0 ]", "A [ 0 0 ]"), "line 7: MA2 two counts nothing at position 1"),
-        (JASPAR.replace(" 3 ]", " 1e308 ]").replace(" 0 ]", " 1e308 ]"), "more than a number holds"),
+        (JASPAR.replace(" 3 ]", " 1e308 ]").replace(" 0 ]", " 1e308 ]"), "more than a number"),
         (TRANSFAC.replace("      2      0", "     -2      0"), "line 5: one has -2 for A at pos"),
         (TRANSFAC.replace("02      2", "02"), "line 5: row 2 of one has 3 counts in front of 'R'"),
         (TRANSFAC.replace("02      2", "02 7 2"), "line 5: row 2 of one has 5 counts"),
@@ -522,8 +522,9 @@ def test_limits_are_named(tmp_path: Path, text: str, says: str) -> None:
 def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "small.gz"
     line = b"x" * 500_000 + b"\n"
-    file.write_bytes(gzip.compress(b">m\n1 1 1 1\n" + b"#" + line * (MAX_BYTES // len(line) + 1), 1))
-    with pytest.raises(InputError, match=r"is not a row|more than 67,108,864 bytes"):
+    comments = (b"#" + line) * (MAX_BYTES // len(line) + 1)
+    file.write_bytes(gzip.compress(b">m\n1 1 1 1\n" + comments, 1))
+    with pytest.raises(InputError, match="has more than 67,108,864 bytes"):
         read_motifs(file)
 
 
