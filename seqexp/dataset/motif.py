@@ -43,7 +43,8 @@ class Motif:
         num_valid: validation sequences a class, drawn apart from the training sequences.
         num_test: test sequences a class.
         length: letters of every sequence.
-        motif: MA0149.1, or a JASPAR, MEME or TRANSFAC file, or a list of such.
+        motif: MA0149.1, or a file of JASPAR, MEME, TRANSFAC, HOMER, HOCOMOCO or CIS-BP, or a list
+            of such.
         motif_names: which matrices of the files, by id or name; None takes all.
         pseudocount: counts added to each position of the motif, shared out as the background.
         background: shares of A, C, G and T outside the motif; None is a quarter each.

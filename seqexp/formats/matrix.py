@@ -14,8 +14,8 @@ LETTERS = "ACGT"
 MAX_POSITIONS, MAX_MOTIFS = 100_000, 100_000
 """Of a motif, and of a file. Databases have a few thousand motifs of at most 100 positions."""
 
-MAX_SHOWN = 5
-"""Motifs without matrix that are named."""
+MAX_SHOWN, MAX_NAME = 5, 60
+"""Motifs without matrix that are named, and letters of a name in a message."""
 
 Lines = Iterator[tuple[int, str]]
 """Lines with their numbers, counted from 1."""
@@ -93,7 +93,7 @@ class Found:
         if self.num_without_matrix > MAX_MOTIFS:
             raise self.fault(line, f"over {MAX_MOTIFS:,} motifs have no matrix")
         if len(self.without_matrix) < MAX_SHOWN:
-            shown = " ".join(name.split())[:60] or "one without name"
+            shown = " ".join(name.split())[:MAX_NAME] or "one without name"
             self.without_matrix.append(f"{shown} (line {line})")
 
     def _check(
@@ -116,7 +116,7 @@ class Found:
             position, letter = int(np.argmin(np.isfinite(sums) & (sums > 0))), 0
             what = "nothing" if sums[position] == 0 else "more than a number holds"
             said = f"counts {what} at position {position + 1}"
-        raise self.fault(line_of(position, letter), f"{name} {said}")
+        raise self.fault(line_of(position, letter), f"{name[:MAX_NAME]} {said}")
 
 
 def numbers(words: Sequence[str]) -> list[float] | None:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from seqexp.formats.matrix import LETTERS, LOG_ODDS, MAX_POSITIONS, Found, Lines, numbers
+from seqexp.formats.matrix import LETTERS, LOG_ODDS, MAX_NAME, MAX_POSITIONS, Found, Lines, numbers
 
 DEFAULT_SITES = 20.0
 """What the format says for a matrix without `nsites`."""
@@ -28,7 +28,8 @@ def is_meme(text: str) -> bool:
 def read_meme(found: Found, lines: Lines) -> None:
     """Add the motifs of a MEME file to what was found.
 
-    Probabilities are kept; `nsites` makes counts of them, where it is a number above 0.
+    Probabilities are kept. Counts are these times `nsites`, or times 20, as the format says, where
+    that is not a number above 0.
 
     Raises:
         InputError: naming line and motif, if a matrix is not sound or not of DNA or RNA.
@@ -85,7 +86,7 @@ class _Meme:
 
     @property
     def _name(self) -> str:
-        return (self.names or ("",))[0] or f"motif {len(self.found.motifs) + 1}"
+        return (self.names or ("",))[0][:MAX_NAME] or f"motif {len(self.found.motifs) + 1}"
 
     # --- the alphabet ---
 

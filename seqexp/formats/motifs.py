@@ -86,14 +86,18 @@ def _told_apart(matrix: PositionFrequencyMatrix, seen: Counter[str]) -> Position
 
 
 def _path(source: str) -> Path:
-    built_in = BUILT_IN / f"{source}.jaspar"
-    if "/" not in source and built_in.is_file() and not Path(source).is_file():
-        return built_in
-    if not Path(source).is_file():
-        what = "is a folder" if Path(source).is_dir() else "there is no such file"
-        ours = ", ".join(sorted(path.stem for path in BUILT_IN.glob("*.jaspar")))
-        raise InputError(f"{source}: {what}; give a JASPAR, MEME or TRANSFAC file, or {ours}")
-    return Path(source)
+    path, built_in = Path(source), BUILT_IN / f"{source}.jaspar"
+    try:
+        if path.is_file():
+            return path
+        if "/" not in source and built_in.is_file():
+            return built_in
+        what = "is a folder" if path.is_dir() else "is no file of text"
+        what = what if path.exists() else "there is no such file"
+    except OSError as error:  # a name that no file can have
+        what = str(error.strerror).lower()
+    ours = ", ".join(sorted(path.stem for path in BUILT_IN.glob("*.jaspar")))
+    raise InputError(f"{source[:200]}: {what}; give a motif file (JASPAR, MEME, ...), or {ours}")
 
 
 def read_motifs(path: Path) -> tuple[PositionFrequencyMatrix, ...]:

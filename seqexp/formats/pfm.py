@@ -18,6 +18,7 @@ from seqexp.formats.matrix import (
     LETTERS,
     LOG_ODDS,
     MAX_MOTIFS,
+    MAX_NAME,
     MAX_POSITIONS,
     Found,
     Lines,
@@ -63,7 +64,7 @@ class _Block:
     @property
     def name(self) -> str:
         """What messages call it."""
-        return next((name for name in self.names if name), "the motif")
+        return next((name[:MAX_NAME] for name in self.names if name), "the motif")
 
 
 @dataclass

@@ -6,7 +6,7 @@ the rows follow a `DE` line at once.
 
 import numpy as np
 
-from seqexp.formats.matrix import MAX_POSITIONS, Found, Lines, letter_order, numbers
+from seqexp.formats.matrix import MAX_NAME, MAX_POSITIONS, Found, Lines, letter_order, numbers
 
 HEADERS = ("P0", "PO")
 
@@ -95,7 +95,7 @@ class _Transfac:
     @property
     def _name(self) -> str:
         names = [name for name in self._names() if name]
-        return names[0] if names else f"motif {len(self.found.motifs) + 1}"
+        return names[0][:MAX_NAME] if names else f"motif {len(self.found.motifs) + 1}"
 
     def _open(self, line: int, words: list[str]) -> None:
         self.order = letter_order(words[1:5])
