@@ -35,8 +35,9 @@ AMBIGUOUS = {
 FIELDS = ("Motif", "TF Name", "RBP Name", "TF", "RBP", "Gene", "Family", "Species")
 """Lines above a matrix of CIS-BP; the first that is there names the motif."""
 
-SAME_SUM = 0.01
-"""How much sums that are the same differ at most, of the largest."""
+SAME_SUM, MAX_UNEQUAL = 0.01, 0.1
+"""How much sums that are the same differ at most, of the largest; and those of positions in a file
+that no line says to be of motifs: any table of numbers could look so."""
 
 
 @dataclass
@@ -222,10 +223,17 @@ class _Reader:
         values = numbers(words[skip : skip + 4])
         rest = words[skip + 4 :]
         if values is not None and len(values) == 4 and not numbers(rest[:1]):
+            last = block.rows[-1].first if block.rows else ""
+            if block.has_places and _is_place(last) and _is_place(words[0]):
+                self._check_place(line, int(last), int(words[0]))
             return _Row(line, "", values, words[0], False)
         if numbers(words[:1]) or sum(bool(numbers([word])) for word in words[1:6]) > 1:
             raise self._no_row(line, text, "4 numbers")
         return None
+
+    def _check_place(self, line: int, last: int, place: int) -> None:
+        if place != last + 1:
+            raise self.found.fault(line, f"position {place} stands behind position {last}")
 
     def _take_text(self, line: int, text: str) -> None:
         """A line that is no row: what names the next matrix, or a fault."""
@@ -265,6 +273,10 @@ class _Reader:
         return self.found.fault(line, f"{text[:40]!r} is not {expected}{advice}")
 
 
+def _is_place(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) < 10
+
+
 def _title(text: str) -> tuple[tuple[str, ...], bool]:
     """Names in the line above a matrix, the one to show first; and whether HOMER wrote it.
 
@@ -302,7 +314,7 @@ def _counts_positions(text: str) -> bool:
 def _row(line: int, text: str) -> _Row | None:
     """Numbers, perhaps with a letter in front of them; None if the line is no row.
 
-    What stands behind a row of at least four numbers may be a consensus letter and more.
+    Behind four numbers may stand a consensus letter, and how much it tells.
     """
     words = text.replace("[", " ").replace("|", " ").replace('"', " ").split()
     label = ""
@@ -312,9 +324,10 @@ def _row(line: int, text: str) -> _Row | None:
         if words and words[0] in (":", "="):
             words = words[1:]
     values = numbers(words)
-    if values is None and not label and len(words) > 4 and words[4].upper() in AMBIGUOUS:
-        words = words[:4]
-        values = numbers(words)
+    for size in (4, 5):  # the second, where a number of the position stands in front
+        if values is None and not label and size < len(words) < size + 3:
+            is_consensus = words[size].upper() in AMBIGUOUS
+            values = numbers(words[:size]) if is_consensus else None
     return _Row(line, label, values, words[0], "[" in text) if values else None
 
 
@@ -418,6 +431,13 @@ def _unlabelled(found: Found, matrix: _Matrix, usual: str) -> str:
             " T) or four columns",
         )
     if rows > 4 or block.is_homer:
+        sums = values.sum(axis=1)
+        if not block.is_titled and np.ptp(sums) > MAX_UNEQUAL * sums.max():
+            raise found.fault(
+                int(matrix.lines[0]),
+                f"{block.name} has positions that count {sums.min():g} to {sums.max():g} letters;"
+                " if they are of a motif, put a line '>name' above them",
+            )
         return "positions"
     side = usual or _equal_sums(values)
     is_one = rows == 1 and not usual and abs(values.sum() - 1) > SAME_SUM

@@ -97,6 +97,7 @@ ALL = {
     "a table of R": '"A" "C" "G" "T"\n"1" 1 0 3 0\n"2" 2 0 2 0\n"3" 3 0 1 0\n',
     "ENCODE": ">one x\nG 0.25 0 0.75 0\nR 0.5 0 0.5 0\nA 0.75 0 0.25 0\n",
     "a title without mark": f"MA1_one\n{SHARES}",
+    "a consensus letter behind": ">MA1\n1 .25 0 .75 0 G\n2 .5 0 .5 0 R\n3 .75 0 .25 0 A\n",
     "MEME": MEME,
     "full MEME": FULL_MEME,
     "MEME without alphabet": MEME.replace("ALPHABET= ACGT\n", ""),
@@ -398,6 +399,9 @@ def test_four_rows_of_four_lie_as_the_other_matrices_of_the_file(tmp_path: Path)
         (f"x\n{ROWS}O.1 0 0 1\n", "line 5: 'O.1 0 0 1' is not a row of numbers"),
         (">x\nA [ 1 2\nC [ 1 2 ]\n", r"line 2: the row has '\[' and '\]' not in pairs"),
         (">x\n1_0 2 3\n1 2 3\n1 2 3\n1 2 3\n", "line 2: '1_0 2 3' is not a row"),
+        ("Pos\tA\tC\tG\tT\n1\t1\t0\t0\t0\n3\t1\t0\t0\t0\n", "line 3: position 3 stands behind"),
+        (">x\n1 2 3 4 A 5 6\n" * 4, "line 2: '1 2 3 4 A 5 6' is not a row"),
+        ("x y z t\n" + "1 2 30 4\n1 2 3 4\n" * 4, "line 2: x y z t has positions that count 10 to"),
         ("<?xml version='1.0'?>\n<MEME>\n", "of MEME's output give the text, meme.txt"),
     ],
 )  # fmt: skip
