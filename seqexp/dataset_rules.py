@@ -36,8 +36,8 @@ def _motif_fits_its_sequence(config: Config) -> Iterator[str]:
     dataset = config["dataset"]
     if dataset["_target_"] != MOTIF:
         return
-    from seqexp.dataset.pfm import load_motifs
     from seqexp.errors import InputError
+    from seqexp.formats.motifs import load_motifs
 
     try:
         motifs = load_motifs(dataset["motif"], dataset["motif_names"])

@@ -103,8 +103,13 @@ def _database_is_a_file_that_is_used(config: Config) -> Iterator[str]:
     database = interpret.get("database")
     if database is None:
         return
-    if not Path(database).is_file():
-        yield f"interpret.database is {database}: there is no such file"
+    from seqexp.errors import InputError
+    from seqexp.formats.motifs import load_motifs
+
+    try:
+        load_motifs(database)
+    except InputError as error:
+        yield f"interpret.database is {error}"
     if interpret.get("match") is False:
         yield (
             f"interpret.database is {database}, but interpret.match is false; give true or null,"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from seqexp.config import build
-from seqexp.dataset.pfm import load_motifs
+from seqexp.formats.motifs import load_motifs
 from seqexp.interpret.filters import (
     Filters,
     LearnedFilter,

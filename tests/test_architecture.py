@@ -1,6 +1,8 @@
 """The map of design: who may import whom, and that configs and packages mirror each other."""
 
 import ast
+import importlib.machinery
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +127,73 @@ def heavy_imports(*arguments: str | tuple[str, ...], heavy: tuple[str, ...] = ()
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
     assert "hydra" in loaded  # the list is one
     return sorted(loaded & set(heavy))
+
+
+def used_attributes(file: Path) -> set[str]:
+    """Dotted names that a file reaches through a package and does not import itself.
+
+    `motifs.jaspar` below `from Bio import motifs` is `Bio.motifs.jaspar`.
+    """
+    tree = ast.parse(file.read_text())
+    bound: dict[str, str] = {}  # name -> what an import binds it to
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name if alias.asname else alias.name.partition(".")[0]
+                bound[alias.asname or top] = top
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            bound |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    found = set()
+    for node in ast.walk(tree):
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.insert(0, node.attr)
+            node = node.value
+        if parts and isinstance(node, ast.Name) and node.id in bound:
+            first = bound[node.id]
+            found |= {".".join([first, *parts[: size + 1]]) for size in range(len(parts))}
+    imported = imports(file)
+    return {name for name in found if not any(f"{i}.".startswith(f"{name}.") for i in imported)}
+
+
+REACHES = """
+import importlib, sys
+for name in sys.argv[1:]:
+    parent, _, leaf = name.rpartition(".")
+    if not hasattr(importlib.import_module(parent), leaf):
+        print(name)
+"""
+
+
+def test_a_submodule_is_imported_where_it_is_used() -> None:
+    """What only another module happens to import is not there in a fresh process."""
+    used = {name for file in CODE.rglob("*.py") for name in used_attributes(file)}
+    modules = sorted(name for name in used if is_module(name))
+    assert "torch.nn.functional" in modules
+    for package in {name.partition(".")[0] for name in modules}:
+        names = [name for name in modules if name.startswith(f"{package}.")]
+        command = [sys.executable, "-c", REACHES, *names]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_a_submodule_that_nobody_imports_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text("from xml import dom\nimport os.path\ndom.minidom.x, os.path.join\n")
+    assert {name for name in used_attributes(file) if is_module(name)} == {"xml.dom.minidom"}
+    command = [sys.executable, "-S", "-c", REACHES, "xml.dom.minidom"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "xml.dom.minidom\n"
+
+
+def is_module(name: str) -> bool:
+    """Whether there is a module of the name; nothing is imported."""
+    top, *rest = name.split(".")
+    spec = importlib.util.find_spec(top)
+    for index in range(1, len(rest) + 1):
+        if spec is None or spec.submodule_search_locations is None:
+            return False
+        where, whole = list(spec.submodule_search_locations), ".".join([top, *rest[:index]])
+        # a folder of data would be a namespace package: it has no loader
+        spec = importlib.machinery.PathFinder.find_spec(whole, where)
+    return spec is not None and spec.loader is not None

@@ -217,6 +217,7 @@ def test_sequences_of_ones_own_are_checked_before_they_are_read(
             r"model.positive_readout is true, but model.hidden_layers is \[3\]",
         ),
         (["interpret.database=nowhere.meme"], "interpret.database is nowhere.meme: there is no"),
+        (["interpret.database=pyproject.toml"], "interpret.database is pyproject.toml: begins"),
         (
             ["interpret.database=pyproject.toml", "interpret.match=false"],
             "interpret.database is pyproject.toml, but interpret.match is false",

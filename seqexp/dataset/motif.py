@@ -9,9 +9,9 @@ import torch
 from annotated_types import Len
 from jaxtyping import Bool, Float, Int, UInt8
 
-from seqexp.dataset.pfm import LETTERS, PositionFrequencyMatrix, load_motifs
 from seqexp.dataset.uniform import UniformSource
 from seqexp.errors import InputError
+from seqexp.formats.motifs import LETTERS, PositionFrequencyMatrix, load_motifs
 from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare, Seed, Share
 from seqexp.spec import (
     Data,
@@ -43,7 +43,8 @@ class Motif:
         num_valid: validation sequences a class, drawn apart from the training sequences.
         num_test: test sequences a class.
         length: letters of every sequence.
-        motif: MA0149.1, or a JASPAR, MEME or TRANSFAC file, or a list of such.
+        motif: MA0149.1, or a file of JASPAR, MEME, TRANSFAC, HOMER, HOCOMOCO or CIS-BP, or a list
+            of such.
         motif_names: which matrices of the files, by id or name; None takes all.
         pseudocount: counts added to each position of the motif, shared out as the background.
         background: shares of A, C, G and T outside the motif; None is a quarter each.

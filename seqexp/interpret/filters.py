@@ -41,7 +41,7 @@ class Filters:
         max_shown: filters in one figure, the best of them.
         match: compare the motifs with those planted and those of the database by Tomtom; None does
             where there is a database.
-        database: JASPAR, MEME or TRANSFAC file of known motifs.
+        database: file of known motifs, of JASPAR, MEME, TRANSFAC, HOMER, HOCOMOCO or CIS-BP.
         max_q: largest q-value of a hit in the database.
         baselines: put simpler methods beside the model, on two classes of DNA: logistic regression
             on words of six letters, and a scan with the best matrix of the database.

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from seqexp.dataset.motif import Motif
-from seqexp.dataset.pfm import load_motifs
 from seqexp.errors import InputError
+from seqexp.formats.motifs import load_motifs
 
 SMALL = {"num_train": 200, "num_valid": 20, "num_test": 20}
 

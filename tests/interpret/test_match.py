@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import false_discovery_control
 
-from seqexp.dataset.pfm import load_motifs, read_motifs
+from seqexp.formats.motifs import load_motifs, read_motifs
 from seqexp.interpret.filters import LearnedFilter
 from seqexp.interpret.match import (
     Hit,
