@@ -145,7 +145,10 @@ def _rows(
     path: Path, needed: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Line and values of each row, of the columns that are asked for, without blanks around."""
-    expected = f"expected is a table with the columns {', '.join(needed)} (.tsv or .csv, .gz too)"
+    more = f" and perhaps {', '.join(optional)}" if optional else ""
+    expected = (
+        f"expected is a table with the columns {', '.join(needed)}{more} (.tsv or .csv, .gz too)"
+    )
     rows = read_table(path, MAX_BYTES)
     first = next(rows, None)
     if first is None:

@@ -92,4 +92,4 @@ def _errors(one: str, other: str) -> float:
     limit = int(0.45 * len(short)) + 1
     mode = "HW" if len(short) < 0.8 * len(long) else "NW"
     distance: int = edlib.align(short, long, mode=mode, task="distance", k=limit)["editDistance"]
-    return distance if distance >= 0 else max(len(short) / 2, limit)
+    return float(distance if distance >= 0 else max(len(short) / 2, limit))

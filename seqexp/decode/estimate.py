@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from seqexp.decode.pair_hmm import LETTERS, Channel, align, encode
+from seqexp.decode.pair_hmm import Channel, align, encode
 from seqexp.decode.recursion import sums, wide_band
 from seqexp.decode.typical import copies
+from seqexp.formats.dna import LETTERS
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,9 @@ def _check_qualities(lines: Iterator[tuple[int, str]], wanted: int, place: str) 
 
 
 def _letters(pieces: list[str]) -> str:
-    return "".join("".join(pieces).split())
+    text = pieces[0] if len(pieces) == 1 else "".join(pieces)
+    words = text.split(maxsplit=1)
+    return text if words == [text] else "".join(text.split())
 
 
 def _too_long(name: str, line: int, header: str) -> InputError:

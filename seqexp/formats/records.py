@@ -37,7 +37,10 @@ class Row(NamedTuple):
 
 
 def read_table(
-    source: Path | BinaryIO, max_bytes: int | None = None, name: str | None = None
+    source: Path | BinaryIO,
+    max_bytes: int | None = None,
+    name: str | None = None,
+    suffix: str | None = None,
 ) -> Iterator[Row]:
     """Rows of a table, first the names of its columns, without blanks around them.
 
@@ -48,6 +51,7 @@ def read_table(
         source: a path, or an open stream.
         max_bytes: unpacked bytes after which reading is refused; None has no limit.
         name: of the source in messages; None is its path.
+        suffix: of the format, as `.csv`; None is that of the name.
 
     Raises:
         InputError: as `read_lines`; naming the line, if a row has more or fewer fields than the
@@ -55,7 +59,7 @@ def read_table(
     """
     name = str(source) if name is None else name
     lines = _Lines(read_lines(source, max_bytes, name=name), name)
-    usual = SEPARATORS.get(ending(Path(name)))
+    usual = SEPARATORS.get(ending(Path(name)) if suffix is None else suffix)
     header = next((line for line in lines if line.strip()), None)
     if header is None:
         return

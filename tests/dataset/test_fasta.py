@@ -12,7 +12,8 @@ import torch
 from conftest import SHARED
 
 from seqexp.dataset.fasta import Fasta
-from seqexp.dataset.records import read_fasta, reverse_complement
+from seqexp.dataset.labelled import records_of_fasta
+from seqexp.formats.dna import reverse_complement
 from seqexp.errors import InputError
 
 SITE = "TGACGTCATTGC"
@@ -52,14 +53,14 @@ def test_letters_are_read_by_the_stated_rule(tmp_path: Path) -> None:
     """Lower case is upper case, U is T, open letters are padding; lines are joined."""
     file = tmp_path / "x.fa"
     file.write_text(">a first\r\nACGTacgt\r\nUuNnRY\r\n\r\n>b\nGATTACA\n")
-    records = read_fasta(file)
+    records, _ = records_of_fasta(file)
     assert [(r.name, r.sequence) for r in records] == [("a", "ACGTACGTTTNNNN"), ("b", "GATTACA")]
 
 
 def test_gzipped_files_are_read(tmp_path: Path) -> None:
     file = tmp_path / "x.fa.gz"
     file.write_bytes(gzip.compress(b">a\nACGT\n"))
-    assert read_fasta(file)[0].sequence == "ACGT"
+    assert records_of_fasta(file)[0][0].sequence == "ACGT"
 
 
 def test_unknown_letters_and_what_follows_a_short_sequence_are_padding(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_unknown_letters_and_what_follows_a_short_sequence_are_padding(tmp_path:
 
 
 def test_the_three_ways_of_giving_sequences_agree(files: dict[str, Any], tmp_path: Path) -> None:
-    both = [*read_fasta(Path(files["positives"])), *read_fasta(Path(files["negatives"]))]
+    both = [*records_of_fasta(Path(files["positives"]))[0], *records_of_fasta(Path(files["negatives"]))[0]]
     labels = [(r.name, int(r.name.startswith("chr1"))) for r in both]
     (tmp_path / "all.fa").write_text("".join(f">{r.name}\n{r.sequence}\n" for r in both))
     (tmp_path / "labels.csv").write_text("id,label\n" + "".join(f"{n},{i}\n" for n, i in labels))
