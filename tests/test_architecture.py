@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "model": {"spec"},
     "interpret": {"spec", "formats"},
     "trainer": {"spec"},
-    "decode": {"spec"},
+    "decode": {"spec", "formats"},
 }
 """Part -> parts of ours that it may import, beside itself and the leaves."""
 

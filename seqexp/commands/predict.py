@@ -14,10 +14,10 @@ from seqexp import saved
 from seqexp.commands.place import Place
 from seqexp.commands.records import Format, Record, records
 from seqexp.commands.stored import Store
-from seqexp.dataset.records import dna
 from seqexp.errors import InputError
+from seqexp.formats.dna import dna
 from seqexp.ranges import Count
-from seqexp.spec import Output
+from seqexp.spec import Output, TaskSpec
 
 MAX_LETTERS = 2**20
 """Of the records that go through a model together; a longer one goes alone."""
@@ -42,7 +42,7 @@ def predict(
     store = Store(place)
     model = store.model(store.find(run), trusted)
     spec = model.spec
-    is_dna = set("ACGT") <= set(spec.vocabulary.symbols) <= set("ACGT<>")
+    is_dna = _is_dna(spec)
     usual = ("sequence", "text") if is_dna else ("text", "sequence")
     stored = model.config.get("dataset", {}).get("text_column")
     columns = (column,) if column is not None else tuple(filter(None, (stored, *usual)))
@@ -78,14 +78,24 @@ def batches(found: Iterable[Record], size: int) -> Iterator[list[Record]]:
 
 
 def _encode(record: Record, model: saved.SavedModel, source: str) -> list[int]:
+    """Token ids of what training reads too, and of nothing else."""
     spec = model.spec
     text = record.text
     if spec.vocabulary.is_dna and spec.output is Output.SEQUENCE_CLASS:
-        text = dna(text, record.name, source)  # refuses protein, too
+        text = dna("".join(text.split()), record.name, source)  # refuses protein, too
+    elif _is_dna(spec):
+        text = "".join(text.split()).upper().replace("U", "T")
+    if not text:
+        raise InputError(f"{source}, record {record.name}: is empty")
     try:
         return saved.encode(text, spec)
     except InputError as error:
         raise InputError(f"{source}, record {record.name}: {error}") from error
+
+
+def _is_dna(spec: TaskSpec) -> bool:
+    """Whether its symbols are the bases, perhaps with the ends of reads."""
+    return set("ACGT") <= set(spec.vocabulary.symbols) <= set("ACGT<>")
 
 
 def _probabilities(

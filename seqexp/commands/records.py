@@ -1,18 +1,18 @@
-"""Named records of a file or of standard input, one at a time, however many there are."""
+"""Named records of a file or of standard input, one at a time, however many there are.
 
-import csv
-import gzip
-import io
-import json
+They are read as datasets read them, by the readers of `seqexp.formats`.
+"""
+
 import sys
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
-from seqexp.dataset.documents import MAX_FIELD, SEPARATORS
 from seqexp.errors import InputError
+from seqexp.formats.fasta import FASTA, first_letter, read_fasta, read_fastq
+from seqexp.formats.records import column, read_json_lines, read_table, shown, text_value, whole
+from seqexp.formats.text import ending, open_unpacked, read_lines
 
 Format = Literal["auto", "fasta", "fastq", "csv", "tsv", "jsonl", "lines"]
 
@@ -20,12 +20,14 @@ SUFFIXES: dict[str, Format] = {
     ".fasta": "fasta",
     ".fa": "fasta",
     ".fna": "fasta",
+    ".fas": "fasta",
     ".fastq": "fastq",
     ".fq": "fastq",
     ".csv": "csv",
     ".tsv": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
     ".txt": "lines",
 }
 
@@ -54,152 +56,97 @@ def records(source: str, layout: Format, columns: Sequence[str], is_dna: bool) -
     Raises:
         InputError: naming the file and the line, if it cannot be read or is malformed.
     """
-    with _opened(source) as (lines, first):
-        found = _layout(source, first, is_dna) if layout == "auto" else layout
-        place = "standard input" if source == STDIN else source
+    place = "standard input" if source == STDIN else source
+    with _opened(source, place) as file:
+        found = _layout(source, file, is_dna) if layout == "auto" else layout
         if found == "fasta":
-            yield from _fasta(lines, place)
+            yield from _fasta(file, place)
         elif found == "fastq":
-            yield from _fastq(lines, place)
+            for entry in read_fastq(file, name=place):
+                yield Record(entry.name or str(entry.number), entry.letters)
         elif found == "jsonl":
-            yield from _json_lines(lines, place, columns)
+            yield from _json_lines(file, place, columns)
         elif found == "lines":
-            numbered = enumerate((line.strip("\r\n") for line in lines), start=1)
+            numbered = enumerate(read_lines(file, name=place), start=1)
             yield from (Record(str(number), line) for number, line in numbered if line.strip())
         else:
-            yield from _table(lines, place, SEPARATORS[f".{found}"], columns)
+            yield from _table(file, place, f".{found}", columns)
 
 
-def _layout(source: str, first: bytes, is_dna: bool) -> Format:
-    path = Path(source)
-    suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+def _layout(source: str, file: BinaryIO, is_dna: bool) -> Format:
+    suffix = ending(Path(source))
     if suffix in SUFFIXES and not (suffix == ".txt" and is_dna):
         return SUFFIXES[suffix]
-    by_start: dict[bytes, Format] = {b">": "fasta", b"@": "fastq"}
-    return by_start.get(first, "lines") if is_dna else "lines"
+    by_start: dict[str, Format] = {">": "fasta", "@": "fastq"}
+    return by_start.get(first_letter(file), "lines") if is_dna else "lines"
 
 
 @contextmanager
-def _opened(source: str) -> Iterator[tuple[Iterator[str], bytes]]:
-    """Lines of text, and the first character; errors name the source and the line."""
-    number = 0
-
-    def numbered(file: Iterable[bytes]) -> Iterator[str]:
-        nonlocal number
-        for number, line in enumerate(file, start=1):
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-
+def _opened(source: str, place: str) -> Iterator[BinaryIO]:
+    """Unpacked bytes of a file, or of standard input, which stays open."""
+    if source == STDIN and sys.stdin is None:
+        raise InputError("input is -, but standard input is closed")
     try:
-        with sys.stdin.buffer if source == STDIN else Path(source).open("rb") as raw:
-            file = _unpacked(raw)
-            yield numbered(file), file.peek(1)[:1]
-    except UnicodeDecodeError as error:
-        raise InputError(f"input is {source}, and line {number} is no UTF-8 text") from error
-    except (OSError, EOFError, zlib.error) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"input is {source}, which cannot be read ({reason})") from error
+        with open_unpacked(sys.stdin.buffer if source == STDIN else Path(source)) as file:
+            yield file
+    except InputError as error:
+        raise InputError(f"input is {source}, which is no file of records: {error}") from error
 
 
-def _unpacked(raw: Any) -> Any:
-    """Its first bytes say whether a file is gzipped, not its name."""
-    if raw.peek(2)[:2] == b"\x1f\x8b":
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw))
-    return raw
-
-
-def _fasta(lines: Iterable[str], place: str) -> Iterator[Record]:
-    name: str | None = None
-    letters: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if line.startswith(">"):
-            if name is not None:
-                yield Record(name, "".join(letters))
-            name, letters = (line[1:].split() or [""])[0], []
-            if not name:
-                raise InputError(f"{place}, line {number}: the record has no name")
-        elif name is not None:
-            letters.append("".join(line.split()))
-        elif line.strip():
-            raise InputError(f"{place}: begins with {line[:40].strip()!r}; FASTA begins with '>'")
-    if name is not None:
-        yield Record(name, "".join(letters))
-
-
-def _fastq(lines: Iterator[str], place: str) -> Iterator[Record]:
-    """Four lines a record: name, letters, '+', qualities."""
-    number = 0
-    for header in lines:
-        number += 4
-        if not header.strip():
-            number -= 3
-            continue
-        letters, plus, qualities = (next(lines, "").strip() for _ in range(3))
-        is_whole = header.startswith("@") and plus.startswith("+")
-        if not is_whole or len(letters) != len(qualities):
+def _fasta(file: BinaryIO, place: str) -> Iterator[Record]:
+    for entry in read_fasta(file, name=place):
+        if not entry.header:
             raise InputError(
-                f"{place}, line {number - 3}: is no record of FASTQ: '@' and a name, letters, '+',"
-                f" and as many qualities as letters; it begins with {header[:40].strip()!r}"
+                f"{place}, line {entry.line}: record {entry.number} has no name; {FASTA}"
             )
-        yield Record((header[1:].split() or [str(number // 4)])[0], letters)
+        yield Record(entry.name, entry.letters)
 
 
-def _table(
-    lines: Iterable[str], place: str, separator: str, columns: Sequence[str]
-) -> Iterator[Record]:
-    """As `dataset=text` reads tables: in a .tsv file, quotes mean nothing."""
-    csv.field_size_limit(MAX_FIELD)
-    reader = csv.reader(
-        lines,
-        delimiter=separator,
-        quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
-        strict=True,
-    )
-    try:
-        header = next(reader, None)
-        if header is None:
-            return
-        text, name = _columns(header, columns, place)
-        for count, row in enumerate(filter(None, reader), start=1):
-            if len(row) != len(header):
-                raise InputError(
-                    f"{place}, line {reader.line_num}: has {len(row)} fields, but the first line"
-                    f" names {len(header)} columns"
-                )
-            yield Record(row[name] if name is not None else str(count), row[text])
-    except csv.Error as error:
-        raise InputError(f"{place}, line {reader.line_num}: is malformed ({error})") from error
+def _table(file: BinaryIO, place: str, suffix: str, columns: Sequence[str]) -> Iterator[Record]:
+    rows = read_table(file, name=place, suffix=suffix)
+    first = next(rows, None)
+    if first is None:
+        return
+    text, name = _columns(first.fields, columns, place)
+    for count, (line, fields) in enumerate(rows, start=1):
+        if not fields[text].strip():
+            raise InputError(f"{place}, line {line}: {first.fields[text]} is empty; remove the row")
+        yield Record(fields[name] if name is not None else str(count), fields[text])
 
 
-def _json_lines(lines: Iterable[str], place: str, columns: Sequence[str]) -> Iterator[Record]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{place}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{where}: is no JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise InputError(f'{where}: is no JSON object, as {{"text": ...}}')
-        keys = list(row)
-        text, name = _columns(keys, columns, where)
-        yield Record(
-            str(row[keys[name]]) if name is not None else str(number), str(row[keys[text]])
-        )
+def _json_lines(file: BinaryIO, place: str, columns: Sequence[str]) -> Iterator[Record]:
+    for line, values in read_json_lines(file, name=place):
+        where = f"{place}, line {line}"
+        keys = list(values)
+        at, name = _columns(keys, columns, where)
+        key = None if name is None else keys[name]
+        text = text_value(values, keys[at], where)
+        if not text.strip():
+            raise InputError(f"{where}: {keys[at]} is empty; remove the line")
+        yield Record(str(line) if key is None else _name(values, key, where, line), text)
+
+
+def _name(values: dict[str, Any], key: str, where: str, line: int) -> str:
+    name = values[key]
+    if name is None:
+        return str(line)
+    if isinstance(name, str):
+        return whole(name, key, where)
+    if not isinstance(name, int | float):
+        raise InputError(f"{where}: {key} is {shown(name)}, which is no name")
+    return str(name)
 
 
 def _columns(header: Sequence[str], wanted: Sequence[str], place: str) -> tuple[int, int | None]:
     """Where the text and the name of a row stand; the only column is the text."""
-    name = next((header.index(one) for one in NAMES if one in header), None)
-    for column in wanted:
-        if column in header:
-            text = header.index(column)
+    name = next((column(one, header, place) for one in NAMES if one in header), None)
+    for one in wanted:
+        if one in header:
+            text = column(one, header, place)
             return text, name if name != text else None
     if len(header) == 1 and len(wanted) > 1:
         return 0, None
     raise InputError(
         f"{place}: has no column {' or '.join(wanted)}; give column=NAME; there are"
-        f" {', '.join(header)[:200]}"
+        f" {', '.join(header):.200}"
     )

@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from seqexp.dataset.uniform import UniformSource
-
-LETTERS = "ACGT"
+from seqexp.formats.dna import LETTERS
 
 
 @dataclass(frozen=True)

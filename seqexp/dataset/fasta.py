@@ -11,17 +11,17 @@ import psutil
 import torch
 from annotated_types import Interval
 
-from seqexp.dataset.records import (
+from seqexp.dataset.labelled import (
     Record,
     label_of,
-    read_fasta,
+    records_of_fasta,
     records_of_table,
-    reverse_complement,
     values_by_name,
 )
 from seqexp.dataset.shuffle import dinucleotide_shuffle
 from seqexp.dataset.splits import SPLITS, drawn, duplicate_notes, without_leaks
 from seqexp.errors import InputError
+from seqexp.formats.dna import reverse_complement
 from seqexp.ranges import Count, Seed
 from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary, stream_seed
 
@@ -40,7 +40,9 @@ class Fasta:
     0), which is a zero vector to filters and is skipped by recurrent models. Shorter sequences are
     padded on the right.
 
-    Give one of: `positives` (and `negatives`); `sequences` and `labels`; `table`.
+    Give one of: `positives` (and `negatives`); `sequences` and `labels`; `table`. A name ends at
+    the first blank of its header. Where several are the same, the whole headers are the names, and
+    equal ones are numbered; where a table has values by name, equal ones are refused.
 
     Args:
         positives: FASTA of the sequences with the signal.
@@ -48,8 +50,8 @@ class Fasta:
             that has the same pairs of neighbouring letters.
         sequences: FASTA of both, with `labels`.
         labels: table with the columns id and label (0 or 1).
-        table: table with the columns id, label, sequence, and perhaps split (train, valid, test, or
-            all for those to be split by the seed).
+        table: table with the columns label, sequence, and perhaps id and split (train, valid, test,
+            or all for those to be split by the seed).
         splits: table with the columns id and split, as above; wins over `table`'s column.
         valid_names: regular expression; records whose name it finds are for validation.
         test_names: the same for the test, first.
@@ -87,10 +89,10 @@ class Fasta:
 
     def load(self) -> Data:
         """Read, split and encode."""
-        records = self._read()
+        records, notes = self._read()
         self._refuse_short(records)
         parts = self._split(records)
-        notes = [_letters_note(records), *duplicate_notes(records)]
+        notes += [_letters_note(records), *duplicate_notes(records)]
         parts, removed = without_leaks(parts)
         notes += removed
         if self.positives is not None and self.negatives == SHUFFLE:
@@ -110,18 +112,21 @@ class Fasta:
         train, valid, test = (_encoded(parts[name]) for name in SPLITS)
         return Data(spec, train, valid, test, notes=tuple(note for note in notes if note))
 
-    def _read(self) -> list[Record]:
+    def _read(self) -> tuple[list[Record], list[str]]:
+        """Records with their labels, and notes on their names."""
+        is_looked_up = self.splits is not None
         if self.table is not None:
-            records = records_of_table(Path(self.table))
+            records, notes = records_of_table(Path(self.table), is_looked_up)
         elif self.sequences is not None and self.labels is not None:
             path = Path(self.labels)
-            records = read_fasta(Path(self.sequences))
+            records, notes = records_of_fasta(Path(self.sequences), is_looked_up=True)
             labels = values_by_name(path, "label", records, Path(self.sequences))
             records = [replace(r, label=label_of(labels[r.name], r.name, path)) for r in records]
         elif self.positives is not None:
-            records = [replace(r, label=1) for r in read_fasta(Path(self.positives))]
+            records, notes = _labelled(self.positives, 1, is_looked_up)
             if self.negatives != SHUFFLE:
-                records += [replace(r, label=0) for r in read_fasta(Path(self.negatives))]
+                others, more = _labelled(self.negatives, 0, is_looked_up)
+                records, notes = records + others, list(dict.fromkeys(notes + more))
         else:
             raise InputError(
                 "dataset names no sequences; give dataset.positives, or dataset.sequences and"
@@ -131,7 +136,7 @@ class Fasta:
             path = Path(self.splits)
             chosen = values_by_name(path, "split", records, path)
             records = [replace(record, split=chosen[record.name]) for record in records]
-        return records
+        return records, notes
 
     def _refuse_short(self, records: Sequence[Record]) -> None:
         short = [record for record in records if len(record.sequence) < self.min_length]
@@ -141,9 +146,6 @@ class Fasta:
                 f" sequences are shorter, as {short[0].name!r} with {len(short[0].sequence)}"
                 " letters; remove them, or give a smaller min_length and filters as narrow"
             )
-        empty = next((r for r in records if set(r.sequence) == {"N"}), None)
-        if empty is not None:
-            raise InputError(f"{empty.name!r} has no A, C, G or T; remove it")
 
     # --- splits -------------------------------------------------------------------------------
 
@@ -188,6 +190,11 @@ class Fasta:
         if len(made) < len(part):
             notes.append(f"{len(part) - len(made)} positives have no other order of their pairs")
         return [*part, *made]
+
+
+def _labelled(path: str, label: int, is_looked_up: bool) -> tuple[list[Record], list[str]]:
+    records, notes = records_of_fasta(Path(path), is_looked_up)
+    return [replace(record, label=label) for record in records], notes
 
 
 def _both_strands(record: Record) -> tuple[Record, Record]:

@@ -1,7 +1,7 @@
 """Erroneous copies of DNA sequences, simulated or from a file, to learn the sequences from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +9,7 @@ from annotated_types import Interval
 
 from seqexp.dataset.channel import ErrorRates, random_sequence, read_out
 from seqexp.dataset.read_files import Rules, read_clusters
+from seqexp.dataset.strands import on_one_strand
 from seqexp.dataset.views import read_task, whole_reads, window_task, windows
 from seqexp.errors import InputError
 from seqexp.ranges import Count, Seed, Share
@@ -30,10 +31,12 @@ class NoisyReads:
     c only, not on how many there are.
 
     Args:
-        reads: a FASTA or FASTQ file (one cluster), or a file of clusters: lines of letters, a blank
-            line after each cluster. May be gzipped. None simulates.
+        reads: a FASTA or FASTQ file (one cluster), or a file of clusters: lines of letters, and
+            between clusters a blank line or a line of signs, as `====`. A line of signs may set the
+            true sequence apart from its reads too. May be gzipped. None simulates. Reads of the
+            other strand are turned.
         reads_have_truth: the first sequence of each cluster is the true one; None: it is in a file
-            of clusters, and is not in FASTA and FASTQ.
+            of clusters, and is not in FASTA and FASTQ; has to be said where signs divide clusters.
         bad_reads: `refuse` a file with a read that is empty or has other letters than A, C, G, T
             (lower case is read as upper case, U as T); `skip` such reads, and say how many.
         max_reads: take the first so many reads of each cluster of the file; None takes all.
@@ -81,17 +84,22 @@ class NoisyReads:
 
     def load(self) -> Data:
         """Read or simulate the clusters."""
-        return self.data(self.clusters())
+        clusters, notes = self._clusters()
+        return replace(self.data(clusters), notes=tuple(notes))
 
     def clusters(self) -> tuple[Cluster, ...]:
-        """The reads, and the sequences that they are of."""
+        """The reads, on one strand, and the sequences that they are of."""
+        return self._clusters()[0]
+
+    def _clusters(self) -> tuple[tuple[Cluster, ...], list[str]]:
+        """The same, and what is to be known of them."""
         if self.reads is None:
-            return tuple(self._simulated(index) for index in range(self.num_clusters))
+            return tuple(self._simulated(index) for index in range(self.num_clusters)), []
         path = Path(self.reads)
         if not path.is_file():
             raise InputError(f"dataset.reads is {path}: there is no such file")
         rules = Rules(self.reads_have_truth, self.bad_reads, self.max_reads, self.max_clusters)
-        return read_clusters(path, rules)
+        return on_one_strand(read_clusters(path, rules))
 
     def data(self, clusters: Sequence[Cluster]) -> Data:
         """Some clusters as tokens and targets, for one model of them all."""

@@ -4,7 +4,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from seqexp.dataset.records import Record, either_strand
+from seqexp.dataset.labelled import Record
+from seqexp.formats.dna import either_strand
 
 SPLITS = ("train", "valid", "test")
 

@@ -1,5 +1,6 @@
 """One table of what each method makes of the same clusters of reads."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from seqexp.decode.estimate import estimate_shared_channel
 from seqexp.decode.pair_hmm import Channel
 from seqexp.decode.polish import polish_all
 from seqexp.decode.score import ReadScore, score
+from seqexp.decode.typical import typical
 from seqexp.decode.yardsticks import Consensus, medoid, yardsticks
 from seqexp.spec import Cluster
 
@@ -20,6 +22,9 @@ _FIRST_GUESS = Channel.of_rates(0.02, 0.02, 0.02, tail=0.02)
 
 _TOGETHER = 50
 """Clusters that are polished in one batch."""
+
+
+log = logging.getLogger("seqexp")
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,17 @@ def scored(
 
 
 def channel_of(clusters: Sequence[Cluster], by_letter: bool = False) -> Channel:
-    """The channel's rates, from the reads and a first polish of them; no truth is looked at."""
+    """The channel's rates, from the reads and a first polish of them; no truth is looked at.
+
+    Says how many reads of all clusters the rates and the polish leave out.
+    """
+    total = sum(len(cluster.reads) for cluster in clusters)
+    foreign = total - sum(len(typical(cluster.reads)) for cluster in clusters)
+    if foreign:
+        log.warning(
+            f"  {foreign:,} of {total:,} reads have a length foreign to their cluster: error rates"
+            " and polish leave them out"
+        )
     reads = [cluster.reads for cluster in clusters[:_FOR_RATES]]
     drafts = polish_medoids(reads, _FIRST_GUESS)
     return estimate_shared_channel(reads, drafts, by_letter=by_letter)

@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from seqexp.decode.pair_hmm import LETTERS, Channel, align, encode
+from seqexp.decode.pair_hmm import Channel, align, encode
 from seqexp.decode.recursion import sums, wide_band
+from seqexp.formats.dna import LETTERS
 
 SUBSTITUTE, DELETE, INSERT = 0, len(LETTERS), len(LETTERS) + 1
 """First columns of the table of gains; a letter is added to the first and last."""

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from seqexp.decode.pair_hmm import LETTERS, Channel, align, encode
+from seqexp.decode.pair_hmm import Channel, align, encode
 from seqexp.decode.recursion import sums, wide_band
+from seqexp.decode.typical import copies
+from seqexp.formats.dna import LETTERS
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def estimate_shared_channel(
 ) -> Channel:
     """One channel for several clusters, each with its draft.
 
+    Reads of foreign length, and those that are no copies of their draft, are left out.
+
     Args:
         clusters: the reads of each.
         drafts: what each is read from.
@@ -97,6 +101,7 @@ def estimate_shared_channel(
     """
     channel = start or Channel.of_rates(tail=0.05)
     before = -torch.inf
+    clusters = [copies(reads, draft) for reads, draft in zip(clusters, drafts, strict=True)]
     for _ in range(iterations):
         counts = expected_counts(clusters, drafts, channel)
         channel = counts.channel_by_letter(prior) if by_letter else counts.channel(prior)

@@ -14,8 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from seqexp.decode.recursion import Alignments, log_likelihoods, sums
-
-LETTERS = "ACGT"
+from seqexp.formats.dna import LETTERS
 
 _NUMBERS = np.full(256, -1)
 _NUMBERS[[ord(letter) for letter in LETTERS]] = range(len(LETTERS))

@@ -4,7 +4,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from seqexp.decode.edits import DELETE, INSERT, SUBSTITUTE, Edit, Gains, apply, gains
-from seqexp.decode.pair_hmm import LETTERS, Channel
+from seqexp.decode.pair_hmm import Channel
+from seqexp.decode.typical import typical
+from seqexp.formats.dna import LETTERS
 from seqexp.ranges import Count
 
 _LEAST = 1e-6
@@ -47,7 +49,11 @@ def polish_all(
     channels: Sequence[Channel],
     length: int | None = None,
 ) -> list[Gains]:
-    """The same for many clusters, each with its draft: one batch a round."""
+    """The same for many clusters, each with its draft: one batch a round.
+
+    Reads of foreign length are left out.
+    """
+    clusters = [typical(reads) for reads in clusters]
     climbs = [_climb(draft, length) for draft in drafts]
     done: dict[int, Gains] = {}
     wanted = {index: next(climb) for index, climb in enumerate(climbs)}

@@ -19,7 +19,7 @@ from seqexp.errors import InputError
 MAX_LINE = 2**28
 """Characters of a line: a chromosome has as many."""
 
-_BLOCK = 2**20
+_BLOCK = 2**18
 """Characters that are decoded, and divided into lines, together."""
 
 _GZIP = b"\x1f\x8b"
@@ -48,7 +48,8 @@ def open_unpacked(
     """The bytes of a file or stream, unpacked if its first bytes say that it is gzipped.
 
     Args:
-        source: a path, or an open stream such as standard input, which stays open.
+        source: a path, or an open stream such as standard input, which stays open; what this
+            function gave is given again as it is.
         max_bytes: unpacked bytes after which reading is refused; None has no limit.
         name: of the source in messages; None is its path.
 
@@ -63,6 +64,9 @@ def open_unpacked(
             for magic, what in _FOREIGN.items():
                 if start.startswith(magic):
                     raise InputError(f"{name}: {what}")
+            if isinstance(getattr(raw, "raw", None), _Limited):
+                yield raw  # it comes from this function
+                return
             unpacked = gzip.GzipFile(fileobj=raw) if start.startswith(_GZIP) else raw
             # the limit is below the buffer: what is never asked for is never unpacked
             yield io.BufferedReader(_Limited(unpacked, max_bytes, name), _BLOCK)

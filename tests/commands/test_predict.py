@@ -17,6 +17,7 @@ import pytest
 from seqexp.commands.command import run_command
 from seqexp.commands.predict import MAX_LETTERS, batches
 from seqexp.commands.records import Record, records
+from seqexp.errors import InputError
 
 TARGET = "seqexp.commands.predict.predict"
 
@@ -135,10 +136,11 @@ def test_standard_input_is_read(outputs: Path) -> None:
     ("content", "says"),
     [
         ("", "which holds no record"),
-        (">a\nACGT\n>\nA\n", "line 3: the record has no name"),
+        (">a\nACGT\n>\nA\n", "line 3: record 2 has no name"),
         (">a\nACGTJ\n", "a has 'J' at position 5; this looks like protein"),
         (">a\nACGT\n>b\n", "b has no sequence"),
         ("@a\nACGT\n+\n@@\n", "line 1: is no record of FASTQ"),
+        (">a\nNNNN\n", "a has no A, C, G or T"),
     ],
 )
 def test_a_bad_file_ends_with_status_2_and_leaves_no_table(
@@ -149,6 +151,56 @@ def test_a_bad_file_ends_with_status_2_and_leaves_no_table(
     assert run_command("", TARGET, ["run=latest", *given]) == 2
     assert says in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["bad"]
+
+
+WRAPPED = "@a x\nACGTN\nACGTAC\n+\n@II\nIIIIIIII\n@b\nACGT\n+\nIIII\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("a.fq", WRAPPED, {"a": "ACGTNACGTAC", "b": "ACGT"}),
+        ("A.FA.GZ", gzip.compress(b"\xef\xbb\xbf>a x\racgt\rAC\r"), {"a": "acgtAC"}),
+        ("a", "\ufeff\n>a x\nAC GT\n", {"a": "ACGT"}),
+        ("T.CSV", gzip.compress(b" id , sequence\r\n\r\na,ACGT\r\n,\r\n"), {"a": "ACGT"}),
+        ("t.tsv", 'sequence\tnote\nAC\t"open\nGT\t"a ""b"" c"\n', {"1": "AC", "2": "GT"}),
+        (
+            "t.jsonl",
+            '{"id": null, "sequence": "AC"}\n{"id": 7, "sequence": "GT"}',
+            {"1": "AC", "7": "GT"},
+        ),
+    ],
+)
+def test_files_are_read_as_in_training(
+    tmp_path: Path, name: str, content: str | bytes, found: dict[str, str]
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    assert dict(records(str(file), "auto", ("sequence", "text"), is_dna=True)) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("t.csv", "text\na\n \n" + '"  "\n', "line 4: text is empty"),
+        ("t.csv", "text,text\na,b\n", "has 2 columns 'text'; rename one"),
+        ("t.csv", "text;label\na;1\n", "columns parted by semicolons"),
+        ("t.jsonl", '{"text": null}\n', "line 1: text is null, which is no text"),
+        ("t.jsonl", '{"text": NaN}\n', "line 1: text is NaN, which is no text"),
+        ("t.jsonl", '{"text": "\\ud83d"}\n', "half of a surrogate pair"),
+        ("t.jsonl", '{"text": " "}\n', "line 1: text is empty"),
+        ("t.json", '[{"text": "a"}]\n', "line 1: is no JSON object.* an array"),
+        ("t.jsonl", '{"id": ["a"], "text": "b"}\n', "id is ..a.., which is no name"),
+        ("t.txt", b"\xff\xfea\x00", "is UTF-16"),
+    ],
+)
+def test_what_training_refuses_is_refused(
+    tmp_path: Path, name: str, content: str | bytes, says: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError, match=says):
+        list(records(str(file), "auto", ("text", "sequence"), is_dna=False))
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(

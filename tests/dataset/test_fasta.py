@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +13,9 @@ import torch
 from conftest import SHARED
 
 from seqexp.dataset.fasta import Fasta
-from seqexp.dataset.records import read_fasta, reverse_complement
+from seqexp.dataset.labelled import records_of_fasta
 from seqexp.errors import InputError
+from seqexp.formats.dna import reverse_complement
 
 SITE = "TGACGTCATTGC"
 
@@ -52,14 +54,14 @@ def test_letters_are_read_by_the_stated_rule(tmp_path: Path) -> None:
     """Lower case is upper case, U is T, open letters are padding; lines are joined."""
     file = tmp_path / "x.fa"
     file.write_text(">a first\r\nACGTacgt\r\nUuNnRY\r\n\r\n>b\nGATTACA\n")
-    records = read_fasta(file)
+    records, _ = records_of_fasta(file)
     assert [(r.name, r.sequence) for r in records] == [("a", "ACGTACGTTTNNNN"), ("b", "GATTACA")]
 
 
 def test_gzipped_files_are_read(tmp_path: Path) -> None:
     file = tmp_path / "x.fa.gz"
     file.write_bytes(gzip.compress(b">a\nACGT\n"))
-    assert read_fasta(file)[0].sequence == "ACGT"
+    assert records_of_fasta(file)[0][0].sequence == "ACGT"
 
 
 def test_unknown_letters_and_what_follows_a_short_sequence_are_padding(tmp_path: Path) -> None:
@@ -76,7 +78,10 @@ def test_unknown_letters_and_what_follows_a_short_sequence_are_padding(tmp_path:
 
 
 def test_the_three_ways_of_giving_sequences_agree(files: dict[str, Any], tmp_path: Path) -> None:
-    both = [*read_fasta(Path(files["positives"])), *read_fasta(Path(files["negatives"]))]
+    both = [
+        *records_of_fasta(Path(files["positives"]))[0],
+        *records_of_fasta(Path(files["negatives"]))[0],
+    ]
     labels = [(r.name, int(r.name.startswith("chr1"))) for r in both]
     (tmp_path / "all.fa").write_text("".join(f">{r.name}\n{r.sequence}\n" for r in both))
     (tmp_path / "labels.csv").write_text("id,label\n" + "".join(f"{n},{i}\n" for n, i in labels))
@@ -87,6 +92,63 @@ def test_the_three_ways_of_giving_sequences_agree(files: dict[str, Any], tmp_pat
     table = Fasta(table=str(tmp_path / "all.tsv")).load()
     assert apart.digest() == labelled.digest() == table.digest()
     assert apart.spec.length == 40 and apart.spec.output_names == ("negative", "positive")
+
+
+def test_names_that_are_the_same_are_told_apart_where_no_table_has_values_by_them(
+    tmp_path: Path,
+) -> None:
+    sequences = random_dna(40)
+    layouts = {
+        "peak {}": ("peak 3", "names are whole headers: .* 'peak'"),
+        ".": (". (4)", "1 names stand more than once, as '.': numbered"),
+    }
+    for header, (fourth, says) in layouts.items():
+        file = tmp_path / "p.fa"
+        file.write_text("".join(f">{header.format(i)}\n{s}\n" for i, s in enumerate(sequences)))
+        records, notes = records_of_fasta(file)
+        assert [record.sequence for record in records] == sequences
+        assert records[3].name == fourth and len({record.name for record in records}) == 40
+        assert re.match(says, notes[0]) and notes[0] in Fasta(str(file)).load().notes
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,label\n.,1\n")
+    with pytest.raises(InputError, match="as '.' .a name ends at the first blank of its header"):
+        Fasta(sequences=str(file), labels=str(labels)).load()
+
+
+def test_whole_headers_may_be_looked_up_in_a_table(tmp_path: Path) -> None:
+    sequences = random_dna(40)
+    (tmp_path / "s.fa").write_text("".join(f">peak {i}\n{s}\n" for i, s in enumerate(sequences)))
+    lines = "".join(f"peak {i},{i % 2}\n" for i in range(40))
+    (tmp_path / "l.csv").write_text("id,label\n" + lines)
+    data = Fasta(sequences=str(tmp_path / "s.fa"), labels=str(tmp_path / "l.csv")).load()
+    assert labelled(data) == {s: i % 2 for i, s in enumerate(sequences)}
+    (tmp_path / "l.csv").write_text("id,label\n" + lines + "peak 3,0\n")
+    with pytest.raises(InputError, match="line 42: 'peak 3' has the label '0', but '1' before"):
+        Fasta(sequences=str(tmp_path / "s.fa"), labels=str(tmp_path / "l.csv")).load()
+
+
+def labelled(data: Any) -> dict[str, int]:
+    found = {}
+    for split in data.splits().values():
+        found |= dict(zip(rows(split), split.targets[:, 0].tolist(), strict=True))
+    return found
+
+
+@pytest.mark.parametrize("forms", [("0", "1"), ("0.0", "1.0"), ("false", "TRUE"), (" 0", "True ")])
+def test_a_table_needs_no_id_and_says_labels_as_pandas_and_r_do(
+    tmp_path: Path, forms: tuple[str, str]
+) -> None:
+    sequences = random_dna(40)
+    lines = "".join(f'{forms[i % 2]},"{s}",""\n' for i, s in enumerate(sequences))
+    (tmp_path / "T.CSV").write_text("label, sequence ,note\n" + lines)
+    data = Fasta(table=str(tmp_path / "T.CSV")).load()
+    assert labelled(data) == {s: i % 2 for i, s in enumerate(sequences)}
+    for label in ("+1", "-1", "pos", "yes", "", "nan", "2"):
+        (tmp_path / "T.CSV").write_text(f"label,sequence\n{label},{sequences[0]}\n")
+        with pytest.raises(
+            InputError, match=f"line 2 has the label {re.escape(repr(label))}; give 0"
+        ):
+            Fasta(table=str(tmp_path / "T.CSV")).load()
 
 
 # --- splits -----------------------------------------------------------------------------------
@@ -183,7 +245,6 @@ def test_shuffled_negatives_stand_in_the_split_of_their_positive(files: dict[str
         (b"ACGT\n", "begins with 'ACGT'; expected is FASTA"),
         (bytes(range(256)), "is not UTF-8 text"),
         (gzip.compress(b">a\nACGT\n" * 99, mtime=0)[:-9], "cannot be read .*ended before"),
-        (b">a\nACGT\n>a\nGGGG\n", "1 names stand more than once, as 'a'"),
         (b">a\nMKTAYIAKQRQISFVKSHFSRQ\n", "a has 'I' at position 6; this looks like protein"),
         (b">a\nMKVSKVSDHMKVSDAKVYW\n", "18 of 19 letters that leave the nucleotide open.*protein"),
         (b">a\nAC GT7\n", "a has '7' at position 5; letters are ACGTUN"),
@@ -206,12 +267,17 @@ def test_a_file_that_is_not_sound_is_refused_by_name(
     [
         (
             "id\tlabel\n",
-            "has the columns id, label; expected is a table with the columns id, label, seq",
+            "has the columns id, label; expected is a table with the columns label, sequence and",
         ),
         ("id\tlabel\tsequence\n", "has no rows"),
         ("id\tlabel\tsequence\na\t2\tACGT\n", "a has the label '2'; give 0 .* or 1"),
-        ("id\tlabel\tsequence\na\t1\n", "line 2 has not 3 columns"),
-        ("id\tlabel\tsequence\na\t1\tAC\na\t1\tAG\n", "1 names stand more than once"),
+        ("id\tlabel\tsequence\na\t1\n", "line 2: has 2 fields, but the first line names 3 columns"),
+        ("id\tlabel\tlabel\tsequence\na\t1\t1\tAC\n", "has 2 columns 'label'; rename one"),
+        ('id\tlabel\tsequence\na\t1\t"AC', "a has '\"' at position 1"),
+        (
+            "id\tlabel\tsequence\na\tpos\tACGT\n",
+            "a has the label 'pos'; give 0 .* false, 1.0 and t",
+        ),
     ],
 )
 def test_a_table_that_is_not_sound_is_refused_by_name(
@@ -238,7 +304,7 @@ def test_one_class_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_but_unknown_letters_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'s0' has no A, C, G or T"):
+    with pytest.raises(InputError, match="s0 has no A, C, G or T"):
         Fasta(fasta(tmp_path / "n.fa", ["N" * 30, *random_dna(9)])).load()
 
 

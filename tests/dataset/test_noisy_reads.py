@@ -13,6 +13,7 @@ from seqexp.dataset.channel import ErrorRates, random_sequence, read_out
 from seqexp.dataset.noisy_reads import NoisyReads
 from seqexp.dataset.views import VOCABULARY
 from seqexp.errors import InputError
+from seqexp.formats.dna import reverse_complement
 from seqexp.spec import IGNORE, PAD, Output
 
 RATES = ErrorRates(insertion=0.1, deletion=0.07, substitution=0.2)
@@ -197,8 +198,8 @@ def test_fasta_and_fastq_are_one_cluster(tmp_path: Path) -> None:
         ("ACNT\nACGT\n", "the true sequence at line 1 has 'N'; letters are ACGT$"),
         ("ACGT\n\nACGT\nACGT\n", "at line 1, the true sequence is followed by no read"),
         (">a\n>b\nACGT\n", r"the read at record 1 \(a\) is empty"),
-        ("@a\nACGT\n+\nIII\n", "is not sound as a fastq file"),
-        (b"\xff\xfe", "is not text"),
+        ("@a\nACGT\n+\nIII\n", "line 1: is no record of FASTQ: 'a' has 4 letters, but 3 qual"),
+        (b"\xff\xfe", "is UTF-16; save it as UTF-8"),
         (b"\x1f\x8b\x08broken", "cannot be read"),
     ],
 )
@@ -207,7 +208,7 @@ def test_files_that_are_not_sound_are_named(
 ) -> None:
     path = tmp_path / "reads"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(InputError, match=f"{path}: .*{says}"):
+    with pytest.raises(InputError, match=f"{path}.*{says}"):
         NoisyReads(reads=str(path)).load()
 
 
@@ -274,3 +275,100 @@ def test_real_nanopore_clusters_are_read() -> None:
     assert len(clusters) == 998 and sum(len(c.reads) for c in clusters) == 27_951
     assert {len(c.truth or "") for c in clusters} == {110}
     assert random.Random(0).choice(clusters).reads
+
+
+# --- lines of signs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sign", ["=" * 31, "*", "---", "####", "# cluster 1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_of_signs_divide_clusters(tmp_path: Path, sign: str, end: str) -> None:
+    reads = [("ACGT", "ACG"), ("GG", "GGG", "GT"), ("TT", "T")]
+    before = "".join(f"{sign}\n" + "\n".join(cluster) + "\n" for cluster in reads)
+    between = f"\n{sign}\n".join("\n".join(cluster) for cluster in reads)
+    for content in (before, between, f"{sign}\n{before}"):
+        path = tmp_path / "c.txt"
+        path.write_bytes(("\ufeff" + content.replace("\n", end)).encode())
+        for bad_reads in ("refuse", "skip"):
+            without = NoisyReads(reads=str(path), reads_have_truth=False, bad_reads=bad_reads)
+            assert [cluster.reads for cluster in without.clusters()] == reads
+        with_truth = NoisyReads(reads=str(path), reads_have_truth=True).clusters()
+        assert [(c.truth, *c.reads) for c in with_truth] == reads
+        with pytest.raises(InputError, match="divides clusters by signs, but dataset.reads_have_"):
+            NoisyReads(reads=str(path)).clusters()
+
+
+def test_a_line_of_signs_may_set_the_true_sequence_apart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "ACGT\n*****\nACG\nACGT\n\n\nGG\n*****\n\n\nTT\n*****\nTTT\n\n\n"
+    found = NoisyReads(reads=written(tmp_path / "c.txt", text)).clusters()
+    assert [(c.truth, c.reads) for c in found] == [("ACGT", ("ACG", "ACGT")), ("TT", ("TTT",))]
+    assert "1 clusters that have no read were left out" in caplog.text
+    with pytest.raises(InputError, match="line 2 sets a true sequence apart .* is false; give"):
+        NoisyReads(reads=str(tmp_path / "c.txt"), reads_have_truth=False).clusters()
+    mixed = written(tmp_path / "mixed.txt", text + "AA\nAC\n\n")
+    with pytest.raises(
+        InputError, match="line 2 sets .* apart .*, and line 17 ends a cluster, wit"
+    ):
+        NoisyReads(reads=mixed).clusters()
+
+
+@pytest.mark.parametrize("heading", ["cluster 1", "CLUSTER", "[1]", "id,read", "1:"])
+def test_headings_are_never_left_out_as_bad_reads(tmp_path: Path, heading: str) -> None:
+    text = f"{heading}\nACGT\nACG\n{heading}\nGG\nGGG\n"
+    with pytest.raises(InputError, match="line 1 is .*, no read; expected are"):
+        NoisyReads(reads=written(tmp_path / "c.txt", text), bad_reads="skip").clusters()
+
+
+# --- strands ----------------------------------------------------------------------------------
+
+
+def copies(seed: int, count: int, length: int = 100) -> tuple[str, list[str]]:
+    truth = random_sequence(length, seed)
+    rates = ErrorRates(0.03, 0.03, 0.03)
+    return truth, [read_out(truth, rates, 1000 * seed + i) for i in range(count)]
+
+
+def test_reads_of_the_other_strand_are_turned_and_counted(tmp_path: Path) -> None:
+    text, wanted = "", []
+    for seed in range(5):
+        truth, reads = copies(seed, 8)
+        wanted.append((truth, tuple(reads)))
+        mixed = [reverse_complement(read) if i % 2 else read for i, read in enumerate(reads)]
+        text += "\n".join([truth, *mixed]) + "\n\n"
+    data = NoisyReads(reads=written(tmp_path / "c.txt", text)).load()
+    assert [(cluster.truth, cluster.reads) for cluster in data.clusters] == wanted
+    assert data.notes == ("20 of 40 reads were of the other strand, and are turned",)
+
+
+def test_without_a_truth_most_reads_say_the_strand(tmp_path: Path) -> None:
+    _, reads = copies(1, 9)
+    for turned in ((0, 4), (1, 2, 3, 5, 6, 7, 8)):
+        mixed = [reverse_complement(r) if i in turned else r for i, r in enumerate(reads)]
+        text = "".join(f">r{i}\n{read}\n" for i, read in enumerate(mixed))
+        found = NoisyReads(reads=written(tmp_path / "r.fa", text)).clusters()[0].reads
+        kept = reads if len(turned) < 5 else [reverse_complement(read) for read in reads]
+        assert found == tuple(kept)
+
+
+def test_reads_of_one_strand_and_unrelated_ones_stay_as_they_are(tmp_path: Path) -> None:
+    for seed in range(30):
+        truth, reads = copies(seed, 5, length=(12, 25, 60)[seed % 3])
+        alien = random_sequence(len(truth), seed + 500)
+        palindrome = truth[: len(truth) // 2]
+        palindrome += reverse_complement(palindrome)
+        for cluster in ([truth, *reads, alien], [palindrome, palindrome, palindrome[1:]]):
+            file = written(tmp_path / "c.txt", "\n".join(cluster) + "\n")
+            assert NoisyReads(reads=file).clusters()[0].reads == tuple(cluster[1:])
+    truth, reads = copies(1, 5)
+    file = written(tmp_path / "c.txt", "\n".join([truth, *reads, random_sequence(100, 77)]))
+    (note,) = NoisyReads(reads=file).load().notes
+    assert note.startswith("1 of 6 reads are like neither strand of their cluster")
+
+
+def test_a_chopped_read_of_the_other_strand_is_turned(tmp_path: Path) -> None:
+    truth, reads = copies(3, 6)
+    part = reverse_complement(truth[20:60])
+    file = written(tmp_path / "c.txt", "\n".join([truth, *reads, part]) + "\n")
+    assert NoisyReads(reads=file).clusters()[0].reads == (*reads, truth[20:60])
