@@ -69,7 +69,7 @@ def _word_vectors_fit_the_embedding(config: Config) -> Iterator[str]:
     path = config["dataset"].get("vectors")
     if path is None:
         return
-    from seqexp.dataset.vectors import vector_size
+    from seqexp.formats.vectors import vector_size
     from seqexp.errors import InputError
 
     try:
