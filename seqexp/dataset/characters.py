@@ -7,9 +7,12 @@ import io
 import itertools
 import json
 import logging
+import shutil
+import tempfile
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,12 +26,18 @@ from seqexp.dataset import blocks
 from seqexp.dataset.blocks import Block, Scan
 from seqexp.dataset.done import Done
 from seqexp.dataset.entries import appearing, file_digest, found_or_made, key_of
+from seqexp.errors import InputError
+from seqexp.formats.text import is_gzipped, open_unpacked
 from seqexp.workers import cores
 
 log = logging.getLogger("seqexp")
 
-VERSION = "characters 1"
+VERSION = "characters 2"
 """Counts up when the same text gets other ids."""
+
+
+MAX_UNPACKED = 2**31
+"""Bytes of a packed file, unpacked; a longer text can be given unpacked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +49,17 @@ class Characters:
 
 
 def of_text(text: str) -> Characters:
-    """The characters of a text in memory."""
+    """The characters of a text in memory.
+
+    Raises:
+        InputError: if it has half of a surrogate pair, which is no character.
+    """
+    half = next((place for place, c in enumerate(text) if "\ud800" <= c <= "\udfff"), None)
+    if half is not None:
+        raise InputError(
+            f"the text has half of a surrogate pair, {text[half]!a}, at character {half + 1:,};"
+            " remove it"
+        )
     symbols = "".join(sorted(set(text)))
     return Characters(symbols, blocks.ids_of(text, symbols))
 
@@ -59,12 +78,41 @@ def of_files(
     Raises:
         InputError: if a file cannot be read, or is no UTF-8 text.
     """
-    cuts = [block for file in files for block in blocks.cut(file, size)]
-    if cache is None or len(cuts) < 2:
-        return _in_memory(cuts)
-    entry = cache / f"characters-{key_of(VERSION, *map(file_digest, files))[:32]}"
-    make = partial(_make, cuts=cuts, workers=min(workers or cores(), len(cuts)))
-    return found_or_made(entry, read, make, partial(_in_memory, cuts))
+    entry = None
+    if cache is not None:
+        entry = cache / f"characters-{key_of(VERSION, *map(file_digest, files))[:32]}"
+        found = read(entry) if any(map(is_gzipped, files)) else None
+        if found is not None:  # nothing has to be unpacked
+            return found
+    with _unpacked(files) as plain:
+        cuts = [
+            block
+            for file, source in zip(plain, files, strict=True)
+            for block in blocks.cut(file, size, source)
+        ]
+        if entry is None or len(cuts) < 2:
+            return _in_memory(cuts)
+        make = partial(_make, cuts=cuts, workers=min(workers or cores(), len(cuts)))
+        return found_or_made(entry, read, make, partial(_in_memory, cuts))
+
+
+@contextmanager
+def _unpacked(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """The files, those that are gzipped unpacked for the time being.
+
+    Raises:
+        InputError: if one cannot be read, is too large unpacked, or is packed in another way.
+    """
+    with tempfile.TemporaryDirectory(prefix="seqexp-") as folder:
+        plain = []
+        for number, file in enumerate(files):
+            packed = is_gzipped(file)
+            with open_unpacked(file, MAX_UNPACKED if packed else None) as content:
+                if packed:
+                    with Path(folder, str(number)).open("wb") as copy:
+                        shutil.copyfileobj(content, copy, blocks.SIZE)
+            plain.append(Path(folder, str(number)) if packed else file)
+        yield plain
 
 
 def _in_memory(cuts: Sequence[Block]) -> Characters:
@@ -92,7 +140,7 @@ def _make(entry: Path, cuts: Sequence[Block], workers: int) -> Characters:
         InputError: as `of_files`.
         OSError: if it cannot be written.
     """
-    plan = [[block.file.name, block.start, block.stop] for block in cuts]
+    plan = [[block.source.name, block.start, block.stop] for block in cuts]
     lengths = [block.stop - block.start for block in cuts]
     began, journal, ids = time.monotonic(), entry.with_suffix(".done"), _ids_file(entry)
     entry.with_suffix(".json").unlink(missing_ok=True)
@@ -101,7 +149,7 @@ def _make(entry: Path, cuts: Sequence[Block], workers: int) -> Characters:
     with Done(journal, plan) as done, Work(2 * sum(lengths), "B", "encoding") as work:
         known = sum(lengths[index] for _, index in done.found) / (2 * sum(lengths))
         going_on = f", of which {known:.0%} are done" if known else ""
-        log.info(f"{cuts[0].file}: encoding {sum(lengths):,} bytes{going_on}, {workers} at a time")
+        log.info(f"{cuts[0].source}: encoding {sum(lengths):,} bytes{going_on}, {workers} at a time")
 
         def after(index: int) -> None:
             work.advance(lengths[index])
@@ -123,7 +171,7 @@ def _make(entry: Path, cuts: Sequence[Block], workers: int) -> Characters:
         )
     journal.unlink()
     log.info(
-        f"{cuts[0].file}: {borders[-1]:,} characters, {len(symbols):,} different, in"
+        f"{cuts[0].source}: {borders[-1]:,} characters, {len(symbols):,} different, in"
         f" {time.monotonic() - began:.1f} s"
     )
     made = read(entry)

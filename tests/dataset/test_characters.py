@@ -1,5 +1,6 @@
 """Long texts, encoded by several processes into a file: the same as a short one in memory."""
 
+import gzip
 import itertools
 import json
 import os
@@ -62,6 +63,32 @@ def test_a_mapped_text_is_the_one_in_memory(file: Path, tmp_path: Path, workers:
     for text in found:
         assert isinstance(text.ids, np.memmap) and same(text, of_text(READ + READ))
     assert [path.suffix for path in sorted(cache.iterdir())] == [".npy", ".json", ".lock"]
+
+
+@pytest.mark.parametrize("name", ["text.txt", "text.txt.gz"])
+def test_a_packed_text_is_mapped_too_and_unpacked_once(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, cache = tmp_path / name, tmp_path / "cache"
+    file.write_bytes(gzip.compress("\ufeff".encode() + TEXT.encode()))
+    found = [of_files([file, file], folder, 1, size=100) for folder in (None, cache)]
+    assert isinstance(found[1].ids, np.memmap)
+    assert all(same(text, of_text(READ + READ)) for text in found)
+    assert [path.suffix for path in sorted(cache.iterdir())] == [".npy", ".json", ".lock"]
+    monkeypatch.setattr(characters, "_unpacked", None)
+    assert same(of_files([file, file], cache, 1, size=100), found[0])
+
+
+def test_a_packed_text_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(characters, "MAX_UNPACKED", 1000)
+    file = tmp_path / "text.txt"
+    file.write_bytes(gzip.compress(b"x" * 1001))
+    with pytest.raises(InputError, match="text.txt: has more than 1,000 bytes unpacked"):
+        of_files([file], None)
+    file.write_bytes(b"x" * 1001)
+    assert len(of_files([file], None).ids) == 1001
 
 
 @pytest.mark.parametrize(
