@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqexp.dataset.documents import Document
+from seqexp.dataset.labels import Document
 from seqexp.errors import InputError
 
 FOLDER = "aclImdb"

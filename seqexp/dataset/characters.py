@@ -25,7 +25,14 @@ from seqexp.bar import Work
 from seqexp.dataset import blocks
 from seqexp.dataset.blocks import Block, Scan
 from seqexp.dataset.done import Done
-from seqexp.dataset.entries import appearing, file_digest, found_or_made, key_of
+from seqexp.dataset.entries import (
+    UNSOUND,
+    appearing,
+    checked_index,
+    file_digest,
+    found_or_made,
+    key_of,
+)
 from seqexp.errors import InputError
 from seqexp.formats.text import is_gzipped, open_unpacked
 from seqexp.workers import cores
@@ -149,12 +156,15 @@ def _make(entry: Path, cuts: Sequence[Block], workers: int) -> Characters:
     with Done(journal, plan) as done, Work(2 * sum(lengths), "B", "encoding") as work:
         known = sum(lengths[index] for _, index in done.found) / (2 * sum(lengths))
         going_on = f", of which {known:.0%} are done" if known else ""
-        log.info(f"{cuts[0].source}: encoding {sum(lengths):,} bytes{going_on}, {workers} at a time")
+        log.info(
+            f"{cuts[0].source}: encoding {sum(lengths):,} bytes{going_on}, {workers} at a time"
+        )
 
         def after(index: int) -> None:
             work.advance(lengths[index])
 
-        found = done.all("scan", blocks.scan, [(block,) for block in cuts], workers, after)
+        scans = [(block,) for block in cuts]
+        found = done.all("scan", blocks.scan, scans, workers, after, partial(_is_scan, lengths))
         symbols, borders = _together([Scan(*scan) for scan in found])
         dtype = blocks.narrowest(len(symbols))
         head = _head(dtype, borders[-1])
@@ -162,7 +172,7 @@ def _make(entry: Path, cuts: Sequence[Block], workers: int) -> Characters:
             done.forget("write")
         places = [len(head) + start * dtype.itemsize for start in borders[:-1]]
         calls = [(block, symbols, ids, place) for block, place in zip(cuts, places, strict=True)]
-        checksums = done.all("write", blocks.write, calls, workers, after)
+        checksums = done.all("write", blocks.write, calls, workers, after, _is_checksum)
     index = {"symbols": symbols, "borders": borders, "checksums": checksums}
     content = json.dumps(index)
     with appearing(entry.with_suffix(".json")) as file:
@@ -178,6 +188,18 @@ def _make(entry: Path, cuts: Sequence[Block], workers: int) -> Characters:
     if made is None:
         raise OSError(0, "it does not keep what is written")
     return made
+
+
+def _is_scan(lengths: Sequence[int], index: int, value: Any) -> bool:
+    """Whether what a journal has is what a scan of a block of so many bytes can be."""
+    match value:
+        case [str(symbols), int(length)] if 0 <= length <= lengths[index]:
+            return list(symbols) == sorted(set(symbols))
+    return False
+
+
+def _is_checksum(index: int, value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**32
 
 
 def _head(dtype: np.dtype[Any], count: int) -> bytes:
@@ -203,24 +225,39 @@ def _allocate(file: Path, head: bytes, num_bytes: int) -> bool:
 def read(entry: Path) -> Characters | None:
     """An entry, its ids mapped into memory; None where there is none or it is damaged."""
     try:
-        whole = json.loads(entry.with_suffix(".json").read_bytes())
-        if zlib.crc32(whole["index"].encode()) != whole["checksum"]:
-            raise ValueError("the index has another checksum")
-        index = json.loads(whole["index"])
+        index, _ = checked_index(entry)
+        symbols, borders, checksums = (index[key] for key in ("symbols", "borders", "checksums"))
         # not to be written to: what could be would count as memory that may be needed
         ids = np.load(_ids_file(entry), mmap_mode="r")
-        borders = itertools.pairwise(index["borders"])
-        if len(ids) != index["borders"][-1]:
-            raise ValueError(f"there are {len(ids):,} ids")
-        for (start, stop), checksum in zip(borders, index["checksums"], strict=True):
-            if zlib.crc32(ids[start:stop]) != checksum:
-                raise ValueError(f"ids {start:,} to {stop:,} have another checksum")
-        return Characters(index["symbols"], ids)
+        if not isinstance(symbols, str) or list(symbols) != sorted(set(symbols)):
+            raise ValueError("the symbols are not sorted")
+        if ids.dtype != blocks.narrowest(len(symbols)) or ids.ndim != 1 or len(ids) != borders[-1]:
+            raise ValueError(f"there are {len(ids):,} ids of {ids.dtype}")
+        if borders[0] != 0:
+            raise ValueError(f"ids begin at {borders[0]}")
+        for (start, stop), checksum in zip(itertools.pairwise(borders), checksums, strict=True):
+            _refuse_unsound(ids, start, stop, checksum, len(symbols))
+        return Characters(symbols, ids)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+    except UNSOUND as error:
         log.warning(f"{entry}: this cache is damaged ({error}); it is built again")
         return None
+
+
+def _refuse_unsound(
+    ids: Integer[np.ndarray, " characters"], start: int, stop: int, checksum: int, num_symbols: int
+) -> None:
+    """Check a block: its bytes, and that each id is of a symbol.
+
+    Raises:
+        ValueError: naming it.
+    """
+    where = f"ids {start:,} to {stop:,}"
+    if start > stop or zlib.crc32(ids[start:stop]) != checksum:
+        raise ValueError(f"{where} have another checksum")
+    if start < stop and (ids[start:stop].min() < 1 or ids[start:stop].max() > num_symbols):
+        raise ValueError(f"{where} are not from 1 to {num_symbols:,}")
 
 
 def _ids_file(entry: Path) -> Path:

@@ -132,9 +132,7 @@ def _is_number(field: str) -> bool:
     return "_" not in field  # which Python allows between digits
 
 
-def _values(
-    path: Path, number: int, word: str, fields: list[str]
-) -> Float[np.ndarray, " size"]:
+def _values(path: Path, number: int, word: str, fields: list[str]) -> Float[np.ndarray, " size"]:
     wrong = next((field for field in fields if not _is_number(field)), None)
     with np.errstate(over="ignore"):
         values = np.array([float(f) for f in fields] if wrong is None else [], dtype=np.float32)
