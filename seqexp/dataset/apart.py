@@ -84,7 +84,7 @@ class Apart:
 
 def _firsts(texts: Texts, known: dict[bytes, int], start: int) -> Int[np.ndarray, " texts"]:
     firsts = np.empty(len(texts), dtype=np.int64)
-    content, offsets = memoryview(np.ascontiguousarray(texts.ids)).cast("B"), texts.offsets * 4
+    content, offsets = np.ascontiguousarray(texts.ids).data.cast("B"), texts.offsets * 4
     for row, (begin, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
         digest = hashlib.blake2b(content[begin:end], digest_size=16).digest()
         firsts[row] = known.setdefault(digest, start + row)

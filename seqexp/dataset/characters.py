@@ -254,7 +254,7 @@ def _refuse_unsound(
         ValueError: naming it.
     """
     where = f"ids {start:,} to {stop:,}"
-    if start > stop or zlib.crc32(ids[start:stop]) != checksum:
+    if start > stop or zlib.crc32(ids[start:stop].data) != checksum:
         raise ValueError(f"{where} have another checksum")
     if start < stop and (ids[start:stop].min() < 1 or ids[start:stop].max() > num_symbols):
         raise ValueError(f"{where} are not from 1 to {num_symbols:,}")

@@ -190,7 +190,7 @@ def _notes(path: Path) -> Iterator[str]:
     """What a text should not be: sequences with their names."""
     for file in _files(path):
         with open_unpacked(file) as content:
-            start = content.peek(LOOKED_AT)[:LOOKED_AT].decode("utf-8-sig", errors="ignore")
+            start = content.read(LOOKED_AT).decode("utf-8-sig", errors="ignore")
         kind = next((kind for kind, found in RECORDS.items() if found.match(start)), None)
         if kind is not None:
             yield (

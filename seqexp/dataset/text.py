@@ -38,8 +38,8 @@ class Text:
 
     Args:
         path: a .csv, .tsv, .jsonl or .ndjson file (also .gz) or a folder with a folder of .txt
-            files a class, where hidden ones are omitted; None makes sentences whose class depends on an adjective and on whether
-            it is denied.
+            files a class, where hidden ones are omitted; None makes sentences whose class depends
+            on an adjective and on whether it is denied.
         text_column: column, or key of a JSON line, that holds the text.
         label_column: column, or key, that holds the class.
         valid_path: texts for validation, in a file or folder of their own.

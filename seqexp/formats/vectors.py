@@ -80,8 +80,8 @@ def read_vectors(path: Path, wanted: Collection[str]) -> Vectors:
             num_repeated += 1
         else:
             found[word] = _values(path, number, word, values)
-    values = np.stack(list(found.values())) if found else np.zeros((0, size), dtype=np.float32)
-    return Vectors(list(found), values, num_repeated)
+    matrix = np.stack([*found.values()]) if found else np.zeros((0, size), dtype=np.float32)
+    return Vectors(list(found), matrix, num_repeated)
 
 
 def _begun(path: Path) -> tuple[int, Iterator[tuple[int, str]]]:
