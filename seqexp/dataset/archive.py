@@ -33,6 +33,16 @@ MAX_UNPACKED = 2**30
 MAX_HEADER = 2**20
 """Bytes of what stands beside the members: long names, comments."""
 
+WITHOUT_CONTENT = (
+    tarfile.LNKTYPE,
+    tarfile.SYMTYPE,
+    tarfile.CHRTYPE,
+    tarfile.BLKTYPE,
+    tarfile.DIRTYPE,
+    tarfile.FIFOTYPE,
+)
+"""Types of members that no content follows, whatever size they claim."""
+
 PIECE = 2**20
 """Bytes that are unpacked at a time."""
 
@@ -73,20 +83,20 @@ def _members(file: Any, path: Path) -> Iterator[tuple[str, str, str, bytes]]:
     Names and types are those of the plain headers. `tarfile` would read further headers too, which
     can be made to take hours or all memory; reviews need none.
     """
-    while any(header := file.read(tarfile.BLOCKSIZE)):  # zeros end it
-        member = tarfile.TarInfo.frombuf(header, "utf-8", "replace")
+    for member in _headers(file):
+        size = 0 if member.type in WITHOUT_CONTENT else member.size
         # `REGULAR_TYPES` has sparse files, too, which have further headers
-        if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) and member.size > MAX_HEADER:
+        if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) and size > MAX_HEADER:
             raise InputError(
-                f"{path}: {member.name[:80]!r} is a header of {member.size:,} bytes; at most"
+                f"{path}: {member.name[:80]!r} is a header of {size:,} bytes; at most"
                 f" {MAX_HEADER:,} are read"
             )
-        if member.size < 0:
-            raise InputError(f"{path}: {member.name[:80]!r} has {member.size} bytes")
+        if size < 0:
+            raise InputError(f"{path}: {member.name[:80]!r} has {size} bytes")
         found = _MEMBER.fullmatch(member.name)
         # links and devices are not followed, whatever they are called
         if found is None or not member.isreg():
-            _skip(file, member.size)
+            _skip(file, size)
             continue
         if member.size > MAX_REVIEW:
             raise InputError(
@@ -101,6 +111,16 @@ def _members(file: Any, path: Path) -> Iterator[tuple[str, str, str, bytes]]:
         yield split, label, name, content
     while file.read(PIECE):  # to the checksum at the end
         pass
+
+
+def _headers(file: Any) -> Iterator[tarfile.TarInfo]:
+    """Each plain header, as long as what stands between them is read meanwhile."""
+    header = file.read(tarfile.BLOCKSIZE)
+    if not header:
+        raise EOFError("it is empty")
+    while any(header):  # zeros end an archive
+        yield tarfile.TarInfo.frombuf(header, "utf-8", "replace")
+        header = file.read(tarfile.BLOCKSIZE)
 
 
 def _skip(file: Any, size: int, done: int = 0) -> None:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from seqexp.dataset.labels import Document, Labels
 from seqexp.errors import InputError
 from seqexp.formats.folders import files_in, folders_in
+from seqexp.formats.records import SEPARATORS as SEPARATORS
 from seqexp.formats.records import (
     JSON_LINES,
-    SEPARATORS,
     column,
     read_json_lines,
     read_table,
