@@ -69,8 +69,8 @@ def _word_vectors_fit_the_embedding(config: Config) -> Iterator[str]:
     path = config["dataset"].get("vectors")
     if path is None:
         return
-    from seqexp.dataset.vectors import vector_size
     from seqexp.errors import InputError
+    from seqexp.formats.vectors import vector_size
 
     try:
         size = vector_size(Path(path))

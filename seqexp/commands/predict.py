@@ -56,6 +56,7 @@ def predict(
         count = 0
         for batch in chain([first], found):
             encoded = [_encode(record, model, input) for record in batch]
+            _refuse_wordless(batch, encoded, model, input)
             for record, row in zip(batch, _probabilities(model, encoded, input), strict=True):
                 writer.writerow([record.name, *(f"{value:.6g}" for value in row)])
             count += len(batch)
@@ -110,6 +111,15 @@ def _probabilities(
             f"input is {source}, with records of {lengths[0]} to {lengths[-1]} tokens, which the"
             f" model cannot read (it was trained on {model.spec.length or 'any number'}): {reason}"
         ) from error
+
+
+def _refuse_wordless(
+    batch: list[Record], encoded: list[list[int]], model: saved.SavedModel, source: str
+) -> None:
+    """Refuse texts of which words are read and that have none, as training does."""
+    for record, ids in zip(batch, encoded, strict=True):
+        if model.spec.words is not None and not any(ids):
+            raise InputError(f"{source}, record {record.name}: the text has no word; remove it")
 
 
 @contextmanager

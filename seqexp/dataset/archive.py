@@ -11,8 +11,9 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from seqexp.dataset.documents import Document
+from seqexp.dataset.labels import Document
 from seqexp.errors import InputError
 
 FOLDER = "aclImdb"
@@ -29,6 +30,22 @@ MAX_REVIEW = 2**20
 MAX_UNPACKED = 2**30
 """Bytes of the whole archive, three times as many as the real one has."""
 
+MAX_HEADER = 2**20
+"""Bytes of what stands beside the members: long names, comments."""
+
+WITHOUT_CONTENT = (
+    tarfile.LNKTYPE,
+    tarfile.SYMTYPE,
+    tarfile.CHRTYPE,
+    tarfile.BLKTYPE,
+    tarfile.DIRTYPE,
+    tarfile.FIFOTYPE,
+)
+"""Types of members that no content follows, whatever size they claim."""
+
+PIECE = 2**20
+"""Bytes that are unpacked at a time."""
+
 _MEMBER = re.compile(rf"(?:\./)?{FOLDER}/(train|test)/(neg|pos)/([0-9]+_[0-9]+\.txt)")
 
 Reviews = dict[str, list[Document]]
@@ -42,10 +59,8 @@ def reviews_of_archive(path: Path) -> Reviews:
     """
     try:
         with path.open("rb") as raw, gzip.open(raw) as unpacked:
-            limited = _Limited(unpacked, path)
-            # as a stream: each byte is unpacked once
-            with tarfile.open(fileobj=limited, mode="r|") as archive:
-                return _sorted(_members(archive, path), path)
+            file = io.BufferedReader(_Limited(unpacked, path), PIECE)
+            return _sorted(_members(file, path), path)
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise InputError(
             f"{path}: is damaged or no .tar.gz archive ({error}); remove it, or put a sound one"
@@ -62,21 +77,60 @@ def reviews_of_folder(path: Path) -> Reviews:
     return _sorted(_files(path), path)
 
 
-def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[str, str, str, bytes]]:
-    for member in archive:
+def _members(file: Any, path: Path) -> Iterator[tuple[str, str, str, bytes]]:
+    """The reviews of an unpacked archive, in one pass.
+
+    Names and types are those of the plain headers. `tarfile` would read further headers too, which
+    can be made to take hours or all memory; reviews need none.
+    """
+    for member in _headers(file):
+        size = 0 if member.type in WITHOUT_CONTENT else member.size
+        # `REGULAR_TYPES` has sparse files, too, which have further headers
+        if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) and size > MAX_HEADER:
+            raise InputError(
+                f"{path}: {member.name[:80]!r} is a header of {size:,} bytes; at most"
+                f" {MAX_HEADER:,} are read"
+            )
+        if size < 0:
+            raise InputError(f"{path}: {member.name[:80]!r} has {size} bytes")
         found = _MEMBER.fullmatch(member.name)
         # links and devices are not followed, whatever they are called
         if found is None or not member.isreg():
+            _skip(file, size)
             continue
         if member.size > MAX_REVIEW:
             raise InputError(
                 f"{path}: {member.name} has {member.size:,} bytes; a review has at most"
                 f" {MAX_REVIEW:,}"
             )
-        file = archive.extractfile(member)
-        assert file is not None
         split, label, name = found.groups()
-        yield split, label, name, file.read()
+        content = file.read(member.size)
+        if len(content) < member.size:
+            raise EOFError(f"{member.name} is cut off")
+        _skip(file, 0, member.size)
+        yield split, label, name, content
+    while file.read(PIECE):  # to the checksum at the end
+        pass
+
+
+def _headers(file: Any) -> Iterator[tarfile.TarInfo]:
+    """Each plain header, as long as what stands between them is read meanwhile."""
+    header = file.read(tarfile.BLOCKSIZE)
+    if not header:
+        raise EOFError("it is empty")
+    while any(header):  # zeros end an archive
+        yield tarfile.TarInfo.frombuf(header, "utf-8", "replace")
+        header = file.read(tarfile.BLOCKSIZE)
+
+
+def _skip(file: Any, size: int, done: int = 0) -> None:
+    """Pass over so many bytes, and on to the next block after all that were `done`."""
+    rest = size + -(size + done) % tarfile.BLOCKSIZE
+    while rest > 0:
+        count = len(file.read(min(rest, PIECE)))
+        if not count:
+            raise EOFError("it is cut off")
+        rest -= count
 
 
 def _files(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
@@ -129,13 +183,13 @@ class _Limited(io.RawIOBase):
         """Always."""
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        """At most so many bytes."""
-        content = self.stream.read(size)
-        self.count += len(content)
+    def readinto(self, buffer: Any) -> int:
+        """As many bytes as there is room for, at most."""
+        count: int = self.stream.readinto(buffer)
+        self.count += count
         if self.count > MAX_UNPACKED:
             raise InputError(
                 f"{self.path}: unpacks to more than {MAX_UNPACKED:,} bytes, which the Large Movie"
                 " Review Dataset does not"
             )
-        return content
+        return count

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from seqexp.errors import InputError
+from seqexp.formats.text import MARK
 
 SIZE = 2**24
 """Bytes of a block; a worker needs some 10 times as much memory."""
@@ -26,11 +27,15 @@ NUM_CODES = 0x110000
 
 
 class Block(NamedTuple):
-    """Some bytes of a file, of which none is part of a character or line break beyond."""
+    """Some bytes of a file, of which none is part of a character or line break beyond.
+
+    `source` is what messages name: the file, or the packed one that it was unpacked from.
+    """
 
     file: Path
     start: int
     stop: int
+    source: Path
 
 
 class Scan(NamedTuple):
@@ -40,8 +45,10 @@ class Scan(NamedTuple):
     length: int
 
 
-def cut(file: Path, size: int = SIZE) -> list[Block]:
-    """Blocks of a file, in order; none of an empty one.
+def cut(file: Path, size: int = SIZE, source: Path | None = None) -> list[Block]:
+    """Blocks of a file, in order, after a byte order mark; none of an empty one.
+
+    `source` is as of `Block`; None is the file itself.
 
     Raises:
         InputError: if it cannot be read.
@@ -49,10 +56,12 @@ def cut(file: Path, size: int = SIZE) -> list[Block]:
     try:
         with file.open("rb") as opened:
             end = os.fstat(opened.fileno()).st_size
-            borders = {0, end, *(_border(opened, place) for place in range(size, end, size))}
+            start = len(MARK) if opened.read(len(MARK)) == MARK else 0
+            places = range(start + size, end, size)
+            borders = {start, end, *(_border(opened, place) for place in places)}
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error
-    return [Block(file, *ends) for ends in itertools.pairwise(sorted(borders))]
+    return [Block(file, *ends, source or file) for ends in itertools.pairwise(sorted(borders))]
 
 
 def _border(opened: BinaryIO, place: int) -> int:
@@ -141,11 +150,11 @@ def _content(block: Block) -> bytes | str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{block.file}: is not UTF-8 text (byte {block.start + error.start}); convert it, or"
+            f"{block.source}: is not UTF-8 text (byte {block.start + error.start}); convert it, or"
             " give another file"
         ) from error
     except OSError as error:
-        raise InputError(f"{block.file}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{block.source}: cannot be read ({error.strerror})") from error
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 

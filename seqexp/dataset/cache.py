@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from seqexp.dataset.corpus import Corpus, Texts
-from seqexp.dataset.entries import appearing, found_or_made
+from seqexp.dataset.entries import UNSOUND, appearing, checked_index, found_or_made
 
 log = logging.getLogger("seqexp")
 
 ARRAYS = ("ids", "offsets", "labels")
+SPLITS = ("train", "valid", "test")
 
 
 def cached(folder: Path | None, key: str, build: Callable[[], Corpus]) -> Corpus:
@@ -47,7 +48,12 @@ def write(entry: Path, corpus: Corpus) -> None:
             with appearing(_array_file(entry, split, name)) as file:
                 np.save(file, values)
             checksums[f"{split}.{name}"] = _checksum(values)
-    index = {"words": corpus.words, "classes": corpus.classes, "splits": list(corpus.texts)}
+    index = {
+        "words": corpus.words,
+        "classes": corpus.classes,
+        "splits": list(corpus.texts),
+        "notes": corpus.notes,
+    }
     content = json.dumps(index, ensure_ascii=False)
     whole = {"checksums": checksums, "checksum": zlib.crc32(content.encode()), "index": content}
     with appearing(entry.with_suffix(".json")) as file:
@@ -57,17 +63,28 @@ def write(entry: Path, corpus: Corpus) -> None:
 def read(entry: Path) -> Corpus | None:
     """An entry, its arrays mapped into memory; None where there is none or it is damaged."""
     try:
-        whole: dict[str, Any] = json.loads(entry.with_suffix(".json").read_bytes())
-        if zlib.crc32(whole["index"].encode()) != whole["checksum"]:
-            raise ValueError("the index has another checksum")
-        index = json.loads(whole["index"])
-        texts = {split: _texts(entry, split, whole["checksums"]) for split in index["splits"]}
-        return Corpus(tuple(index["words"]), tuple(index["classes"]), texts)
+        index, checksums = checked_index(entry)
+        names = {key: _names(index[key], key) for key in ("words", "classes", "splits")}
+        if "train" not in names["splits"] or not set(names["splits"]) <= {*SPLITS}:
+            raise ValueError(f"the splits are {names['splits']}")
+        texts = {split: _texts(entry, split, checksums) for split in names["splits"]}
+        for split, found in texts.items():
+            refuse_unsound(found, len(names["words"]), len(names["classes"]), split)
+        return Corpus(names["words"], names["classes"], texts, _names(index["notes"], "notes"))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+    except UNSOUND as error:
         log.warning(f"{entry}: this cache is damaged ({error}); it is built again")
         return None
+
+
+def _names(values: Any, key: str) -> tuple[str, ...]:
+    """Strings of JSON, each once."""
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{key} are no list of strings")
+    if len(set(values)) != len(values):
+        raise ValueError(f"{key} are there twice")
+    return tuple(values)
 
 
 def _texts(entry: Path, split: str, checksums: dict[str, int]) -> Texts:
@@ -79,6 +96,26 @@ def _texts(entry: Path, split: str, checksums: dict[str, int]) -> Texts:
             raise ValueError(f"{split}.{name} has another checksum")
         arrays[name] = values
     return Texts(**arrays)
+
+
+def refuse_unsound(texts: Texts, num_words: int, num_classes: int, split: str) -> None:
+    """Check what all that follows relies on: types, lengths and ranges.
+
+    Raises:
+        ValueError: naming the array.
+    """
+    for name, dtype in zip(ARRAYS, (np.int32, np.int64, np.int32), strict=True):
+        values = getattr(texts, name)
+        if values.dtype != dtype or values.ndim != 1 or not len(values):
+            raise ValueError(f"{split}.{name} is {values.dtype} of the shape {values.shape}")
+    ids, offsets, labels = texts.ids, texts.offsets, texts.labels
+    if len(offsets) != len(labels) + 1 or offsets[0] or offsets[-1] != len(ids):
+        raise ValueError(f"{split}.offsets are not those of {len(labels):,} texts")
+    if np.diff(offsets).min() < 1:
+        raise ValueError(f"{split}.offsets do not ascend")
+    for name, values, count in (("ids", ids, num_words), ("labels", labels, num_classes)):
+        if values.min() < 0 or values.max() >= count:
+            raise ValueError(f"{split}.{name} are not from 0 to {count - 1:,}")
 
 
 def _array_file(entry: Path, split: str, name: str) -> Path:

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from jaxtyping import Integer
 
 from seqexp.dataset.characters import Characters, of_files, of_text
 from seqexp.errors import InputError
+from seqexp.formats.folders import files_in
+from seqexp.formats.text import open_unpacked
 from seqexp.ranges import Count, Seed
 from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary, stream_seed
 
@@ -45,18 +48,30 @@ def grammar_bits_per_character() -> float:
     return bits / length
 
 
+LOOKED_AT = 2**16
+"""Bytes of a file that tell whether it holds records of sequences."""
+
+RECORDS = {
+    "FASTA": re.compile(r"\s*>[^\r\n]*[\r\n]+[A-Za-z*-]{8,}[\r\n]"),
+    "FASTQ": re.compile(r"\s*@[^\r\n]*[\r\n]+[A-Za-z]+[\r\n]+\+"),
+}
+
+
 @dataclass(frozen=True)
 class Chars:
-    """One text, cut by position into training, validation and test, each in parallel streams.
+    """One text, cut by position into training, validation and test.
 
     A stream is a row of the batch: it is read from its first character to its last, with the
-    state carried on. The vocabulary is every character of the whole text, sorted.
+    state carried on. The training part is read in parallel streams; validation and test are each
+    read once, from start to end, so their loss does not depend on `batch_size`. The vocabulary is
+    every character of the whole text, sorted.
 
     Args:
-        path: a text file, or a folder whose .txt files are read in the order of their names.
+        path: a text file, or a folder whose .txt files are read in the order of their names; also
+            packed by gzip.
         text: the text itself; with neither, sentences of a small grammar are made from the seed.
         num_chars: length of the made text.
-        batch_size: parallel streams. Fewer where a part is too short for so many.
+        batch_size: parallel streams of training. Fewer where the text is too short for so many.
         valid_share: last part of the text but one, for validation; 0 has none.
         test_share: last part of the text, for the test; 0 tests on the training text.
         cache: where the token ids of a long text are kept and mapped into memory from; None keeps
@@ -64,7 +79,8 @@ class Chars:
         seed: selects the sentences that are made.
 
     Raises:
-        InputError: from `load`, on a file that is missing, empty or no UTF-8 text.
+        InputError: from `load`, on a file that is missing, empty or no UTF-8 text, and on a text
+            that is too short for its parts.
     """
 
     path: str | None = None
@@ -91,6 +107,18 @@ class Chars:
                 f" {self.test_share}, which leaves {num_train} of {count} characters for"
                 " training; give smaller shares, or a longer text"
             )
+        if self.test_share and num_test < 2:
+            raise InputError(
+                f"dataset.test_share is {self.test_share}, which leaves {num_test} of {count}"
+                " characters for the test, and at least 2 are needed; give a larger share, a longer"
+                " text, or dataset.test_share=0.0 to test on the training text"
+            )
+        notes = [] if self.path is None else list(_notes(Path(self.path)))
+        if self.valid_share and num_valid < 2:
+            notes.append(
+                f"dataset.valid_share is {self.valid_share}, which leaves {num_valid} of {count}"
+                " characters for validation: too few, so nothing is validated"
+            )
         train, valid, test = torch.split(_as_tensor(text.ids), [num_train, num_valid, num_test])
         spec = TaskSpec(
             vocabulary=Vocabulary(symbols),
@@ -100,21 +128,11 @@ class Chars:
         )
         return Data(
             spec,
-            train=self._streams(train),
-            valid=self._streams(valid),
-            test=self._streams(test if num_test else train),
+            train=_streams(train, self.batch_size),
+            valid=_streams(valid, 1),
+            test=_streams(test if num_test else train, 1),
+            notes=tuple(notes),
         )
-
-    def _streams(self, ids: torch.Tensor) -> Sequences:
-        """Rows of consecutive characters, and for each the one after it."""
-        count = max(1, min(self.batch_size, (len(ids) - 1) // 2))
-        length = (len(ids) - 1) // count
-        if length < 1:
-            empty = ids[:0].view(0, 1)
-            return Sequences(empty, empty, is_stream=True)
-        tokens = ids[: count * length].view(count, length)
-        targets = ids[1 : count * length + 1].view(count, length)
-        return Sequences(tokens, targets, is_stream=True)
 
     def _read(self) -> Characters:
         if self.path is not None and self.text is not None:
@@ -133,6 +151,18 @@ class Chars:
         return of_text("".join(whole)[: self.num_chars])
 
 
+def _streams(ids: torch.Tensor, most: int) -> Sequences:
+    """At most so many rows of consecutive characters, and for each character the one after it."""
+    count = max(1, min(most, (len(ids) - 1) // 2))
+    length = (len(ids) - 1) // count
+    if length < 1:
+        empty = ids[:0].view(0, 1)
+        return Sequences(empty, empty, is_stream=True)
+    tokens = ids[: count * length].view(count, length)
+    targets = ids[1 : count * length + 1].view(count, length)
+    return Sequences(tokens, targets, is_stream=True)
+
+
 def _sentences(seed: int) -> Iterator[str]:
     # Python promises the same numbers from random() for a seed in every release
     generator = random.Random(stream_seed(seed, "sentences"))
@@ -143,13 +173,32 @@ def _sentences(seed: int) -> Iterator[str]:
 def _text_of(path: Path, cache: Path | None) -> Characters:
     if not path.exists():
         raise InputError(f"dataset.path is {path}: there is no such file or folder")
-    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    files = _files(path)
     if not files:
         raise InputError(f"dataset.path is {path}, a folder without .txt files")
     text = of_files(files, cache)
     if len(text.ids) < 2:
         raise InputError(f"{path}: holds {len(text.ids)} characters; at least 2 are needed")
     return text
+
+
+def _files(path: Path) -> list[Path]:
+    return files_in(path, (".txt",)) if path.is_dir() else [path]
+
+
+def _notes(path: Path) -> Iterator[str]:
+    """What a text should not be: sequences with their names."""
+    for file in _files(path):
+        with open_unpacked(file) as content:
+            start = content.read(LOOKED_AT).decode("utf-8-sig", errors="ignore")
+        kind = next((kind for kind, found in RECORDS.items() if found.match(start)), None)
+        if kind is not None:
+            yield (
+                f"{file}: looks like {kind}; names and line breaks are learned as text, too. For"
+                " classes of DNA give dataset=fasta, for reads dataset=noisy-reads; or give the"
+                " letters alone"
+            )
+            return
 
 
 def _as_tensor(ids: Integer[np.ndarray, " characters"]) -> Integer[torch.Tensor, " characters"]:

@@ -10,6 +10,7 @@ import torch
 from annotated_types import Interval
 from jaxtyping import Int
 
+from seqexp.dataset.apart import Apart, Rows, word_notes
 from seqexp.dataset.corpus import Corpus
 from seqexp.dataset.words import read_vectors, vocabulary
 from seqexp.errors import InputError
@@ -54,6 +55,7 @@ class Choices:
     test_share: float
     num_train: int | None
     seed: int
+    keep_apart: bool = False  # texts of the same words stand in one split
 
 
 def classification(corpus: Corpus, choices: Choices) -> Data:
@@ -67,11 +69,22 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
             f"dataset.one_output is true, but there are {len(corpus.classes)} classes"
             f" ({', '.join(corpus.classes[:10])}); one output is for two: give false"
         )
-    rows = _rows(corpus, choices)
+    apart = Apart(corpus) if choices.keep_apart else None
+    rows = _rows(corpus, choices, apart)
+    notes = list(corpus.notes)
+    if choices.valid_share and not len(rows["valid"][1]):
+        notes.append(
+            f"dataset.valid_share is {choices.valid_share}, but no class has two texts left, one of"
+            " which could be held out: nothing is validated"
+        )
+    if apart is not None:
+        rows, told = apart.without_leaks(rows)
+        notes += [*apart.notes(), *told]
     symbols = _symbols(corpus, rows["train"][1], choices.max_tokens)
     longest = max(int(texts.lengths().max()) for texts in corpus.texts.values())
     width = min(choices.max_length, longest)
     matrices = _matrices(corpus, rows, symbols, width, choices)
+    notes += word_notes(corpus, rows, symbols)
     encoded = {
         split: _sequences(matrices[split], corpus.texts[source].labels[chosen])
         for split, (source, chosen) in rows.items()
@@ -90,18 +103,19 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
         valid=encoded["valid"],
         test=encoded["test"],
         vectors=_vectors(choices.vectors, symbols),
+        notes=tuple(notes),
     )
 
 
-def _rows(corpus: Corpus, choices: Choices) -> dict[str, tuple[str, Int[np.ndarray, " rows"]]]:
+def _rows(corpus: Corpus, choices: Choices, apart: Apart | None) -> Rows:
     """For each split, the corpus' split that it is taken from, and which of its texts."""
     rows = {name: (name, np.arange(len(texts))) for name, texts in corpus.texts.items()}
     labels = corpus.texts["train"].labels
     left = np.arange(len(labels))
     for split, share in (("test", choices.test_share), ("valid", choices.valid_share)):
         if split not in rows:
-            chosen = stratified(labels, left, share, choices.seed, split)
-            if share and not len(chosen):
+            chosen = _drawn(labels, left, share, choices.seed, split, apart)
+            if split == "test" and share and not len(chosen):
                 raise InputError(
                     f"dataset.{split}_share is {share}, but no class has two texts, one of which"
                     f" could be held out ({len(corpus.classes):,} classes in {len(left):,} texts);"
@@ -112,6 +126,23 @@ def _rows(corpus: Corpus, choices: Choices) -> dict[str, tuple[str, Int[np.ndarr
     if choices.num_train is not None and choices.num_train < len(left):
         left = stratified(labels, left, choices.num_train / len(left), choices.seed, "train")
     return {**rows, "train": ("train", left)}
+
+
+def _drawn(
+    labels: Int[np.ndarray, " texts"],
+    among: Int[np.ndarray, " rows"],
+    share: float,
+    seed: int,
+    name: str,
+    apart: Apart | None,
+) -> Int[np.ndarray, " chosen"]:
+    """As `stratified`, all texts of the same words together where that is possible."""
+    if apart is not None:
+        firsts = apart.firsts["train"][among]
+        chosen = stratified(labels, np.unique(firsts), share, seed, name)
+        if len(chosen):
+            return among[np.isin(firsts, chosen)]
+    return stratified(labels, among, share, seed, name)
 
 
 def stratified(
@@ -145,7 +176,7 @@ def _symbols(corpus: Corpus, train: Int[np.ndarray, " rows"], max_tokens: int) -
 
 def _matrices(
     corpus: Corpus,
-    rows: dict[str, tuple[str, Int[np.ndarray, " rows"]]],
+    rows: Rows,
     symbols: tuple[str, ...],
     width: int,
     choices: Choices,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from seqexp.bar import Work
-from seqexp.dataset.documents import Document
+from seqexp.dataset.labels import Document
 from seqexp.dataset.words import tokenize
 from seqexp.errors import InputError
 from seqexp.workers import cores, each
@@ -84,11 +84,15 @@ class Texts:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Texts by split, with the words and classes that their numbers mean."""
+    """Texts by split, with the words and classes that their numbers mean.
+
+    `notes` are what a reader should know of the labels, a sentence each.
+    """
 
     words: tuple[str, ...]
     classes: tuple[str, ...]
     texts: Mapping[str, Texts]
+    notes: tuple[str, ...] = ()
 
 
 class Numbered(NamedTuple):

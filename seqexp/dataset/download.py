@@ -8,8 +8,8 @@ TIMEOUT = 30
 """Seconds without an answer or a byte."""
 
 
-def download(url: str, md5: str, path: Path) -> None:
-    """Fetch a file that must have this MD5; it gets its name only then.
+def download(url: str, sha256: str, path: Path) -> None:
+    """Fetch a file that must have this SHA-256; it gets its name only then.
 
     Raises:
         InputError: if there is no network, the file is not as it should be (it is removed), or
@@ -23,7 +23,7 @@ def download(url: str, md5: str, path: Path) -> None:
     try:
         pooch.retrieve(
             url,
-            known_hash=f"md5:{md5}",
+            known_hash=f"sha256:{sha256}",
             fname=path.name,
             path=path.parent,
             downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
@@ -33,8 +33,8 @@ def download(url: str, md5: str, path: Path) -> None:
         raise InputError(f"{url}: cannot be downloaded ({reason}); {by_hand}") from error
     except ValueError as error:
         raise InputError(
-            f"{url}: the download is damaged, its MD5 is not {md5}; it was removed. Try again, or"
-            f" {by_hand}"
+            f"{url}: the download is damaged, its SHA-256 is not {sha256}; it was removed. Try"
+            f" again, or {by_hand}"
         ) from error
     except OSError as error:
         raise InputError(

@@ -1,12 +1,15 @@
 """What the caches of datasets share: keys, locks, and files that are whole or not there."""
 
 import hashlib
+import json
 import logging
 import os
+import secrets
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from filelock import FileLock
 
@@ -17,8 +20,22 @@ log = logging.getLogger("seqexp")
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 """Counts up when entries change: those of another format are not found."""
+
+
+UNSOUND = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+"""What comes of reading an entry that was altered, however it was."""
 
 
 def found_or_made(
@@ -69,12 +86,28 @@ def file_digest(path: Path) -> str:
     return sha.hexdigest()
 
 
+def checked_index(entry: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON of an entry, and the checksums beside it.
+
+    Raises:
+        FileNotFoundError: if there is no entry.
+        ValueError: if it is not as it was written; or another of `UNSOUND`.
+    """
+    whole = json.loads(entry.with_suffix(".json").read_bytes())
+    if zlib.crc32(whole["index"].encode()) != whole["checksum"]:
+        raise ValueError("the index has another checksum")
+    index, checksums = json.loads(whole["index"]), whole.get("checksums", {})
+    if not isinstance(index, dict) or not isinstance(checksums, dict):
+        raise ValueError("the index is no object")
+    return index, checksums
+
+
 @contextmanager
 def appearing(path: Path) -> Iterator[BinaryIO]:
     """A file that gets its name when it is complete and on the disk."""
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:  # never what another has put there
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -27,7 +27,8 @@ log = logging.getLogger("seqexp")
 
 ARCHIVE = "aclImdb_v1.tar.gz"
 URL = f"https://ai.stanford.edu/~amaas/data/sentiment/{ARCHIVE}"
-MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
+SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+"""Of the archive at `URL`."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,17 @@ class IMDB:
             if not archive.is_file():
                 refuse_download(archive)
                 log.info(f"{archive}: is not there; downloading {URL} (84 MB)")
-                download(URL, MD5, archive)
+                download(URL, SHA256, archive)
 
         def build() -> Corpus:
             log.info(f"{source}: reading and tokenising 50,000 reviews, about half a minute")
             return encode(read(source), tuple(LABELS.values()))
 
         cache = None if self.cache is None else Path(self.cache)
-        return cached(cache, key_of("imdb", TOKENIZER, file_digest(source)), build)
+        digest = file_digest(source)
+        corpus = cached(cache, key_of("imdb", TOKENIZER, digest), build)
+        if source == archive and digest != SHA256:
+            shown = f"SHA-256 {digest[:12]}..."
+            note = f"{archive}: is not the published archive ({shown}), but is read"
+            return replace(corpus, notes=(*corpus.notes, note))
+        return corpus

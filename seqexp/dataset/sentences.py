@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from seqexp.dataset.documents import Document
+from seqexp.dataset.labels import Document
 from seqexp.spec import stream_seed
 
 SUBJECTS = ("the plot", "the music", "the acting", "the ending", "every scene", "this film")

@@ -1,8 +1,7 @@
 """A person's own texts, each with a class."""
 
 import logging
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +18,9 @@ from seqexp.dataset.classify import (
     classification,
 )
 from seqexp.dataset.corpus import Corpus, encode
-from seqexp.dataset.documents import Columns, Document, read_documents
+from seqexp.dataset.documents import Columns, read_documents
 from seqexp.dataset.entries import file_digest, key_of
+from seqexp.dataset.labels import classes_of
 from seqexp.dataset.sentences import made_reviews
 from seqexp.dataset.words import TOKENIZER
 from seqexp.errors import InputError
@@ -38,8 +38,8 @@ class Text:
 
     Args:
         path: a .csv, .tsv, .jsonl or .ndjson file (also .gz) or a folder with a folder of .txt
-            files a class; None makes sentences whose class depends on an adjective and on whether
-            it is denied.
+            files a class, where hidden ones are omitted; None makes sentences whose class depends
+            on an adjective and on whether it is denied.
         text_column: column, or key of a JSON line, that holds the text.
         label_column: column, or key, that holds the class.
         valid_path: texts for validation, in a file or folder of their own.
@@ -59,6 +59,10 @@ class Text:
         vectors: a file of pretrained word vectors for the embedding to start from.
         num_train: train on so many of the remaining texts, the same part of each class; None: all.
         seed: selects the texts that are held out, left out, or made.
+
+    Texts of the same words are kept in one split, where that leaves texts of each class to learn
+    from: the drawn splits take all of them together, and those that stand in `test_path` or
+    `valid_path` too are removed from what is learned from.
 
     Raises:
         InputError: from `load`, if a file is not sound or its classes cannot be learned.
@@ -97,6 +101,7 @@ class Text:
             test_share=self.test_share,
             num_train=self.num_train,
             seed=self.seed,
+            keep_apart=self.path is not None,
         )
         return classification(self._corpus(), choices)
 
@@ -110,31 +115,12 @@ class Text:
         def build() -> Corpus:
             log.info(f"{self.path}: reading and tokenising")
             splits = {split: read_documents(path, columns) for split, path in paths.items()}
-            _refuse_classes(splits)
-            return encode(splits, None)
+            named, notes = classes_of(splits)
+            return replace(encode(named, None), notes=tuple(notes))
 
         for path in paths.values():
             if not path.exists():
                 raise InputError(f"{path}: there is no such file or folder")
         digests = [f"{split} {file_digest(path)}" for split, path in paths.items()]
         cache = None if self.cache is None else Path(self.cache)
-        return cached(cache, key_of("text", TOKENIZER, repr(columns), *digests), build)
-
-
-def _refuse_classes(splits: dict[str, list[Document]]) -> None:
-    """Classes that cannot be learned from the texts for training."""
-    counts = Counter(document.label for document in splits["train"])
-    first = splits["train"][0]
-    if len(counts) < 2:
-        raise InputError(
-            f"{first.place}: all {len(splits['train']):,} texts have the label {first.label!r};"
-            " at least two classes are needed"
-        )
-    for split in splits.keys() - {"train"}:
-        for document in splits[split]:
-            if document.label not in counts:
-                shown = ", ".join(sorted(counts)[:20])
-                raise InputError(
-                    f"{document.place}: no text for training has the label {document.label!r};"
-                    f" these have {shown}"
-                )
+        return cached(cache, key_of("text 2", TOKENIZER, repr(columns), *digests), build)

@@ -1,10 +1,6 @@
-"""Words: tokens, vocabulary and pretrained vectors, by torchtext. Nothing else imports it."""
+"""Words: tokens and vocabulary by torchtext, which nothing else imports; pretrained vectors."""
 
-import contextlib
-import io
 import logging
-import ssl
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +8,13 @@ from pathlib import Path
 import torch
 import torchtext
 from torchtext.data.utils import get_tokenizer
-from torchtext.vocab import Vectors, Vocab
+from torchtext.vocab import Vocab
 
-from seqexp.dataset.vectors import keep_lines
 from seqexp.errors import InputError
+from seqexp.formats import vectors
 from seqexp.spec import WordVectors
+
+log = logging.getLogger("seqexp")
 
 UNKNOWN = "<unk>"
 """The symbol of every word that the vocabulary lacks."""
@@ -43,37 +41,19 @@ def vocabulary(counts: Mapping[str, int], max_words: int) -> tuple[str, ...]:
 
 
 def read_vectors(path: Path, symbols: Sequence[str]) -> WordVectors:
-    """Pretrained vectors of those symbols that a file has, in GloVe's or word2vec's text format.
+    """Pretrained vectors of those symbols that a file has, as `formats.vectors` reads it.
 
     Raises:
         InputError: if the file is missing, is no such file, or has none of the symbols.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        # only the lines that are wanted: torchtext would keep all in memory, and its own copy of
-        # them beside the file, found by name again though the file be another
-        kept = Path(folder) / "vectors.txt"
-        if not keep_lines(path, kept, set(symbols)):
-            raise InputError(f"{path}: has none of the {len(symbols):,} words of the vocabulary")
-        found = _load(kept, path)
+    found = vectors.read_vectors(path, symbols)
+    if not found.words:
+        raise InputError(f"{path}: has none of the {len(symbols):,} words of the vocabulary")
+    if found.num_repeated:
+        log.warning(
+            f"{path}: {found.num_repeated:,} lines are of words that have one already; the first"
+            " is used"
+        )
     ids = {symbol: index for index, symbol in enumerate(symbols, start=1)}
-    if not torch.isfinite(found.vectors).all():
-        raise InputError(f"{path}: has values that are inf or nan")
-    words = list(found.stoi)  # each once
-    rows = torch.tensor([found.stoi[word] for word in words])
-    return WordVectors(torch.tensor([ids[word] for word in words]), found.vectors[rows])
-
-
-def _load(kept: Path, path: Path) -> Vectors:
-    verified = ssl._create_default_https_context
-    logging.getLogger("torchtext").setLevel(logging.WARNING)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # a progress bar
-            return Vectors(kept.name, cache=str(kept.parent))
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path}: is no file of word vectors, which have at least 3 values each, all the same"
-            f" number ({error})"
-        ) from error
-    finally:
-        # torchtext switches the check of certificates off, for the whole process
-        ssl._create_default_https_context = verified
+    numbers = torch.tensor([ids[word] for word in found.words])
+    return WordVectors(numbers, torch.from_numpy(found.values))

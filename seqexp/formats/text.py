@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from seqexp.errors import InputError
 
@@ -23,6 +23,9 @@ _BLOCK = 2**18
 """Characters that are decoded, and divided into lines, together."""
 
 _GZIP = b"\x1f\x8b"
+
+MARK = b"\xef\xbb\xbf"
+"""A byte order mark in UTF-8."""
 
 _FOREIGN = {
     b"BZh": "is packed by bzip2; unpack it, or pack it with gzip",
@@ -39,6 +42,19 @@ def ending(path: Path) -> str:
     """The ending of a file's name in lower case, without that of gzip: `.csv` of `T.CSV.gz`."""
     suffix = path.suffix.lower()
     return path.with_suffix("").suffix.lower() if suffix in (".gz", ".bgz") else suffix
+
+
+def is_gzipped(path: Path) -> bool:
+    """Whether the first bytes of a file say so, whatever its name.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_GZIP)) == _GZIP
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 @contextmanager
@@ -82,6 +98,7 @@ def read_lines(
     max_bytes: int | None = None,
     max_line: int = MAX_LINE,
     name: str | None = None,
+    errors: Literal["strict", "replace"] = "strict",
 ) -> Iterator[str]:
     """Lines of UTF-8 text without their ends (LF, CR LF or CR) and without a byte order mark.
 
@@ -90,6 +107,7 @@ def read_lines(
         max_bytes: as of `open_unpacked`.
         max_line: characters of a line above which it is refused.
         name: as of `open_unpacked`.
+        errors: `replace` reads bytes that are no UTF-8 as U+FFFD.
 
     Raises:
         InputError: as `open_unpacked`; naming the line, if it is too long or no UTF-8.
@@ -99,7 +117,7 @@ def read_lines(
     pieces: list[str] = []  # of the line that is not
     length = 0
     with open_unpacked(source, max_bytes, name) as file:
-        for block in _decoded(file, name):
+        for block in _decoded(file, name, errors):
             first, *others = block.split("\n")
             pieces.append(first)
             length += len(first)
@@ -141,9 +159,9 @@ def read_text(path: Path, max_bytes: int, expected: str) -> str:
     return text
 
 
-def _decoded(file: BinaryIO, name: str) -> Iterator[str]:
+def _decoded(file: BinaryIO, name: str, errors: str = "strict") -> Iterator[str]:
     """Blocks of UTF-8 text with `\n` as the end of every line, without a byte order mark."""
-    utf8 = codecs.getincrementaldecoder("utf-8-sig")()
+    utf8 = codecs.getincrementaldecoder("utf-8-sig")(errors)
     decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
     number = 1
     while True:

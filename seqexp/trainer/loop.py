@@ -30,6 +30,9 @@ from seqexp.trainer.training import Metrics, Place, Report, Training, Updates, W
 
 T = TypeVar("T")
 
+SCORED_TOKENS = 1024
+"""Tokens of a stream that are scored at a time, at least: half as fast with 50."""
+
 
 def fit(training: Training, data: Data) -> Iterator[Report]:
     """Train, epoch by epoch, and test at the end; from wherever the training is.
@@ -71,7 +74,8 @@ def steps(training: Training, data: Data) -> Iterator[Report | Work]:
         training.model.load_state_dict(training.best_weights)
     batches = _scored_batches(data.test, settings)
     margins = Margins() if data.spec.output is Output.SEQUENCE_CLASS else None
-    test = evaluate(training.model, batches, training.window, margins)
+    window = _scored_window(training, data.test)
+    test = evaluate(training.model, batches, window, margins)
     metrics = test.metrics("test", data.spec.output) | training.best_metrics
     metrics |= margins.metrics("test") if margins is not None else {}
     metrics["time/train_seconds"] = training.seconds
@@ -133,7 +137,8 @@ def _report_update(training: Training, place: Place, updates: Updates) -> Report
 def _validate(training: Training, valid: Sequences) -> Score:
     """The score of all processes, each on its rows."""
     batches = _scored_batches(valid, training.settings)
-    score = evaluate(training.model, batches, training.window, share=training.processes.share)
+    window = _scored_window(training, valid)
+    score = evaluate(training.model, batches, window, share=training.processes.share)
     if training.processes.count == 1:
         return score
     sums = torch.tensor([score.nats, score.correct, score.count], device=training.device).double()
@@ -146,6 +151,17 @@ def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
     size = settings.eval_batch_size
     pool = None if settings.length_pool is None else split.num_batches(size)
     return split.batches(size, length_pool=pool)
+
+
+def _scored_window(training: Training, split: Sequences) -> int | None:
+    """Tokens of a row that are scored at a time; they do not change the score.
+
+    A text that is held out is one long row: its windows are long, so that it takes no longer than
+    many short rows.
+    """
+    if not split.is_stream:
+        return training.window
+    return max(training.window or 1, SCORED_TOKENS // max(1, len(split)))
 
 
 def train_batch(training: Training, place: Place, batch: Batch, index: int) -> Iterator[Updates]:

@@ -1,5 +1,6 @@
 """Long texts, encoded by several processes into a file: the same as a short one in memory."""
 
+import gzip
 import itertools
 import json
 import os
@@ -7,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,6 +65,32 @@ def test_a_mapped_text_is_the_one_in_memory(file: Path, tmp_path: Path, workers:
     for text in found:
         assert isinstance(text.ids, np.memmap) and same(text, of_text(READ + READ))
     assert [path.suffix for path in sorted(cache.iterdir())] == [".npy", ".json", ".lock"]
+
+
+@pytest.mark.parametrize("name", ["text.txt", "text.txt.gz"])
+def test_a_packed_text_is_mapped_too_and_unpacked_once(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, cache = tmp_path / name, tmp_path / "cache"
+    file.write_bytes(gzip.compress("\ufeff".encode() + TEXT.encode()))
+    found = [of_files([file, file], folder, 1, size=100) for folder in (None, cache)]
+    assert isinstance(found[1].ids, np.memmap)
+    assert all(same(text, of_text(READ + READ)) for text in found)
+    assert [path.suffix for path in sorted(cache.iterdir())] == [".npy", ".json", ".lock"]
+    monkeypatch.setattr(characters, "_unpacked", None)
+    assert same(of_files([file, file], cache, 1, size=100), found[0])
+
+
+def test_a_packed_text_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(characters, "MAX_UNPACKED", 1000)
+    file = tmp_path / "text.txt"
+    file.write_bytes(gzip.compress(b"x" * 1001))
+    with pytest.raises(InputError, match="text.txt: has more than 1,000 bytes unpacked"):
+        of_files([file], None)
+    file.write_bytes(b"x" * 1001)
+    assert len(of_files([file], None).ids) == 1001
 
 
 @pytest.mark.parametrize(
@@ -182,6 +211,75 @@ def test_a_damaged_file_is_noticed_and_made_again(
             assert "damaged" not in caplog.text
 
 
+def rechecked(index: dict[str, Any], ids: np.ndarray) -> None:
+    """Make the checksums of an altered entry right."""
+    pairs = itertools.pairwise(index["borders"])
+    index["checksums"] = [zlib.crc32(np.ascontiguousarray(ids[a:b])) for a, b in pairs]
+
+
+CHANGES: dict[str, Any] = {
+    "ids of no symbol": lambda index, ids: (index, ids + 200),
+    "ids of padding": lambda index, ids: (index, ids * 0),
+    "fewer symbols": lambda index, ids: ({**index, "symbols": index["symbols"][:5]}, ids),
+    "symbols in disorder": lambda index, ids: ({**index, "symbols": index["symbols"][::-1]}, ids),
+    "symbols as a list": lambda index, ids: ({**index, "symbols": [*index["symbols"]]}, ids),
+    "wide ids": lambda index, ids: (index, ids.astype(np.int64)),
+    "two axes": lambda index, ids: (index, ids[None]),
+    "fewer ids": lambda index, ids: (index, ids[:-1]),
+    "falling borders": lambda index, ids: ({**index, "borders": [0, 90, 30, len(ids)]}, ids),
+    "borders from 1": lambda index, ids: ({**index, "borders": [1, len(ids)]}, ids),
+    "no borders": lambda index, ids: ({**index, "borders": []}, ids),
+    "borders in words": lambda index, ids: ({**index, "borders": ["0", len(ids)]}, ids),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_altered_file_is_noticed_and_made_again(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    cache = tmp_path / "cache"
+    of_files([file], cache, 1, size=100)
+    (entry,), (array,) = cache.glob("*.json"), cache.glob("*.npy")
+    index = json.loads(json.loads(entry.read_bytes())["index"])
+    index, ids = CHANGES[change](index, np.load(array))
+    with suppress(TypeError):
+        rechecked(index, ids)
+    content = json.dumps(index)
+    array.unlink()
+    np.save(array, ids)
+    entry.write_text(json.dumps({"index": content, "checksum": zlib.crc32(content.encode())}))
+    assert same(of_files([file], cache, 1, size=100), of_text(READ))
+    assert "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '["scan", 0, 5]',
+        '["scan", 0, ["abc", -5]]',
+        '["scan", 0, ["abc", 99999999]]',
+        '["scan", 0, ["cba", 5]]',
+        '["scan", [], 1]',
+        '["write", 0, "x"]',
+        "[]",
+        "{",
+        "[" * 10**5,
+    ],
+)
+def test_an_altered_journal_does_no_harm(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    def stop(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(blocks, "scan", stop)
+        of_files([file], tmp_path, 1, size=100)
+    (journal,) = tmp_path.glob("*.done")
+    journal.write_text(journal.read_text() + line + "\n")
+    assert same(of_files([file], tmp_path, 1, size=100), of_text(READ))
+
+
 def test_another_content_is_another_entry(file: Path, tmp_path: Path) -> None:
     of_files([file], tmp_path, 1, size=100)
     file.write_bytes(TEXT.replace("all", "ALL").encode())
@@ -278,7 +376,7 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     path.write_text('"plan"\n["scan", 0, 5]\n["scan", 1')
     with characters.Done(path, "plan") as done:
         assert done.found == {("scan", 0): 5}
-        assert done.all("scan", int, [(5,), (6,)], 1, lambda index: None) == [5, 6]
+        assert done.all("scan", int, [(5,), (6,)], 1, lambda index: None, lambda *_: True) == [5, 6]
     assert [json.loads(line) for line in path.read_text().splitlines()][2] == ["scan", 1, 6]
     with characters.Done(path, "another plan") as done:
         assert done.found == {}

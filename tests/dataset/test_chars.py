@@ -1,5 +1,6 @@
 """Texts as streams: every character once, in its place, and the next one as its target."""
 
+import gzip
 import itertools
 import math
 from pathlib import Path
@@ -62,11 +63,19 @@ def test_files_of_a_folder_are_read_in_order(tmp_path: Path) -> None:
 
 def test_files_that_are_no_text_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
-    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x80")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\x80\xfe")
+    (tmp_path / "wide.txt").write_text("a text", encoding="utf-16")
+    (tmp_path / "packed.txt").write_bytes(gzip.compress(b"text\xff"))
+    (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(b"text" * 100)[:-9])
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 and more")
     (tmp_path / "folder").mkdir()
     for name, says in (
         ("empty.txt", "empty.txt: holds 0 characters"),
         ("binary.txt", "binary.txt: is not UTF-8 text .byte 0"),
+        ("wide.txt", "wide.txt: is UTF-16; save it as UTF-8"),
+        ("packed.txt", "packed.txt: is not UTF-8 text .byte 4"),
+        ("cut.txt.gz", "cut.txt.gz: cannot be read"),
+        ("a.zip", "a.zip: is a ZIP archive"),
         ("folder", "folder, a folder without .txt files"),
         ("nowhere.txt", "nowhere.txt: there is no such file or folder"),
     ):
@@ -76,6 +85,71 @@ def test_files_that_are_no_text_are_refused_by_name(tmp_path: Path) -> None:
         Chars(path="x", text="abc").load()
     with pytest.raises(InputError, match="which leaves 1 of 3 characters"):
         Chars(text="abc", valid_share=0.4, test_share=0.4).load()
+
+
+def test_half_of_a_surrogate_pair_is_no_character() -> None:
+    with pytest.raises(InputError, match="half of a surrogate pair, .* at character 4; remove it"):
+        Chars(text="abc\ud83ddef" * 20).load()
+
+
+def test_a_text_too_short_for_its_test_is_refused() -> None:
+    with pytest.raises(InputError, match="test_share is 0.05, which leaves 1 of 31 characters"):
+        Chars(text="the cat sees a dog. the dog is ").load()
+    data = Chars(text="the cat sees a dog. the dog is ", test_share=0.0).load()
+    assert data.valid.targets.numel() == 0
+    assert data.notes == (
+        "dataset.valid_share is 0.05, which leaves 1 of 31 characters for validation: too few, so"
+        " nothing is validated",
+    )
+    assert Chars(text="the cat sees a dog. the dog is ", test_share=0.1).load().test.tokens.numel()
+
+
+TEXTS = {"b.txt": "zweite Zeile\n\x00\x0b\u2028", "a.TXT": "größe \ufeff\n", "c.txt": ""}
+
+
+def test_marks_capitals_packing_and_line_ends_do_not_change_a_corpus(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"batch_size": 1, "test_share": 0.0, "valid_share": 0.0}
+    expected = Chars(text="größe \ufeff\nzweite Zeile\n\x00\x0b\u2028", **given).load()
+    for number, end in enumerate(("\n", "\r\n", "\r")):
+        for mark in (b"", b"\xef\xbb\xbf"):
+            for packed in (False, True):
+                folder = tmp_path / f"{number}{len(mark)}{packed}"
+                folder.mkdir()
+                for name, text in TEXTS.items():
+                    content = mark + text.replace("\n", end).encode()
+                    (folder / name).write_bytes(gzip.compress(content) if packed else content)
+                for litter in (".hidden.txt", "._a.TXT", "Thumbs.db", "b.txt~"):
+                    (folder / litter).write_bytes(b"\xff litter")
+                (folder / "__MACOSX").mkdir()
+                (folder / "d.txt").mkdir()
+                found = Chars(path=str(folder), **given).load()
+                assert found.digest() == expected.digest(), (end, mark, packed)
+
+
+def test_held_out_text_is_one_row_whatever_the_batch_size() -> None:
+    splits = [Chars(text=TEXT, batch_size=size).load().splits() for size in (1, 7, 32)]
+    for name in ("valid", "test"):
+        rows = [split[name].tokens for split in splits]
+        assert all(len(row) == 1 and torch.equal(row, rows[0]) for row in rows)
+    assert [len(split["train"]) for split in splits] == [1, 7, 32]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (">seq 1\nACGTACGTNN\nACG\n>seq 2\nACGGT\n", "FASTA"),
+        ("\n>sp|P1|X\r\nMKVLAAGIVGLL*\r\n", "FASTA"),
+        ("@read/1\nACGT\n+\nIIII\n", "FASTQ"),
+        ("> a quoted line\n> and another\nfine\n", None),
+        ("@someone said\nhello\nthen\n", None),
+        ("ACGTACGTACGT\nACGT\n", None),
+    ],
+)
+def test_sequences_with_names_are_told(tmp_path: Path, text: str, kind: str | None) -> None:
+    path = tmp_path / "a.fa"
+    path.write_text(text * 50)
+    notes = Chars(path=str(path)).load().notes
+    assert (f"looks like {kind}" in " ".join(notes)) if kind else not notes
 
 
 def test_the_made_text_depends_on_the_seed_alone() -> None:

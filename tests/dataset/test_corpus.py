@@ -1,6 +1,7 @@
 """From texts to rows of token ids, worked out by hand; and the cache of what was tokenised."""
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from seqexp.dataset import cache
 from seqexp.dataset.cache import cached
 from seqexp.dataset.classify import stratified
 from seqexp.dataset.corpus import Corpus, Texts, encode
-from seqexp.dataset.documents import Document
 from seqexp.dataset.entries import file_digest, key_of
+from seqexp.dataset.labels import Document
 from seqexp.errors import InputError
 from seqexp.spec import WordEncoding
 
@@ -156,6 +157,104 @@ def test_a_damaged_cache_is_noticed_and_built_again(
             assert build.times == times + 1, (file, damaged)
             assert damaged is None or "is damaged" in caplog.text
             assert file.read_bytes() == sound
+
+
+ALTERED: dict[str, Any] = {
+    "ids below 0": ("ids", lambda values: values * 0 - 1),
+    "ids of no word": ("ids", lambda values: values + 10**6),
+    "fewer ids": ("ids", lambda values: values[:-1]),
+    "no ids": ("ids", lambda values: values[:0]),
+    "wide ids": ("ids", lambda values: values.astype(np.int64)),
+    "fractions": ("ids", lambda values: values.astype(np.float32)),
+    "two axes": ("ids", lambda values: values.reshape(2, -1)),
+    "other byte order": ("ids", lambda values: values.astype(">i4")),
+    "labels of no class": ("labels", lambda values: values + 2),
+    "labels below 0": ("labels", lambda values: values - 1),
+    "more labels": ("labels", lambda values: np.tile(values, 2)),
+    "offsets beyond": ("offsets", lambda values: values * 10**9),
+    "offsets below 0": ("offsets", lambda values: values - 5),
+    "falling offsets": ("offsets", lambda values: values[[0, 2, 1, 3]]),
+    "equal offsets": ("offsets", lambda values: values[[0, 1, 1, 3]]),
+    "one offset": ("offsets", lambda values: values[:1]),
+    "a scalar": ("offsets", lambda values: np.int64(3).reshape(())),
+}
+"""An array, and what is made of it; its checksum is made to fit."""
+
+INDICES: tuple[Any, ...] = (
+    [],
+    None,
+    3,
+    "text",
+    {},
+    {"words": 3},
+    {"words": ["x", 3]},
+    {"words": ["x", "x", "y", "z"]},
+    {"words": []},
+    {"classes": {"a": 1}},
+    {"splits": []},
+    {"splits": ["test"]},
+    {"splits": ["train", "../../etc/x"]},
+    {"notes": "none"},
+)
+
+
+def altered(entry: Path, index: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Write an entry whose checksums are right."""
+    whole = json.loads(entry.read_bytes())
+    sound = json.loads(whole["index"])
+    changed = {**sound, **index} if isinstance(index, dict) and index else index
+    whole["index"] = json.dumps(changed)
+    whole["checksum"] = zlib.crc32(whole["index"].encode())
+    for name, values in arrays.items():
+        np.save(entry.with_name(f"{entry.stem}-train-{name}.npy"), values)
+        whole["checksums"][f"train.{name}"] = zlib.crc32(np.ascontiguousarray(values).data)
+    entry.write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_an_altered_index_is_noticed_and_built_again(
+    tmp_path: Path, corpus: Corpus, caplog: pytest.LogCaptureFixture, index: Any
+) -> None:
+    cached(tmp_path, "key", Builder(corpus))
+    (entry,) = tmp_path.glob("*.json")
+    altered(entry, index, {})
+    build = Builder(corpus)
+    assert same(cached(tmp_path, "key", build), corpus)
+    assert build.times == 1 and "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b"{}", b"[" * 10**5, b"\xff", b'{"index": 3}'])
+def test_an_index_of_odd_json_is_noticed_and_built_again(
+    tmp_path: Path, corpus: Corpus, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    cached(tmp_path, "key", Builder(corpus))
+    (entry,) = tmp_path.glob("*.json")
+    entry.write_bytes(content)
+    assert same(cached(tmp_path, "key", Builder(corpus)), corpus)
+    assert "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("change", ALTERED)
+def test_altered_arrays_are_noticed_and_built_again(
+    tmp_path: Path, corpus: Corpus, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    cached(tmp_path, "key", Builder(corpus))
+    (entry,) = tmp_path.glob("*.json")
+    name, make = ALTERED[change]
+    altered(entry, {"notes": []}, {name: make(getattr(corpus.texts["train"], name))})
+    build = Builder(corpus)
+    assert same(cached(tmp_path, "key", build), corpus)
+    assert build.times == 1 and "is damaged" in caplog.text
+
+
+def test_an_array_that_claims_to_be_huge_is_noticed(
+    tmp_path: Path, corpus: Corpus, caplog: pytest.LogCaptureFixture
+) -> None:
+    cached(tmp_path, "key", Builder(corpus))
+    (file,) = tmp_path.glob("*-train-ids.npy")
+    file.write_bytes(file.read_bytes().replace(b"(6,)", b"(9999999999,)"))
+    assert same(cached(tmp_path, "key", Builder(corpus)), corpus)
+    assert "is damaged" in caplog.text
 
 
 def test_a_write_that_is_cut_off_leaves_no_entry(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from seqexp.dataset.documents import Columns, Document, read_documents
+from seqexp.dataset.documents import Columns, read_documents
+from seqexp.dataset.labels import Document
 from seqexp.dataset.sentences import ADJECTIVES, made_reviews
 from seqexp.dataset.text import Text
 from seqexp.dataset.words import tokenize
@@ -78,9 +79,9 @@ def test_a_long_text_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_numbers_and_truth_values_are_labels_in_json(tmp_path: Path) -> None:
-    lines = ['{"text": "a", "label": 1}', '{"text": "b", "label": true}']
-    documents = read_documents(written(tmp_path / "a.jsonl", "\n".join(lines)), COLUMNS)
-    assert [document.label for document in documents] == ["1", "true"]
+    for value, label in (("1", "1"), ("-2.5", "-2.5"), ("true", "true"), ('" x "', "x")):
+        path = written(tmp_path / "a.jsonl", f'{{"text": "a", "label": {value}}}')
+        assert [document.label for document in read_documents(path, COLUMNS)] == [label]
 
 
 @pytest.mark.parametrize(
@@ -88,22 +89,37 @@ def test_numbers_and_truth_values_are_labels_in_json(tmp_path: Path) -> None:
     [
         ("a.csv", "", "a.csv: is empty; its first line must name the columns"),
         ("a.csv", "text,label\n", "a.csv: holds no texts"),
-        ("a.csv", "txt,label\na,b\n", "no column 'text'; did you mean txt. .there are txt, label"),
+        (
+            "a.csv",
+            "txt,label\na,b\n",
+            "no column 'text'; did you mean 'txt'. .there are txt, label",
+        ),
         ("a.csv", "a,b\nx,y\n", "no column 'text' .there are a, b.; name it by dataset.text_col"),
         ("a.csv", "text,text,label\na,b,c\n", "has 2 columns 'text'; rename one"),
         ("a.csv", "text,label\na,b\nc\n", "line 3: has 1 fields, but the first line names 2"),
-        ("a.csv", "text,label\na,b,c\n", "line 2: has 3 fields, .* comma needs quotes"),
-        ("a.csv", 'text,label\n"never closed,b\nc,d\n', "line 3: is malformed"),
+        ("a.csv", "text,label\na,b,c\n", "line 2: has 3 fields, "),
+        ("a.csv", 'text,label\n"never closed,b\nc,d\n', "line 2: is malformed"),
         ("a.csv", "text,label\na,b\n ,c\n", "line 3: the text is empty"),
-        ("a.csv", "text,label\na, \n", "line 2: the label is empty"),
+        ("a.csv", "text,label\na, \n", "1 of 1 texts have no label: .*line 2 .nothing.; give one"),
         ("a.csv", b"text,label\na,b\n\xe9,c\n", "line 3: is not UTF-8 text"),
-        ("a.csv", "text,label\na,b\n".encode("utf-16"), "line 1: is not UTF-8 text"),
-        ("a.csv.gz", b"not gzipped", "a.csv.gz: cannot be read"),
+        ("a.csv", "text,label\na,b\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        ("a.csv.gz", gzip.compress(b"text,label\n" * 9)[:-9], "a.csv.gz: cannot be read"),
         ("a.jsonl", '{"text": "a", "label": "b"}\n{"text"\n', "line 2: is no JSON"),
         ("a.jsonl", '["a", "b"]\n', "line 1: is no JSON object"),
         ("a.jsonl", '{"text": 3, "label": "b"}\n', "line 1: text is 3, which is no text"),
-        ("a.jsonl", '{"text": "a", "label": null}\n', "line 1: label is None, which is no label"),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": null}\n',
+            "1 of 1 texts have no label: .*line 1 .null.; give one",
+        ),
         ("a.jsonl", '{"text": "a", "lable": "b"}\n', "line 1: has no column 'label'; did you mean"),
+        ("a.jsonl", '{"text": " \\u2003", "label": "b"}\n', "line 1: the text is empty"),
+        ("a.jsonl", '{"text": null, "label": "b"}\n', "line 1: text is null, which is no text"),
+        ("a.jsonl", '{"text": "a", "label": Infinity}\n', "label is Infinity, which is no label"),
+        ("a.jsonl", '{"text": "a", "label": ["b"]}\n', "which is no label; give a string"),
+        ("a.jsonl", '{"text": "a \\ud83d", "label": "b"}\n', "line 1: text has .*surrogate pair"),
+        ("a.jsonl", '{"text": "a", "label": "\\udc00"}\n', "line 1: label has .*surrogate pair"),
+        ("a.jsonl", "[" * 100_000, "line 1: is "),
         ("a.txt", "text", "a.txt: give a .csv, .tsv, .jsonl, .ndjson file"),
     ],
 )
@@ -121,6 +137,67 @@ def test_folders_that_hold_no_classes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "texts/emu").mkdir()
     with pytest.raises(InputError, match="emu: has no .txt files, so class emu has no texts"):
         read_documents(tmp_path / "texts", COLUMNS)
+
+
+MISSING = ("", "  ", "nan", "NaN", "NA", "None", "null", "NULL", "<NA>", "#N/A")
+
+
+@pytest.mark.parametrize("value", ["null", "NaN", *(json.dumps(label) for label in MISSING)])
+def test_missing_labels_are_counted_and_named_and_are_no_class(tmp_path: Path, value: str) -> None:
+    lines = [f'{{"text": "text {i}", "label": "{"ab"[i % 2]}"}}' for i in range(30)]
+    for place in (7, 20, 21, 22, 23):
+        lines[place] = f'{{"text": "a", "label": {value}}}'
+    path = written(tmp_path / "a.jsonl", "\n".join(lines))
+    says = r"5 of 30 texts have no label: .* line 8 .*, .* line 21 .*, .* line 22 .*, \.\.\.; give"
+    with pytest.raises(InputError, match=says):
+        Text(path=str(path)).load()
+    if value not in ("null", "NaN"):
+        rows = [(f"text {i}", "ab"[i % 2]) for i in range(29)] + [("a", json.loads(value))]
+        path = as_csv(tmp_path / "a.csv", rows)
+        with pytest.raises(InputError, match="1 of 30 texts have no label: .* line 31"):
+            Text(path=str(path)).load()
+
+
+@pytest.mark.parametrize("label", ["N/A", "none", "na", "no", "0", "Nancy", "nil", "-"])
+def test_what_only_looks_like_a_missing_label_is_a_class(tmp_path: Path, label: str) -> None:
+    rows = [(f"text {i}", ("other", label)[i % 2]) for i in range(20)]
+    assert label in Text(path=str(as_csv(tmp_path / "a.csv", rows))).load().spec.output_names
+
+
+def test_hidden_files_and_folders_are_no_data(tmp_path: Path) -> None:
+    as_folder(tmp_path / "sound")
+    as_folder(tmp_path / "texts")
+    for place in (".git/HEAD", ".ipynb_checkpoints/a.txt", "__MACOSX/._a.txt", "cat/.DS_Store"):
+        (tmp_path / "texts" / place).parent.mkdir(exist_ok=True)
+        written(tmp_path / "texts" / place, b"\xff litter")
+    for place in ("Thumbs.db", "cat/Thumbs.db", "cat/._a.txt", "cat/a.txt~", "cat/.b.txt"):
+        written(tmp_path / "texts" / place, b"\xff litter")
+    (tmp_path / "texts/cat/folder.txt").mkdir()
+    found = [Text(path=str(tmp_path / name)).load() for name in ("sound", "texts")]
+    assert found[0].digest() == found[1].digest()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_capitals_marks_line_ends_and_packing_change_no_text(
+    tmp_path: Path, end: str, mark: bytes, packed: bool
+) -> None:
+    rows = [
+        (f"the {label} has\x00 a\u2028b\x0bc {number}", label)
+        for number, (_, label) in enumerate(ROWS)
+    ]
+    table = ["text,label", *(f"{text},{label}" for text, label in rows)]
+    objects = [json.dumps({"text": t, "label": c}, ensure_ascii=False) for t, c in rows]
+    files = {"A.CSV": table, "a.csv.gz": table, "A.JSONL": objects, "B.NDJSON.GZ": objects}
+    files |= {f"folder/{label}/{n:02}.TXT": [text] for n, (text, label) in enumerate(rows)}
+    for name, lines in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        content = mark + (end.join(lines) + end).encode()
+        written(tmp_path / name, gzip.compress(content) if packed else content)
+    for name in ("A.CSV", "a.csv.gz", "A.JSONL", "B.NDJSON.GZ", "folder"):
+        found = read_documents(tmp_path / name, COLUMNS)
+        assert sorted((text, label) for text, label, _ in found) == sorted(rows), name
 
 
 # --- the task ---------------------------------------------------------------------------------
@@ -179,7 +256,7 @@ def test_a_cache_is_of_its_content_and_columns(tmp_path: Path) -> None:
     as_csv(path, [(text.upper() + " more", label) for text, label in ROWS])
     assert "more" in Text(path=str(path), cache=cache).load().spec.vocabulary.symbols
     swapped = Text(path=str(path), text_column="label", label_column="text", cache=cache)
-    with pytest.raises(InputError, match="no class has two texts"):
+    with pytest.raises(InputError, match="is dataset.label_column right"):
         swapped.load()
 
 
@@ -208,6 +285,132 @@ def test_a_smaller_vocabulary_is_the_beginning_of_a_larger_one(
     assert whole == ("<unk>", "e", "a", "b", "c", "d", "f", "g")
     some = Text(**choices, max_tokens=max_tokens).load().spec.vocabulary.symbols
     assert some == whole[: max_tokens - 1]
+
+
+def noted(tmp_path: Path, rows: Any, **choices: Any) -> str:
+    return "; ".join(Text(path=str(as_csv(tmp_path / "a.csv", rows)), **choices).load().notes)
+
+
+def test_numbers_that_are_equal_are_one_class(tmp_path: Path) -> None:
+    forms = ("1", "1.0", "0", "0.0", "1e0", "00")
+    rows = [(f"text {i}", forms[i % 6]) for i in range(60)]
+    test = as_csv(tmp_path / "test.csv", [("a text", "1.00"), ("another", "0")])
+    data = Text(path=str(as_csv(tmp_path / "a.csv", rows)), test_path=str(test)).load()
+    assert data.spec.output_names == ("0", "1") and data.test.targets[:, 0].tolist() == [1, 0]
+    assert "'1', '1.0', '1e0' and '1.00' are equal numbers: one class, '1'" in data.notes[0]
+    names = Text(
+        path=str(
+            as_csv(tmp_path / "a.csv", [(t, "01"[i % 2] + ".0") for i, (t, _) in enumerate(rows)])
+        )
+    ).load()
+    assert names.spec.output_names == ("0.0", "1.0") and not names.notes
+
+
+def test_truth_values_among_strings_are_refused(tmp_path: Path) -> None:
+    for other in ('"True"', '"true"', "1", '"yes"'):
+        lines = [
+            f'{{"text": "t {i}", "label": {("true", "false", other)[i % 3]}}}' for i in range(9)
+        ]
+        path = written(tmp_path / "a.jsonl", "\n".join(lines))
+        with pytest.raises(InputError, match="truth values at .*line 1 .true. and strings or numb"):
+            Text(path=str(path)).load()
+
+
+def test_classes_that_may_be_one_are_told(tmp_path: Path) -> None:
+    for one, other in (
+        ("Pos", "pos"),
+        ("New York", "new  york"),
+        ("é", "e\u0301"),
+        ("a\xa0b", "a b"),
+    ):
+        found = noted(tmp_path, [(f"text {i}", (one, other)[i % 2]) for i in range(30)])
+        assert "differ by case, blanks or the form of a letter only" in found
+    found = noted(tmp_path, [(f"text {i}", ("True", "False", "1", "0")[i % 4]) for i in range(40)])
+    assert "may be the same truth values in two forms" in found
+    assert not noted(tmp_path, [(f"text {i}", ("pos", "neg")[i % 2]) for i in range(30)])
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ([f"{i / 997:.3f}" for i in range(60)], "look like measurements or names"),
+        ([f"{i % 40 / 80}" for i in range(400)], "40 different ones in 400 texts"),
+        ([f"{i}" for i in range(60)], "60 different ones in 60 texts"),
+        ([f"id {i // 2}" if i < 30 else f"id {i}" for i in range(60)], "look like names of the te"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(
+    tmp_path: Path, labels: list[str], says: str
+) -> None:
+    with pytest.raises(InputError, match=f"{says}.*dataset.label_column right"):
+        noted(tmp_path, [(f"text {i}", label) for i, label in enumerate(labels)])
+
+
+def test_ratings_are_classes_and_their_order_is_said_to_be_lost(tmp_path: Path) -> None:
+    found = noted(tmp_path, [(f"text {i}", f"{i % 10 / 2}") for i in range(100)])
+    assert "the 10 labels are numbers, as '0.0' and '0.5': they are learned as classes" in found
+    assert not noted(tmp_path, [(f"text {i}", f"{i % 5}") for i in range(100)])
+
+
+# --- texts and words that a test is fooled by ---------------------------------------------------
+
+
+def test_the_same_texts_are_drawn_into_one_split(tmp_path: Path) -> None:
+    rows = [(f"text number {i}", "ab"[i % 2]) for i in range(40) for _ in range(10)]
+    data = Text(path=str(as_csv(tmp_path / "a.csv", rows))).load()
+    assert [len(split) for split in data.splits().values()] == [320, 40, 40]
+    # and none of the lines that tell of texts in two splits
+    assert data.notes == ("360 of 400 texts repeat the words of another",)
+
+
+def test_texts_of_the_test_are_removed_from_training(tmp_path: Path) -> None:
+    train = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
+    valid = [("Text  3", "b"), ("other 1", "a"), ("TEXT 5", "a")]
+    test = [("text 3", "b"), ("text 4", "a"), ("text text text", "a")]
+    paths = {
+        f"{name}path": str(as_csv(tmp_path / f"{name}a.csv", rows))
+        for name, rows in (("", train), ("valid_", valid), ("test_", test))
+    }
+    data = Text(**paths).load()
+    assert [len(split) for split in data.splits().values()] == [17, 2, 3]
+    assert data.notes == (
+        "1 texts stand more than once, with different labels",
+        "1 of 3 texts of valid stand in test too: they are removed from valid",
+        "3 of 20 texts of train stand in valid or test too: they are removed from train",
+    )
+    only = Text(path=paths["path"], test_path=paths["path"]).load()
+    assert len(only.test) == 20 and "so that valid or test measures memory" in only.notes[-1]
+
+
+def test_texts_that_cannot_be_kept_apart_are_told(tmp_path: Path) -> None:
+    rows = [("good film", "x"), ("bad film", "y")] * 10
+    found = noted(tmp_path, rows)
+    assert "18 of 20 texts repeat" in found and "they stay, so that" in found
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda i: "ACGT"[i % 4] + f"{i:b}".replace("0", "A").replace("1", "G"), "one word each"),
+        (lambda i: f"电影{chr(0x4E00 + i)}很好{i}。", "of the words of test are unknown"),
+        (lambda i: f"{i * 7919}-{i}, {i * 31}.", "of the words of test are unknown"),
+        (lambda i: f"the film {i} is good", None),
+    ],
+)
+def test_words_that_training_lacks_are_told(tmp_path: Path, made: Any, says: str | None) -> None:
+    found = noted(tmp_path, [(made(i), "ab"[i % 2]) for i in range(300)])
+    assert (says in found and "give dataset=fasta" in found) if says else not found
+
+
+def test_so_few_texts_that_none_validates_are_told(tmp_path: Path) -> None:
+    found = noted(tmp_path, [("a fine film", "x"), ("a book", "x"), ("fine", "y"), ("a film", "y")])
+    assert "no class has two texts left" in found and "nothing is validated" in found
+
+
+def test_notes_on_classes_are_those_of_a_cached_corpus_too(tmp_path: Path) -> None:
+    rows = [(f"text {i}", ("Pos", "pos")[i % 2]) for i in range(30)]
+    first, second = (noted(tmp_path, rows, cache=str(tmp_path / "cache")) for _ in range(2))
+    assert first == second and "differ by case" in second
 
 
 # --- the made reviews -------------------------------------------------------------------------

@@ -1,14 +1,13 @@
 """Words, vocabulary and pretrained vectors."""
 
 import gzip
-import ssl
 from pathlib import Path
 
 import pytest
 
-from seqexp.dataset.vectors import vector_size
 from seqexp.dataset.words import read_vectors, tokenize, vocabulary
 from seqexp.errors import InputError
+from seqexp.formats.vectors import vector_size
 
 VECTORS = "good 1 2 3\nbad -1 -2 -3\nfilm 0.5 0.25 0\n"
 
@@ -56,21 +55,62 @@ def test_another_file_of_the_same_name_gives_its_own_vectors(tmp_path: Path) -> 
     assert second.values.tolist() == [[7, 8, 9]]
 
 
-def test_certificates_are_still_checked_after_torchtext(tmp_path: Path) -> None:
-    before = ssl._create_default_https_context
-    read_vectors(written(tmp_path, VECTORS), ("good",))
-    assert ssl._create_default_https_context is before
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeff" + VECTORS,
+        VECTORS.replace(" ", "\t"),
+        VECTORS.replace("\n", " \n"),  # as fastText and word2vec end their lines
+        VECTORS.replace("\n", "\r\n"),
+        VECTORS.replace("\n", "\r"),
+        VECTORS.replace(" ", "  ") + "\n\n",
+        "3 3\n" + VECTORS.replace("\n", " \n"),
+        ". . . 9 9 9\n" + VECTORS,
+        VECTORS + "film festival 9 9 9\ngood name@example.org 9 9 9\n\x85 9 9 9\n\u3000 9 9 9\n",
+        VECTORS + "1 9 9 9\n1/2 9 9 9\n2000 9 9 9\n",
+        VECTORS + "film 7 7 7\n",  # the first counts
+    ],
+)
+def test_words_with_blanks_and_all_separators_are_read(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "vectors.txt"
+    file.write_bytes(content.encode())
+    found = read_vectors(file, ("<unk>", "film", "the", "good"))
+    by_id = dict(zip(found.ids.tolist(), found.values.tolist(), strict=True))
+    assert by_id == {2: [0.5, 0.25, 0], 4: [1, 2, 3]}
+    assert vector_size(file) == 3
+
+
+def test_words_that_are_no_utf8_are_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.txt"
+    file.write_bytes(b"caf\xc3 9 9 9\n" + VECTORS.encode())
+    assert read_vectors(file, ("film",)).values.tolist() == [[0.5, 0.25, 0]]
+
+
+def test_a_packed_file_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.vec"
+    file.write_bytes(gzip.compress(VECTORS.encode()))
+    assert vector_size(file) == 3 and read_vectors(file, ("good",)).values.tolist() == [[1, 2, 3]]
+
+
+def test_repeated_words_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_vectors(written(tmp_path, VECTORS + "film 7 7 7\n"), ("film",))
+    assert "1 lines are of words that have one already; the first is used" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "has none of the 2 words"),
+        ("", "is no file of word vectors"),
         ("other 1 2 3\n", "has none of the 2 words"),
-        ("good 1 2 3\nbad 1 2 3 4\n", "is no file of word vectors"),
-        ("good 1 2\n", "at least 3 values"),
-        ("good 1 two 3\n", "is no file of word vectors"),
-        ("good 1 nan 3\n", "inf or nan"),
+        ("good 1 2 3\nbad 1 2 3 4\n", "line 2: has 4 values, but most words have 3"),
+        ("good 1 2 3\nelse 1 2\n", "line 2: has 2 values, but most words have 3"),
+        ("good 1\n", "at least two"),
+        ("2 5\ngood 1 2 3\nbad 1 2 3\n", "says that words have 5 values, but they have 3"),
+        ("good 1 2 3\nbad 1 two 3\n", "line 2: 'bad' has the value 'two'"),
+        ("good 1 2 3\nbad 1 2_0 3\n", "line 2: 'bad' has the value '2_0'"),
+        ("good 1 nan 3\n", "line 1: 'good' has the value 'nan'; give finite numbers"),
+        ("good 1 1e99 3\n", "'1e99'"),
+        ("PK\x03\x04", "is a ZIP archive"),
     ],
 )
 def test_vectors_that_cannot_be_used_are_refused(tmp_path: Path, content: str, says: str) -> None:

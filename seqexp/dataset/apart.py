@@ -1,0 +1,136 @@
+"""Texts in several splits, and words that training does not have: what a test can be fooled by."""
+
+import hashlib
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from seqexp.dataset.corpus import Corpus, Texts
+
+Rows = dict[str, tuple[str, Int[np.ndarray, " _"]]]
+"""For each split, the corpus' split that it is taken from, and which of its texts."""
+
+MANY = 0.5
+"""Share of unknown words, or of texts without a known one, above which a reader is told."""
+
+INSTEAD = (
+    "for DNA give dataset=fasta, for protein or writing without blanks put blanks between the"
+    " letters"
+)
+
+
+class Apart:
+    """Which texts of a corpus have the same words as another.
+
+    `firsts` has, for each split of the corpus, a number for each text that it shares with all texts
+    of the same words in any split; in `train`, it is the row of the first of them.
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.labels = {split: texts.labels for split, texts in corpus.texts.items()}
+        known: dict[bytes, int] = {}
+        self.firsts: dict[str, Int[np.ndarray, " texts"]] = {}
+        for split in sorted(self.labels, key=lambda split: split != "train"):  # which counts from 0
+            start = sum(map(len, self.firsts.values()))
+            self.firsts[split] = _firsts(corpus.texts[split], known, start)
+
+    def without_leaks(self, rows: Rows) -> tuple[Rows, list[str]]:
+        """Take what is held out out of what is learned from, where texts of each class are left.
+
+        Returns what is left, and a note on what was removed, or could not be.
+        """
+        kept, notes = dict(rows), []
+        seen = self._numbers(rows, "test")
+        for name, held_out in (("valid", "test"), ("train", "valid or test")):
+            source, chosen = rows[name]
+            leaks = np.isin(self.firsts[source][chosen], seen)
+            seen = np.union1d(seen, self._numbers(rows, name))
+            if not leaks.any():
+                continue
+            count = f"{leaks.sum():,} of {len(chosen):,} texts of {name} stand in {held_out} too"
+            labels = self.labels[source][chosen]
+            num_left = len(np.unique(labels[~leaks]))
+            if num_left == len(np.unique(labels)) or (name == "valid" and num_left):
+                kept[name] = source, chosen[~leaks]
+                notes.append(f"{count}: they are removed from {name}")
+            else:
+                notes.append(
+                    f"{count}, and without them classes would have none left: they stay, so that"
+                    f" {held_out} measures memory"
+                )
+        return kept, notes
+
+    def notes(self) -> list[str]:
+        """What a reader should know of texts that stand more than once."""
+        total = sum(map(len, self.firsts.values()))
+        repeats = sum(len(firsts) - len(np.unique(firsts)) for firsts in self.firsts.values())
+        firsts, labels = (np.concatenate([*of.values()]) for of in (self.firsts, self._ordered()))
+        pairs = np.unique(np.stack([firsts, labels]), axis=1)  # (2, pairs)
+        clashes = int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
+        notes = []
+        if repeats:
+            notes.append(f"{repeats:,} of {total:,} texts repeat the words of another")
+        if clashes:
+            notes.append(f"{clashes:,} texts stand more than once, with different labels")
+        return notes
+
+    def _ordered(self) -> dict[str, Int[np.ndarray, " texts"]]:
+        return {split: self.labels[split] for split in self.firsts}
+
+    def _numbers(self, rows: Rows, name: str) -> Int[np.ndarray, " texts"]:
+        source, chosen = rows[name]
+        return self.firsts[source][chosen]
+
+
+def _firsts(texts: Texts, known: dict[bytes, int], start: int) -> Int[np.ndarray, " texts"]:
+    firsts = np.empty(len(texts), dtype=np.int64)
+    content, offsets = np.ascontiguousarray(texts.ids).data.cast("B"), texts.offsets * 4
+    for row, (begin, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        digest = hashlib.blake2b(content[begin:end], digest_size=16).digest()
+        firsts[row] = known.setdefault(digest, start + row)
+    return firsts
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def word_notes(corpus: Corpus, rows: Rows, symbols: tuple[str, ...]) -> list[str]:
+    """A note on each split whose words are mostly unknown, or whose texts are one word each."""
+    # punctuation marks are words too, and say nothing of whether the others are known
+    is_word = np.array([any(map(str.isalnum, word)) for word in corpus.words], dtype=bool)
+    vocabulary = set(symbols)
+    is_known = np.array([word in vocabulary for word in corpus.words], dtype=bool) & is_word
+    notes = []
+    for name in ("train", "valid", "test"):
+        source, chosen = rows[name]
+        texts = corpus.texts[source]
+        words, known = (_per_text(texts, flags)[chosen] for flags in (is_word, is_known))
+        if name == "train":
+            notes += _one_word_note(words)
+        elif words.sum():
+            unknown = 1 - known.sum() / words.sum()
+            without = ((known == 0) & (words > 0)).mean()
+            if max(unknown, without) > MANY:
+                notes.append(
+                    f"{unknown:.0%} of the words of {name} are unknown to training (<unk>), and"
+                    f" {without:.0%} of its texts have no known one; {INSTEAD}"
+                )
+    return notes
+
+
+def _one_word_note(words: Int[np.ndarray, " texts"]) -> list[str]:
+    share = (words == 1).mean() if len(words) else 0.0
+    if share <= MANY:
+        return []
+    return [
+        f"{share:.0%} of the texts are one word each, which is known only where training has the"
+        f" very same; {INSTEAD}"
+    ]
+
+
+def _per_text(texts: Texts, flags: Bool[np.ndarray, " words"]) -> Int[np.ndarray, " texts"]:
+    """How many words of each text have a flag; each text has a word."""
+    counts: Int[np.ndarray, " texts"] = np.add.reduceat(
+        flags[texts.ids], texts.offsets[:-1], dtype=np.int64
+    )
+    return counts
