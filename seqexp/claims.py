@@ -138,9 +138,7 @@ def task(values: Any, source: str) -> TaskSpec:
     if length is not None and (type(length) is not int or not 1 <= length <= MAX_LENGTH):
         raise refuse("length", f"null or an integer from 1 to {MAX_LENGTH:,}")
     if "words" in values and not _are_words(values["words"], length, symbols):
-        raise refuse(
-            "words", "truncate (head, tail) and pad (left, right), and a length"
-        )
+        raise refuse("words", "truncate (head, tail) and pad (left, right), and a length")
     return TaskSpec.from_dict(values)
 
 

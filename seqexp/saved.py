@@ -87,8 +87,8 @@ def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec)
     try:
         with torch.device("meta"):
             like: nn.Module = build(node, spec=spec)
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{folder / CONFIG}: {error}") from error
     except Exception as error:
         if not is_ours:  # which may not be made for tensors without memory
             return
