@@ -1,11 +1,11 @@
 """What cannot work within a dataset, as far as it can be seen before any data is read."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
+from seqexp.formats.expressions import expression_fault
 from seqexp.rules import Config, rule
 
 MOTIF = "seqexp.dataset.motif.Motif"
@@ -110,10 +110,9 @@ def _one_source_of_sequences(config: Config) -> Iterator[str]:
 def _names_are_patterns(config: Config) -> Iterator[str]:
     for key in ("valid_names", "test_names"):
         pattern = config["dataset"].get(key)
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            yield f"dataset.{key} is {pattern!r}, which is no regular expression: {error}"
+        fault = None if pattern is None else expression_fault(pattern)
+        if fault is not None:
+            yield f"dataset.{key} is {pattern[:100]!r}, which {fault}"
 
 
 @rule("dataset")

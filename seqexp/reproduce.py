@@ -5,6 +5,9 @@ python -m seqexp.reproduce run=RUN [KEY=VALUE ...]
   run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
   trusted        your packages whose classes its config may name, with commas; none. What the
                  stored config trusts counts for nothing.
+  files          read: the files of this machine that the config names may be read. They are listed
+                 before, always; without it, a run of a store that tracking.uri= names is refused if
+                 it names any.
 
   tracking.uri, paths.outputs, paths.data    where runs and data are kept, as for python -m seqexp
 

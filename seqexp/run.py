@@ -291,9 +291,9 @@ def prepare_training(
     scheduler = build_torch("schedule", config["schedule"], **supplied)
     kind = json.dumps([config["model"], data.spec.to_dict()])
     seed = config["seed"]
-    return Training(
-        model, optimizer, scheduler, settings, seed, device, processes=processes, kind=kind
-    )
+    extent = (data.train.num_batches(settings.batch_size), data.train.tokens.shape[1])
+    more: dict[str, Any] = {"processes": processes, "kind": kind, "extent": extent}
+    return Training(model, optimizer, scheduler, settings, seed, device, **more)
 
 
 def step_lazily(optimizer: LazyAdam, model: nn.Module, processes: Processes) -> None:

@@ -5,9 +5,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from seqexp.errors import InputError
 from seqexp.folder import RunFolder
+from seqexp.resuming import refuse_unsound_parts
 from seqexp.stopping import Stop
 from seqexp.tracking.tracker import Tracker
+from seqexp.trainer.sound import UnsoundError
 from seqexp.trainer.state import restore, state_of
 from seqexp.trainer.training import Report, Training
 
@@ -50,8 +53,20 @@ class Saving:
         self.saved, self.saved_step = time.monotonic(), training.step
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        restore(self.training, state["training"])
+        """Go on from a checkpoint.
+
+        Raises:
+            InputError: if it is not one of such a run; nothing was loaded then.
+        """
+        fresh = {name: part.state() for name, part in self.parts.items()}
+        try:
+            refuse_unsound_parts(state, fresh, self.training.settings.epochs)
+            restore(self.training, state["training"])
+        except UnsoundError as error:
+            raise InputError(
+                f"{self.folder.path}: its checkpoint does not fit this run, and nothing was loaded:"
+                f" {error}. Give a sound one, or force=true, which starts anew"
+            ) from error
         for name, part in self.parts.items():
             part.restore(state["parts"][name])
         epoch, step = self.training.epoch, self.training.step

@@ -11,6 +11,7 @@ from typing import Any
 
 import killing
 import pytest
+import torch
 from conftest import Command
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
@@ -59,6 +60,56 @@ def stop_after(report_number: int, error: BaseException, patch: pytest.MonkeyPat
 
     for name in ("steps", "fit"):  # of the run's own model, and of the one the other way round
         patch.setattr(run_module, name, stopping(getattr(run_module, name)))
+
+
+def altered(folder: Path, change: Any) -> None:
+    """Have a checkpoint hold something else, by its right checksum."""
+    file = store.files(folder / "checkpoints")[-1]
+    state = store.read(file)
+    change(state)
+    for old in store.files(folder / "checkpoints"):
+        old.unlink()
+    store.write(folder / "checkpoints", state)
+
+
+def _moments(state: Any) -> None:
+    state["training"]["optimizer"]["state"][0]["exp_avg"] = torch.zeros(3)
+
+
+def _story(state: Any) -> None:
+    state["parts"]["story"]["history"] = {"1": 5}
+
+
+def _part(state: Any) -> None:
+    del state["parts"]["story"]
+
+
+def _no_origin(state: Any) -> None:
+    del state["origin"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_moments, r"optimizer/state/0/exp_avg is float32 of shape \[3\]; expected is float32"),
+        (_story, "parts/story/history .an epoch. is '1'; expected is an integer from 0 to 3"),
+        (_part, "parts is .*expected is a mapping with .*story"),
+        (_no_origin, "holds no state of a run"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_and_stays(
+    tmp_path: Path, change: Any, told: str
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+        stop_after(7, StoppedError(), patch)
+        again(folder, "tracking=none")
+    altered(folder, change)
+    kept = [(file.name, file.read_bytes()) for file in store.files(folder / "checkpoints")]
+    with pytest.raises(InputError, match=told) as caught:
+        again(folder, "tracking=none")
+    assert str(folder) in str(caught.value) and "force=true" in str(caught.value)
+    assert [(f.name, f.read_bytes()) for f in store.files(folder / "checkpoints")] == kept
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,8 @@ def read(file: Path) -> Any:
     Raises:
         InputError: if its content is not what it was when it was written.
     """
+    if file.exists() and not file.is_file():  # a pipe has no end
+        raise InputError(f"{file}: is no plain file")
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -93,7 +95,11 @@ def read(file: Path) -> Any:
             f"{file}: is damaged: the SHA-256 of its {len(content):,} bytes is {found[:12]}...,"
             f" and its name says {expected[:12]}..."
         )
-    with contextlib.suppress(SafetensorError, KeyError, ValueError, TypeError):
+    with contextlib.suppress(*_NOT_OURS):
         size = int.from_bytes(content[:8], "little")
         return decode(load(content), json.loads(content[8 : 8 + size])["__metadata__"][STATE])
     raise InputError(f"{file}: is no checkpoint of seqexp")
+
+
+_NOT_OURS = (SafetensorError, LookupError, ValueError, TypeError, AttributeError, RecursionError)
+"""What reading raises of content that has its checksum, but another form."""

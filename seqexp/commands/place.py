@@ -24,11 +24,13 @@ class Place:
         outputs: below which runs leave files.
         data: of downloads.
         tracking: the config of a tracker on the store.
+        is_named: whether the store was named by its address, and may be another's.
     """
 
     outputs: Path
     data: Path
     tracking: Mapping[str, Any]
+    is_named: bool = False
 
     @property
     def uri(self) -> str:
@@ -57,6 +59,7 @@ def place(given: Mapping[str, str]) -> Place:
         Path(config.paths.outputs).absolute(),
         Path(config.paths.data).absolute(),
         {str(key): value for key, value in tracking.items()},
+        is_named="tracking.uri" in given,
     )
 
 

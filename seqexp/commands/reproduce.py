@@ -1,9 +1,12 @@
 """Trains again what a run of MLflow's says that it was, and compares bit by bit."""
 
+import contextlib
 import logging
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from mlflow.entities import Run as StoredRun
@@ -24,11 +27,19 @@ from seqexp.run import run as train
 from seqexp.sweep.grid import Grid
 from seqexp.trust import refuse_other_code
 
+log = logging.getLogger("seqexp")
+
 REPRODUCES = "seqexp.reproduces"
 """Tag with the id of the run that was trained again."""
 
 TIMED = ("time/", "speed/")
 """Metrics that say how fast, which no two runs share."""
+
+READING = ("dataset", "model", "interpret", "decode", "gradient_flow")
+"""Parts that may name files."""
+
+REPLACED = ("dataset.folder", "dataset.cache")
+"""Places of files that are those of this machine."""
 
 COMPUTES = ("python", "torch", "numpy")
 """What the bits may depend on."""
@@ -37,18 +48,23 @@ Points = dict[tuple[str, int], list[float]]
 """Values of a run by metric and step, in the order in which they were recorded."""
 
 
-def reproduce(place: Place, run: str, trusted: tuple[str, ...] = ()) -> int:
+def reproduce(
+    place: Place, run: str, trusted: tuple[str, ...] = (), files: Literal["ask", "read"] = "ask"
+) -> int:
     """Train a run again and say whether it came out the same; returns 0 if so, else 1.
 
     Raises:
-        InputError: if there is no such run, it did not finish, or its config names other code.
+        InputError: if there is no such run, it did not finish, or its config names other code, or
+            files of this machine while the store may be another's and `files` is not `read`.
         RunError: if the training fails.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     store = Store(place)
     original = store.find(run)
     refuse_unfinished(original)
-    config = rebuilt(store.config(original), original.info.run_id, place, trusted)
+    stored = store.config(original)
+    tell_files(stored, original.info.run_id, place, files)
+    config = rebuilt(stored, original.info.run_id, place, trusted)
     print(f"run {original.info.run_id}, {original.info.run_name}: its config is sound")
     for line in compared_with_now(original, config):
         print(f"  {line}")
@@ -70,6 +86,52 @@ def reproduce(place: Place, run: str, trusted: tuple[str, ...] = ()) -> int:
     wrong = [*differing_points(points(store, original), points(store, again))]
     wrong += differing_weights(store, original, again)
     return _say(wrong, store, original, again)
+
+
+def tell_files(
+    stored: Config, run_id: str, place: Place, files: Literal["ask", "read"] = "ask"
+) -> None:
+    """Say which files of this machine a stored config names, before any of them is read.
+
+    Raises:
+        InputError: if the store may be another's, and nobody said that they may be read.
+    """
+    named = [f"{key}: {path}" for key, path in named_files(stored)]
+    if not named:
+        return
+    listed = "\n  ".join(named)
+    if place.is_named and files != "read":
+        raise InputError(
+            f"run {run_id} lies in {place.uri}, and its config would have these files of this"
+            f" machine read; if they may be, add files=read\n  {listed}"
+        )
+    log.info(f"run {run_id} reads files of this machine\n  {listed}")
+
+
+def named_files(stored: Config) -> Iterator[tuple[str, str]]:
+    """Key and absolute path of each file or folder that a config names, and that is there.
+
+    Without those that `rebuilt` replaces.
+    """
+    for group in READING:
+        for key, value in _texts(group, stored.get(group)):
+            if key in REPLACED:
+                continue
+            with contextlib.suppress(OSError, ValueError, RuntimeError):  # no name of a file
+                for path in dict.fromkeys([Path(value), Path(value).expanduser()]):
+                    if value and path.exists():
+                        yield key, str(path.absolute())
+
+
+def _texts(key: str, node: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, str):
+        yield key, node
+    elif isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _texts(f"{key}.{name}", value)
+    elif isinstance(node, list):
+        for place, value in enumerate(node):
+            yield from _texts(f"{key}[{place}]", value)
 
 
 def refuse_unfinished(original: StoredRun) -> None:
@@ -98,7 +160,8 @@ def rebuilt(stored: Config, run_id: str, place: Place, trusted: Sequence[str]) -
     """
     source = f"config.json of run {run_id}"
     named = stored.get("trusted_packages")
-    others = [name for name in named if name not in trusted] if isinstance(named, list) else [named]
+    names = named if isinstance(named, list) else [named]
+    others = [name for name in names if not isinstance(name, str) or name not in trusted]
     if others:
         shown = ",".join(map(str, others))
         raise InputError(
@@ -191,7 +254,7 @@ def differing_weights(store: Store, original: StoredRun, again: StoredRun) -> li
     with store.model_folder(original) as first, store.model_folder(again) as second:
         if first is None or second is None:
             return []
-        was, now = (load_file(folder / saved.WEIGHTS) for folder in (first, second))
+        was, now = (_weights(folder / saved.WEIGHTS) for folder in (first, second))
     names = {**was, **now}
     return [
         f"weights of {name} are not the same"
@@ -200,10 +263,17 @@ def differing_weights(store: Store, original: StoredRun, again: StoredRun) -> li
     ]
 
 
+def _weights(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(file)
+    except Exception as error:  # safetensors has its own error type for each kind of damage
+        raise InputError(f"{file.name} of a logged model: is damaged ({error})") from error
+
+
 def _same_bits(was: torch.Tensor, now: torch.Tensor) -> bool:
     if was.shape != now.shape or was.dtype != now.dtype:
         return False
-    return was.numpy().tobytes() == now.numpy().tobytes()
+    return torch.equal(*(tensor.reshape(-1).view(torch.uint8) for tensor in (was, now)))
 
 
 def _say(wrong: Sequence[str], store: Store, original: StoredRun, again: StoredRun) -> int:

@@ -3,19 +3,20 @@
 Importing this module takes seconds.
 """
 
-import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from seqexp import saved
+from seqexp.claims import MAX_JSON, parsed
 from seqexp.commands.place import Place, refuse_missing
 from seqexp.errors import InputError
 from seqexp.tracking.store import connect, input_errors
@@ -95,7 +96,16 @@ class Store:
         """A text artifact; None where the run has none of this name."""
         with tempfile.TemporaryDirectory() as folder:
             file = self._download(run, path, folder)
-            return None if file is None else file.read_text(encoding="utf-8")
+            if file is None:
+                return None
+            try:
+                if file.stat().st_size > MAX_JSON:
+                    raise InputError(
+                        f"{path} of run {run.info.run_id}: is larger than {MAX_JSON:,}"
+                    )
+                return file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"{path} of run {run.info.run_id}: {error}") from error
 
     def config(self, run: Run) -> dict[str, Any]:
         """What a run was composed of, as it says itself: material to check, not to trust.
@@ -104,10 +114,13 @@ class Store:
             InputError: if it has none.
         """
         content = self.text(run, saved.CONFIG)
-        try:
-            return dict(json.loads(content or "")) if content is not None else _no_config(run)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{saved.CONFIG} of run {run.info.run_id}: {error}") from error
+        if content is None:
+            return _no_config(run)
+        source = f"{saved.CONFIG} of run {run.info.run_id}"
+        found = parsed(content, source)
+        if not isinstance(found, dict):
+            raise InputError(f"{source}: is damaged: it is no mapping")
+        return found
 
     @contextmanager
     def model_folder(self, run: Run) -> Iterator[Path | None]:
@@ -133,6 +146,7 @@ class Store:
         listed = self.client.list_artifacts(run.info.run_id, str(Path(path).parent).strip("."))
         if path not in [item.path for item in listed]:
             return None
+        _refuse_odd_files(run, path)
         try:
             found = download_artifacts(
                 run_id=run.info.run_id,
@@ -146,6 +160,30 @@ class Store:
                 f"{path} of run {run.info.run_id}: cannot be read: {reason}"
             ) from error
         return Path(found)
+
+
+def _refuse_odd_files(run: Run, path: str) -> None:
+    """Refuse artifacts of a folder that are no plain files: links lead anywhere, pipes do not end.
+
+    Raises:
+        InputError: naming the first.
+    """
+    root = local_path(str(run.info.artifact_uri))
+    if root is None:
+        return
+    top = root / path
+    for file in [top, *(top.rglob("*") if top.is_dir() and not top.is_symlink() else ())]:
+        if file.is_symlink() or (file.exists() and not (file.is_file() or file.is_dir())):
+            kind = "a symbolic link" if file.is_symlink() else "no plain file"
+            raise InputError(f"{file}: is {kind}, so run {run.info.run_id} was not read")
+
+
+def local_path(address: str) -> Path | None:
+    """The folder that an address of artifacts means; None if it is no folder of this machine."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
+        return None
+    return Path(unquote(parts.path) if parts.scheme else address)
 
 
 def _no_config(run: Run) -> dict[str, Any]:

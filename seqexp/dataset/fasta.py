@@ -1,6 +1,5 @@
 """Your own DNA: sequences with a signal against sequences without."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from seqexp.dataset.shuffle import dinucleotide_shuffle
 from seqexp.dataset.splits import SPLITS, drawn, duplicate_notes, without_leaks
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
+from seqexp.formats.expressions import found_in
 from seqexp.ranges import Count, Seed
 from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary, stream_seed
 
@@ -152,8 +152,13 @@ class Fasta:
     def _split(self, records: Sequence[Record]) -> dict[str, list[Record]]:
         """Each record to its split: named by a pattern or a table, or drawn by the seed."""
         parts: dict[str, list[Record]] = {name: [] for name in SPLITS}
-        for record in records:
-            parts[self._named_split(record)].append(record)
+        names = [record.name for record in records]
+        is_test, is_valid = (
+            [False] * len(names) if pattern is None else found_in(pattern, names, f"dataset.{key}")
+            for key, pattern in (("test_names", self.test_names), ("valid_names", self.valid_names))
+        )
+        for index, record in enumerate(records):
+            parts[self._named_split(record, is_test[index], is_valid[index])].append(record)
         for name, pattern in (("test", self.test_names), ("valid", self.valid_names)):
             if pattern is not None and not parts[name]:
                 raise InputError(
@@ -166,11 +171,10 @@ class Fasta:
                 parts["train"], parts[name] = drawn(parts["train"], share, seed)
         return parts
 
-    def _named_split(self, record: Record) -> str:
-        if self.test_names is not None and re.search(self.test_names, record.name):
-            return "test"
-        if self.valid_names is not None and re.search(self.valid_names, record.name):
-            return "valid"
+    @staticmethod
+    def _named_split(record: Record, is_test: bool, is_valid: bool) -> str:
+        if is_test or is_valid:
+            return "test" if is_test else "valid"
         if record.split is None or record.split == "all":
             return "train"
         if record.split not in SPLITS:

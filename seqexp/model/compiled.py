@@ -27,6 +27,9 @@ GIVEN = ("x", "weight_x", "weight_h", "bias", "h0", "c0", "x_masks", "h_masks", 
 RESULTS = ("h", "c", "kept", "grad_h", "grad_c")
 GRADIENTS = ("x", "weight_x", "weight_h", "bias", "h0", "c0")
 
+CELLS = {"lstm": (4, True), "gru": (3, False), "rnn": (1, False)}
+"""Gates of a cell, and whether it has a second state."""
+
 
 class _Layer(ctypes.Structure):
     """`struct Layer` of `cpp/layer.h`."""
@@ -77,6 +80,10 @@ def layer(
 
     `x_masks` multiply x_t and `h_masks` h_{t-1}: one for all gates, or one for each. Where
     `is_real` is False the state stays as it was.
+
+    Raises:
+        ValueError: on a tensor whose size, type or place is not what the others ask for; what is
+            compiled goes by addresses and would read beyond it.
     """
     if has_torch_function((x,)):  # what stacks models does something else
         given = (cell, x, weight_x, weight_h, bias, state, x_masks, h_masks, is_real, is_bf16)
@@ -108,6 +115,7 @@ class _Recurrence(torch.autograd.Function):
         tensors = dict(zip(GIVEN, given, strict=True))
         x, weight_h, c0 = tensors["x"], tensors["weight_h"], tensors["c0"]
         assert x is not None and weight_h is not None
+        _refuse_other_sizes(cell, x, weight_h, tensors)
         (batch, time, _), hidden = x.shape, weight_h.shape[1]
         binary = available(cell, x, is_bf16).binary
         assert binary is not None
@@ -135,6 +143,49 @@ class _Recurrence(torch.autograd.Function):
         tensors["grad_c"] = None if grad_c is None else grad_c.contiguous()
         _call(ctx.binary.back, {**tensors, **{f"grad_{name}": grads[name] for name in grads}})
         return None, None, *grads.values(), None, None, None
+
+
+def _refuse_other_sizes(
+    cell: str, x: Tensor, weight_h: Tensor, tensors: dict[str, Tensor | None]
+) -> None:
+    """Have each tensor be as large as the library takes it to be."""
+    gates, has_c = CELLS[cell]
+    if x.dim() != 3 or weight_h.dim() != 2:
+        raise ValueError(f"x is {tuple(x.shape)} and weight_h {tuple(weight_h.shape)}")
+    (batch, time, inputs), hidden = x.shape, weight_h.shape[1]
+    if time == 0 or hidden == 0:
+        raise ValueError(f"x is {tuple(x.shape)} and weight_h {tuple(weight_h.shape)}: no numbers")
+    expected = {
+        "weight_x": (gates * hidden, inputs),
+        "weight_h": (gates * hidden, hidden),
+        "bias": (gates * hidden,),
+        "h0": (batch, hidden),
+        "c0": (batch, hidden) if has_c else None,
+    }
+    for name, shape in expected.items():
+        tensor = tensors[name]
+        found = None if tensor is None else tuple(tensor.shape)
+        if found != shape:
+            raise ValueError(f"{name} is {found}; for x of {tuple(x.shape)} it is {shape}")
+    counts = set()
+    for name, size in (("x_masks", inputs), ("h_masks", hidden)):
+        mask = tensors[name]
+        if mask is not None:
+            counts.add(mask.shape[0])
+            if mask.shape[1:] != (batch, size) or mask.shape[0] not in (1, gates):
+                raise ValueError(f"{name} is {tuple(mask.shape)}; it is (masks, {batch}, {size})")
+    if len(counts) > 1:
+        raise ValueError(f"masks of x and of h are {sorted(counts)}; they are as many")
+    is_real = tensors["is_real"]
+    if is_real is not None and (is_real.shape != (batch, time) or is_real.dtype != torch.bool):
+        raise ValueError(f"is_real is {is_real.dtype} {tuple(is_real.shape)}; it is {batch, time}")
+    for name, tensor in tensors.items():
+        if tensor is None or name == "is_real":
+            continue
+        if tensor.dtype != x.dtype or not tensor.is_cpu:
+            raise ValueError(f"{name} is {tensor.dtype} on {tensor.device}; x is {x.dtype} on cpu")
+    if is_real is not None and not is_real.is_cpu:
+        raise ValueError(f"is_real is on {is_real.device}; x is on cpu")
 
 
 def _call(function: Any, tensors: dict[str, Tensor | None]) -> None:

@@ -64,6 +64,7 @@ def convolve(
 
     Raises:
         IndexError: on a token that is no symbol.
+        ValueError: on a tensor whose size or type is not what the others ask for.
     """
     return _either(tokens, weight, bias, None, before, positions, rectified)
 
@@ -109,6 +110,7 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         if not tokens.is_cpu:  # its address would mean something else here
             raise RuntimeError(f"tokens are on {tokens.device}, and the filters on the CPU")
+        _refuse_other_sizes(tokens, weight, bias, is_real, before, positions)
         tokens, weight, bias = tokens.long(), weight.contiguous(), bias.contiguous()
         layer = ctx.layer = _layer(tokens, weight, bias, before, positions, rectified)
         rows, filters = tokens.shape[:-1], weight.shape[-3]
@@ -140,6 +142,34 @@ class _Convolution(torch.autograd.Function):
         layer.grad_weight, layer.grad_bias = grad_weight.data_ptr(), grad_bias.data_ptr()
         _call(available(weight).binary.back, layer)  # type: ignore[union-attr]
         return None, grad_weight, grad_bias, None, None, None, None
+
+
+def _refuse_other_sizes(
+    tokens: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    is_real: Tensor | None,
+    before: int,
+    positions: int,
+) -> None:
+    """Have each tensor be as large as the library takes it to be, which goes by addresses."""
+    models = weight.shape[:-3]
+    if tokens.is_floating_point() or tokens.dtype == torch.bool or tokens.is_complex():
+        raise ValueError(f"tokens are {tokens.dtype}; they are integers")
+    if weight.dim() not in (3, 4) or tokens.dim() not in (2, 3) or 0 in weight.shape[-3:]:
+        raise ValueError(f"tokens are {tuple(tokens.shape)}, the weights {tuple(weight.shape)}")
+    if tokens.shape[:-2] != models or bias.shape != weight.shape[:-2]:
+        shapes = f"tokens {tuple(tokens.shape)}, bias {tuple(bias.shape)}"
+        raise ValueError(f"{shapes}: not for weights of {tuple(weight.shape)}")
+    if bias.dtype != weight.dtype or not (bias.is_cpu and weight.is_cpu):
+        raise ValueError(f"bias is {bias.dtype} on {bias.device}, the weights {weight.dtype}")
+    if before < 0 or positions < 0:
+        raise ValueError(f"{positions} windows from {before} tokens before the first; none below 0")
+    wanted = (*tokens.shape[:-1], positions)
+    if is_real is not None and (is_real.shape != wanted or is_real.dtype != torch.bool):
+        raise ValueError(f"is_real is {is_real.dtype} {tuple(is_real.shape)}; it is {wanted}")
+    if is_real is not None and not is_real.is_cpu:
+        raise ValueError(f"is_real is on {is_real.device}, and the filters on the CPU")
 
 
 def _layer(

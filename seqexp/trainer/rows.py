@@ -39,7 +39,7 @@ class _Table(ctypes.Structure):
     """`struct Table` of `cpp/rows.cpp`."""
 
     _fields_ = [
-        ("size", ctypes.c_int64),
+        *((name, ctypes.c_int64) for name in ("rows", "size")),
         *((name, ctypes.c_void_p) for name in ("weights", "moments", "last", "moved")),
     ]
 
@@ -80,9 +80,10 @@ def catch_up(table: Tensor, state: State, rows: Int[Tensor, " some"]) -> None:
         IndexError: on a row that the table does not have.
     """
     if state["compiled"]:
-        _refuse_rows_beyond(table, rows)
-        given = _pointer(state["missed"]), ctypes.c_int64(state["settled"])
-        _library(table).catch_up(_struct(table, state), *_rows(rows), *given)
+        missed = state["missed"]
+        _refuse_other_sizes(table, state, rows)
+        given = _pointer(missed), ctypes.c_int64(len(missed)), ctypes.c_int64(state["settled"])
+        _refuse(_library(table).catch_up(_struct(table, state), *_rows(rows), *given), table)
         return
     places = state["last"].index_select(0, rows) - state["settled"]
     due = state["missed"].to(table.device).index_select(0, places)
@@ -107,16 +108,22 @@ def take_step(
         rows: which, each once.
         gradient: of these.
         step: for all of them.
+
+    Raises:
+        IndexError: on a row that the table does not have.
     """
     beta1, beta2 = step.betas
     # a gradient that was always 0 leaves 0 / 0, and does not move
     eps = max(step.eps, torch.finfo(table.dtype).tiny)
     if state["compiled"]:
         numbers = (ctypes.c_double(value) for value in (beta1, beta2, eps, step.distance))
+        _refuse_other_sizes(table, state, rows)
+        if gradient.shape != (len(rows), table.shape[1]) or gradient.dtype != table.dtype:
+            raise ValueError(f"gradients are {gradient.dtype} {tuple(gradient.shape)}")
         values = gradient.contiguous()
         given = _pointer(values), ctypes.c_int64(step.number), *numbers
         fades = ctypes.c_int64(step.fades)
-        _library(table).step(_struct(table, state), *_rows(rows), *given, fades)
+        _refuse(_library(table).step(_struct(table, state), *_rows(rows), *given, fades), table)
         return
     moments = state["moments"].index_select(0, rows)
     m, v, direction = moments.unbind(dim=1)
@@ -170,18 +177,41 @@ def _library(table: Tensor) -> ctypes.CDLL:
     return binary
 
 
-def _refuse_rows_beyond(table: Tensor, rows: Int[Tensor, " some"]) -> None:
-    """What is compiled would write where they would be."""
-    low, high = (int(row) for row in rows.aminmax())
-    if low < 0 or high >= len(table):
-        raise IndexError(f"token {low if low < 0 else high} is not among the table's {len(table)}")
+def _refuse_other_sizes(table: Tensor, state: State, rows: Tensor) -> None:
+    """Have each tensor be as large as the library takes it to be, which goes by addresses.
+
+    Raises:
+        ValueError: naming the one that is not.
+    """
+    count, size = table.shape
+    expected = {
+        "moments": ((count, 3, size), table.dtype),
+        "last": ((count,), torch.int64),
+        "moved": ((count,), torch.float64),
+        "missed": ((len(state["missed"]),), torch.float64),
+    }
+    for name, (shape, dtype) in expected.items():
+        found = state[name]
+        if found.shape != shape or found.dtype != dtype or not found.is_contiguous():
+            raise ValueError(f"{name} is {found.dtype} {tuple(found.shape)}; it is {dtype} {shape}")
+    if rows.dim() != 1 or rows.dtype != torch.int64 or not rows.is_contiguous():
+        raise ValueError(f"rows are {rows.dtype} {tuple(rows.shape)}; they are int64, in one row")
+    if not table.is_contiguous():
+        raise ValueError(f"the table's strides are {table.stride()}; its rows follow each other")
+
+
+def _refuse(result: int, table: Tensor) -> None:
+    """Raise what the library says: it stops before the first row that is not there."""
+    if result == 1:
+        raise IndexError(f"a token is not among the table's {len(table)}")
+    if result == 2:
+        raise IndexError("a row's last step is not among those that rows may have missed")
 
 
 def _struct(table: Tensor, state: State) -> Any:
-    assert table.is_contiguous()
     pointers = (_pointer(tensor) for tensor in (table, state["moments"]))
     return ctypes.byref(
-        _Table(table.shape[1], *pointers, _pointer(state["last"]), _pointer(state["moved"]))
+        _Table(*table.shape, *pointers, _pointer(state["last"]), _pointer(state["moved"]))
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from seqexp.trainer.score import Score
+from seqexp.trainer.sound import refuse_unsound
 from seqexp.trainer.training import Place, Training, Updates
 
 PROGRESS = ("epoch", "step", "best_value", "best_epoch", "best_metrics", "best_weights", "seconds")
@@ -30,8 +31,13 @@ def state_of(training: Training) -> dict[str, Any]:
     }
 
 
-def restore(training: Training, state: Mapping[str, Any]) -> None:
-    """Bring a training of the same config to a state."""
+def restore(training: Training, state: Any) -> None:
+    """Bring a training of the same config to a state.
+
+    Raises:
+        UnsoundError: if it is not one of such a training; nothing was loaded then.
+    """
+    refuse_unsound(training, state)
     training.model.load_state_dict(state["model"])
     training.optimizer.load_state_dict(state["optimizer"])
     training.scheduler.load_state_dict(state["scheduler"])

@@ -88,6 +88,7 @@ class Training:
     seconds: float = 0.0  # of training and validation
     processes: Processes = Processes()
     kind: str = ""  # what its model computes; of one kind, only the weights differ
+    extent: tuple[int, int] | None = None  # batches of an epoch, and tokens of a row, if known
 
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"

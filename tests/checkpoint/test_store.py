@@ -1,5 +1,7 @@
 """Checkpoints: whole or not there, known by their checksum, the same to the bit when read."""
 
+import hashlib
+import json
 import math
 import os
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from seqexp.checkpoint.encode import decode, encode, same
 from seqexp.checkpoint.store import files, newest, read, write
@@ -83,6 +86,51 @@ def test_if_all_are_damaged_nothing_is_started_and_nothing_deleted(tmp_path: Pat
         newest(tmp_path)
     assert all(str(file) in str(caught.value) for file in files(tmp_path))
     assert len(files(tmp_path)) == 2
+
+
+def named_by_sum(folder: Path, content: bytes) -> Path:
+    file = folder / f"00000001-{hashlib.sha256(content).hexdigest()}.safetensors"
+    file.write_bytes(content)
+    return file
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        '{"a": ' * 100_000 + "1" + "}" * 100_000,
+        '{"$tensor": "not there"}',
+        '{"$tensor": []}',
+        '{"$tuple": 5}',
+        '{"$items": [1, 2]}',
+        '{"$items": [[{}, 1]]}',
+        "9" * 5000,
+        "no JSON",
+    ],
+)
+def test_content_that_has_its_checksum_and_another_form_is_refused(
+    tmp_path: Path, told: str
+) -> None:
+    file = named_by_sum(tmp_path, save({"a": torch.ones(2)}, {"state": told}))
+    with pytest.raises(InputError, match="is no checkpoint of seqexp"):
+        read(file)
+
+
+def test_files_that_are_no_safetensors_are_refused(tmp_path: Path) -> None:
+    header = {"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 8]}}
+    over = {name: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for name in "ab"}
+    whole = [json.dumps(h).encode() for h in (header, over, {"a": {"dtype": "F8"}}, [])]
+    contents = [len(text).to_bytes(8, "little") + text + bytes(8) for text in whole]
+    for content in (b"", b"\xff" * 8, (2**60).to_bytes(8, "little"), *contents):
+        with pytest.raises(InputError, match="is no checkpoint of seqexp"):
+            read(named_by_sum(tmp_path, content))
+
+
+def test_what_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "00000001-00.safetensors")
+    (tmp_path / "00000002-00.safetensors").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="no checkpoint can be used(.|\n)*is no plain file"):
+        newest(tmp_path)
 
 
 class Cut(BaseException):

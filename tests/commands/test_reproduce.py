@@ -1,7 +1,9 @@
 """`python -m seqexp.reproduce`: equal runs are said to be, others not; a stored config is data."""
 
 import json
+import logging
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,9 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
 
-from seqexp import trust
 from seqexp.commands.command import run_command
-from seqexp.commands.place import Place
-from seqexp.commands.reproduce import rebuilt
-from seqexp.config import SUPPLIED
+from seqexp.commands.place import Place, place
+from seqexp.commands.reproduce import named_files, rebuilt, tell_files
 from seqexp.errors import InputError
 
 MOTIF = "seqexp.dataset.motif.Motif"
@@ -118,7 +118,7 @@ def test_a_stored_config_does_not_say_whom_to_trust(stored: dict[str, Any], tmp_
 def test_a_stored_config_can_name_no_other_code(
     stored: dict[str, Any], tmp_path: Path, group: str, node: dict[str, Any]
 ) -> None:
-    with pytest.raises(InputError, match="_target_ is '.*'; allowed are names in"):
+    with pytest.raises(InputError, match="_target_ is '.*'; allowed are "):
         rebuilt({**stored, group: node}, "abc", here(tmp_path), ())
 
 
@@ -139,5 +139,38 @@ def test_files_go_to_the_places_of_this_machine(stored: dict[str, Any], tmp_path
     assert "/etc" not in json.dumps(config) and "/root" not in json.dumps(config)
 
 
-def test_every_group_has_a_home() -> None:
-    assert set(trust.HOMES) <= set(SUPPLIED)
+# --- files that a stored config names ---------------------------------------------------------
+
+
+def test_files_that_a_config_names_are_told_before_they_are_read_and_asked_for(
+    stored: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("x")
+    dataset = {
+        **{"path": str(secret), "folder": str(tmp_path), "text": "no/file", "odd": "a\0b"},
+        "parts": [{"labels": str(tmp_path)}, "~", "", "x" * 10_000],
+    }
+    config = {**stored, "dataset": dataset, "interpret": {"database": str(secret)}}
+    named = list(named_files(config))
+    assert named == [
+        ("dataset.path", str(secret)),
+        ("dataset.parts[0].labels", str(tmp_path)),
+        ("dataset.parts[1]", str(Path("~").expanduser())),
+        ("interpret.database", str(secret)),
+    ]
+    ours = here(tmp_path)
+    with caplog.at_level(logging.INFO, "seqexp"):
+        tell_files(config, "abc", ours)
+    assert f"dataset.path: {secret}" in caplog.text
+    theirs = replace(ours, is_named=True)
+    with pytest.raises(InputError, match=f"add files=read\n  dataset.path: {secret}"):
+        tell_files(config, "abc", theirs)
+    tell_files(config, "abc", theirs, "read")
+    tell_files(stored, "abc", theirs)
+
+
+def test_a_store_that_is_named_by_its_address_may_be_anothers(tmp_path: Path) -> None:
+    assert place({"tracking.uri": f"sqlite:///{tmp_path}/mlflow.db"}).is_named
+    assert not place({"paths.outputs": str(tmp_path)}).is_named
+    assert not place({}).is_named

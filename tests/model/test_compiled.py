@@ -1,5 +1,6 @@
 """The compiled recurrence: sizes, threads, precision, and what happens without a compiler."""
 
+import inspect
 import itertools
 import math
 import os
@@ -362,3 +363,65 @@ def test_a_damaged_library_is_no_crash(anew: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CXX", "c++")
     found = built("rnn", "float")
     assert isinstance(found, Built) and found.binary is None and found.reason
+
+
+# --- what goes by addresses looks at sizes first ------------------------------------------------
+
+
+def sized(gates: int = 4, **changed: Any) -> dict[str, Any]:
+    """What an LSTM layer takes: 3 rows, 5 tokens, 2 inputs, 6 hidden."""
+    given: dict[str, Any] = {
+        "x": torch.zeros(3, 5, 2),
+        "weight_x": torch.zeros(gates * 6, 2),
+        "weight_h": torch.zeros(gates * 6, 6),
+        "bias": torch.zeros(gates * 6),
+        "state": (torch.zeros(3, 6),) * (2 if gates == 4 else 1),
+        "x_masks": torch.ones(1, 3, 2),
+        "h_masks": torch.ones(1, 3, 6),
+        "is_real": torch.ones(3, 5, dtype=torch.bool),
+    }
+    return {**given, **changed}
+
+
+@needs_a_compiler
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"x": torch.zeros(3, 5, 3)},
+        {"x": torch.zeros(4, 5, 2)},
+        {"x": torch.zeros(3, 0, 2)},
+        {"weight_x": torch.zeros(23, 2)},
+        {"weight_h": torch.zeros(24, 5)},
+        {"weight_h": torch.zeros(18, 6)},
+        {"weight_h": torch.zeros(24, 6, dtype=torch.float64)},
+        {"bias": torch.zeros(23)},
+        {"bias": torch.zeros(24, dtype=torch.float16)},
+        {"state": (torch.zeros(3, 6),)},
+        {"state": (torch.zeros(2, 6), torch.zeros(3, 6))},
+        {"state": (torch.zeros(3, 6), torch.zeros(3, 5))},
+        {"state": (torch.zeros(3, 6), torch.zeros(3, 6, dtype=torch.float64))},
+        {"x_masks": torch.ones(2, 3, 2)},
+        {"x_masks": torch.ones(4, 3, 2)},
+        {"x_masks": torch.ones(1, 3, 1)},
+        {"h_masks": torch.ones(1, 2, 6)},
+        {"is_real": torch.ones(3, 4, dtype=torch.bool)},
+        {"is_real": torch.ones(3, 5)},
+    ],
+)
+def test_tensors_of_other_sizes_are_refused_at_the_door(changed: dict[str, Any]) -> None:
+    call = inspect.unwrap(compiled.layer)
+    assert call("lstm", *sized().values())[0].shape == (3, 5, 6)
+    with pytest.raises(ValueError, match="it is|they are|no numbers|x is"):
+        call("lstm", *sized(**changed).values())
+
+
+@needs_a_compiler
+def test_each_cell_has_its_own_sizes() -> None:
+    call = inspect.unwrap(compiled.layer)
+    assert {name: (c.num_gates, c.num_states > 1) for name, c in CELLS.items()} == compiled.CELLS
+    for cell, (gates, _) in compiled.CELLS.items():
+        assert call(cell, *sized(gates).values())[0].shape == (3, 5, 6)
+        for other, (others, _) in compiled.CELLS.items():
+            if other != cell:
+                with pytest.raises(ValueError, match="for x of"):
+                    call(cell, *sized(others).values())

@@ -315,3 +315,40 @@ def test_without_a_compiler_auto_is_pytorch_and_compiled_is_refused(
     monkeypatch.setattr(building, "COMPILERS", ("there-is-no-such-compiler",))
     building.built.cache_clear()
     assert "no C++ compiler" in model.compiled().reason
+
+
+# --- what goes by addresses looks at sizes first ------------------------------------------------
+
+
+@needs_a_compiler
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tokens": torch.zeros(3, 9)},
+        {"tokens": torch.zeros(3, 9, dtype=torch.bool)},
+        {"tokens": torch.ones(9, dtype=torch.int64)},
+        {"tokens": torch.ones(2, 3, 9, dtype=torch.int64)},
+        {"weight": torch.zeros(0, 4, 3)},
+        {"weight": torch.zeros(5, 4)},
+        {"weight": torch.zeros(2, 5, 4, 3)},
+        {"bias": torch.zeros(4)},
+        {"bias": torch.zeros(5, 1)},
+        {"bias": torch.zeros(5, dtype=torch.float64)},
+        {"is_real": torch.ones(3, 6, dtype=torch.bool)},
+        {"is_real": torch.ones(2, 7, dtype=torch.bool)},
+        {"is_real": torch.ones(3, 7)},
+        {"before": -1},
+    ],
+)
+def test_tensors_of_other_sizes_are_refused_at_the_door(changed: dict[str, Any]) -> None:
+    given: dict[str, Any] = {
+        "tokens": torch.ones(3, 9, dtype=torch.int64),
+        "weight": torch.zeros(5, 4, 3),
+        "bias": torch.zeros(5),
+        "is_real": torch.ones(3, 7, dtype=torch.bool),
+        "before": 0,
+    }
+    call = token_convolution._Convolution.apply
+    assert call(*given.values(), 7, True).shape == (3, 5)
+    with pytest.raises(ValueError, match="token|bias|weights|is_real|below 0"):
+        call(*{**given, **changed}.values(), 7, True)

@@ -1,6 +1,7 @@
 """Adam that steps tables where they are read: its trajectory, and who may look at a table."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -361,3 +362,75 @@ def test_a_model_without_a_table_is_stepped_as_by_adam() -> None:
             pass
         ended.append(going.model)
     assert distance(*ended) == 0
+
+
+# --- what goes by addresses looks at rows and sizes first ---------------------------------------
+
+
+def rows_state() -> tuple[Tensor, rows.State]:
+    table = torch.zeros(10, 4)
+    state = rows.begun(table)
+    state["step"] = 5
+    return table, state
+
+
+STEP = rows.Step(6, (0.9, 0.999), 1e-8, 0.1, True)
+
+needs_rows = pytest.mark.skipif(
+    rows.available(torch.zeros(1)).binary is None, reason="needs a compiler"
+)
+
+
+@needs_rows
+@pytest.mark.parametrize("row", [10, -1, 2**40, -(2**62)])
+def test_rows_that_are_not_there_are_neither_read_nor_written(row: int) -> None:
+    table, state = rows_state()
+    read = torch.tensor([1, row])
+    with pytest.raises(IndexError, match="is not among the table's 10"):
+        rows.catch_up(table, state, read)
+    with pytest.raises(IndexError, match="is not among the table's 10"):
+        rows.take_step(table, state, read, torch.zeros(2, 4), STEP)
+
+
+@needs_rows
+@pytest.mark.parametrize("last", [10**9, -1, -(2**62)])
+def test_steps_that_were_not_made_are_not_looked_up(last: int) -> None:
+    table, state = rows_state()
+    state["last"][3] = last
+    with pytest.raises(IndexError, match="last step"):
+        rows.catch_up(table, state, torch.tensor([3]))
+    with pytest.raises(IndexError, match="last step"):
+        rows.take_step(table, state, torch.tensor([3]), torch.zeros(1, 4), STEP)
+
+
+@needs_rows
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("moments", torch.zeros(10, 3, 3)),
+        ("moments", torch.zeros(10, 3, 4, dtype=torch.float64)),
+        ("moments", torch.zeros(3, 10, 4).transpose(0, 1)),
+        ("last", torch.zeros(9, dtype=torch.int64)),
+        ("last", torch.zeros(10, dtype=torch.int32)),
+        ("moved", torch.zeros(10)),
+        ("missed", torch.zeros(1024)),
+    ],
+)
+def test_a_state_of_other_sizes_is_refused_at_the_door(name: str, value: Tensor) -> None:
+    table, state = rows_state()
+    state[name] = value
+    with pytest.raises(ValueError, match=f"{name} is "):
+        rows.catch_up(table, state, torch.tensor([3]))
+    with pytest.raises(ValueError, match=f"{name} is "):
+        rows.take_step(table, state, torch.tensor([3]), torch.zeros(1, 4), STEP)
+
+
+@needs_rows
+def test_rows_and_gradients_of_other_sizes_are_refused_at_the_door() -> None:
+    table, state = rows_state()
+    for read in (torch.tensor([3], dtype=torch.int32), torch.tensor([[3]]), torch.arange(4)[::2]):
+        with pytest.raises((ValueError, IndexError), match="rows are"):
+            inspect.unwrap(rows.catch_up)(table, state, read)
+    for gradient in (torch.zeros(2, 4), torch.zeros(1, 3), torch.zeros(1, 4).double()):
+        with pytest.raises(ValueError, match="gradients are"):
+            inspect.unwrap(rows.take_step)(table, state, torch.tensor([3]), gradient, STEP)

@@ -9,7 +9,7 @@
 #include <cstdint>
 
 struct Table {
-  int64_t size; // of a row
+  int64_t rows, size; // of a row
   REAL *weights;
   REAL *moments;
   int64_t *last;  // step of each row
@@ -24,12 +24,17 @@ void fetch(const REAL *from, int64_t count) {
 }
 
 constexpr int64_t AHEAD = 4;
+
+// what is not there is neither read nor written: the rows before it are done
+enum Result { FINE, NO_ROW, NO_STEP };
+
+bool among(int64_t index, int64_t count) { return uint64_t(index) < uint64_t(count); }
 } // namespace
 
 extern "C" {
 // moves rows as far as steps without a gradient would have: `missed` by last step, from `settled` on
-void catch_up(const Table *table, int64_t count, const int64_t *rows, const double *missed,
-              int64_t settled) {
+int catch_up(const Table *table, int64_t count, const int64_t *rows, const double *missed,
+             int64_t steps, int64_t settled) {
   const int64_t size = table->size;
   for (int64_t i = 0; i < count; ++i) {
     if (i + AHEAD < count) {
@@ -38,7 +43,10 @@ void catch_up(const Table *table, int64_t count, const int64_t *rows, const doub
       fetch(table->moments + (3 * next + 2) * size, size);
     }
     const int64_t row = rows[i];
-    const double due = missed[table->last[row] - settled];
+    if (!among(row, table->rows)) return NO_ROW;
+    const int64_t place = table->last[row] - settled;
+    if (!among(place, steps)) return NO_STEP;
+    const double due = missed[place];
     const REAL distance = REAL(due - table->moved[row]);
     table->moved[row] = due;
     REAL *__restrict__ weights = table->weights + row * size;
@@ -47,11 +55,12 @@ void catch_up(const Table *table, int64_t count, const int64_t *rows, const doub
       for (int64_t j = 0; j < size; ++j)
         weights[j] -= distance * direction[j];
   }
+  return FINE;
 }
 
 // `eps` is of sqrt(v) before its bias is corrected; with `fades`, moments do so in missed steps
-void step(const Table *table, int64_t count, const int64_t *rows, const REAL *gradients,
-          int64_t number, double beta1, double beta2, double eps, double distance, int64_t fades) {
+int step(const Table *table, int64_t count, const int64_t *rows, const REAL *gradients,
+         int64_t number, double beta1, double beta2, double eps, double distance, int64_t fades) {
   const int64_t size = table->size;
   const REAL to1 = REAL(1 - beta1), to2 = REAL(1 - beta2), add = REAL(eps), far = REAL(distance);
   for (int64_t i = 0; i < count; ++i) {
@@ -60,6 +69,8 @@ void step(const Table *table, int64_t count, const int64_t *rows, const REAL *gr
       fetch(table->moments + 3 * rows[i + AHEAD] * size, 3 * size);
     }
     const int64_t row = rows[i];
+    if (!among(row, table->rows)) return NO_ROW;
+    if (!among(table->last[row], number)) return NO_STEP;
     const double missed = fades ? double(number - 1 - table->last[row]) : 0;
     const REAL fade1 = REAL(std::pow(beta1, missed));
     const REAL fade2 = REAL(std::pow(beta2, missed) * beta2);
@@ -78,5 +89,6 @@ void step(const Table *table, int64_t count, const int64_t *rows, const REAL *gr
       weights[j] -= far * direction[j];
     }
   }
+  return FINE;
 }
 }
