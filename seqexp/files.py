@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import secrets
+import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -175,8 +176,37 @@ def read_json(file: Path, what: str = "JSON") -> Any:
         raise InputError(f"{file}: is damaged ({error}); expected is {what}") from error
 
 
+def full_disk(error: BaseException) -> str | None:
+    """What is said of an error that a full disk is the cause of; None: it is another."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}the disk is full ({error.strerror}); make room, and the same command goes on"
+
+
 class LogFile(logging.FileHandler):
-    """A log file that is never written through a link."""
+    """A log file that is never written through a link, and missed by nobody on a full disk.
+
+    It is made before Hydra writes its own files beside it, and takes links out of their way.
+    """
+
+    def __init__(self, filename: str, **options: Any) -> None:
+        super().__init__(filename, **options)
+        hydra = Path(self.baseFilename).parent / ".hydra"
+        links = [hydra] if hydra.is_symlink() else hydra.glob("*.yaml")
+        for path in links:
+            if path.is_symlink():
+                path.unlink()
+        self._is_full = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's)
+        """Say once that there is no room; anything else as logging has it."""
+        error = sys.exc_info()[1]
+        if error is None or full_disk(error) is None:
+            super().handleError(record)
+        elif not self._is_full:
+            self._is_full = True
+            print(f"{self.baseFilename}: cannot be written (the disk is full)", file=sys.stderr)
 
     def _open(self) -> Any:
         descriptor = open_own(Path(self.baseFilename), os.O_WRONLY | os.O_CREAT | os.O_APPEND)

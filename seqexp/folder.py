@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 
 from seqexp.checkpoint import store
 from seqexp.errors import InputError
-from seqexp.facts import Result
-from seqexp.files import LOCK, RESULT, RUN, set_aside, write_whole
+from seqexp.facts import Result, are_texts, is_result
+from seqexp.files import LOCK, RESULT, RUN, inside, read_json, set_aside, write_whole
 
 log = logging.getLogger("seqexp")
 
@@ -56,16 +56,20 @@ class RunFolder:
         noted = self._read(RUN)
         if noted is None:
             return None
-        self._refuse_other(RUN, noted["origin"], origin)
-        run_id: str | None = noted["run_id"]
+        was, run_id = noted.get("origin"), noted.get("run_id")
+        if not are_texts(was) or not (run_id is None or isinstance(run_id, str)):
+            raise self._foreign(RUN)
+        self._refuse_other(RUN, was, origin)
         return run_id
 
     def result(self) -> Result | None:
         """What came of the run, if it has finished."""
         found = self._read(RESULT)
         # of what, only the note on the run says
-        if found is None or found["status"] != "FINISHED" or self._file(RUN) is None:
+        if found is None or found.get("status") != "FINISHED" or self._file(RUN) is None:
             return None
+        if not is_result(found):
+            raise self._foreign(RESULT)
         known = {field.name for field in fields(Result)}  # another version may have others
         return Result(**{key: value for key, value in found.items() if key in known})
 
@@ -77,11 +81,13 @@ class RunFolder:
         """
         if self.path is None:
             return None
-        state, faults = store.newest(self.path / CHECKPOINTS)
+        state, faults = store.newest(inside(self.path, CHECKPOINTS))
         for fault in faults:
             log.warning(f"{fault}; the checkpoint before it is used")
         if state is None:
             return None
+        if not isinstance(state, dict) or not are_texts(state.get("origin")):
+            raise self._foreign(CHECKPOINTS)
         self._refuse_other(CHECKPOINTS, state["origin"], origin)
         return dict(state)
 
@@ -95,13 +101,13 @@ class RunFolder:
     def save(self, state: Any) -> None:
         """Write a checkpoint."""
         if self.path is not None:
-            store.write(self.path / CHECKPOINTS, state)
+            store.write(inside(self.path, CHECKPOINTS), state)
 
     def end(self, result: Result) -> None:
         """Note what came of it. Of a finished run's checkpoints, the last one is kept."""
         self._write(RESULT, asdict(result))
         if self.path is not None and result.status == "FINISHED":
-            store.drop(store.files(self.path / CHECKPOINTS)[:-1])
+            store.drop(store.files(inside(self.path, CHECKPOINTS))[:-1])
 
     def _file(self, name: str) -> Path | None:
         path = None if self.path is None else self.path / name
@@ -112,9 +118,19 @@ class RunFolder:
         if file is None:
             return None
         try:
-            return dict(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{file}: cannot be read ({error}); force=true starts anew") from error
+            found = read_json(file, "what seqexp notes on a run")
+        except InputError as error:
+            raise InputError(f"{error}; it cannot be read, and force=true starts anew") from error
+        if not isinstance(found, dict):
+            raise self._foreign(name)
+        return found
+
+    def _foreign(self, name: str) -> InputError:
+        """What is said of a file that seqexp has not written so."""
+        assert self.path is not None
+        return InputError(
+            f"{self.path / name}: is not what seqexp writes there; force=true starts anew"
+        )
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         if self.path is not None:
@@ -146,7 +162,9 @@ def owned(path: Path | None) -> Iterator[RunFolder]:
         yield RunFolder(None)
         return
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / LOCK)
+    for name in STATE:  # a link would have others' files written, or removed
+        inside(path, name)
+    lock = FileLock(inside(path, LOCK))
     try:
         lock.acquire(timeout=3)  # who looks for orphans holds it for a moment
     except Timeout as error:

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from seqexp import saved
 from seqexp.commands.place import Place, refuse_missing
 from seqexp.errors import InputError
+from seqexp.tracking.answers import FILE_SECONDS, within
 from seqexp.tracking.store import connect, input_errors
 
 LATEST = "latest"
@@ -41,7 +42,7 @@ class Store:
     def __init__(self, where: Place) -> None:
         refuse_missing(where)
         self.uri = where.uri
-        self.client = connect(self.uri)
+        self.client = connect(self.uri, is_written=False)
         with input_errors(self.uri):
             found = self.client.search_experiments()
         self.experiments = {str(one.experiment_id): str(one.name) for one in found}
@@ -134,11 +135,14 @@ class Store:
         if path not in [item.path for item in listed]:
             return None
         try:
-            found = download_artifacts(
-                run_id=run.info.run_id,
-                artifact_path=path,
-                dst_path=folder,
-                tracking_uri=self.uri,
+            found = within(
+                FILE_SECONDS,
+                lambda: download_artifacts(
+                    run_id=run.info.run_id,
+                    artifact_path=path,
+                    dst_path=folder,
+                    tracking_uri=self.uri,
+                ),
             )
         except (MlflowException, OSError) as error:
             reason = str(error).splitlines()[0]

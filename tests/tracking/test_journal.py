@@ -75,7 +75,7 @@ def test_what_was_told_after_a_mark_comes_again_as_often_as_it_was_told(tmp_path
         point(1),
         point(1),
         point(2, "x"),
-        Files("000000000007", image=("filters", 1)),
+        Files("000000000007", ("filters", 1)),
         Tags({}),
     ):
         journal.append(item)
