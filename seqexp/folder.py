@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from seqexp.checkpoint import store
+from seqexp.checkpoint.packed import pack, unpack
 from seqexp.errors import InputError
 from seqexp.facts import Result, are_texts, is_result
 from seqexp.files import LOCK, RESULT, RUN, inside, read_json, set_aside, write_whole
@@ -81,7 +82,8 @@ class RunFolder:
         """
         if self.path is None:
             return None
-        state, faults = store.newest(inside(self.path, CHECKPOINTS))
+        folder = inside(self.path, CHECKPOINTS)
+        state, faults = store.newest(folder)
         for fault in faults:
             log.warning(f"{fault}; the checkpoint before it is used")
         if state is None:
@@ -89,7 +91,10 @@ class RunFolder:
         if not isinstance(state, dict) or not are_texts(state.get("origin")):
             raise self._foreign(CHECKPOINTS)
         self._refuse_other(CHECKPOINTS, state["origin"], origin)
-        return dict(state)
+        try:
+            return dict(unpack(state, folder))
+        except InputError as error:
+            raise InputError(f"{folder}: {error}; force=true starts anew") from error
 
     def begin(self, run_id: str | None, origin: Mapping[str, str]) -> None:
         """Note which run this is."""
@@ -101,7 +106,8 @@ class RunFolder:
     def save(self, state: Any) -> None:
         """Write a checkpoint."""
         if self.path is not None:
-            store.write(inside(self.path, CHECKPOINTS), state)
+            folder = inside(self.path, CHECKPOINTS)
+            store.write(folder, pack(state, folder))
 
     def end(self, result: Result) -> None:
         """Note what came of it. Of a finished run's checkpoints, the last one is kept."""

@@ -25,7 +25,6 @@ from seqexp.errors import ConfigError, InputError, SweepError
 from seqexp.facts import is_result
 from seqexp.files import RESULT, read_json, set_aside
 from seqexp.metrics import higher_is_better
-from seqexp.stopping import sigterm_raises
 from seqexp.sweep.job import Job, is_for_jobs, key_of
 from seqexp.sweep.launchers import Launcher
 from seqexp.sweep.manifest import held
@@ -217,7 +216,7 @@ class SearchingSweeper(CheckedSweeper):
         if folder.name == UNNAMED:
             folder = folder.with_name(f"optuna-{self._identity(config)[:10]}")
             self._move_to(folder)
-        with sigterm_raises(), held(folder):
+        with self._ended(), held(folder):
             if self.config.force:
                 set_aside(folder)
             self._save_config()
