@@ -57,7 +57,8 @@ class RunFolder:
         noted = self._read(RUN)
         if noted is None:
             return None
-        was, run_id = noted.get("origin"), noted.get("run_id")
+        was: Any = noted.get("origin")
+        run_id: str | None = noted.get("run_id")
         if not are_texts(was) or not (run_id is None or isinstance(run_id, str)):
             raise self._foreign(RUN)
         self._refuse_other(RUN, was, origin)

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -60,10 +61,12 @@ class Stop:
                     signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        _leave_terminal(number)
         # who ends a sweep signals its jobs, of which Ctrl-C has told some already
         is_again = number == self.signal or not is_worker()
         if self.signal is not None and is_again:
             raise_signal(number)
+        _told.append(number)
         self.signal = number
         again = "; Ctrl-C again leaves at once" if number == signal.SIGINT else ""
         log.info(f"stopping after this update{again}")
@@ -133,8 +136,21 @@ _told: list[int] = []
 
 
 def _raise_and_remember(number: int, frame: Any = None) -> None:
+    _leave_terminal(number)
     _told.append(number)
     raise_signal(number)
+
+
+def _leave_terminal(number: int) -> None:
+    """Where the terminal is gone, what is written to it would end a run before it is saved."""
+    if number == signal.SIGTERM or number != HANGUP:
+        return
+    for stream in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream)
+                os.close(nowhere)
 
 
 class Jobs:
@@ -162,6 +178,7 @@ class Jobs:
                 signal.signal(number, handler)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
+        _leave_terminal(number)
         workers = _workers()
         if self._is_ending:
             _signal(_below(os.getpid()), signal.SIGKILL)

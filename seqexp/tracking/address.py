@@ -1,6 +1,6 @@
 """Addresses of stores, looked at without opening them.
 
-A file's address is SQLAlchemy's: `%`, `?` and `#` of its path are written %25, %3F and %23.
+A file's address is SQLAlchemy's: `%` and `?` of its path are written %25 and %3F.
 """
 
 import os
@@ -53,7 +53,7 @@ def _fault_of_file(uri: str) -> str | None:
     if mark and not (query and _are_options(query)):
         return (
             f"tracking.uri is {uri!r}, where a ? begins options; in the name of a file or folder"
-            " it is written %3F, a % is %25 and a # is %23"
+            " it is written %3F, and a % is %25"
         )
     return None
 
@@ -81,7 +81,7 @@ def database_file(uri: str) -> Path | None:
 def sqlite_uri(file: Path) -> str:
     """The address of a database's file, from any folder."""
     path = str(file.absolute())
-    for sign in "%?#":  # the percent sign first: the others become one
+    for sign in "%?":  # the percent sign first: the other becomes one
         path = path.replace(sign, f"%{ord(sign):02X}")
     return f"{SQLITE}{path}"
 

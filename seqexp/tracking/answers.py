@@ -1,7 +1,8 @@
 """Answers of servers: within a time, and what logs in goes to the servers that were named only.
 
-MLflow has a time limit for each piece of an answer, and sends its token to whatever host a database
-gives as the place of its artifacts. Both are mended where it makes its requests.
+MLflow has a time limit for each piece of an answer, sends its token to whatever host a database
+gives as the place of its artifacts, and makes folders that are named as an address is written. That
+is mended here, by functions around its own.
 """
 
 import functools
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import mlflow.store.artifact.http_artifact_repo as http_artifacts
 import mlflow.store.artifact.mlflow_artifacts_repo as served_artifacts
+import mlflow.store.db.utils as databases
 import mlflow.utils.rest_utils as rest
 import requests
 from mlflow import get_tracking_uri
@@ -63,6 +65,7 @@ def guard(uri: str | None) -> None:
     if uri is not None:
         _named.add(_server(uri))
     _wrap(rest, "_get_http_response_with_retries", _timed)
+    _wrap(databases, "_make_parent_dirs_if_sqlite", _unless_encoded)
     for module in (http_artifacts, served_artifacts):
         _wrap(module, "get_default_host_creds", _for_named_servers)
 
@@ -74,6 +77,16 @@ def _wrap(module: Any, name: str, wrapper: Callable[[Callable[..., Any]], Any]) 
         after: Any = functools.wraps(before)(wrapper(before))
         after.is_guarded = True
         setattr(module, name, after)
+
+
+def _unless_encoded(make: Callable[[str], None]) -> Callable[[str], None]:
+    """MLflow makes the folder of an address as it is written; ours is there."""
+
+    def made(uri: str) -> None:
+        if "%" not in uri:
+            make(uri)
+
+    return made
 
 
 def _timed(request: Callable[..., Any]) -> Callable[..., Any]:
