@@ -58,44 +58,50 @@ def _replaced(state: Any, path: tuple[str, ...], change: Callable[[Any], Any]) -
 
 
 def _table(history: Any) -> Any:
-    """Metrics by epoch as a table; as they are where that would not bring them back."""
+    """Metrics by epoch as one row of numbers, and the names that each epoch has of them."""
     if not history or not isinstance(history, Mapping):
         return history
-    names = list(dict.fromkeys(name for metrics in history.values() for name in metrics))
-    place = {name: index for index, name in enumerate(names)}
-    values = torch.zeros(len(history), len(names), dtype=torch.float64)
-    there = torch.zeros(len(history), len(names), dtype=torch.uint8)
-    for row, metrics in enumerate(history.values()):
-        columns = [place[name] for name in metrics]
-        if columns != sorted(columns) or any(
-            type(value) is not float for value in metrics.values()
-        ):
-            return history
-        values[row, columns] = torch.tensor(list(metrics.values()), dtype=torch.float64)
-        there[row, columns] = 1
-    return {"epochs": list(history), "names": names, "values": values, "there": there}
+    rows = [tuple(metrics) for metrics in history.values()]
+    values = [value for metrics in history.values() for value in metrics.values()]
+    if any(type(value) is not float for value in values):
+        return history  # whole numbers would come back as others
+    layouts = list(dict.fromkeys(rows))
+    return {
+        "epochs": list(history),
+        "layouts": [list(names) for names in layouts],
+        "rows": [layouts.index(names) for names in rows],
+        "values": torch.tensor(values, dtype=torch.float64),
+    }
 
 
 def _history(table: Any) -> Any:
     if not isinstance(table, Mapping) or "epochs" not in table:
         return table  # of an earlier version, or empty
-    try:
-        epochs, names = list(table["epochs"]), list(table["names"])
-        shape = (len(epochs), len(names))
-        values, there = table["values"], table["there"]
-        if tuple(values.shape) != shape or tuple(there.shape) != shape:
-            raise ValueError(f"its shape is not {shape}")
-        if values.dtype is not torch.float64 or not all(isinstance(name, str) for name in names):
-            raise ValueError("it does not hold numbers by name")
-        if not all(type(epoch) is int for epoch in epochs) or len({*epochs}) < len(epochs):
-            raise ValueError("its epochs are none")
-        rows = zip(epochs, values.tolist(), there.tolist(), strict=True)
-        return {
-            epoch: {n: v for n, v, is_there in zip(names, row, found, strict=True) if is_there}
-            for epoch, row, found in rows
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"its history of metrics is damaged ({error})") from error
+    epochs, layouts, rows, values = map(table.get, ("epochs", "layouts", "rows", "values"))
+    is_sound = (
+        isinstance(epochs, list)
+        and all(type(epoch) is int for epoch in epochs)
+        and len({*epochs}) == len(epochs)
+        and isinstance(layouts, list)
+        and all(isinstance(names, list) and all(map(_is_text, names)) for names in layouts)
+        and isinstance(rows, list)
+        and len(rows) == len(epochs)
+        and all(type(row) is int and 0 <= row < len(layouts) for row in rows)
+        and isinstance(values, torch.Tensor)
+        and values.dtype is torch.float64
+        and tuple(values.shape) == (sum(len(layouts[row]) for row in rows),)
+    )
+    if not is_sound:
+        raise InputError("its history of metrics is damaged")
+    numbers = iter(values.tolist())
+    return {
+        epoch: {name: next(numbers) for name in layouts[row]}
+        for epoch, row in zip(epochs, rows, strict=True)
+    }
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _written(frames: Any, folder: Path) -> Any:

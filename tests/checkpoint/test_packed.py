@@ -97,10 +97,10 @@ def test_a_checkpoint_of_the_layout_before_is_read(tmp_path: Path) -> None:
     assert back is not None and same(back, given)
 
 
-@pytest.mark.parametrize("key", ["epochs", "names", "values", "there"])
+@pytest.mark.parametrize("key", ["epochs", "layouts", "rows", "values"])
 def test_a_table_that_is_none_is_refused_in_words(tmp_path: Path, key: str) -> None:
     packed = pack(state(3), tmp_path)
-    for wrong in (torch.zeros(2), [1], None, "x"):
+    for wrong in (torch.zeros(2), [1], None, "x", {}, [[1]]):
         table = {**packed["parts"]["story"]["history"], key: wrong}
         with pytest.raises(InputError, match="its history of metrics is damaged"):
             unpack({"parts": {"story": {"history": table}}}, tmp_path)
