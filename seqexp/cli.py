@@ -24,7 +24,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from seqexp import tracking_rules  # noqa: F401  (its resolver)
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
+from seqexp.files import full_disk
 from seqexp.jobs import choices, own_overrides, run_members, start_of, told_failure
 from seqexp.listing import list_without_copies
 from seqexp.terminal import RED, coloured
@@ -137,6 +139,8 @@ def main() -> None:
             traceback.print_exc()
         leave(str(error), 130 if isinstance(error, StoppedError) else 1)
     except OSError as error:
+        if full_disk(error) and not wants_trace:
+            leave(f"{full_disk(error)}; see paths.outputs", 1)
         if error.errno not in _FOLDER_ERRORS or error.filename is None or wants_trace:
             raise
         leave(f"{error.filename}: cannot be written ({error.strerror}); see paths.outputs", 2)

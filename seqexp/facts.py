@@ -53,6 +53,29 @@ class Result:
     summary: dict[str, str] = field(default_factory=dict)  # what a person wants to know
 
 
+def are_texts(value: Any) -> bool:
+    """Whether a value is texts by key."""
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def is_result(found: Mapping[str, Any]) -> bool:
+    """Whether a result is as `Result` has it, as far as a summary and a table look at it."""
+    metrics, summary = found.get("metrics", {}), found.get("summary", {})
+    return (
+        found.get("status") in ("FINISHED", "FAILED", "KILLED")
+        and isinstance(found.get("run_id"), str | None)
+        and isinstance(metrics, dict)
+        and all(type(value) in (int, float) for value in metrics.values())
+        and are_texts(summary)
+        and type(found.get("seconds", 0.0)) in (int, float)
+        and isinstance(found.get("error", ""), str)
+        and isinstance(found.get("traceback", ""), str)
+        and type(found.get("pruned")) in (int, type(None))
+        and isinstance(found.get("history", {}), dict)
+        and isinstance(found.get("gradient_flow", []), list)
+    )
+
+
 @dataclass
 class Story:
     """What a run tells as it goes on: its result, and the metrics of each epoch."""

@@ -13,9 +13,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from seqexp.checkpoint import store
+from seqexp.checkpoint.packed import pack, unpack
 from seqexp.errors import InputError
-from seqexp.facts import Result
-from seqexp.files import LOCK, RESULT, RUN, set_aside, write_whole
+from seqexp.facts import Result, are_texts, is_result
+from seqexp.files import LOCK, RESULT, RUN, inside, read_json, set_aside, write_whole
 
 log = logging.getLogger("seqexp")
 
@@ -56,16 +57,21 @@ class RunFolder:
         noted = self._read(RUN)
         if noted is None:
             return None
-        self._refuse_other(RUN, noted["origin"], origin)
-        run_id: str | None = noted["run_id"]
+        was: Any = noted.get("origin")
+        run_id: str | None = noted.get("run_id")
+        if not are_texts(was) or not (run_id is None or isinstance(run_id, str)):
+            raise self._foreign(RUN)
+        self._refuse_other(RUN, was, origin)
         return run_id
 
     def result(self) -> Result | None:
         """What came of the run, if it has finished."""
         found = self._read(RESULT)
         # of what, only the note on the run says
-        if found is None or found["status"] != "FINISHED" or self._file(RUN) is None:
+        if found is None or found.get("status") != "FINISHED" or self._file(RUN) is None:
             return None
+        if not is_result(found):
+            raise self._foreign(RESULT)
         known = {field.name for field in fields(Result)}  # another version may have others
         return Result(**{key: value for key, value in found.items() if key in known})
 
@@ -77,19 +83,19 @@ class RunFolder:
         """
         if self.path is None:
             return None
-        state, faults = store.newest(self.path / CHECKPOINTS)
+        folder = inside(self.path, CHECKPOINTS)
+        state, faults = store.newest(folder)
         for fault in faults:
             log.warning(f"{fault}; the checkpoint before it is used")
         if state is None:
             return None
-        noted = state.get("origin") if isinstance(state, dict) else None
-        if not isinstance(noted, dict) or not all(isinstance(v, str) for v in noted.values()):
-            raise InputError(
-                f"{self.path / CHECKPOINTS}: holds no state of a run; nothing was changed, and"
-                " force=true starts anew"
-            )
-        self._refuse_other(CHECKPOINTS, noted, origin)
-        return dict(state)
+        if not isinstance(state, dict) or not are_texts(state.get("origin")):
+            raise self._foreign(CHECKPOINTS)
+        self._refuse_other(CHECKPOINTS, state["origin"], origin)
+        try:
+            return dict(unpack(state, folder))
+        except InputError as error:
+            raise InputError(f"{folder}: {error}; force=true starts anew") from error
 
     def begin(self, run_id: str | None, origin: Mapping[str, str]) -> None:
         """Note which run this is."""
@@ -101,13 +107,14 @@ class RunFolder:
     def save(self, state: Any) -> None:
         """Write a checkpoint."""
         if self.path is not None:
-            store.write(self.path / CHECKPOINTS, state)
+            folder = inside(self.path, CHECKPOINTS)
+            store.write(folder, pack(state, folder))
 
     def end(self, result: Result) -> None:
         """Note what came of it. Of a finished run's checkpoints, the last one is kept."""
         self._write(RESULT, asdict(result))
         if self.path is not None and result.status == "FINISHED":
-            store.drop(store.files(self.path / CHECKPOINTS)[:-1])
+            store.drop(store.files(inside(self.path, CHECKPOINTS))[:-1])
 
     def _file(self, name: str) -> Path | None:
         path = None if self.path is None else self.path / name
@@ -118,9 +125,19 @@ class RunFolder:
         if file is None:
             return None
         try:
-            return dict(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{file}: cannot be read ({error}); force=true starts anew") from error
+            found = read_json(file, "what seqexp notes on a run")
+        except InputError as error:
+            raise InputError(f"{error}; it cannot be read, and force=true starts anew") from error
+        if not isinstance(found, dict):
+            raise self._foreign(name)
+        return found
+
+    def _foreign(self, name: str) -> InputError:
+        """What is said of a file that seqexp has not written so."""
+        assert self.path is not None
+        return InputError(
+            f"{self.path / name}: is not what seqexp writes there; force=true starts anew"
+        )
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         if self.path is not None:
@@ -152,7 +169,9 @@ def owned(path: Path | None) -> Iterator[RunFolder]:
         yield RunFolder(None)
         return
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / LOCK)
+    for name in STATE:  # a link would have others' files written, or removed
+        inside(path, name)
+    lock = FileLock(inside(path, LOCK))
     try:
         lock.acquire(timeout=3)  # who looks for orphans holds it for a moment
     except Timeout as error:

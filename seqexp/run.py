@@ -23,8 +23,9 @@ from torch import nn
 
 from seqexp import saved
 from seqexp.config import Config, build
-from seqexp.errors import InputError, StoppedError
+from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.facts import DATA, Result, Start, Story, data_name, origin_of, run_facts, sizes
+from seqexp.files import full_disk
 from seqexp.folder import TWIN, RunFolder, owned
 from seqexp.model.parts import TokenInput
 from seqexp.recurring import Recurrences
@@ -73,6 +74,7 @@ def working(config: Config, start: Start, stop: Stop) -> Generator[Work, None, R
     settings: Settings = build(config["trainer"])
     device = prepare(settings, build(config["launcher"]))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(room_on_disk())
         processes = stack.enter_context(joined(device.type == "cuda"))
         if not processes.is_first:
             config, start = silent(config), Start()
@@ -400,8 +402,25 @@ def recording(tracker: Tracker, story: Story, folder: RunFolder) -> Iterator[Non
     finally:
         result.seconds = time.monotonic() - story.began
         result.history = story.history
-        tracker.finish(result.status)
+        try:
+            tracker.finish(result.status)
+        except RunError as error:  # a full disk has kept something from being written
+            result.status, result.error = "KILLED", f"{type(error).__name__}: {error}"
+            folder.end(result)
+            raise
         folder.end(result)
+
+
+@contextmanager
+def room_on_disk() -> Iterator[None]:
+    """Say that a disk is full, where that ends a run."""
+    try:
+        yield
+    except OSError as error:
+        told = full_disk(error)
+        if told is None:
+            raise
+        raise RunError(told) from error
 
 
 def log_metrics(tracker: Tracker, result: Result, metrics: Mapping[str, float], step: int) -> None:

@@ -1,11 +1,15 @@
 """Stops a run in an orderly way: the update in progress ends, and a checkpoint is written."""
 
 import logging
+import multiprocessing
+import os
 import signal
+import stat
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -13,7 +17,13 @@ from seqexp.errors import StoppedError, Terminated
 
 log = logging.getLogger("seqexp")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)
+"""The terminal is gone; there is none on Windows."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, HANGUP)
+
+ORDERLY_SECONDS = 30.0
+"""How long jobs that are told to end may take: an update, a checkpoint, and what is to be sent."""
 
 
 class Stop:
@@ -40,7 +50,7 @@ class Stop:
             yield  # only the main thread gets signals
             return
         if self._listeners == 0:
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._before = {number: signal.signal(number, self._note) for number in heard()}
         self._listeners += 1
         try:
             yield
@@ -51,8 +61,12 @@ class Stop:
                     signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
+        _leave_terminal(number)
+        # who ends a sweep signals its jobs, of which Ctrl-C has told some already
+        is_again = number == self.signal or not is_worker()
+        if self.signal is not None and is_again:
             raise_signal(number)
+        _told.append(number)
         self.signal = number
         again = "; Ctrl-C again leaves at once" if number == signal.SIGINT else ""
         log.info(f"stopping after this update{again}")
@@ -83,17 +97,136 @@ class Stop:
 
 def raise_signal(number: int, frame: Any = None) -> None:
     """Ctrl-C and SIGTERM as exceptions; a handler of signals."""
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def heard() -> list[int]:
+    """Signals that end a run; one that is ignored, as `nohup` has SIGHUP, stays so."""
+    return [n for n in dict.fromkeys(SIGNALS) if signal.getsignal(n) is not signal.SIG_IGN]
+
+
+def is_worker() -> bool:
+    """Whether this process was started by another to do its jobs."""
+    return multiprocessing.parent_process() is not None
 
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """SIGTERM ends what is in progress as Ctrl-C does, so that a run is closed."""
+    """SIGTERM and SIGHUP end what is in progress as Ctrl-C does, so that a run is closed.
+
+    Raises:
+        Terminated: in a worker that was told to end: it begins no further job.
+    """
+    if is_worker() and _told:
+        raise Terminated
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, raise_signal)
+    numbers = [number for number in heard() if number != signal.SIGINT]
+    before = {number: signal.signal(number, _raise_and_remember) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_told: list[int] = []
+"""Signals that have told this process to end."""
+
+
+def _raise_and_remember(number: int, frame: Any = None) -> None:
+    _leave_terminal(number)
+    _told.append(number)
+    raise_signal(number)
+
+
+def _leave_terminal(number: int) -> None:
+    """Where the terminal is gone, what is written to it would end a run before it is saved."""
+    if number == signal.SIGTERM or number != HANGUP:
+        return
+    for stream in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream)
+                os.close(nowhere)
+
+
+class Jobs:
+    """Processes that do a sweep's jobs, ended in order when the sweep is told to.
+
+    Args:
+        are_busy: whether any of them is still at a job.
+    """
+
+    def __init__(self, are_busy: Callable[[], bool]) -> None:
+        self.are_busy = are_busy
+        self._is_ending = False
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """Within, a signal ends the jobs first, and then this process; a second one kills them."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._end) for number in heard()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        _leave_terminal(number)
+        workers = _workers()
+        if self._is_ending:
+            _signal(_below(os.getpid()), signal.SIGKILL)
+            raise_signal(number)
+        self._is_ending = True
+        if workers and self.are_busy():
+            log.info(
+                f"stopping: the jobs in progress end after their update, in {ORDERLY_SECONDS:.0f} s"
+                " at most; a second signal kills them"
+            )
+            _signal(workers, signal.SIGTERM)
+            deadline = time.monotonic() + ORDERLY_SECONDS
+            while time.monotonic() < deadline and self.are_busy():
+                time.sleep(0.2)
+        # idle ones, and those that did not listen: nothing of a sweep outlives it
+        _signal(_below(os.getpid()), signal.SIGKILL)
+        raise_signal(number)
+
+
+def _workers() -> list[int]:
+    """Processes that this one has started."""
+    return [pid for pid, parent in _parents().items() if parent == os.getpid()]
+
+
+def _below(root: int) -> list[int]:
+    """Processes that were started by one, or by those."""
+    parents = _parents()
+    found = [root]
+    for pid in found:  # it grows meanwhile
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found[1:]
+
+
+def _parents() -> dict[int, int]:
+    """The parent of each process that does jobs, as the system tells; no helpers of Python's."""
+    found: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError, IndexError):
+            # after the command, which may hold blanks and parentheses: state, parent
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if b"resource_tracker" not in (folder / "cmdline").read_bytes():
+                found[int(folder.name)] = parent
+    if not found:  # no Linux
+        found = {child.pid: os.getpid() for child in multiprocessing.active_children() if child.pid}
+    return found
+
+
+def _signal(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(OSError):
+            os.kill(pid, number)

@@ -19,6 +19,7 @@ from seqexp import saved
 from seqexp.claims import MAX_JSON, parsed
 from seqexp.commands.place import Place, refuse_missing
 from seqexp.errors import InputError
+from seqexp.tracking.answers import FILE_SECONDS, within
 from seqexp.tracking.store import connect, input_errors
 
 LATEST = "latest"
@@ -42,7 +43,7 @@ class Store:
     def __init__(self, where: Place) -> None:
         refuse_missing(where)
         self.uri = where.uri
-        self.client = connect(self.uri)
+        self.client = connect(self.uri, is_written=False)
         with input_errors(self.uri):
             found = self.client.search_experiments()
         self.experiments = {str(one.experiment_id): str(one.name) for one in found}
@@ -148,11 +149,14 @@ class Store:
             return None
         _refuse_odd_files(run, path)
         try:
-            found = download_artifacts(
-                run_id=run.info.run_id,
-                artifact_path=path,
-                dst_path=folder,
-                tracking_uri=self.uri,
+            found = within(
+                FILE_SECONDS,
+                lambda: download_artifacts(
+                    run_id=run.info.run_id,
+                    artifact_path=path,
+                    dst_path=folder,
+                    tracking_uri=self.uri,
+                ),
             )
         except (MlflowException, OSError) as error:
             reason = str(error).splitlines()[0]

@@ -5,19 +5,21 @@ became of it is read there: jobs run in other processes, and may go on when the 
 """
 
 import json
+import re
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from filelock import FileLock, Timeout
 from hydra.core.utils import JobReturn, JobStatus
 
 from seqexp.errors import InputError, StoppedError
-from seqexp.files import LOCK, RESULT, RUN, write_whole
+from seqexp.facts import is_result
+from seqexp.files import LOCK, RESULT, RUN, inside, read_json, write_whole
 from seqexp.sweep.job import Job
 
 State = Literal["PENDING", "RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -83,10 +85,12 @@ class Manifest:
         if file is None or not file.is_file():
             return cls(folder)
         try:
-            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            jobs = {name: Entry(**entry) for name, entry in content.pop("jobs").items()}
-            return cls(folder, jobs=jobs, **content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            content = read_json(file)
+            jobs = {_job_name(name): _entry(found) for name, found in content.pop("jobs").items()}
+            found = cls(folder, jobs=jobs, **content)
+            _refuse_types(found, cls)
+            return found
+        except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{file}: cannot be read ({error}); remove it, and it is made again from the jobs'"
                 " folders"
@@ -133,7 +137,8 @@ class Manifest:
 
     def result(self, name: str) -> dict[str, Any]:
         """All that a job left of itself; nothing where it left none."""
-        return _read(self.folder / name / RESULT) if self.folder is not None else {}
+        found = _read(self.folder / name / RESULT) if self.folder is not None else {}
+        return found if is_result(found) else {}
 
     def state_of_all(self) -> str:
         """What a table of it depends on, in words that can be compared."""
@@ -146,14 +151,15 @@ class Manifest:
             return
         folder = self.folder / name
         result, run = _read(folder / RESULT), _read(folder / RUN)
-        entry.run_id = result.get("run_id") or run.get("run_id") or entry.run_id
+        noted = (found.get("run_id") for found in (result, run))
+        entry.run_id = next((one for one in noted if one and isinstance(one, str)), entry.run_id)
         if run:
             entry.started = (folder / RUN).stat().st_mtime
         if is_held(folder):
             entry.state = "RUNNING"
-        elif result:
+        elif is_result(result):
             for key in ("metrics", "seconds", "error"):
-                setattr(entry, key, result[key])
+                setattr(entry, key, result.get(key, getattr(Entry("", [], 0), key)))
             entry.state = result["status"]
             entry.traceback = result.get("traceback") or entry.traceback
             entry.ended = (folder / RESULT).stat().st_mtime
@@ -172,6 +178,45 @@ def _take(entry: Entry, returned: JobReturn, metric: str) -> None:
         entry.error = f"{type(value).__name__}: {value}"
         entry.traceback = "".join(traceback.format_exception(value))
     entry.ended = time.time()
+
+
+def _job_name(name: str) -> str:
+    """The name of a job's folder, which stands beside the manifest.
+
+    Raises:
+        ValueError: if it is none: it might lead anywhere.
+    """
+    if not re.fullmatch(r"[0-9a-f]{12}", name):
+        raise ValueError(f"{name[:40]!r} is no job's name")
+    return name
+
+
+def _entry(content: Mapping[str, Any]) -> Entry:
+    """An entry as it was kept.
+
+    Raises:
+        TypeError: if a field is of another type, or unknown.
+    """
+    found = Entry(**content)
+    _refuse_types(found, Entry)
+    is_whole = all(isinstance(text, str) for text in found.overrides)
+    if not is_whole or not all(type(value) in (int, float) for value in found.metrics.values()):
+        raise TypeError("overrides are texts, metrics are numbers")
+    return found
+
+
+def _refuse_types(found: Any, kind: type) -> None:
+    for name, annotation in get_type_hints(kind).items():
+        allowed = [get_origin(one) or one for one in get_args(annotation) or (annotation,)]
+        if get_origin(annotation) is Literal:
+            is_good = getattr(found, name) in get_args(annotation)
+        elif get_origin(annotation) in (list, dict):
+            is_good = isinstance(getattr(found, name), get_origin(annotation) or object)
+        else:
+            more = (int,) if float in allowed else ()  # JSON has one kind of number
+            is_good = isinstance(getattr(found, name), (*allowed, *more))
+        if not is_good:
+            raise TypeError(f"{name} is {getattr(found, name)!r:.40}")
 
 
 def differing(given: Sequence[Mapping[str, str]]) -> set[str]:
@@ -193,7 +238,9 @@ def held(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # launchers keep pickles in it
+    for name in (LOCK, MANIFEST, "multirun.yaml", ".submitit"):
+        inside(folder, name)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -209,7 +256,7 @@ def held(folder: Path | None) -> Iterator[None]:
 
 def is_held(folder: Path) -> bool:
     """Whether a process is running the job of a folder."""
-    if not (folder / LOCK).is_file():
+    if not (folder / LOCK).is_file() or (folder / LOCK).is_symlink():
         return False
     lock = FileLock(folder / LOCK)
     try:
@@ -221,8 +268,9 @@ def is_held(folder: Path) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """A JSON file; nothing where there is none, or a process was killed while it wrote it."""
+    """A JSON file; nothing where there is none, or it is damaged."""
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        found = read_json(file) if file.is_file() else {}
+    except InputError:
         return {}
+    return found if isinstance(found, dict) else {}

@@ -1,6 +1,7 @@
 """The sweep's own run in MLflow: parent of its jobs' runs, with tables and figures of them all."""
 
 from seqexp.config import build
+from seqexp.errors import RunError
 from seqexp.sweep.drawing import drawn
 from seqexp.sweep.job import Job
 from seqexp.sweep.manifest import Manifest
@@ -66,7 +67,12 @@ class Parent:
             manifest.best = [manifest.metric, best.mean]
             tracker.metrics({manifest.metric: best.mean}, step=0)  # of the best point
         manifest.mark = tracker.mark()
-        tracker.finish(status or self._status())
+        try:
+            tracker.finish(status or self._status())
+        except RunError:  # the disk is full
+            manifest.save()
+            say_table(manifest)
+            raise
         links = dict(tracker.links(manifest.metric))
         if links:
             manifest.links = {"this sweep": links.pop("this run"), **links}

@@ -22,9 +22,9 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from seqexp.config import Config, build
 from seqexp.errors import ConfigError, InputError, SweepError
-from seqexp.files import RESULT, set_aside
+from seqexp.facts import is_result
+from seqexp.files import RESULT, read_json, set_aside
 from seqexp.metrics import higher_is_better
-from seqexp.stopping import sigterm_raises
 from seqexp.sweep.job import Job, is_for_jobs, key_of
 from seqexp.sweep.launchers import Launcher
 from seqexp.sweep.manifest import held
@@ -216,7 +216,7 @@ class SearchingSweeper(CheckedSweeper):
         if folder.name == UNNAMED:
             folder = folder.with_name(f"optuna-{self._identity(config)[:10]}")
             self._move_to(folder)
-        with sigterm_raises(), held(folder):
+        with self._ended(), held(folder):
             if self.config.force:
                 set_aside(folder)
             self._save_config()
@@ -305,7 +305,9 @@ def outcome(job: Job, returned: JobReturn | None, folder: Path | None) -> dict[s
         error = returned._return_value
         found |= {"status": "FAILED", "error": f"{type(error).__name__}: {error}"}
     if folder is not None and (folder / RESULT).is_file():
-        read: Mapping[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        read = read_json(folder / RESULT)
+        if not isinstance(read, dict) or not is_result(read):
+            raise InputError(f"{folder / RESULT}: is not what seqexp writes there; remove it")
         found |= read
     return found
 

@@ -18,6 +18,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from seqexp.errors import InputError
+from seqexp.files import inside
 from seqexp.sweep.optuna import Optuna
 from seqexp.sweep.space import Range, Space
 
@@ -48,14 +50,36 @@ class Study:
     ) -> None:
         self.settings, self.space = settings, space
         self.path = folder / JOURNAL
-        mend(self.path)
-        self.study = optuna.create_study(
-            study_name=NAME,
-            storage=storage(self.path),
-            pruner=pruner(settings, num_epochs),
-            direction="maximize" if maximize else "minimize",
-            load_if_exists=True,
-        )
+        inside(folder, JOURNAL)
+        try:
+            mend(self.path)
+            self.study = optuna.create_study(
+                study_name=NAME,
+                storage=storage(self.path),
+                pruner=pruner(settings, num_epochs),
+                direction="maximize" if maximize else "minimize",
+                load_if_exists=True,
+            )
+            self._refuse_foreign()
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise InputError(
+                f"{self.path}: is damaged, or no search of seqexp ({error}); force=true starts anew"
+            ) from error
+
+    def _refuse_foreign(self) -> None:
+        """Look at what is noted on each trial: the file may be of others.
+
+        Raises:
+            ValueError: if it is not what seqexp notes.
+        """
+        for trial in self.study.get_trials(deepcopy=False):
+            values, result = (trial.user_attrs.get(key, {}) for key in ("values", "result"))
+            if not isinstance(values, dict) or not isinstance(result, dict):
+                raise ValueError(f"trial {trial.number} has no values or result")
+            if not all(isinstance(text, str) for text in values.values()):
+                raise ValueError(f"a value of trial {trial.number} is no text")
+            if not isinstance(result.get("metrics", {}), dict):
+                raise ValueError(f"the metrics of trial {trial.number} are none")
 
     def trials(self) -> list[FrozenTrial]:
         """All that count: without those that were lost, whose place others took."""

@@ -10,7 +10,7 @@ import logging
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from seqexp.config import Config, check
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
 from seqexp.files import LOCK, set_aside
-from seqexp.stopping import sigterm_raises
+from seqexp.stopping import Jobs
 from seqexp.sweep.job import (
     OF_A_SWEEP,
     Job,
@@ -35,7 +35,7 @@ from seqexp.sweep.job import (
     sweep_identity,
     sweep_name,
 )
-from seqexp.sweep.manifest import Manifest, differing, held
+from seqexp.sweep.manifest import Manifest, differing, held, is_held
 from seqexp.sweep.stacks import parted, stacks, told
 
 log = logging.getLogger("seqexp")
@@ -83,7 +83,7 @@ class CheckedSweeper(BasicSweeper):
         if config["dry_run"]:
             self._say_plan(jobs, swept)
             return []
-        with sigterm_raises(), held(self._folder()):
+        with self._ended(), held(self._folder()):
             if config["force"] and (folder := self._folder()):
                 set_aside(folder)
             manifest = Manifest.read(self._folder())
@@ -273,6 +273,17 @@ class CheckedSweeper(BasicSweeper):
             hydra_context=self.hydra_context,
             task_function=self.launcher.task_function,  # type: ignore[attr-defined]
         )
+
+    def _ended(self) -> AbstractContextManager[None]:
+        """Within, a signal ends the jobs' processes before this one."""
+        folder = self._folder()
+
+        def are_busy() -> bool:
+            return folder is not None and any(
+                is_held(lock.parent) for lock in folder.glob(f"*/{LOCK}")
+            )
+
+        return Jobs(are_busy).ended()
 
     def _place_of(self, job: Job) -> list[str]:
         """What tells a worker process where to put a job."""

@@ -26,6 +26,9 @@ TOKEN = "seqexp.token"
 _MAX_VALUE = 6000
 """Characters of a parameter that MLflow keeps."""
 
+_MAX_NAME = 250
+"""Characters of a run's name that a database keeps."""
+
 
 class Beginning:
     """Creates runs, or goes on with one.
@@ -55,12 +58,13 @@ class Beginning:
         token = note.token if note else uuid.uuid4().hex
         known = facts.run_id or (note.run_id if note else None)
         experiment = self._experiment_of(known) if known else self._experiment(facts)
-        run_id = known or (self._begun(experiment, token) if note else None)
+        run_id = known or (self._begun(token) if note else None)
         uri = absolute(self.uri)
         if run_id is None:
             Note(uri, token).write(self.journal)
             run_id = self._create(experiment, facts, token)
         else:
+            experiment = experiment if known else self._experiment_of(run_id)
             self._go_on(run_id)
         Note(uri, token, run_id).write(self.journal)
         if facts.run_id is None:
@@ -110,13 +114,26 @@ class Beginning:
             return str(self.client.create_experiment(name, location))
         except MlflowException as error:  # another run may just have done so
             found = self.client.get_experiment_by_name(name)
+            if found is None and is_refusal(error):
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(
+                    f"experiment_name is {name[:40]!r}, which MLflow does not take ({reason});"
+                    " give another"
+                ) from error
             if found is None or not is_refusal(error):
                 raise
             return str(found.experiment_id)
 
-    def _begun(self, experiment: str, token: str) -> str | None:
-        """The run that a process created which was killed before it could note its id."""
-        found = self.client.search_runs([experiment], f"tags.`{TOKEN}` = '{token}'")
+    def _begun(self, token: str) -> str | None:
+        """The run that a process created which was killed before it could note its id.
+
+        Of several, as a request that was repeated makes them, the first; the others are closed.
+        """
+        experiments = [found.experiment_id for found in self.client.search_experiments()]
+        query, order = f"tags.`{TOKEN}` = '{token}'", ["attributes.start_time ASC"]
+        found = list(self.client.search_runs(experiments, query, order_by=order))
+        for double in found[1:]:
+            self.client.set_terminated(double.info.run_id, "KILLED")
         return str(found[0].info.run_id) if found else None
 
     def _create(self, experiment: str, facts: RunFacts, token: str) -> str:
@@ -132,7 +149,9 @@ class Beginning:
             tags[FOLDER] = str(facts.folder.absolute())
         if facts.parent:
             tags["mlflow.parentRunId"] = facts.parent
-        run = self.client.create_run(experiment, tags=tags, run_name=facts.name)
+        run = self.client.create_run(
+            experiment, tags=tags, run_name=_shortened(facts.name, _MAX_NAME)
+        )
         return str(run.info.run_id)
 
     def _go_on(self, run_id: str) -> None:
@@ -146,7 +165,12 @@ class Beginning:
     def _log_params(self, run_id: str, facts: RunFacts) -> None:
         params = [Param(key, _shortened(value)) for key, value in facts.params.items()]
         for start in range(0, len(params), 100):  # MLflow takes a hundred at a time
-            self.client.log_batch(run_id, params=params[start : start + 100])
+            try:
+                self.client.log_batch(run_id, params=params[start : start + 100])
+            except MlflowException as error:
+                # it was begun by another command of the same run, whose words for it stay
+                if "Changing param values" not in str(error):
+                    raise
 
 
 def _place() -> dict[str, str]:
@@ -160,5 +184,5 @@ def _user() -> str:
         return "unknown"
 
 
-def _shortened(value: str) -> str:
-    return value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 3]}..."
+def _shortened(value: str, most: int = _MAX_VALUE) -> str:
+    return value if len(value) <= most else f"{value[: most - 3]}..."

@@ -1,9 +1,11 @@
 """Sends later what a run could not deliver while its store was away.
 
-python -m seqexp.tracking.deliver FOLDER [FOLDER...]
+python -m seqexp.tracking.deliver FOLDER [FOLDER...] [tracking.uri=URI]
 
-FOLDER is a run's, or any above it. Exit status: 0 all is delivered, 1 something is not, 2 there is
-no such folder. Doing it again changes nothing.
+FOLDER is a run's, or any above it. It is delivered to the store that you name: by tracking.uri, or
+that of the folder `outputs` (or SEQEXP_OUTPUTS). A run of another store is not sent, and says which
+that is. Exit status: 0 all is delivered, 1 something is not, 2 there is no such folder. Doing it
+again changes nothing.
 """
 
 import argparse
@@ -11,28 +13,50 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seqexp.errors import InputError
-from seqexp.tracking.address import database_file
-from seqexp.tracking.note import JOURNAL, NAME, Note
+from seqexp.files import inside
+from seqexp.tracking.address import absolute, database_file, default_uri, fault
+from seqexp.tracking.note import JOURNAL, NAME, UNWRITTEN, Note, deliver_command
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KEY = "tracking.uri="
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Deliver all journals below the folders that are given; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m seqexp.tracking.deliver", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("folders", metavar="FOLDER", nargs="+", type=Path)
-    folders = parser.parse_args(arguments).folders
+    parser.add_argument("folders", metavar="FOLDER", nargs="+")
+    given = parser.parse_args(arguments).folders
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    missing = [str(folder) for folder in folders if not folder.is_dir()]
-    if missing:
-        print(f"there is no folder {', '.join(missing)}", file=sys.stderr)
+    named = [text.removeprefix(KEY) for text in given if text.startswith(KEY)]
+    folders = [Path(text) for text in given if not text.startswith(KEY)]
+    wrong = _fault(named, folders)
+    if wrong is not None:
+        print(f"seqexp: {wrong}", file=sys.stderr)
         return 2
+    uri = absolute(named[0]) if named else None
     away: dict[str, str] = {}
-    results = [deliver(run, away) for folder in folders for run in runs_below(folder)]
+    results = [deliver(run, away, uri) for folder in folders for run in runs_below(folder)]
     if not results:
         print("there is nothing to deliver: no run of seqexp was tracked below")
     return 0 if all(results) else 1
+
+
+def _fault(named: Sequence[str], folders: Sequence[Path]) -> str | None:
+    """What is wrong with what is given."""
+    if len(named) > 1:
+        return "tracking.uri stands twice"
+    if named and (wrong := fault(named[0])):
+        return wrong
+    if not folders:
+        return "no folder is given; --help says what to type"
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    return f"there is no folder {', '.join(missing)}" if missing else None
 
 
 def runs_below(folder: Path) -> list[Path]:
@@ -42,54 +66,112 @@ def runs_below(folder: Path) -> list[Path]:
     return sorted(note.parent.parent for note in folder.rglob(f"{JOURNAL}/{NAME}"))
 
 
-def deliver(folder: Path, away: dict[str, str]) -> bool:
+def deliver(folder: Path, away: dict[str, str], uri: str | None = None) -> bool:
     """Deliver a run's journal and say how much that was; returns whether nothing is left.
 
-    `away` holds stores that did not answer, and why, so that each is waited for once only.
+    Args:
+        folder: the run's; it may be of others.
+        away: stores that did not answer, and why, so that each is waited for once only.
+        uri: the store that the caller names; None is that of the configuration.
     """
     from seqexp.tracking.orphans import abandoned  # MLflow: only where there is something to do
 
-    note = Note.read(folder / JOURNAL)
-    if note is None or note.run_id is None:
-        print(f"{folder}: its run was never begun; nothing was told")
-        return True
-    with abandoned(folder) as is_abandoned:
-        if not is_abandoned:
-            print(f"{folder}: is still running; it delivers itself")
-            return False
-        return _deliver(folder, note.uri, note.run_id, away)
+    try:
+        note = Note.read(inside(folder, JOURNAL))
+        if note is None or note.run_id is None:
+            print(f"{folder}: its run was never begun; nothing was told")
+            return True
+        _refuse_unnamed(folder, note, uri)
+        with abandoned(folder) as is_abandoned:
+            if not is_abandoned:
+                print(f"{folder}: is still running; it delivers itself")
+                return False
+            is_delivered = _deliver(folder, uri or default_uri(), note.run_id, away)
+            return is_delivered and not _says_unwritten(folder)
+    except (InputError, OSError) as error:
+        print(f"{folder}: NOT delivered ({error})")
+        return False
+
+
+def _refuse_unnamed(folder: Path, note: Note, uri: str | None) -> None:
+    """A note is of whoever made the folder: it does not say where our token goes.
+
+    Raises:
+        InputError: if it names a store that the caller does not.
+    """
+    wrong = fault(note.uri)
+    if wrong is not None and uri is None:
+        raise InputError(f"the store of its note is none: {wrong}")
+    if uri is None and absolute(note.uri) != default_uri():
+        raise InputError(
+            f"it was told to {note.uri}, and not to {default_uri()}. If you know that store and"
+            f" want it sent there, name it:\n    {deliver_command(folder, note.uri)}\n "
+        )
+    if uri is not None and wrong is None and absolute(note.uri) != uri:
+        print(f"{folder}: was told to {note.uri}, and is sent to {uri}, as you say")
 
 
 def _deliver(folder: Path, uri: str, run_id: str, away: dict[str, str]) -> bool:
     from seqexp.tracking.journal import Journal
     from seqexp.tracking.outbox import Outbox, first_line
-    from seqexp.tracking.store import StoredRun, connect, input_errors
+    from seqexp.tracking.store import StoredRun
 
     journal = Journal(folder / JOURNAL)
     left = journal.told - journal.delivered
     try:
-        if uri in away:
-            raise InputError(away[uri])
-        file = database_file(uri)
-        if file is not None and not file.is_file():  # it would be made anew
-            raise InputError(f"{file} is not there")
-        with input_errors(uri):
-            client = connect(uri)
+        client = _client(uri, away)
+        client.get_run(run_id)  # before anything is sent: it may be another store
         outbox = Outbox(journal, StoredRun(client, run_id, journal.files).send)
         while outbox.deliver_batch():
             pass
-        if client.get_run(run_id).info.status == "RUNNING":  # it was killed before it could say so
+        status = client.get_run(run_id).info.status
+        if status == "RUNNING":  # it was killed before it could say so
             client.set_terminated(run_id, "KILLED")
+            status = "KILLED"
     except Exception as error:  # whatever it is: say so, and go on with the next run
-        away[uri] = str(error)
         undelivered = journal.told - journal.delivered
         print(f"{folder}: {undelivered} of {left} items NOT delivered ({first_line(error)})")
         return False
     finally:
         journal.close()
-    status = client.get_run(run_id).info.status
     refused = f", {len(outbox.refused)} refused" if outbox.refused else ""
     print(f"{folder}: {left} items delivered{refused}; run {run_id} is {status}")
+    return True
+
+
+def _client(uri: str, away: dict[str, str]) -> "MlflowClient":
+    """A client of a store that answers.
+
+    Raises:
+        InputError: if it does not, or did not for an earlier run.
+    """
+    from seqexp.tracking.store import connect, input_errors
+
+    if uri in away:
+        raise InputError(away[uri])
+    try:
+        file = database_file(uri)
+        if file is not None and not file.is_file():  # it would be made anew
+            raise InputError(f"{file} is not there")
+        with input_errors(uri):
+            return connect(uri)
+    except Exception as error:
+        away[uri] = str(error)
+        raise
+
+
+def _says_unwritten(folder: Path) -> bool:
+    """Say what is missing, since a full disk kept it from being written."""
+    file = inside(folder, f"{JOURNAL}/{UNWRITTEN}")
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        names = opened.read(10_000).decode("utf-8", errors="replace").splitlines()
+    shown = ", ".join(repr(name)[1:-1] for name in names[:12])
+    print(
+        f"{folder}: {len(names)} artifacts are MISSING, since the disk was full ({shown}); the"
+        " run's command, given again, makes them, or deliver the folder that it named"
+    )
     return True
 
 

@@ -7,13 +7,15 @@ to be sent, `files/` the bytes of artifacts until they are delivered.
 
 import logging
 import os
+import re
 import shutil
 from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from seqexp.files import sync
+from seqexp.errors import InputError
+from seqexp.files import inside, open_own, sync
 from seqexp.tracking.items import Files, Item, Mark, Name, from_line, names, to_line
 
 log = logging.getLogger("seqexp")
@@ -31,19 +33,23 @@ class Journal:
 
     Args:
         folder: the journal's own, made where it is not there. A last line that was torn by a
-            crash is cut off.
+            crash is cut off. It may be of others: what it names stays inside.
         first: number that the next item has at least.
+
+    Raises:
+        InputError: if it holds a link, or what is no item.
     """
 
     def __init__(self, folder: Path, first: int = 0) -> None:
         self.folder = folder
-        self.files = folder / "files"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self.files = inside(folder.parent, f"{folder.name}/files")
         self.files.mkdir(parents=True, exist_ok=True)
-        self._unwritten = b""
+        self.unwritten = b""  # what a full disk keeps from being written
         segments = self.segments()
         last = segments[-1] if segments else first
         self.told = last + (_cut_torn(self.file(last)) if segments else 0)
-        self._position = os.open(folder / "delivered", os.O_RDWR | os.O_CREAT, 0o644)
+        self._position = open_own(folder / "delivered", os.O_RDWR | os.O_CREAT)
         self.delivered = max(min(self._kept_position(), self.told), (segments or [first])[0])
         if self.told < first:  # the journal was lost, but not the checkpoint
             last = self.told = first
@@ -57,7 +63,9 @@ class Journal:
 
     def segments(self) -> list[int]:
         """Numbers of their first items."""
-        return sorted(int(file.stem[len("journal-") :]) for file in self.folder.glob("*.jsonl"))
+        names = [file.name for file in self.folder.glob("journal-*.jsonl")]
+        found = [re.fullmatch(r"journal-([0-9]{12})\.jsonl", name) for name in names]
+        return sorted(int(match[1]) for match in found if match)
 
     def file(self, first: int) -> Path:
         """The segment that begins with an item of this number."""
@@ -68,16 +76,22 @@ class Journal:
 
         While the disk is full it waits in memory, and is written before the next one.
         """
-        had_room = not self._unwritten
-        self._unwritten += to_line(item)
+        had_room = not self.unwritten
+        self.unwritten += to_line(item)
         self.told += 1
+        error = self.write_rest()
+        if error is not None and had_room:
+            log.warning(f"{self.folder}: cannot be written ({error.strerror}); tried again")
+
+    def write_rest(self) -> OSError | None:
+        """Write what waits in memory; returns what keeps it from being written."""
         try:
-            while self._unwritten:
-                written = os.write(self._descriptor, self._unwritten)
-                self._unwritten = self._unwritten[written:]
+            while self.unwritten:
+                written = os.write(self._descriptor, self.unwritten)
+                self.unwritten = self.unwritten[written:]
         except OSError as error:
-            if had_room:
-                log.warning(f"{self.folder}: cannot be written ({error.strerror}); tried again")
+            return error
+        return None
 
     def mark(self, again: Mapping[Name, int]) -> int:
         """Put all that was told on disk for good; returns the number that a checkpoint keeps."""
@@ -85,7 +99,7 @@ class Journal:
         try:
             self._sync_files()
             os.fsync(self._descriptor)
-            if not self._unwritten:
+            if not self.unwritten:
                 following = _appending(self.file(self.told))
                 os.close(self._descriptor)
                 self._descriptor = following
@@ -131,9 +145,13 @@ class Journal:
         with suppress(OSError):  # then they are delivered again, which changes nothing
             os.pwrite(self._position, b"%-20d\n" % delivered, 0)
 
+    def next_files(self) -> Path:
+        """The folder for the artifacts of the next item."""
+        return self.files / f"{self.told:012d}"
+
     def new_files(self) -> Path:
         """An empty folder for the artifacts of the next item."""
-        folder = self.files / f"{self.told:012d}"
+        folder = self.next_files()
         shutil.rmtree(folder, ignore_errors=True)  # of an item that a crash kept from being told
         folder.mkdir()
         return folder
@@ -141,6 +159,7 @@ class Journal:
     def remove_files(self, item: Item) -> None:
         """Forget the bytes of artifacts that are delivered."""
         if isinstance(item, Files):
+            # its name has 12 digits (`from_line`), and `files` is no link
             shutil.rmtree(self.files / item.folder, ignore_errors=True)
 
     def close(self) -> None:
@@ -167,7 +186,7 @@ class Reader:
             line = self._lines.popleft()
             self._number += 1
             if self._number > self._start:
-                return self._number - 1, from_line(line)
+                return self._number - 1, _item(line, self._journal.file(self._segment))
         return None
 
     def _read(self) -> bool:
@@ -194,16 +213,23 @@ class Reader:
 
 
 def _appending(file: Path) -> int:
-    return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    return open_own(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def _item(line: bytes, file: Path) -> Item:
+    try:
+        return from_line(line)
+    except InputError as error:
+        raise InputError(f"{file}: {error}; nothing of it was sent or removed") from error
 
 
 def _cut_torn(file: Path) -> int:
     """Cut off what is no item, at the end of a file; returns the number of items."""
     count = size = 0
-    with file.open("r+b") as lines:
+    with os.fdopen(open_own(file, os.O_RDWR), "r+b") as lines:
         for line in lines:
             try:
-                from_line(line if line.endswith(b"\n") else b"")
+                _item(line if line.endswith(b"\n") else b"", file)
             except ValueError:
                 lines.truncate(size)
                 break

@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import math
-import shlex
 import shutil
 import tempfile
 import time
@@ -16,9 +15,10 @@ import uuid
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import mlflow.pyfunc
 import numpy as np
@@ -26,21 +26,28 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from PIL import Image
 
+from seqexp.errors import RunError
+from seqexp.files import inside, write_whole
 from seqexp.ranges import NotNegative
+from seqexp.tracking.address import absolute, database_file
 from seqexp.tracking.beginning import Beginning
-from seqexp.tracking.items import End, Files, Inputs, Item, Name, Points, Tags
+from seqexp.tracking.database import holders, patiently
+from seqexp.tracking.items import End, Inputs, Item, Name, Points, Tags
 from seqexp.tracking.journal import Journal
 from seqexp.tracking.links import links
-from seqexp.tracking.note import JOURNAL
+from seqexp.tracking.note import JOURNAL, UNWRITTEN, Note, deliver_command
 from seqexp.tracking.orphans import close_orphans
 from seqexp.tracking.outbox import Outbox, Postman
 from seqexp.tracking.store import StoredRun, connect, input_errors, recorded
 from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
+from seqexp.tracking.waiting import Waiting, lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
 
 log = logging.getLogger("seqexp")
+
+T = TypeVar("T")
 
 HURRIED_PATIENCE_SECONDS = 10
 """Of a run that was interrupted: who interrupts it may not wait for long."""
@@ -82,10 +89,16 @@ class MlflowTracker:
             self.client = connect(self.uri)
             self._make_folder(facts.folder)
             begin = Beginning(self.client, self.uri, self.artifacts, self._folder / JOURNAL)
-            self.run_id, self.experiment_id = begin(facts)
-            close_orphans(self.client, (self.run_id, facts.parent))
+            self.run_id, self.experiment_id = self._patiently(lambda: begin(facts))
+            self._own = (self.run_id, facts.parent)
+            self._patiently(lambda: close_orphans(self.client, self._own))
             self._open_journal(facts)
         return self.run_id
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Do what changes nothing when it is repeated, also where a database is locked."""
+        file = database_file(self.uri)
+        return work() if file is None else patiently(file, work)
 
     def _make_folder(self, folder: Path | None) -> None:
         """The run's folder, or one that is there until all is delivered."""
@@ -95,6 +108,9 @@ class MlflowTracker:
             self._remove = partial(shutil.rmtree, folder, ignore_errors=True)
             atexit.register(self._remove)
         self._folder = folder.absolute()
+        inside(self._folder, JOURNAL)
+        with suppress(OSError):
+            (self._folder / JOURNAL / UNWRITTEN).unlink(missing_ok=True)
 
     def _open_journal(self, facts: RunFacts) -> None:
         self._journal = Journal(self._folder / JOURNAL, first=facts.mark)
@@ -104,11 +120,12 @@ class MlflowTracker:
                 f"{self._journal.folder} does not hold what was told up to the checkpoint; what"
                 " the store has of this run is not recorded again"
             )
-            again = recorded(self.client, self.run_id)
+            again = self._patiently(lambda: recorded(self.client, self.run_id))
         self._again: Counter[Name] = again
         run = StoredRun(self.client, self.run_id, self._journal.files)
         self._outbox = Outbox(self._journal, run.send, since=self._journal.told)
         self._postman = Postman(self._outbox, self.uri)
+        self._waiting = Waiting(self._journal, self._tell)
 
     def _tell(self, item: Item) -> None:
         self._journal.append(item)
@@ -123,6 +140,7 @@ class MlflowTracker:
 
     def mark(self) -> int:
         """Put on disk what was told, for a checkpoint that keeps this number."""
+        self._waiting.retry()
         return self._journal.mark(self._again)
 
     def data(self, facts: DataFacts) -> None:
@@ -202,48 +220,102 @@ class MlflowTracker:
         self._keep("model", write)
 
     def _keep(self, path: str, write: Callable[[Path], Any], **what: Any) -> None:
-        """Write an artifact beside the journal, then tell of it."""
-        try:
-            folder = self._journal.new_files()
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            write(folder / path)
-        except OSError as error:  # a full disk must not end a training
-            log.warning(f"tracking: {path} could not be kept ({error})")
-        else:
-            self._tell(Files(folder.name, **what))
+        """Write an artifact beside the journal, then tell of it; a full disk ends no training."""
+        was_waiting = bool(self._waiting.artifacts)
+        error = self._waiting.keep(path, write, what)
+        if error is not None and not was_waiting:
+            log.warning(
+                f"tracking: {path} cannot be written ({error.strerror or error}); it is kept in"
+                " memory, as what follows, and written when there is room"
+            )
 
     def describe(self, markdown: str) -> None:
         """The description of the run."""
         self.tags({"mlflow.note.content": markdown})
 
     def finish(self, status: Status) -> None:
-        """Close the run when all before has been delivered, and say so if it has not."""
-        self._tell(End(status, _milliseconds()))
+        """Close the run when all before has been delivered, and say so if it has not.
+
+        Raises:
+            RunError: if it would be FINISHED, but a full disk keeps something from being written.
+        """
         patience = self.patience_seconds
         if status == "KILLED":
             patience = min(patience, HURRIED_PATIENCE_SECONDS)
+        unwritten = self._wait_for_room(patience)
+        self._tell(End("KILLED" if unwritten and status == "FINISHED" else status, _milliseconds()))
         is_delivered = self._postman.close(patience)
         if is_delivered:
             self._journal.close()
+            self._close_cut_off(status)
         if self._remove is not None:
             atexit.unregister(self._remove)
             if is_delivered:
                 self._remove()
         if not is_delivered:
             self._say_undelivered()
+        if unwritten:
+            self._say_unwritten(unwritten, status)
+
+    def _wait_for_room(self, patience: float) -> list[str]:
+        """Write what a full disk has kept waiting; returns names of what still does."""
+        deadline = time.monotonic() + patience
+        self._waiting.retry()
+        if self._waiting.names:
+            count = len(self._waiting.names)
+            log.warning(
+                f"tracking: the disk of {self._folder} is full; {count} artifacts wait for room,"
+                f" at most {patience:.0f} s"
+            )
+        while self._waiting.names and time.monotonic() < deadline:
+            time.sleep(0.5)
+            self._waiting.retry()
+        return self._waiting.names
+
+    def _close_cut_off(self, status: Status) -> None:
+        """Where a sweep is cut off, so may its jobs have been: none stays RUNNING."""
+        if status == "KILLED":
+            with suppress(Exception):  # the next run does the same
+                close_orphans(self.client, self._own)
+
+    def _say_unwritten(self, names: list[str], status: Status) -> None:
+        with suppress(OSError):
+            write_whole(self._folder / JOURNAL / UNWRITTEN, "\n".join(names).encode())
+        note = Note.read(self._folder / JOURNAL)
+        elsewhere = self._waiting.moved(note) if note is not None else None
+        told = [
+            f"the disk of {self._folder} is full, and {len(names)} artifacts of run {self.run_id}"
+            " could not be written:",
+            *lines(names),
+            "  Make room, and the same command goes on from its last checkpoint and makes them"
+            " again.",
+        ]
+        if elsewhere is not None:
+            told += [
+                f"  Until then they are kept in {elsewhere}, and can be sent as they are:",
+                f"    {deliver_command(elsewhere, self.uri)}",
+            ]
+        if status == "FINISHED":
+            raise RunError("\n".join(told))
+        log.warning("tracking: " + "\n".join(told))
 
     def _say_undelivered(self) -> None:
         log.warning(
             f"\ntracking: {self._outbox.left} items of run {self.run_id} are NOT YET in {self.uri}"
-            f"\n  reason: {self._outbox.reason or 'it is too slow'}"
+            f"\n  reason: {self._reason()}"
             f"\n  They are kept in {self._folder / JOURNAL}, nothing is lost."
             "\n  When the store is there again, send them:"
-            f"\n    python -m seqexp.tracking.deliver {shlex.quote(str(self._folder))}\n"
+            f"\n    {deliver_command(self._folder, self.uri)}\n"
         )
+
+    def _reason(self) -> str:
+        reason, file = self._outbox.reason or "it is too slow", database_file(self.uri)
+        in_use = file is not None and "locked" in reason
+        return f"{reason}; {holders(file)}" if in_use and file is not None else reason
 
     def links(self, optimized_metric: str) -> dict[str, str]:
         """The command for a local store, and the pages of the run and its experiment."""
-        return links(self.uri, self.experiment_id, self.run_id, optimized_metric)
+        return links(absolute(self.uri), self.experiment_id, self.run_id, optimized_metric)
 
 
 def _plain(value: Any) -> Any:

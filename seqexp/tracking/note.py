@@ -1,14 +1,24 @@
 """Which run a journal belongs to, kept beside it as `run.json`."""
 
 import json
-import os
+import re
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from seqexp.errors import InputError
+from seqexp.files import read_json, write_whole
+from seqexp.tracking.address import absolute
 
 NAME = "run.json"
 
 JOURNAL = "tracking"
 """Folder of the journal, in the run's."""
+
+UNWRITTEN = "unwritten.txt"
+"""Beside it: names of artifacts that a full disk kept from being written."""
+
+_WHAT = "note on a run: uri, token and run_id"
 
 
 @dataclass(frozen=True)
@@ -28,16 +38,34 @@ class Note:
 
     @classmethod
     def read(cls, folder: Path) -> "Note | None":
-        """The note of a journal's folder, if there is one."""
+        """The note of a journal's folder, if there is one.
+
+        Raises:
+            InputError: if it is damaged, or is no note.
+        """
         file = folder / NAME
-        return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+        if not file.is_file():
+            return None
+        found = read_json(file, _WHAT)
+        if not isinstance(found, dict) or set(found) - {"uri", "token", "run_id"}:
+            raise InputError(f"{file}: is no {_WHAT}")
+        uri, token, run_id = (found.get(key) for key in ("uri", "token", "run_id"))
+        if not isinstance(uri, str) or not _is_id(token) or not (run_id is None or _is_id(run_id)):
+            raise InputError(f"{file}: is no {_WHAT}")
+        return cls(uri, str(token), run_id)
 
     def write(self, folder: Path) -> None:
         """Leave the note there, whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        written = folder / f"{NAME}.new"
-        with written.open("w", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
-            file.flush()
-            os.fsync(file.fileno())
-        written.replace(folder / NAME)
+        write_whole(folder / NAME, json.dumps(asdict(self)).encode())
+
+
+def _is_id(value: object) -> bool:
+    """Whether it is one as MLflow and `uuid` make them: it stands in a query and in addresses."""
+    return isinstance(value, str) and re.fullmatch(r"[\w-]{1,64}", value) is not None
+
+
+def deliver_command(folder: Path, uri: str) -> str:
+    """What to type, in a shell, to send what is left in a run's folder."""
+    where = f"tracking.uri={absolute(uri)}"
+    return f"python -m seqexp.tracking.deliver {shlex.quote(str(folder))} {shlex.quote(where)}"

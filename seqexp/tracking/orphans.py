@@ -41,6 +41,9 @@ def abandoned(folder: Path) -> Iterator[bool]:
     if not (folder / LOCK).is_file():
         yield True
         return
+    if (folder / LOCK).is_symlink():  # taking it would cut off what it leads to
+        yield False
+        return
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(blocking=False)

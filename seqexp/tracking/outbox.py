@@ -1,12 +1,15 @@
 """Sends a journal's items to their store, in order, and again until it has them."""
 
 import logging
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from seqexp.errors import InputError
+from seqexp.files import open_own
 from seqexp.tracking.items import End, Item, Mark, Points
 from seqexp.tracking.journal import Journal, Reader
 
@@ -63,7 +66,9 @@ class Outbox:
         refused = self._send(self._batch)
         self._set_aside(refused)
         self.journal.keep_position(self._end)
-        for item in self._batch:
+        for item in (
+            self._batch if not refused else ()
+        ):  # files that are refused stay where they are
             self.journal.remove_files(item)
         self._batch = []
         return True
@@ -97,8 +102,10 @@ class Outbox:
             )
         self.refused += refused
         if refused:
-            with suppress(OSError), file.open("a", encoding="utf-8") as lines:
-                lines.writelines(f"{what}\n" for what in refused)
+            with suppress(OSError, InputError):
+                descriptor = open_own(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+                with os.fdopen(descriptor, "a", encoding="utf-8") as lines:
+                    lines.writelines(f"{what}\n" for what in refused)
 
 
 class Postman:

@@ -7,13 +7,11 @@ import contextlib
 import json
 import logging
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import requests
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.entities import Dataset as DatasetEntity
@@ -21,7 +19,16 @@ from mlflow.entities import DatasetInput, InputTag, Metric, RunTag
 from mlflow.exceptions import MlflowException
 
 from seqexp.errors import InputError
-from seqexp.tracking.address import database_file, fault, is_served
+from seqexp.files import refuse_links_below
+from seqexp.tracking.address import database_file, fault
+from seqexp.tracking.answers import guard, within
+from seqexp.tracking.database import (
+    holders,
+    is_locked,
+    one_at_a_time,
+    patiently,
+    refuse_unsound,
+)
 from seqexp.tracking.items import End, Files, Inputs, Item, Name, Points, Tags
 from seqexp.tracking.outbox import BATCH_POINTS
 
@@ -40,29 +47,40 @@ REFUSED_FILES = (400, 413, 422)
 """The same of a server that is given an artifact: HTTP statuses."""
 
 
-def connect(uri: str) -> MlflowClient:
+def connect(uri: str, is_written: bool = True) -> MlflowClient:
     """A client of a store that is there, and sound as far as a look at it can tell.
 
+    Args:
+        uri: its address, as the caller names it: what logs in is sent to its host alone.
+        is_written: whether it is; a file that is only read has to be there.
+
     Raises:
-        InputError: if it is not, within seconds.
+        InputError: if it is not, within seconds; where it is locked, within minutes.
     """
     wrong = fault(uri)
     if wrong is not None:
         raise InputError(wrong)
-    if is_served(uri):
+    file = database_file(uri)
+    if file is None:
         # short tries: what cannot be sent waits in the journal, not inside a call
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        guard(uri)
         _probe(uri)
-    _refuse_broken_database(uri)
-    with _one_at_a_time(uri):
         return MlflowClient(uri)
+    guard(None)
+    if is_written:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(file):  # while its tables are made it looks like one of an older MLflow
+        refuse_unsound(file, is_written)
+        return patiently(file, lambda: MlflowClient(uri))
 
 
 def _probe(uri: str) -> None:
+    address = f"{uri.rstrip('/')}/health"
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS)
+        answer = within(PROBE_SECONDS, lambda: requests.get(address, timeout=PROBE_SECONDS))
         if answer.status_code < 500:
             return
         reason = f"HTTP status {answer.status_code}"
@@ -75,48 +93,24 @@ def _probe(uri: str) -> None:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(uri: str) -> Iterator[None]:
-    """Two processes that create the tables of a database at once break it for good."""
-    file = database_file(uri)
-    if file is None:
-        yield
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_name(f".{file.name}.lock")):
-        yield
-
-
-def _refuse_broken_database(uri: str) -> None:
-    """Look before MLflow does: it tries a broken file again and again, for minutes."""
-    file = database_file(uri)
-    if file is None or not file.exists() or file.stat().st_size == 0:
-        return
-    if not file.is_file():
-        raise InputError(f"tracking.uri names {file}, which is no file; give a path for a database")
-    try:
-        with contextlib.closing(sqlite3.connect(file)) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-            if "alembic_version" in tables:
-                connection.execute("SELECT count(*) FROM experiments").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise InputError(
-            f"{file}: is not a sound MLflow database ({error}). Nothing was changed. Move it away"
-            " and seqexp starts a new one, or give another with tracking.uri"
-        ) from error
-    if tables and "alembic_version" not in tables:
-        raise InputError(
-            f"{file}: is a database, but not one of MLflow's (its tables: "
-            f"{', '.join(sorted(tables)[:5])}); give another file with tracking.uri"
-        )
-
-
-@contextlib.contextmanager
 def input_errors(uri: str) -> Iterator[None]:
     """Say which store failed, instead of how."""
     try:
         yield
     except MlflowException as error:
-        reason = str(error).strip().splitlines()[0]
+        file = database_file(uri)
+        reason = (str(error).strip().splitlines() or [""])[0]
+        if file is not None and is_locked(error):
+            raise InputError(
+                f"{file}: is locked by another process; {holders(file)}. Nothing is lost: try"
+                " again when that has ended"
+            ) from error
+        if file is not None and "readonly database" in reason:
+            raise InputError(
+                f"{file}: may not be written by you ({reason}); give another with tracking.uri"
+            ) from error
+        if file is not None and "disk is full" in reason:
+            raise InputError(f"{file}: the disk is full ({reason}); make room") from error
         raise InputError(f"tracking.uri is {uri}, which cannot be used: {reason}") from error
 
 
@@ -130,7 +124,9 @@ def recorded(client: MlflowClient, run_id: str) -> Counter[Name]:
 
 
 def is_refusal(error: Exception) -> bool:
-    """The store will never take it; otherwise it may only be away."""
+    """The store will never take it, or must not have it; otherwise it may only be away."""
+    if isinstance(error, InputError):
+        return True
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code in REFUSED_FILES
     return isinstance(error, MlflowException) and error.error_code in REFUSALS
@@ -219,6 +215,7 @@ class StoredRun:
         folder = self.files / item.folder
         if not folder.is_dir():  # removed after it was delivered
             return
+        refuse_links_below(folder)  # they might lead to any file of who delivers
         self.client.log_artifacts(self.run_id, str(folder))
         if item.image is not None and not self._has_images:
             self._tags({"mlflow.loggedImages": "True"})

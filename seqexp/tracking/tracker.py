@@ -109,7 +109,11 @@ class Tracker(Protocol):
         ...
 
     def finish(self, status: Status) -> None:
-        """Write what is left, and close the run; never fails because its store is away."""
+        """Write what is left, and close the run; never fails because its store is away.
+
+        Raises:
+            RunError: if it would be FINISHED, but something could not be written.
+        """
         ...
 
     def links(self, optimized_metric: str) -> Mapping[str, str]:

@@ -71,7 +71,13 @@ def test_what_was_told_after_a_mark_comes_again_as_often_as_it_was_told(tmp_path
     journal = Journal(tmp_path)
     journal.append(point(0))
     mark = journal.mark({})
-    for item in (point(1), point(1), point(2, "x"), Files("f", image=("filters", 1)), Tags({})):
+    for item in (
+        point(1),
+        point(1),
+        point(2, "x"),
+        Files("000000000007", ("filters", 1)),
+        Tags({}),
+    ):
         journal.append(item)
     again = {("point", "loss", 1): 2, ("point", "x", 2): 1, ("image", "filters", 1): 1}
     assert journal.comes_again(mark) == again

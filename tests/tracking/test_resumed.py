@@ -82,14 +82,14 @@ def test_sending_everything_twice_leaves_it_once(uri: str, tmp_path: Path) -> No
     values = {"a": 0.1 + 0.2, "tiny": 5e-324, "nan": math.nan, "inf": math.inf, "neg": -math.inf}
     begun = tracker(uri)
     run_id = begun.start(facts(tmp_path))
-    folder = tmp_path / "tracking" / "files" / "again"
+    folder = tmp_path / "tracking" / "files" / "000000000031"
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "x.png").write_bytes(b"image")
     items: list[Item] = [
         *(Points(values, step, 1000 + step) for step in range(30)),
         Tags({"tag": "value"}),
         Inputs("motif", "ab" * 32, {"num_train": 3}),
-        Files("again", image=("k", 3), table="t.json"),
+        Files("000000000031", image=("k", 3), table="t.json"),
     ]
     run = StoredRun(begun.client, run_id, tmp_path / "tracking" / "files")
     for _ in range(2):
@@ -357,17 +357,17 @@ def test_deliver_knows_a_running_run_and_a_missing_folder(
     begun = tracker(database)
     begun.start(facts(tmp_path))
     with FileLock(tmp_path / LOCK):
-        assert deliver.main([str(tmp_path)]) == 1
+        assert deliver.main([str(tmp_path), f"tracking.uri={database}"]) == 1
     assert "is still running" in capsys.readouterr().out
     begun.finish("FINISHED")
     assert deliver.main([str(tmp_path / "none")]) == 2
-    assert deliver.main([str(tmp_path)]) == 0
+    assert deliver.main([str(tmp_path), f"tracking.uri={database}"]) == 0
 
 
 def test_a_server_killed_and_started_again_has_everything_once(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: Any
 ) -> None:
-    runs = {}
+    runs, named = {}, f"tracking.uri={server.uri}"
     patient = tracker(server.uri)
     runs["patient"] = patient.start(facts(tmp_path / "patient"))
     hurried = tracker(server.uri, patience=0)
@@ -385,15 +385,15 @@ def test_a_server_killed_and_started_again_has_everything_once(
             begun.finish("FINISHED")
     assert caplog.text.count("NOT YET in") == 2
     assert f"python -m seqexp.tracking.deliver {tmp_path / 'hurried'}" in caplog.text
-    assert deliver.main([str(tmp_path / "hurried")]) == 1
+    assert deliver.main([str(tmp_path / "hurried"), named]) == 1
     assert "items NOT delivered" in capsys.readouterr().out
     server.start()
     tell((patient,), range(300, 400))
     patient.finish("FINISHED")
     assert "is back" in caplog.text
-    assert deliver.main([str(tmp_path), str(passing._folder)]) == 0
+    assert deliver.main([str(tmp_path), str(passing._folder), named]) == 0
     assert "is FINISHED" in capsys.readouterr().out
-    assert deliver.main([str(tmp_path)]) == 0
+    assert deliver.main([str(tmp_path), named]) == 0
     client = MlflowClient(server.uri)
     for name, run_id in runs.items():
         count = 400 if name == "patient" else 300
