@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from seqexp.commands.place import Place
 from seqexp.commands.stored import OURS, PARENT, Store
 from seqexp.config import SUPPLIED
+from seqexp.drawing import save
 from seqexp.errors import InputError
 from seqexp.files import RESULT
 from seqexp.identity import HOW_IT_GOES_ON, NOT_IN_FINGERPRINT, PLACES_OF_DATA
@@ -209,7 +210,7 @@ def _kept(
             yield folder / name
         for name, figure in drawn(manifest, results):
             (folder / name).parent.mkdir(exist_ok=True)
-            figure.savefig(folder / name)
+            save(figure, folder / name)
             yield folder / name
     except OSError as error:
         raise InputError(

@@ -154,7 +154,9 @@ class MlflowTracker:
 
     def figure(self, figure: "Figure", path: str) -> None:
         """A PNG artifact."""
-        self._keep(path, figure.savefig)
+        from seqexp.drawing import save  # with Matplotlib, which who draws has imported
+
+        self._keep(path, partial(save, figure))
 
     def image(self, image: bytes, key: str, step: int) -> None:
         """A PNG image with a step slider, beside the curves.
