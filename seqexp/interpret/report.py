@@ -100,7 +100,8 @@ def verdict(page: Page) -> list[str]:
         first = learned.known[0]
         said.append(
             f"Among {learned.num_known:,} known motifs, the most significant match is"
-            f" {one_line(first.target.name)}, of filter {first.filter_index} ({_p('q', first.q_value)})."
+            f" {one_line(first.target.name)}, of filter {first.filter_index}"
+            f" ({_p('q', first.q_value)})."
             " A match says what a motif looks like, not which protein binds there."
         )
     elif learned.known is not None:
@@ -212,9 +213,7 @@ def _table(rows: Rows) -> str:
         return ""
     head = "".join(f"<th>{_escaped(str(name))}</th>" for name in rows[0])
     body = "".join(
-        "<tr>"
-        + "".join(f"<td>{_escaped(_cell(value))}</td>" for value in row.values())
-        + "</tr>"
+        "<tr>" + "".join(f"<td>{_escaped(_cell(value))}</td>" for value in row.values()) + "</tr>"
         for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
