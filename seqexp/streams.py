@@ -1,12 +1,13 @@
 """Standard streams as a command finds them: closed, broken, or unable to write what is said."""
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ParamSpec, TextIO
+from typing import Any, NoReturn, ParamSpec, TextIO
 
 from seqexp.names import visible
 
@@ -53,9 +54,10 @@ def at_any_terminal(command: Callable[P, Any]) -> Callable[P, Any]:
         except SystemExit:
             _flush()
             raise
-        except BrokenPipeError:
-            _flush()  # ends the command, if it was this pipe
-            raise
+        except OSError as error:
+            if not _takes_nothing(sys.stdout):
+                raise
+            _end(error)
         _flush()
         return result
 
@@ -88,13 +90,27 @@ def _flush() -> None:
     """Write what is left; if nobody can take it, end the command."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        silence(sys.stdout)
-        raise SystemExit(BROKEN_PIPE) from None
     except OSError as error:
-        silence(sys.stdout)
-        print(f"seqexp: standard output: cannot be written ({error.strerror})", file=sys.stderr)
-        raise SystemExit(1) from None
+        _end(error)
+
+
+def _takes_nothing(stream: TextIO) -> bool:
+    """Whether a stream cannot be written to: its reader is gone, or the disk is full."""
+    try:
+        os.write(stream.fileno(), b"\n")
+    except io.UnsupportedOperation:  # no file, as where a test reads it
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _end(error: OSError) -> NoReturn:
+    silence(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        raise SystemExit(BROKEN_PIPE) from None
+    print(f"seqexp: standard output: cannot be written ({error.strerror})", file=sys.stderr)
+    raise SystemExit(1) from None
 
 
 def silence(stream: TextIO) -> None:

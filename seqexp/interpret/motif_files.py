@@ -10,6 +10,7 @@ from seqexp.interpret.filters import LearnedFilter
 def jaspar_text(filters: Sequence[LearnedFilter], symbols: Sequence[str]) -> str:
     """Counts of the windows that excite each filter, by Biopython; no pseudocounts."""
     from Bio import motifs
+    from Bio.motifs import jaspar
 
     written = []
     for learned in filters:
@@ -18,7 +19,7 @@ def jaspar_text(filters: Sequence[LearnedFilter], symbols: Sequence[str]) -> str
             for letter in "ACGT"
         }
         written.append(
-            motifs.jaspar.Motif(f"filter_{learned.index}", f"filter_{learned.index}", counts=counts)
+            jaspar.Motif(f"filter_{learned.index}", f"filter_{learned.index}", counts=counts)
         )
     return str(motifs.write(written, "jaspar"))
 
