@@ -29,6 +29,8 @@ from seqexp.errors import InputError, RunError, StoppedError, Terminated
 from seqexp.files import full_disk
 from seqexp.jobs import choices, own_overrides, run_members, start_of, told_failure
 from seqexp.listing import list_without_copies
+from seqexp.names import shortened, visible
+from seqexp.streams import at_any_terminal
 from seqexp.terminal import RED, coloured
 
 _HERE = Path(__file__).resolve().parent
@@ -79,6 +81,8 @@ def folder_name(chosen: Mapping[str, str], config: Mapping[str, Any]) -> str:
 
     together = f"-{NUM_PROCESSES}processes" if NUM_PROCESSES > 1 else ""
     name = f"{chosen.get('model')}-{chosen.get('dataset')}-seed{config['seed']}{together}"
+    # options in folders have slashes; a file name has at most 255 bytes
+    name = re.sub(r"[^\w.-]+", "-", name).encode()[:200].decode(errors="ignore")
     return f"{name}-{identity(dict(config))[:10]}"
 
 
@@ -95,6 +99,7 @@ OmegaConf.register_new_resolver("cores", cores, replace=True)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
+@at_any_terminal
 def main() -> None:
     """Entry of `python -m seqexp` and of the command `seqexp`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would call home
@@ -300,7 +305,8 @@ def explain(error: Exception) -> str:
 def leave(message: str, status: int) -> None:
     """Say why, and exit."""
     if RANK == 0:
-        print(coloured("seqexp:", RED, sys.stderr), message, file=sys.stderr)
+        shown = shortened(visible(message))
+        print(coloured("seqexp:", RED, sys.stderr), shown, file=sys.stderr)
     else:
         time.sleep(10)  # torchrun ends all when one ends: let the first one say why
     sys.exit(status)

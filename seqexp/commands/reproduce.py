@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,9 @@ from seqexp.pruning import TAG as PRUNED
 from seqexp.recurring import TAGS as KERNELS
 from seqexp.run import load
 from seqexp.run import run as train
+from seqexp.streams import show
 from seqexp.sweep.grid import Grid
+from seqexp.terminal import log_to_console
 from seqexp.trust import refuse_other_code
 
 log = logging.getLogger("seqexp")
@@ -58,16 +59,16 @@ def reproduce(
             files of this machine while the store may be another's and `files` is not `read`.
         RunError: if the training fails.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log_to_console(logging.INFO)
     store = Store(place)
     original = store.find(run)
     refuse_unfinished(original)
     stored = store.config(original)
     tell_files(stored, original.info.run_id, place, files)
     config = rebuilt(stored, original.info.run_id, place, trusted)
-    print(f"run {original.info.run_id}, {original.info.run_name}: its config is sound")
+    show(f"run {original.info.run_id}, {original.info.run_name}: its config is sound")
     for line in compared_with_now(original, config):
-        print(f"  {line}")
+        show(f"  {line}")
     print(flush=True)
     folder = place.outputs / "reproductions" / f"{original.info.run_id[:8]}-{identity(config)[:10]}"
     is_done = (folder / RESULT).is_file()
@@ -286,10 +287,10 @@ def _say(wrong: Sequence[str], store: Store, original: StoredRun, again: StoredR
         print(f"bit-equal: {len(measured):,} points of {len(names)} metrics {kept}")
         return 0
     print(f"NOT equal: {len(wrong):,} of {len(measured):,} points and tensors; the first is")
-    print(f"  {wrong[0]}")
+    show(f"  {wrong[0]}")
     for tag in KERNELS:
         was, now = (found.data.tags.get(tag) for found in (original, again))
         if was != now:
-            print(f"the {tag.removeprefix('seqexp.')} was {was}, is {now}")
+            show(f"the {tag.removeprefix('seqexp.')} was {was}, is {now}")
     print(f"this training is run {again.info.run_id}")
     return 1

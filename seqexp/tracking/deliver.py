@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from seqexp.errors import InputError
 from seqexp.files import inside
+from seqexp.streams import at_any_terminal, show
 from seqexp.tracking.address import absolute, database_file, default_uri, fault
 from seqexp.tracking.note import JOURNAL, NAME, UNWRITTEN, Note, deliver_command
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 KEY = "tracking.uri="
 
 
+
+
+@at_any_terminal
 def main(arguments: Sequence[str] | None = None) -> int:
     """Deliver all journals below the folders that are given; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m seqexp.tracking.deliver", description=__doc__)
@@ -37,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = [Path(text) for text in given if not text.startswith(KEY)]
     wrong = _fault(named, folders)
     if wrong is not None:
-        print(f"seqexp: {wrong}", file=sys.stderr)
+        show(f"seqexp: {wrong}", file=sys.stderr)
         return 2
     uri = absolute(named[0]) if named else None
     away: dict[str, str] = {}
@@ -79,17 +83,17 @@ def deliver(folder: Path, away: dict[str, str], uri: str | None = None) -> bool:
     try:
         note = Note.read(inside(folder, JOURNAL))
         if note is None or note.run_id is None:
-            print(f"{folder}: its run was never begun; nothing was told")
+            show(f"{folder}: its run was never begun; nothing was told")
             return True
         _refuse_unnamed(folder, note, uri)
         with abandoned(folder) as is_abandoned:
             if not is_abandoned:
-                print(f"{folder}: is still running; it delivers itself")
+                show(f"{folder}: is still running; it delivers itself")
                 return False
             is_delivered = _deliver(folder, uri or default_uri(), note.run_id, away)
             return is_delivered and not _says_unwritten(folder)
     except (InputError, OSError) as error:
-        print(f"{folder}: NOT delivered ({error})")
+        show(f"{folder}: NOT delivered ({error})")
         return False
 
 
@@ -108,7 +112,7 @@ def _refuse_unnamed(folder: Path, note: Note, uri: str | None) -> None:
             f" want it sent there, name it:\n    {deliver_command(folder, note.uri)}\n "
         )
     if uri is not None and wrong is None and absolute(note.uri) != uri:
-        print(f"{folder}: was told to {note.uri}, and is sent to {uri}, as you say")
+        show(f"{folder}: was told to {note.uri}, and is sent to {uri}, as you say")
 
 
 def _deliver(folder: Path, uri: str, run_id: str, away: dict[str, str]) -> bool:
@@ -130,12 +134,12 @@ def _deliver(folder: Path, uri: str, run_id: str, away: dict[str, str]) -> bool:
             status = "KILLED"
     except Exception as error:  # whatever it is: say so, and go on with the next run
         undelivered = journal.told - journal.delivered
-        print(f"{folder}: {undelivered} of {left} items NOT delivered ({first_line(error)})")
+        show(f"{folder}: {undelivered} of {left} items NOT delivered ({first_line(error)})")
         return False
     finally:
         journal.close()
     refused = f", {len(outbox.refused)} refused" if outbox.refused else ""
-    print(f"{folder}: {left} items delivered{refused}; run {run_id} is {status}")
+    show(f"{folder}: {left} items delivered{refused}; run {run_id} is {status}")
     return True
 
 

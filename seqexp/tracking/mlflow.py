@@ -28,6 +28,7 @@ from PIL import Image
 
 from seqexp.errors import RunError
 from seqexp.files import inside, write_whole
+from seqexp.names import visible
 from seqexp.ranges import NotNegative
 from seqexp.tracking.address import absolute, database_file
 from seqexp.tracking.beginning import Beginning
@@ -157,11 +158,13 @@ class MlflowTracker:
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Tags of the run."""
-        self._tell(Tags(dict(values)))
+        self._tell(Tags({key: visible(value) for key, value in values.items()}))
 
     def text(self, content: str, path: str) -> None:
         """A text artifact."""
-        self._keep(path, lambda file: file.write_text(content, encoding="utf-8"))
+        # half of a surrogate pair has no encoding; it must not end a run that has trained
+        data = content.encode("utf-8", "backslashreplace")
+        self._keep(path, lambda file: file.write_bytes(data))
 
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
         """A JSON artifact that the page shows as a table."""
@@ -172,7 +175,9 @@ class MlflowTracker:
 
     def figure(self, figure: "Figure", path: str) -> None:
         """A PNG artifact."""
-        self._keep(path, figure.savefig)
+        from seqexp.drawing import save  # with Matplotlib, which who draws has imported
+
+        self._keep(path, partial(save, figure))
 
     def image(self, image: bytes, key: str, step: int) -> None:
         """A PNG image with a step slider, beside the curves.
