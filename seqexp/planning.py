@@ -11,7 +11,7 @@ import torch
 from seqexp.config import Config, build
 from seqexp.dataset.looking import NotHereError, only_looking
 from seqexp.errors import InputError
-from seqexp.run import total_steps
+from seqexp.run import load, total_steps
 from seqexp.spec import Data
 from seqexp.trainer.settings import Settings
 
@@ -70,12 +70,13 @@ class Planner:
 
     def _load(self, config: Config) -> Data | InputError:
         settings: Settings = build(config["trainer"])
-        key = json.dumps([config["dataset"], settings.max_sequences])
+        most, patience = settings.max_sequences, settings.patience
+        sample = None if most is None else [most, config["seed"]]
+        key = json.dumps([config["dataset"], sample, patience is None, settings.test_weights])
         if key not in self._data:
             try:
                 with only_looking():
-                    data: Data = build(config["dataset"]).load()
-                self._data[key] = data.at_most(settings.max_sequences)
+                    self._data[key] = load(config, settings)
             except InputError as error:
                 self._data[key] = error
         return self._data[key]

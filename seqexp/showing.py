@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from seqexp.interpret.match import Learned, compared
 from seqexp.interpret.matrix import is_dna
 from seqexp.interpret.ngrams import read_ngrams
 from seqexp.interpret.windows import HasFilters
-from seqexp.spec import Data, Pattern
+from seqexp.spec import Data, Pattern, Sequences
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Training
@@ -165,8 +166,14 @@ class Showing:
         symbols = self.data.spec.vocabulary.symbols
         return read_filters(model, tokens, symbols, self.data.patterns, self.settings)
 
+    @cached_property
+    def _sample(self) -> Sequences:
+        """Training sequences that filters are read on, drawn by class; all of a stream."""
+        assert self.settings is not None
+        return self.data.train.at_most(self.settings.num_sequences, self.training.seed)
+
     def _tokens(self) -> Tensor:
-        """What filters are read on: of a long stream, where its rows begin."""
-        train = self.data.train
+        """What filters are read on: some sequences, or of a long stream, where its rows begin."""
+        train = self._sample
         most = MAX_TOKENS // max(1, len(train)) if train.is_stream else None
         return train.tokens[:, :most].to(self.training.device)

@@ -18,7 +18,6 @@ from seqexp.interpret.windows import (
     effects_on_output,
     exciting_windows,
     speaks_for,
-    spread,
 )
 from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare
 from seqexp.spec import Pattern
@@ -33,7 +32,7 @@ class Filters:
 
     Args:
         every_epochs: show them this often while they form; None shows the last epoch only.
-        num_sequences: training sequences whose windows are looked at.
+        num_sequences: training sequences whose windows are looked at, drawn by class.
         activation_share: windows above this share of a filter's largest activation count.
         one_per_sequence: count only the strongest window of each sequence; a motif that repeats
             itself is blurred by its shifted copies otherwise.
@@ -151,7 +150,7 @@ def read_filters(
     Kelley et al. (2016)'s threshold, a share of the filter's largest activation.
     """
     weights = model.filter_weights().double().cpu().numpy()
-    tokens = spread(tokens, settings.num_sequences).long()
+    tokens = tokens.long()
     share, one = settings.activation_share, settings.one_per_sequence
     pfms, hits = exciting_windows(model, tokens, weights.shape, symbols, share, one)
     effects = effects_on_output(model, tokens)

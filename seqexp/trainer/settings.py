@@ -51,8 +51,8 @@ class Settings:
         length_pool: make batches of sequences of like length, sorted within so many batches' worth,
             and leave out padding that all of a batch share; None takes any together. Saves time
             where lengths differ.
-        max_sequences: use so many of each split at most, spread over it; None uses all. Streams
-            are used whole.
+        max_sequences: use so many of each split at most, drawn by class with the seed; None uses
+            all. Streams are used whole.
         starts: initial weights to choose from, by the training loss that they lead to.
         start_epochs: epochs for which each of them is tried, where there are several.
         clip_value: largest size of one gradient entry; None leaves them as they are.
