@@ -11,7 +11,7 @@ import torch
 from seqexp.config import Config, build
 from seqexp.dataset.looking import NotHereError, only_looking
 from seqexp.errors import InputError
-from seqexp.run import load, total_steps
+from seqexp.run import build_model, load, total_steps
 from seqexp.spec import Data
 from seqexp.trainer.settings import Settings
 
@@ -59,10 +59,14 @@ class Planner:
             return Plan(label, state, fault=str(data))
         settings: Settings = build(config["trainer"])
         steps = total_steps(settings, data)
+        try:
+            parameters = self._count(config, data)
+        except InputError as error:
+            return Plan(label, state, sequences=_size(data), fault=str(error))
         return Plan(
             label,
             state,
-            self._count(config, data),
+            parameters,
             _size(data),
             steps,
             steps if state == "done" else min(done, steps),
@@ -85,7 +89,7 @@ class Planner:
         key = json.dumps([config["model"], data.spec.to_dict()])
         if key not in self._parameters:
             with torch.device("meta"):
-                model: Any = build(config["model"], spec=data.spec)
+                model = build_model(config, data, torch.device("meta"))
             counts = [p.numel() for p in model.parameters() if p.requires_grad]
             self._parameters[key] = sum(counts)
         return self._parameters[key]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqexp.config import build
 from seqexp.dataset.pfm import load_motifs
+from seqexp.interpret.chance import chance_metrics
 from seqexp.interpret.filters import (
     Filters,
     LearnedFilter,
@@ -105,11 +106,26 @@ class Showing:
         learned = Learned(filters, metrics=motif_metrics(filters))
         if self.settings.matches and is_dna(symbols):
             learned = compared(filters, patterns, self.database, symbols, self.settings.max_q)
+        learned = replace(learned, metrics={**learned.metrics, **self._chance(filters)})
         if self.draws:
             self._keep_filters(filters)
             if is_dna(symbols):
                 self._keep_motifs(learned)
         return learned
+
+    def _chance(self, filters: Sequence[LearnedFilter]) -> dict[str, float]:
+        """What filters that have learned nothing come to on the same sequences."""
+        assert self.settings is not None
+        both_strands = bool(getattr(self.training.model, "both_strands", False))
+        return chance_metrics(
+            filters,
+            self._tokens(),
+            self.data.spec.vocabulary.symbols,
+            self.data.patterns,
+            self.settings,
+            both_strands,
+            self.training.seed,
+        )
 
     def _keep_filters(self, filters: Sequence[LearnedFilter]) -> None:
         from seqexp.interpret.figures import filter_figure, slider_page

@@ -85,6 +85,7 @@ class LearnedFilter:
     part: slice  # of the places: the motif, without flanks that tell nothing
     effect: Float[np.ndarray, " outputs"] | None = None
     strength: float = 1.0
+    reading: str = ""  # the symbols of `part` that tell something
 
     @property
     def match(self) -> Match | None:
@@ -157,6 +158,7 @@ def read_filters(
     found = []
     for index, (weight, pfm, num_hits) in enumerate(zip(weights, pfms, hits, strict=True)):
         ppm = pfm / max(1, num_hits)
+        part = significant_part(ppm, settings.trim_bits) if num_hits else slice(0, 0)
         found.append(
             LearnedFilter(
                 index=index,
@@ -166,7 +168,8 @@ def read_filters(
                 consensus=consensus(weight, symbols),
                 matches=matches(ppm, patterns, symbols) if num_hits else (),
                 weight_match=best(matches(weight, patterns, symbols, log_odds=True)),
-                part=significant_part(ppm, settings.trim_bits) if num_hits else slice(0, 0),
+                part=part,
+                reading=reading(ppm[part], symbols, settings.trim_bits),
                 effect=None if effects is None else effects[0][index],
                 strength=1.0 if effects is None else float(effects[1][index]),
             )
@@ -202,6 +205,18 @@ def consensus(weights: Float[np.ndarray, "width symbols"], symbols: Sequence[str
     separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
     visible = [VISIBLE.get(symbol, symbol) for symbol in symbols]
     return separator.join(visible[index] for index in weights.argmax(axis=1))
+
+
+def reading(
+    ppm: Float[np.ndarray, "places symbols"], symbols: Sequence[str], min_bits: float
+) -> str:
+    """The most frequent symbol at each place; a dot where the place tells less than `min_bits`."""
+    separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
+    bits = information(ppm).sum(axis=1)
+    return separator.join(
+        VISIBLE.get(symbols[index], symbols[index]) if told >= min_bits else "."
+        for index, told in zip(ppm.argmax(axis=1), bits, strict=True)
+    )
 
 
 def motif_metrics(filters: Sequence[LearnedFilter]) -> dict[str, float]:

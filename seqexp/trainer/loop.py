@@ -30,6 +30,9 @@ from seqexp.trainer.training import Metrics, Place, Report, Training, Updates, W
 
 T = TypeVar("T")
 
+HIGHEST = "best/valid_accuracy_max"
+"""The accuracy of the epoch where that is highest, which the loss may not find best."""
+
 
 def fit(training: Training, data: Data) -> Iterator[Report]:
     """Train, epoch by epoch, and test at the end; from wherever the training is.
@@ -322,7 +325,16 @@ _ADVICE = "the step was not taken. Try a smaller optimizer.lr, or trainer.clip_n
 
 
 def _note_best(training: Training, metrics: Metrics) -> bool:
-    """Keep the weights if this epoch is the best so far."""
+    """Keep the weights if this epoch is the best so far, and the highest accuracy of all epochs."""
+    found = (training.best_metrics.get(HIGHEST), metrics.get("valid/accuracy"))
+    highest = [value for value in found if value is not None]
+    is_best = _keep_best(training, metrics)
+    if highest:
+        training.best_metrics[HIGHEST] = max(highest)
+    return is_best
+
+
+def _keep_best(training: Training, metrics: Metrics) -> bool:
     settings = training.settings
     value = metrics.get(settings.monitor)
     if value is None or not math.isfinite(value):
