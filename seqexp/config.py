@@ -58,6 +58,9 @@ OPTIONAL_GROUPS = ("interpret", "decode", "gradient_flow")
 
 TARGET = "_target_"
 
+CALLED = {"gpu": "cuda"}
+"""What others call a value -> what it is called here."""
+
 _TORCH_RANGES: dict[str, Any] = {
     # torch.optim annotates no ranges; these are the ones that its constructors raise on
     "lr": Annotated[float, limits.Interval(ge=0, le=1000)],  # far above, a step overflows
@@ -341,6 +344,8 @@ def _did_you_mean(name: str, *known: Iterable[str]) -> str:
     by_last = {
         candidate.rpartition(".")[2]: candidate for names in reversed(known) for candidate in names
     }
+    if CALLED.get(name.lower()) in by_last:
+        return f"; did you mean {CALLED[name.lower()]}?"
     near = difflib.get_close_matches(name.rpartition(".")[2], by_last, n=1)
     return f"; did you mean {by_last[near[0]]}?" if near else ""
 

@@ -43,7 +43,7 @@ class Flowing:
                     f"gradient_flow.every_epochs is {self.every}, but the model has no recurrent"
                     " layers that read forward only; give gradient_flow.every_epochs=null"
                 )
-            sample = draw_sample(data.train, data.spec.output, settings)
+            sample = draw_sample(data.train, data.spec.output, settings, training.seed)
             self.sample = sample.to(training.device)
 
     def is_due(self) -> bool:

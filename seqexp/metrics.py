@@ -20,6 +20,7 @@ METRICS: dict[str, Better] = {
     "best/epoch": "neither",
     "best/valid_loss_nats": "lower",
     "best/valid_accuracy": "higher",
+    "best/valid_accuracy_max": "higher",
     "grad/norm_mean": "neither",
     "grad/norm_max": "neither",
     "grad/clipped_norm_mean": "neither",
@@ -36,6 +37,8 @@ METRICS: dict[str, Better] = {
     "time/train_seconds": "lower",
     "model/parameters": "neither",
     "motif/correlation": "higher",
+    "motif/correlation_chance": "neither",
+    "motif/correlation_chance_95": "neither",
     "motif/weight_correlation": "higher",
     "motif/p_value": "lower",
     "motif/recovered": "higher",
@@ -59,7 +62,11 @@ METRICS: dict[str, Better] = {
 """Every metric that a run can log. `step/*` are logged by update, `motif/*` and `test/*` at an
 epoch or at the end, `reads/*` at the end, as means over the clusters of reads whose true sequence
 is known, `best/*` are of the epoch that `trainer.monitor` finds best, the others once an epoch;
-losses are means in nats per scored token.
+losses are means in nats per scored token. `best/valid_accuracy` is the accuracy at that epoch,
+`best/valid_accuracy_max` the highest of all epochs.
+
+`motif/correlation_chance` is the median of `motif/correlation` of as many filters with random
+weights, read on the same sequences; 95 of 100 such sets are below `motif/correlation_chance_95`.
 
 `gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,
 about -300 where it is zero; `factor_per_token` is what that norm is multiplied by a token, over all

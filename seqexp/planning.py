@@ -12,7 +12,7 @@ from seqexp.config import Config, build
 from seqexp.dataset.looking import NotHereError, only_looking
 from seqexp.errors import InputError
 from seqexp.names import one_line
-from seqexp.run import total_steps
+from seqexp.run import build_model, load, total_steps
 from seqexp.spec import Data
 from seqexp.streams import show
 from seqexp.trainer.settings import Settings
@@ -61,10 +61,14 @@ class Planner:
             return Plan(label, state, fault=str(data))
         settings: Settings = build(config["trainer"])
         steps = total_steps(settings, data)
+        try:
+            parameters = self._count(config, data)
+        except InputError as error:
+            return Plan(label, state, sequences=_size(data), fault=str(error))
         return Plan(
             label,
             state,
-            self._count(config, data),
+            parameters,
             _size(data),
             steps,
             steps if state == "done" else min(done, steps),
@@ -72,12 +76,13 @@ class Planner:
 
     def _load(self, config: Config) -> Data | InputError:
         settings: Settings = build(config["trainer"])
-        key = json.dumps([config["dataset"], settings.max_sequences])
+        most, patience = settings.max_sequences, settings.patience
+        sample = None if most is None else [most, config["seed"]]
+        key = json.dumps([config["dataset"], sample, patience is None, settings.test_weights])
         if key not in self._data:
             try:
                 with only_looking():
-                    data: Data = build(config["dataset"]).load()
-                self._data[key] = data.at_most(settings.max_sequences)
+                    self._data[key] = load(config, settings)
             except InputError as error:
                 self._data[key] = error
         return self._data[key]
@@ -86,7 +91,7 @@ class Planner:
         key = json.dumps([config["model"], data.spec.to_dict()])
         if key not in self._parameters:
             with torch.device("meta"):
-                model: Any = build(config["model"], spec=data.spec)
+                model = build_model(config, data, torch.device("meta"))
             counts = [p.numel() for p in model.parameters() if p.requires_grad]
             self._parameters[key] = sum(counts)
         return self._parameters[key]

@@ -23,6 +23,7 @@ from torch import nn
 
 from seqexp import saved
 from seqexp.config import Config, build
+from seqexp.dataset.soundness import checked
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.facts import DATA, Result, Start, Story, data_name, origin_of, run_facts, sizes
 from seqexp.files import full_disk
@@ -44,12 +45,16 @@ from seqexp.trainer.processes import Processes, joined
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.starts import choose_start
 from seqexp.trainer.training import Training, Work
+from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
 from seqexp.watching import Log, Watching
 
 ALONE = Processes()
 
 MAX_TOKENS_OF_A_GRADIENT = 5000
 """Of a stream without truncation."""
+
+ROWS_COUNTED = 1000
+"""Sequences whose targets are counted together."""
 
 
 def run(config: Config, start: Start) -> Result:
@@ -231,8 +236,47 @@ def load(config: Config, settings: Settings) -> Data:
     Raises:
         InputError: if they are not sound.
     """
-    data: Data = build(config["dataset"]).load()
-    return data.at_most(settings.max_sequences)
+    name = config["dataset"]["_target_"]
+    with told_whose("dataset", name):
+        dataset = build(config["dataset"])
+        if not callable(getattr(dataset, "load", None)):
+            raise InputError(f"dataset {name} has no method load(); it returns a seqexp.spec.Data")
+        loaded = dataset.load()
+    data = checked(loaded, name)
+    return validated(data, settings).at_most(settings.max_sequences, config["seed"])
+
+
+def validated(data: Data, settings: Settings) -> Data:
+    """The data, with a note if there is nothing to validate on.
+
+    Raises:
+        InputError: if the training would wait for a better epoch then.
+    """
+    if len(data.valid) and any(batch.num_scored() for batch in data.valid.batches(ROWS_COUNTED)):
+        return data
+    if settings.patience is not None:
+        raise InputError(
+            f"trainer.patience is {settings.patience}, but there is nothing to validate on:"
+            " valid has no rows, or no target that is scored; give validation data, or"
+            " patience=null"
+        )
+    if settings.test_weights != "best":
+        return data
+    note = "nothing to validate on: the weights of the last epoch are tested and kept"
+    return replace(data, notes=(*data.notes, note))
+
+
+@contextmanager
+def told_whose(part: str, name: str) -> Iterator[None]:
+    """Say of an error of a class that is not ours whose it is; its traceback stays."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if not name.startswith("seqexp."):
+            error.add_note(f"raised by {part} {name}, which is no part of seqexp")
+        raise
 
 
 def begin(
@@ -275,16 +319,13 @@ def prepare_training(
     """
     refuse_endless_gradients(settings, data)
     torch.manual_seed(stream_seed(config["seed"], "initial weights", *([start] if start else [])))
-    try:
-        model: Any = build(config["model"], spec=data.spec).to(device)
-    except (MemoryError, RuntimeError) as error:
-        if "allocate" not in str(error) and not isinstance(error, MemoryError):
-            raise
-        reason = str(error).splitlines()[0]
-        raise InputError(f"model: its weights do not fit into memory ({reason})") from error
+    model: Any = build_model(config, data, device)
+    name = config["model"]["_target_"]
+    if start == 0 and not name.startswith("seqexp."):
+        try_model(model, data, settings, device, name)
     if data.vectors is not None:
         start_from_vectors(model, data.vectors)
-    optimizer = build_torch("optimizer", config["optimizer"], params=list(model.parameters()))
+    optimizer = build_optimizer(config, model, device)
     if isinstance(optimizer, LazyAdam):
         step_lazily(optimizer, model, processes)
     supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps(settings, data)}
@@ -296,6 +337,44 @@ def prepare_training(
     extent = (data.train.num_batches(settings.batch_size), data.train.tokens.shape[1])
     more: dict[str, Any] = {"processes": processes, "kind": kind, "extent": extent}
     return Training(model, optimizer, scheduler, settings, seed, device, **more)
+
+
+def build_model(config: Config, data: Data, device: torch.device) -> nn.Module:
+    """The model with its initial weights.
+
+    Raises:
+        InputError: if it is too large, or is nothing that can be trained.
+    """
+    name = config["model"]["_target_"]
+    try:
+        with told_whose("model", name):
+            model = refuse_other_things(build(config["model"], spec=data.spec), name)
+        return model.to(device)
+    except ValueError as error:
+        if name.startswith("seqexp."):
+            raise
+        raise InputError(f"model {name} refuses its arguments: {error}") from error
+    except (MemoryError, RuntimeError) as error:
+        if "allocate" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        reason = str(error).splitlines()[0]
+        raise InputError(f"model: its weights do not fit into memory ({reason})") from error
+
+
+def build_optimizer(config: Config, model: nn.Module, device: torch.device) -> Any:
+    """The optimizer of a model's weights, which can take a step on this device.
+
+    Raises:
+        InputError: if it refuses its settings.
+    """
+
+    def make(weights: list[nn.Parameter]) -> Any:
+        return build_torch("optimizer", config["optimizer"], params=weights)
+
+    optimizer = make(list(model.parameters()))
+    if not isinstance(optimizer, LazyAdam):
+        try_optimizer(make, device)
+    return optimizer
 
 
 def step_lazily(optimizer: LazyAdam, model: nn.Module, processes: Processes) -> None:
@@ -376,8 +455,9 @@ def total_steps(settings: Settings, data: Data) -> int:
 def build_torch(part: str, node: Mapping[str, Any], **supplied: Any) -> Any:
     """An object of PyTorch's, whose constructor checks more than its signature tells."""
     try:
-        return build(node, **supplied)
-    except (ValueError, TypeError) as error:
+        with told_whose(part, node["_target_"]):
+            return build(node, **supplied)
+    except (ValueError, TypeError, NotImplementedError) as error:
         raise InputError(f"{part}: {error} ({dict(node)})") from error
 
 

@@ -86,10 +86,16 @@ class Saving:
         processes, device = self.training.processes, self.training.device
         if processes.any(self.stop.wanted, device):
             self._save(tracker)
-            log.info(f"stopped after update {self.training.step:,}; the same command goes on")
-            self.stop.leave()
+            log.info(f"stopped after update {self.training.step:,}; {self._what_follows()}")
+            self.stop.leave(self._what_follows())
         if processes.any(self._is_due(report), device):
             self._save(tracker)
+
+    def _what_follows(self) -> str:
+        """Whether there is something to go on from."""
+        if self.folder.path is None:
+            return "nothing was kept of it (tracking=none)"
+        return "the same command goes on"
 
     def _is_due(self, report: Report) -> bool:
         settings = self.training.settings.checkpoint

@@ -42,6 +42,13 @@ def say(report: Report, settings: Settings) -> None:
     log.info(f"epoch {report.step:{width}}/{settings.epochs}  {'  '.join(values)}{best}")
 
 
+CALLED = {
+    "best/valid_accuracy": "valid accuracy at the kept epoch",
+    "best/valid_accuracy_max": "valid accuracy, highest of all epochs",
+}
+"""What a summary calls metrics whose keys alone could be misread."""
+
+
 def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
     """What a person wants to know at the end."""
     names = (
@@ -54,6 +61,7 @@ def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
         "test/perplexity",
         "test/bits_per_token",
         "best/valid_accuracy",
+        "best/valid_accuracy_max",
         "motif/correlation",
         "motif/p_value",
         "motif/recovered",
@@ -63,10 +71,17 @@ def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
         "best/epoch",
         "time/train_seconds",
     )
-    rows = {name: f"{result.metrics[name]:.4g}" for name in names if name in result.metrics}
+    metrics = result.metrics
+    rows = {CALLED.get(name, name): f"{metrics[name]:.4g}" for name in names if name in metrics}
+    chance = [metrics.get(f"motif/correlation_chance{which}") for which in ("", "_95")]
+    if "motif/correlation" in rows and None not in chance:
+        median, high = chance
+        rows["motif/correlation"] += (
+            f"  (by chance, of random filters: median {median:.2g}, 95 of 100 below {high:.2g})"
+        )
     if learned.filters:
         best = ranked(learned.filters)[0]
-        rows[f"filter {best.index} reads"] = best.consensus
+        rows[f"filter {best.index} reads"] = best.reading or "nothing: no place tells enough"
         hit = next((hit for hit in learned.known or () if hit.filter_index == best.index), None)
         if hit is not None:
             rows[f"filter {best.index} resembles"] = (

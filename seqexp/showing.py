@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from seqexp.config import build
 from seqexp.formats.motifs import load_motifs
+from seqexp.interpret.chance import chance_metrics
 from seqexp.interpret.filters import (
     Filters,
     LearnedFilter,
@@ -21,7 +23,7 @@ from seqexp.interpret.match import Learned, compared
 from seqexp.interpret.matrix import is_dna
 from seqexp.interpret.ngrams import read_ngrams
 from seqexp.interpret.windows import HasFilters
-from seqexp.spec import Data, Pattern
+from seqexp.spec import Data, Pattern, Sequences
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Training
@@ -104,11 +106,26 @@ class Showing:
         learned = Learned(filters, metrics=motif_metrics(filters))
         if self.settings.matches and is_dna(symbols):
             learned = compared(filters, patterns, self.database, symbols, self.settings.max_q)
+        learned = replace(learned, metrics={**learned.metrics, **self._chance(filters)})
         if self.draws:
             self._keep_filters(filters)
             if is_dna(symbols):
                 self._keep_motifs(learned)
         return learned
+
+    def _chance(self, filters: Sequence[LearnedFilter]) -> dict[str, float]:
+        """What filters that have learned nothing come to on the same sequences."""
+        assert self.settings is not None
+        both_strands = bool(getattr(self.training.model, "both_strands", False))
+        return chance_metrics(
+            filters,
+            self._tokens(),
+            self.data.spec.vocabulary.symbols,
+            self.data.patterns,
+            self.settings,
+            both_strands,
+            self.training.seed,
+        )
 
     def _keep_filters(self, filters: Sequence[LearnedFilter]) -> None:
         from seqexp.interpret.figures import filter_figure, slider_page
@@ -165,8 +182,14 @@ class Showing:
         symbols = self.data.spec.vocabulary.symbols
         return read_filters(model, tokens, symbols, self.data.patterns, self.settings)
 
+    @cached_property
+    def _sample(self) -> Sequences:
+        """Training sequences that filters are read on, drawn by class; all of a stream."""
+        assert self.settings is not None
+        return self.data.train.at_most(self.settings.num_sequences, self.training.seed)
+
     def _tokens(self) -> Tensor:
-        """What filters are read on: of a long stream, where its rows begin."""
-        train = self.data.train
+        """What filters are read on: some sequences, or of a long stream, where its rows begin."""
+        train = self._sample
         most = MAX_TOKENS // max(1, len(train)) if train.is_stream else None
         return train.tokens[:, :most].to(self.training.device)

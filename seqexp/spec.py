@@ -242,13 +242,32 @@ class Sequences:
             return replace(self, device=device)
         return replace(self, tokens=self.tokens.to(device), targets=self.targets.to(device))
 
-    def at_most(self, count: int) -> "Sequences":
-        """So many rows, spread over all: there may be one class after the other."""
+    def at_most(self, count: int, seed: int) -> "Sequences":
+        """So many rows at most, in their order: those of `drawn`, all of a stream."""
         if self.is_stream or len(self) <= count:
             return self
-        rows = torch.arange(count, device=self.tokens.device) * len(self) // count
+        rows = self.drawn(count, seed).sort().values.to(self.tokens.device)
         planted = None if self.planted is None else self.planted[rows.cpu()]
         return replace(self, tokens=self.tokens[rows], targets=self.targets[rows], planted=planted)
+
+    def drawn(self, count: int, seed: int) -> Int[Tensor, " chosen"]:
+        """So many rows at most, drawn by class: any first few hold each class as often as all do.
+
+        Rows without a label of their own are drawn from all alike. Of a stream, the first rows.
+        """
+        if self.is_stream:
+            return torch.arange(min(count, len(self)))
+        generator = torch.Generator().manual_seed(stream_seed(seed, "sample"))
+        order = torch.randperm(len(self), generator=generator)
+        if self.targets.shape[1] != 1:
+            return order[:count]
+        labels = self.targets[:, 0].cpu().long()[order]
+        _, labels, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
+        # the i-th row of a class of n has its place at (i + 1/2) / n: classes come evenly mixed
+        by_class = labels.argsort(stable=True)
+        within = torch.arange(len(self)) - (sizes.cumsum(0) - sizes)[labels[by_class]]
+        places = (within + 0.5) / sizes[labels[by_class]]
+        return order[by_class[places.argsort(stable=True)]][:count]
 
     def num_batches(self, batch_size: int) -> int:
         """Batches an epoch, the last one perhaps smaller."""
@@ -345,11 +364,11 @@ class Data:
         train, valid, test = (split.to(device) for split in self.splits().values())
         return replace(self, train=train, valid=valid, test=test)
 
-    def at_most(self, count: int | None) -> "Data":
-        """So many sequences of each split; None is all."""
+    def at_most(self, count: int | None, seed: int) -> "Data":
+        """So many sequences of each split, drawn by class; None is all."""
         if count is None:
             return self
-        train, valid, test = (split.at_most(count) for split in self.splits().values())
+        train, valid, test = (split.at_most(count, seed) for split in self.splits().values())
         return replace(self, train=train, valid=valid, test=test)
 
     def splits(self) -> dict[str, Sequences]:

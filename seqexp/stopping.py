@@ -78,8 +78,8 @@ class Stop:
         is_over = limit is not None and time.monotonic() - self.began >= 60 * limit
         return self.signal is not None or is_over
 
-    def leave(self) -> None:
-        """Raise what ends the run.
+    def leave(self, follows: str = "the same command goes on") -> None:
+        """Raise what ends the run; `follows` is what can be done then.
 
         Raises:
             KeyboardInterrupt: after Ctrl-C.
@@ -90,9 +90,7 @@ class Stop:
             raise_signal(self.signal)
         if self.max_minutes is None:
             raise Terminated  # another process was told to
-        raise StoppedError(
-            f"stopped after trainer.max_minutes={self.max_minutes:g}; the same command goes on"
-        )
+        raise StoppedError(f"stopped after trainer.max_minutes={self.max_minutes:g}; {follows}")
 
 
 def raise_signal(number: int, frame: Any = None) -> None:

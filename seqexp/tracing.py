@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from seqexp.interpret.filters import Filters, LearnedFilter, ranked
 from seqexp.interpret.where import Trace, agreement, trace
-from seqexp.spec import Data, Output
+from seqexp.spec import Data, Output, stream_seed
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Training
@@ -55,9 +56,17 @@ def show_where(
     return (agreement(traces, strengths) if count else {}), figure
 
 
+def _drawn(rows: Tensor, count: int, seed: int) -> list[int]:
+    """So many of some rows at most, in their order."""
+    if len(rows) > count:
+        generator = torch.Generator().manual_seed(stream_seed(seed, "traced"))
+        rows = rows[torch.randperm(len(rows), generator=generator)[:count].sort().values]
+    return list(rows.tolist())
+
+
 def _traces(training: Training, data: Data, count: int) -> list[Trace]:
     output = len(data.spec.output_names) - 1
-    rows = torch.nonzero(data.test.targets[:, 0] == output)[:, 0][:count].tolist()
+    rows = _drawn(torch.nonzero(data.test.targets[:, 0] == output)[:, 0], count, training.seed)
     model: Any = training.model.eval()
     test = data.test
     return [

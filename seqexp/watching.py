@@ -87,7 +87,8 @@ class Watching:
         where, figure = show_where(settings, tracker, self.training, data, learned.filters)
         log({**learned.metrics, **where}, self.training.epoch)
         metrics = story.result.metrics
-        found, table = compare_with_baselines(settings, tracker, data, self.show.database, metrics)
+        database, seed = self.show.database, self.training.seed
+        found, table = compare_with_baselines(settings, tracker, data, database, metrics, seed)
         log(found, 0)
         keep_report(config, start, tracker, data, story, learned, table, figure)
         self.write.at_the_end()

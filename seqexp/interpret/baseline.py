@@ -9,7 +9,6 @@ from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 from torch.nn import functional
 
-from seqexp.interpret.windows import spread
 from seqexp.ranking import auroc
 from seqexp.spec import PAD, Pattern, Sequences, Vocabulary, other_strand
 
@@ -26,12 +25,19 @@ _ROWS = 250
 
 
 def best_scan(
-    database: Sequence[Pattern], train: Sequences, test: Sequences, vocabulary: Vocabulary
+    database: Sequence[Pattern],
+    train: Sequences,
+    test: Sequences,
+    vocabulary: Vocabulary,
+    seed: int = 0,
 ) -> tuple[Pattern, Float[np.ndarray, " sequences"]]:
-    """The matrix whose best window tells the training classes apart best, and its test scores."""
-    step = max(1, -(-len(train) // MAX_CHOSEN_ON))
-    scores = scan(database, spread(train.tokens, MAX_CHOSEN_ON), vocabulary)
-    truth = train.targets[::step, 0].numpy() == 1
+    """The matrix whose best window tells the training classes apart best, and its test scores.
+
+    Of many training sequences, some are drawn by class with the seed.
+    """
+    chosen = train.at_most(MAX_CHOSEN_ON, seed)
+    scores = scan(database, chosen.tokens, vocabulary)
+    truth = chosen.targets[:, 0].numpy() == 1
     areas = [auroc(row, truth) or 0.0 for row in scores]
     best = database[int(np.argmax(areas))]
     return best, scan([best], test.tokens, vocabulary)[0]

@@ -19,7 +19,6 @@ from seqexp.interpret.windows import (
     effects_on_output,
     exciting_windows,
     speaks_for,
-    spread,
 )
 from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare
 from seqexp.spec import Pattern
@@ -31,7 +30,7 @@ class Filters:
 
     Args:
         every_epochs: show them this often while they form; None shows the last epoch only.
-        num_sequences: training sequences whose windows are looked at.
+        num_sequences: training sequences whose windows are looked at, drawn by class.
         activation_share: windows above this share of a filter's largest activation count.
         one_per_sequence: count only the strongest window of each sequence; a motif that repeats
             itself is blurred by its shifted copies otherwise.
@@ -84,6 +83,7 @@ class LearnedFilter:
     part: slice  # of the places: the motif, without flanks that tell nothing
     effect: Float[np.ndarray, " outputs"] | None = None
     strength: float = 1.0
+    reading: str = ""  # the symbols of `part` that tell something
 
     @property
     def match(self) -> Match | None:
@@ -149,13 +149,14 @@ def read_filters(
     Kelley et al. (2016)'s threshold, a share of the filter's largest activation.
     """
     weights = model.filter_weights().double().cpu().numpy()
-    tokens = spread(tokens, settings.num_sequences).long()
+    tokens = tokens.long()
     share, one = settings.activation_share, settings.one_per_sequence
     pfms, hits = exciting_windows(model, tokens, weights.shape, symbols, share, one)
     effects = effects_on_output(model, tokens)
     found = []
     for index, (weight, pfm, num_hits) in enumerate(zip(weights, pfms, hits, strict=True)):
         ppm = pfm / max(1, num_hits)
+        part = significant_part(ppm, settings.trim_bits) if num_hits else slice(0, 0)
         found.append(
             LearnedFilter(
                 index=index,
@@ -165,7 +166,8 @@ def read_filters(
                 consensus=consensus(weight, symbols),
                 matches=matches(ppm, patterns, symbols) if num_hits else (),
                 weight_match=best(matches(weight, patterns, symbols, log_odds=True)),
-                part=significant_part(ppm, settings.trim_bits) if num_hits else slice(0, 0),
+                part=part,
+                reading=reading(ppm[part], symbols, settings.trim_bits),
                 effect=None if effects is None else effects[0][index],
                 strength=1.0 if effects is None else float(effects[1][index]),
             )
@@ -201,6 +203,18 @@ def consensus(weights: Float[np.ndarray, "width symbols"], symbols: Sequence[str
     separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
     shown = [letter_of(symbol) for symbol in symbols]
     return separator.join(shown[index] for index in weights.argmax(axis=1))
+
+
+def reading(
+    ppm: Float[np.ndarray, "places symbols"], symbols: Sequence[str], min_bits: float
+) -> str:
+    """The most frequent symbol at each place; a dot where the place tells less than `min_bits`."""
+    separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
+    bits = information(ppm).sum(axis=1)
+    return separator.join(
+        VISIBLE.get(symbols[index], symbols[index]) if told >= min_bits else "."
+        for index, told in zip(ppm.argmax(axis=1), bits, strict=True)
+    )
 
 
 def motif_metrics(filters: Sequence[LearnedFilter]) -> dict[str, float]:

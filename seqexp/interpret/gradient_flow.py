@@ -180,8 +180,10 @@ class Flow:
         ]
 
 
-def draw_sample(sequences: Sequences, output: Output, settings: GradientFlow) -> Sample:
-    """The longest sequences, the first of them where many are as long, cut after the loss's token.
+def draw_sample(
+    sequences: Sequences, output: Output, settings: GradientFlow, seed: int = 0
+) -> Sample:
+    """The longest sequences, cut after the loss's token; where many are as long, some by class.
 
     That is the last scored token for NEXT_TOKEN, and the last real one, where the label's loss is,
     for SEQUENCE_CLASS. Of a stream, the loss is at token 2 * `max_lag`, so that no state that is
@@ -195,7 +197,12 @@ def draw_sample(sequences: Sequences, output: Output, settings: GradientFlow) ->
     ends = _last(tokens != PAD if is_label else targets != IGNORE) + 1  # (sequences,)
     places = torch.arange(tokens.shape[1], device=tokens.device)
     lengths = ((tokens != PAD) & (places < ends[:, None])).sum(dim=1)
-    chosen = torch.argsort(lengths, descending=True, stable=True)[: settings.num_sequences]
+    order = torch.arange(len(lengths))
+    if len(order) > settings.num_sequences:
+        order = sequences.drawn(len(order), seed)
+    order = order.to(lengths.device)
+    by_length = torch.argsort(lengths[order], descending=True, stable=True)
+    chosen = order[by_length[: settings.num_sequences]]
     chosen = chosen[lengths[chosen] > 0]
     longest = int(ends[chosen].max())
     aligned = tokens.new_full((len(chosen), longest), PAD)

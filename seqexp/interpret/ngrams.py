@@ -13,7 +13,6 @@ from seqexp.interpret.windows import (
     activations_inside,
     effects_on_output,
     speaks_for,
-    spread,
 )
 from seqexp.spec import PAD
 
@@ -63,7 +62,7 @@ def read_ngrams(
     out.
     """
     model.eval()
-    tokens = spread(tokens, settings.num_sequences).long()
+    tokens = tokens.long()
     width = model.filter_weights().shape[1]
     if tokens.shape[1] < width:
         return []

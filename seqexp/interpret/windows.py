@@ -50,12 +50,6 @@ class HasEffects(Protocol):
         ...
 
 
-def spread(tokens: Tensor, limit: int) -> Tensor:
-    """At most so many rows, from all over: a dataset may hold one class after the other."""
-    step = max(1, -(-len(tokens) // limit))
-    return tokens[::step]
-
-
 def exciting_windows(
     model: HasFilters,
     tokens: Int[Tensor, "sequences time"],

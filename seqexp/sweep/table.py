@@ -23,6 +23,7 @@ SHOWN = (
     "test/loss_nats",
     "test/bits_per_token",
     "best/valid_accuracy",
+    "best/valid_accuracy_max",
     "best/valid_loss_nats",
     "motif/correlation",
 )

@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 SCORED_TOKENS = 1024
 """Tokens of a stream that are scored at a time, at least: half as fast with 50."""
+HIGHEST = "best/valid_accuracy_max"
+"""The accuracy of the epoch where that is highest, which the loss may not find best."""
 
 
 def fit(training: Training, data: Data) -> Iterator[Report]:
@@ -338,7 +340,16 @@ _ADVICE = "the step was not taken. Try a smaller optimizer.lr, or trainer.clip_n
 
 
 def _note_best(training: Training, metrics: Metrics) -> bool:
-    """Keep the weights if this epoch is the best so far."""
+    """Keep the weights if this epoch is the best so far, and the highest accuracy of all epochs."""
+    found = (training.best_metrics.get(HIGHEST), metrics.get("valid/accuracy"))
+    highest = [value for value in found if value is not None]
+    is_best = _keep_best(training, metrics)
+    if highest:
+        training.best_metrics[HIGHEST] = max(highest)
+    return is_best
+
+
+def _keep_best(training: Training, metrics: Metrics) -> bool:
     settings = training.settings
     value = metrics.get(settings.monitor)
     if value is None or not math.isfinite(value):

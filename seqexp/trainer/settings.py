@@ -1,11 +1,23 @@
 """What the loop is told: one frozen value, `conf/trainer/*.yaml`."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le, Lt
 
 from seqexp.ranges import Count, NotNegative, Positive
 
 Monitor = Literal["valid/loss_nats", "valid/accuracy"]
+
+Minutes = Annotated[float, Ge(0.001), Lt(float("inf"))]
+"""Long enough for an update of a small model."""
+
+Replicas = Annotated[int, Ge(1), Le(256)]
+"""Runs of one stack. A larger one is no faster, holds all data and models at once, and writes
+nothing for long; several stacks train any number of runs."""
+
+Threads = Annotated[int, Ge(1), Le(1024)]
+"""As many as a machine may have cores; of many more, a process dies without a word."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +63,8 @@ class Settings:
         length_pool: make batches of sequences of like length, sorted within so many batches' worth,
             and leave out padding that all of a batch share; None takes any together. Saves time
             where lengths differ.
-        max_sequences: use so many of each split at most, spread over it; None uses all. Streams
-            are used whole.
+        max_sequences: use so many of each split at most, drawn by class with the seed; None uses
+            all. Streams are used whole.
         starts: initial weights to choose from, by the training loss that they lead to.
         start_epochs: epochs for which each of them is tried, where there are several.
         clip_value: largest size of one gradient entry; None leaves them as they are.
@@ -65,8 +77,9 @@ class Settings:
         log_every_steps: updates between points of the `step/*` curves; None draws none.
         checkpoint: when the training is saved; None never saves it.
         replicas: runs of a sweep that are trained in one go, as a stack of models, at most; None
-            trains each by itself.
-        max_minutes: stop after so many minutes of this process, with a checkpoint; None never does.
+            trains each by itself. `seeds=1000 trainer.replicas=64` trains a thousand, in stacks.
+        max_minutes: stop after so many minutes of this process, and after one update at least, with
+            a checkpoint; None never does.
         device: `auto` takes a GPU where there is one.
         precision: `bf16` rounds the factors of products to bfloat16, with float32 weights: those of
             the forward pass, and of the compiled recurrence of the backward pass, too.
@@ -90,9 +103,9 @@ class Settings:
     test_weights: Literal["best", "last"] = "best"
     log_every_steps: Count | None = 10
     checkpoint: Checkpoint | None = None
-    replicas: Count | None = None
-    max_minutes: Positive | None = None
+    replicas: Replicas | None = None
+    max_minutes: Minutes | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = True
-    num_threads: Count | None = 1
+    num_threads: Threads | None = 1

@@ -35,7 +35,7 @@ def reviews() -> Data:
     words = Vocabulary(tuple(f"w{index}" for index in range(1, NUM_WORDS)))
     spec = TaskSpec(words, 1, Output.SEQUENCE_CLASS, ("negative", "positive"), LENGTH)
     train = Sequences(tokens.view(NUM_REVIEWS, LENGTH), targets)
-    return Data(spec, train, train.at_most(0), train.at_most(0))
+    return Data(spec, train, train.at_most(0, 0), train.at_most(0, 0))
 
 
 def make(folder: Path, threads: int, ours: list[str]) -> Work:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from seqexp.dataset.motif import Motif
 from seqexp.interpret.card import card
+from seqexp.interpret.chance import best_correlations, chance_metrics
 from seqexp.interpret.figures import filter_figure, slider_page
 from seqexp.interpret.filters import (
     Filters,
@@ -19,6 +20,7 @@ from seqexp.interpret.filters import (
     motif_metrics,
     ranked,
     read_filters,
+    reading,
 )
 from seqexp.interpret.logo import draw_logo
 from seqexp.interpret.matrix import best, information, matches, reverse_complement
@@ -136,10 +138,49 @@ def test_sequences_shorter_than_a_filter_have_no_windows(dna_spec: TaskSpec) -> 
     assert read_filters(model, tokens("ACG", "GGG"), DNA, [], Filters())[0].hits == 0
 
 
-def test_rows_are_taken_from_all_over(dna_spec: TaskSpec) -> None:
+def test_what_a_filter_reads_has_letters_only_where_places_tell_something() -> None:
+    even, sure, weak = [0.25] * 4, [0.97, 0.01, 0.01, 0.01], [0.4, 0.3, 0.2, 0.1]
+    ppm = np.array([sure, even, weak, sure[::-1], [0.1, 0.7, 0.1, 0.1]])
+    # bits: 1.76, 0, 0.15, 1.76, 0.64
+    assert reading(ppm, DNA, 0.25) == "A..TC"
+    assert reading(ppm, DNA, 0.1) == "A.ATC"
+    assert reading(ppm[:0], DNA, 0.25) == ""
+
+
+def test_flanks_that_tell_nothing_are_not_read(dna_spec: TaskSpec) -> None:
     model = detector(dna_spec, "ACG")
-    rows = tokens(*["TTTTTTTTTT"] * 50, *["TTACGTTTTT"] * 50)
-    assert read_filters(model, rows, DNA, [], Filters(num_sequences=10))[0].hits == 5
+    rows = tokens(*("TTACGTTTTT", "GCACGATTTT", "CAACGCTTTT", "AGACGGTTTT"))
+    (learned,) = read_filters(model, rows, DNA, [], Filters())
+    assert (learned.consensus, learned.reading) == ("ACG", "ACG")
+
+
+def test_random_filters_agree_with_what_is_planted_as_untrained_ones_do() -> None:
+    data = Motif(num_train=400).load()
+    symbols = data.spec.vocabulary.symbols
+    settings = Filters()
+    tokens, patterns = data.train.tokens, data.patterns
+    seen = []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        model = CNN1D(data.spec, num_filters=8, filter_width=19)
+        filters = read_filters(model, tokens, symbols, patterns, settings)
+        seen.append(motif_metrics(filters)["motif/correlation"])
+    found = chance_metrics(filters, tokens, symbols, patterns, settings, False, 0)
+    assert found == chance_metrics(filters, tokens, symbols, patterns, settings, False, 0)
+    median, high = found.values()
+    assert median == pytest.approx(np.median(seen), abs=0.1)
+    assert median < high <= 1
+    assert chance_metrics(filters, tokens, symbols, [], settings, False, 0) == {}
+
+
+def test_correlations_of_many_matrices_are_those_of_each() -> None:
+    draw = np.random.default_rng(0)
+    matrices = draw.dirichlet([0.3] * 4, size=(5, 14))
+    target = draw.dirichlet([0.3] * 4, size=17)
+    strands = [best_correlations(matrices, t) for t in (target, reverse_complement(target, DNA))]
+    for matrix, correlation in zip(matrices, np.maximum(*strands), strict=True):
+        (match,) = matches(matrix, [Pattern("p", target)], DNA)
+        assert match.correlation == pytest.approx(correlation)
 
 
 def test_information_of_known_columns() -> None:

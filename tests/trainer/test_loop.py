@@ -327,20 +327,35 @@ def test_the_schedule_counts_updates(data: Data) -> None:
     assert rates == pytest.approx([0.04, 0.025])
 
 
-def test_fewer_sequences_are_spread_over_all(data: Data) -> None:
-    few = data.at_most(10)
+def test_fewer_sequences_are_drawn_by_class_with_the_seed(data: Data) -> None:
+    few = data.at_most(10, 3)
     assert [len(split) for split in few.splits().values()] == [10, 10, 10]
-    assert few.train.targets[:, 0].tolist() == [1] * 5 + [0] * 5
-    assert torch.equal(few.train.tokens, data.train.tokens[::12])
-    assert data.at_most(None) is data and data.at_most(10**6).digest() == data.digest()
+    assert few.train.targets[:, 0].tolist() == [1] * 5 + [0] * 5  # in the order of all
+    assert few.digest() == data.at_most(10, 3).digest() != data.at_most(10, 4).digest()
+    assert data.at_most(None, 0) is data and data.at_most(10**6, 0).digest() == data.digest()
     stream = replace(data.train, is_stream=True)
-    assert stream.at_most(1) is stream
+    assert stream.at_most(1, 0) is stream
+
+
+@pytest.mark.parametrize("labels", [[0, 1] * 50, [0] * 50 + [1] * 50, [0] * 98 + [1, 2]])
+def test_a_sample_holds_classes_as_often_as_all_do(labels: list[int]) -> None:
+    """Whatever their order: every second row of a table that alternates is of one class."""
+    targets = torch.tensor(labels)[:, None]
+    split = Sequences(torch.arange(1, 101)[:, None], targets)
+    rows = split.drawn(100, 0)
+    assert sorted(rows.tolist()) == [*range(100)]
+    shares = targets[:, 0].bincount() / 100
+    for count in (50, 51, 80):
+        counts = targets[rows[:count], 0].bincount(minlength=len(shares))
+        assert ((counts - shares * count).abs() <= 1).all()
+    assert torch.equal(split.drawn(30, 0), rows[:30])
+    assert not torch.equal(split.drawn(100, 1), rows)
 
 
 def test_fewer_sequences_keep_what_was_planted_in_each(data: Data) -> None:
-    few = data.at_most(10).train
+    few = data.at_most(10, 0).train
     assert data.train.planted is not None and few.planted is not None
-    assert torch.equal(few.planted, data.train.planted[::12])
+    assert 0 < int(few.planted.sum()) < int(data.train.planted.sum())
     # the motif is in the centre of the positives, which come first
     assert few.planted.any(dim=1).tolist() == [True] * 5 + [False] * 5
 
