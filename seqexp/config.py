@@ -5,9 +5,10 @@ see `seqexp.signature`), so that nothing is declared twice; `seqexp.rules` adds 
 than one key. Neither imports torch.
 """
 
-import difflib
 import functools
 import json
+import re
+import shlex
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,11 +28,19 @@ from seqexp import (  # noqa: F401  (importing adds rules)
     tracking_rules,
     training_rules,
 )
+from seqexp.arguments import CONF
 from seqexp.errors import ConfigError
 from seqexp.metrics import METRICS
+from seqexp.nearest import CLOSE_OPTION, did_you_mean, nearest
 from seqexp.ranges import Count, DropoutRate, NotNegative, Positive, Seed
 from seqexp.rules import RULES
-from seqexp.signature import Parameter, Signature, TargetError, signature
+from seqexp.signature import (
+    Parameter,
+    Signature,
+    TargetError,
+    signature,
+    signature_by_source,
+)
 
 Config = dict[str, Any]
 """A resolved composition: plain dicts, lists and values."""
@@ -192,7 +201,8 @@ def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
             paths = signature(f"{Paths.__module__}.{Paths.__qualname__}")
             yield key, _argument_faults(key, value, paths, frozenset(), ())
         elif key not in SUPPLIED:
-            yield key, [f"{key}: unknown{_did_you_mean(key, known, _leaves(config))}"]
+            hint = did_you_mean(key, known, _leaves(config)) or f"; known are {', '.join(known)}"
+            yield key, [f"{key}: unknown{hint}"]
         elif value is not None or key not in OPTIONAL_GROUPS:
             trusted = (*TRUSTED, *_strings(config.get("trusted_packages")))
             yield key, _node_faults(key, value, SUPPLIED[key], trusted)
@@ -201,7 +211,7 @@ def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
             yield key, [f"{key}: missing; give it a value"]
     metric = config.get("optimized_metric")
     if isinstance(metric, str) and metric not in METRICS:
-        hint = _did_you_mean(metric, METRICS) or f"; give one of {', '.join(METRICS)}"
+        hint = did_you_mean(metric, METRICS) or f"; give one of {', '.join(METRICS)}"
         yield "optimized_metric", [f"optimized_metric is {metric!r}: no such metric{hint}"]
 
 
@@ -218,6 +228,14 @@ def _node_faults(
             f"{key}._target_ is {target!r}; allowed are names in {', '.join(trusted)}"
             f" (add your package to trusted_packages)"
         )
+        return
+    group = key.partition(".")[0]
+    if target.startswith("seqexp.") and target not in allowed_targets(group):
+        offered = ", ".join(sorted(allowed_targets(group)))
+        yield f"{key}._target_ is {target!r}, which {group} does not offer; allowed are {offered}"
+        return
+    if target.startswith("torch.") and group not in ("optimizer", "schedule"):
+        yield f"{key}._target_ is {target!r}; those of torch.optim are for optimizer and schedule"
         return
     try:
         found = signature(target)
@@ -247,8 +265,7 @@ def _argument_faults(
             yield f"{path}: seqexp gives this itself; remove it"
         elif name not in allowed:
             if not found.takes_any:
-                hint = _did_you_mean(str(name), allowed) or f"; known are {', '.join(allowed)}"
-                yield f"{path}: unknown{hint}"
+                yield f"{path}: unknown{_hint(key, str(name), node, allowed)}"
         elif isinstance(value, Mapping) and "_target_" in value:
             yield from _node_faults(path, value, frozenset(), trusted)
         else:
@@ -256,6 +273,54 @@ def _argument_faults(
     for name, parameter in allowed.items():
         if parameter.required and name not in node:
             yield f"{key}.{name}: missing; give {describe(parameter.annotation)}"
+
+
+def _hint(key: str, name: str, node: Mapping[str, Any], allowed: Iterable[str]) -> str:
+    """What an unknown key may mean: the other options that have it, and the nearest that is here."""
+    known = f"; known are {', '.join(allowed)}" if allowed else "; it has no keys"
+    meant = did_you_mean(name, allowed) or known
+    offered = _offered(key)
+    have = []
+    for option, targets in offered.items():
+        found = signature_by_source(targets[0])
+        names = found.parameters if found is not None else {}
+        same = name if name in names or allowed else nearest(name, names)
+        if same in names:
+            have.append(f"{key}={option}" + (f" has {same}" if same != name else ""))
+    if not have:
+        return meant
+    chosen = [option for option, targets in offered.items() if targets[0] == node.get(TARGET)]
+    here = f" for {key}={chosen[0]}" if chosen else ""
+    verb = "" if " has " in have[-1] else " has it" if len(have) == 1 else " have it"
+    return f"{here}; {' and '.join([', '.join(have[:-1]), have[-1]][not have[:-1]:])}{verb}{meant}"
+
+
+@functools.cache
+def _offered(group: str) -> dict[str, list[str]]:
+    """Option -> the targets that its file names, its own first."""
+    files = sorted((CONF / group).rglob("*.yaml")) if group in SUPPLIED else []
+    found = {
+        str(file.relative_to(CONF / group).with_suffix("")): _targets_in(file) for file in files
+    }
+    return {option: targets for option, targets in found.items() if targets}
+
+
+def _targets_in(file: Path) -> list[str]:
+    text = file.read_text(encoding="utf-8")
+    return re.findall(rf"^ *{TARGET}: *([\w.]+)", text, re.M)
+
+
+def allowed_targets(group: str) -> frozenset[str]:
+    """The classes and functions of seqexp that a group offers: those that `conf/` names there.
+
+    PyTorch's optimizers and schedules, and the user's own packages, are beside them.
+    """
+    return frozenset(
+        target
+        for targets in _offered(group).values()
+        for target in targets
+        if target.startswith("seqexp.")
+    )
 
 
 def _annotation(parameter: Parameter, name: str, is_torch: bool) -> Any:
@@ -282,7 +347,12 @@ def value_faults(key: str, value: Any, annotation: Any) -> Iterator[str]:
         if own:
             yield f"{key} is {value!r}: {own[0]['ctx']['error']}"
         else:
-            hint = _did_you_mean(value, _choices(annotation)) if isinstance(value, str) else ""
+            choices = _choices(annotation)
+            is_text = isinstance(value, str)
+            hint = did_you_mean(value, choices, close=CLOSE_OPTION) if is_text else ""
+            wants_text = describe(annotation).startswith("a text")
+            if wants_text and isinstance(value, int | float) and not hint:
+                hint = "; as one write " + shlex.quote(f'{key}="{json.dumps(value)}"')
             yield f"{key} is {value!r}; give {describe(annotation)}{hint}"
 
 
@@ -334,15 +404,6 @@ def _choices(annotation: Any) -> list[str]:
     if typing.get_origin(annotation) is typing.Literal:
         return [item for item in typing.get_args(annotation) if isinstance(item, str)]
     return [choice for item in typing.get_args(annotation) for choice in _choices(item)]
-
-
-def _did_you_mean(name: str, *known: Iterable[str]) -> str:
-    """The nearest name among those known; a bare key may be meant for a part, as trainer.epochs."""
-    by_last = {
-        candidate.rpartition(".")[2]: candidate for names in reversed(known) for candidate in names
-    }
-    near = difflib.get_close_matches(name.rpartition(".")[2], by_last, n=1)
-    return f"; did you mean {by_last[near[0]]}?" if near else ""
 
 
 def _leaves(config: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -58,7 +59,7 @@ def reproduce(place: Place, run: str, trusted: tuple[str, ...] = ()) -> int:
     params = original.data.params
     start = Start(
         choices={group: params[group] for group in SUPPLIED if group in params},
-        overrides=params.get("overrides", "").split(),
+        overrides=overrides_of(params.get("overrides", "")),
         folder=folder,
         name=f"{original.info.run_name} again",
         tags={REPRODUCES: original.info.run_id},
@@ -70,6 +71,14 @@ def reproduce(place: Place, run: str, trusted: tuple[str, ...] = ()) -> int:
     wrong = [*differing_points(points(store, original), points(store, again))]
     wrong += differing_weights(store, original, again)
     return _say(wrong, store, original, again)
+
+
+def overrides_of(line: str) -> list[str]:
+    """What was typed, from the line of it that a run keeps."""
+    try:
+        return shlex.split(line)
+    except ValueError:  # of an earlier seqexp, which quoted nothing
+        return line.split()
 
 
 def refuse_unfinished(original: StoredRun) -> None:
