@@ -89,9 +89,14 @@ def home(target: str) -> tuple[str, bool] | None:
     return None if found is None else (found[0].name, isinstance(found[1], ast.ClassDef))
 
 
-def is_module(name: str) -> bool:
-    """Whether a dotted name is that of a source file, and not of what a module imports."""
-    return _source_file(name) is not None
+def derives(target: str, base: str) -> bool:
+    """Whether a class at a dotted name has a base of this name, as far as the source tells."""
+    module, _, name = target.rpartition(".")
+    found = _find(module, name) if module else None
+    if found is None or not isinstance(found[1], ast.ClassDef):
+        return False
+    names = [node.id for node in found[1].bases if isinstance(node, ast.Name)]
+    return base in names or any(derives(f"{found[0].name}.{name}", base) for name in names)
 
 
 # --- from source ------------------------------------------------------------------------------

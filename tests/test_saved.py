@@ -60,13 +60,13 @@ def test_dna_to_be_classified_is_read_by_the_rule_of_the_dataset(
 @pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "seqexp.run.run", "mine.Model"])
 def test_a_stored_config_cannot_name_other_code(folder: Path, target: str) -> None:
     changed(folder, _target_=target)
-    with pytest.raises(InputError, match=rf"{target}.*allowed are names in seqexp.model"):
+    with pytest.raises(InputError, match=rf"{target}.*allowed are seqexp.model"):
         saved.load(folder)
 
 
 def test_a_stored_config_cannot_hide_a_target_inside(folder: Path) -> None:
     changed(folder, hidden_layers=[{"_target_": "os.getcwd"}])
-    with pytest.raises(InputError, match="allowed are names in"):
+    with pytest.raises(InputError, match="os.getcwd'; allowed are seqexp"):
         saved.load(folder)
 
 

@@ -10,11 +10,9 @@ import torch
 from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
 
-from seqexp import trust
 from seqexp.commands.command import run_command
 from seqexp.commands.place import Place
 from seqexp.commands.reproduce import rebuilt
-from seqexp.config import SUPPLIED
 from seqexp.errors import InputError
 
 MOTIF = "seqexp.dataset.motif.Motif"
@@ -118,7 +116,7 @@ def test_a_stored_config_does_not_say_whom_to_trust(stored: dict[str, Any], tmp_
 def test_a_stored_config_can_name_no_other_code(
     stored: dict[str, Any], tmp_path: Path, group: str, node: dict[str, Any]
 ) -> None:
-    with pytest.raises(InputError, match="_target_ is '.*'; allowed are names in"):
+    with pytest.raises(InputError, match="_target_ is '.*'; allowed are "):
         rebuilt({**stored, group: node}, "abc", here(tmp_path), ())
 
 
@@ -137,7 +135,3 @@ def test_files_go_to_the_places_of_this_machine(stored: dict[str, Any], tmp_path
     assert config["dataset"]["folder"] == str(tmp_path)
     assert config["dataset"]["cache"] == str(tmp_path / "cache")
     assert "/etc" not in json.dumps(config) and "/root" not in json.dumps(config)
-
-
-def test_every_group_has_a_home() -> None:
-    assert set(trust.HOMES) <= set(SUPPLIED)
