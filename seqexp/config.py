@@ -41,12 +41,10 @@ from seqexp.signature import (
     signature,
     signature_by_source,
 )
+from seqexp.trust import TARGET, name_fault, package_of
 
 Config = dict[str, Any]
 """A resolved composition: plain dicts, lists and values."""
-
-TRUSTED = ("seqexp", "torch.optim")
-"""Packages whose classes a config may name; `trusted_packages` adds the user's own."""
 
 SUPPLIED: dict[str, frozenset[str]] = {
     "dataset": frozenset(),
@@ -64,8 +62,6 @@ SUPPLIED: dict[str, frozenset[str]] = {
 """The config's groups, and the arguments of each that seqexp passes itself."""
 
 OPTIONAL_GROUPS = ("interpret", "decode", "gradient_flow")
-
-TARGET = "_target_"
 
 _TORCH_RANGES: dict[str, Any] = {
     # torch.optim annotates no ranges; these are the ones that its constructors raise on
@@ -204,7 +200,7 @@ def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
             hint = did_you_mean(key, known, _leaves(config)) or f"; known are {', '.join(known)}"
             yield key, [f"{key}: unknown{hint}"]
         elif value is not None or key not in OPTIONAL_GROUPS:
-            trusted = (*TRUSTED, *_strings(config.get("trusted_packages")))
+            trusted = _strings(config.get("trusted_packages"))
             yield key, _node_faults(key, value, SUPPLIED[key], trusted)
     for key in known:
         if key not in config:
@@ -223,19 +219,11 @@ def _node_faults(
         yield f"{key} is {node!r}; choose one on the command line, as {key}=NAME"
         return
     target = node["_target_"]
-    if not any(target.startswith(f"{package}.") for package in trusted):
-        yield (
-            f"{key}._target_ is {target!r}; allowed are names in {', '.join(trusted)}"
-            f" (add your package to trusted_packages)"
-        )
-        return
-    group = key.partition(".")[0]
-    if target.startswith("seqexp.") and target not in allowed_targets(group):
-        offered = ", ".join(sorted(allowed_targets(group)))
-        yield f"{key}._target_ is {target!r}, which {group} does not offer; allowed are {offered}"
-        return
-    if target.startswith("torch.") and group not in ("optimizer", "schedule"):
-        yield f"{key}._target_ is {target!r}; those of torch.optim are for optimizer and schedule"
+    fault = name_fault(key, target, trusted)
+    if fault is not None:
+        package = package_of(target, trusted)
+        hint = f" (add your package, as trusted_packages=[{package}])" if package else ""
+        yield f"{fault}{hint}"
         return
     try:
         found = signature(target)
@@ -308,19 +296,6 @@ def _offered(group: str) -> dict[str, list[str]]:
 def _targets_in(file: Path) -> list[str]:
     text = file.read_text(encoding="utf-8")
     return re.findall(rf"^ *{TARGET}: *([\w.]+)", text, re.M)
-
-
-def allowed_targets(group: str) -> frozenset[str]:
-    """The classes and functions of seqexp that a group offers: those that `conf/` names there.
-
-    PyTorch's optimizers and schedules, and the user's own packages, are beside them.
-    """
-    return frozenset(
-        target
-        for targets in _offered(group).values()
-        for target in targets
-        if target.startswith("seqexp.")
-    )
 
 
 def _annotation(parameter: Parameter, name: str, is_torch: bool) -> Any:

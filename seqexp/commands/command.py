@@ -3,7 +3,6 @@
 Nothing but the standard library is imported for `--help`.
 """
 
-import difflib
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqexp.errors import InputError, RunError
+from seqexp.nearest import did_you_mean
 
 PLACE = "place"
 """Argument of a command that says where runs are kept; given by the keys of `Place`."""
@@ -26,7 +26,7 @@ def run_command(text: str | None, target: str, arguments: Sequence[str] | None =
         arguments: None are those of this process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if {"-h", "--help"} & set(given):
+    if {"-h", "--help", "help"} & set(given):
         print(text)
         return 0
     try:
@@ -76,8 +76,7 @@ def read(
         if not equals:
             faults.append(f"{argument}: cannot be read; write KEY=VALUE (--help says which)")
         elif key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"; known are {', '.join(known)}"
             faults.append(f"{key}: unknown{hint}")
         elif key in found:
             faults.append(f"{key}: stands twice")

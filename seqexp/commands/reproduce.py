@@ -112,7 +112,7 @@ def rebuilt(stored: Config, run_id: str, place: Place, trusted: Sequence[str]) -
         shown = ",".join(map(str, others))
         raise InputError(
             f"{source}: trusted_packages names {shown}, whose code would run; if you trust it too,"
-            f" add trusted={shown}"
+            f" add {shlex.quote(f'trusted={shown}')}"
         )
     config = {
         **stored,
