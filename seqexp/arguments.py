@@ -183,7 +183,8 @@ class Known:
                 yield f"{plus}{key}: is no key; write KEY=VALUE, as trainer.epochs=3"
             return
         if plus:
-            yield f"{plus}{key}={value}: groups are chosen without a plus; write {shlex.quote(f'{key}={value}')}"
+            line = shlex.quote(f"{key}={value}")
+            yield f"{plus}{key}={value}: groups are chosen without a plus; write {line}"
         self.seen.append(key)
         options = self.options(key)
         for item in pieces(value):
@@ -204,7 +205,9 @@ class Known:
         key = word[1:].partition("=")[0]
         if key in self.ours and key != "experiment":
             options = self.options(key)
-            line = f"{key}=none" if "none" in options else f"{key}=NAME, one of {', '.join(options)}"
+            line = (
+                f"{key}=none" if "none" in options else f"{key}=NAME, one of {', '.join(options)}"
+            )
             yield f"{shlex.quote(word)}: a run needs its {key}; write {line}"
         elif not re.fullmatch(r"[A-Za-z_][\w./-]*", key):
             yield f"{shlex.quote(word)}: cannot be read; write KEY=VALUE"

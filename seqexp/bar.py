@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Self, TextIO
 
+from seqexp.names import one_line
+
 log = logging.getLogger("seqexp")
 
 QUIET = 60.0
@@ -43,7 +45,7 @@ class Bar:
         self._shown = Shown(
             total=total,
             initial=done,
-            desc=text,
+            desc=one_line(text),
             unit=f" {unit}",
             unit_scale=True,
             bar_format=FORMAT,
@@ -58,7 +60,7 @@ class Bar:
 
     def show(self, done: float, text: str) -> None:
         """Draw it anew."""
-        self._shown.set_description_str(text, refresh=False)
+        self._shown.set_description_str(one_line(text), refresh=False)
         self._shown.ncols = _columns()
         self._shown.update(done - self._shown.n)
 

@@ -7,6 +7,7 @@ terminated, both after a checkpoint.
 import errno
 import logging
 import os
+import re
 import sys
 import time
 import traceback
@@ -26,6 +27,8 @@ from seqexp.arguments import CONF, prepared
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
 from seqexp.jobs import choices, own_overrides, run_members, start_of, told_failure
 from seqexp.listing import list_without_copies
+from seqexp.names import shortened, visible
+from seqexp.streams import at_any_terminal
 from seqexp.terminal import RED, coloured
 
 _HERE = Path(__file__).resolve().parent
@@ -65,6 +68,8 @@ def folder_name(chosen: Mapping[str, str], config: Mapping[str, Any]) -> str:
 
     together = f"-{NUM_PROCESSES}processes" if NUM_PROCESSES > 1 else ""
     name = f"{chosen.get('model')}-{chosen.get('dataset')}-seed{config['seed']}{together}"
+    # options in folders have slashes; a file name has at most 255 bytes
+    name = re.sub(r"[^\w.-]+", "-", name).encode()[:200].decode(errors="ignore")
     return f"{name}-{identity(dict(config))[:10]}"
 
 
@@ -81,17 +86,10 @@ OmegaConf.register_new_resolver("cores", cores, replace=True)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
+@at_any_terminal
 def main() -> None:
     """Entry of `python -m seqexp` and of the command `seqexp`."""
-    logging.raiseExceptions = False  # a training goes on where nobody reads what it prints
-    try:
-        try:
-            command(sys.argv[1:])
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:  # who reads what is printed has seen enough, as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    command(sys.argv[1:])
 
 
 def command(typed: Sequence[str]) -> None:
@@ -219,7 +217,8 @@ def plan(config: dict[str, Any], hydra_config: Any) -> None:
 def leave(message: str, status: int) -> None:
     """Say why, and exit."""
     if RANK == 0:
-        print(coloured("seqexp:", RED, sys.stderr), message, file=sys.stderr)
+        shown = shortened(visible(message))
+        print(coloured("seqexp:", RED, sys.stderr), shown, file=sys.stderr)
     else:
         time.sleep(10)  # torchrun ends all when one ends: let the first one say why
     sys.exit(status)

@@ -264,7 +264,7 @@ def _argument_faults(
 
 
 def _hint(key: str, name: str, node: Mapping[str, Any], allowed: Iterable[str]) -> str:
-    """What an unknown key may mean: the other options that have it, and the nearest that is here."""
+    """What an unknown key may mean: the options that have it, and the nearest that is here."""
     known = f"; known are {', '.join(allowed)}" if allowed else "; it has no keys"
     meant = did_you_mean(name, allowed) or known
     offered = _offered(key)
@@ -280,7 +280,7 @@ def _hint(key: str, name: str, node: Mapping[str, Any], allowed: Iterable[str]) 
     chosen = [option for option, targets in offered.items() if targets[0] == node.get(TARGET)]
     here = f" for {key}={chosen[0]}" if chosen else ""
     verb = "" if " has " in have[-1] else " has it" if len(have) == 1 else " have it"
-    return f"{here}; {' and '.join([', '.join(have[:-1]), have[-1]][not have[:-1]:])}{verb}{meant}"
+    return f"{here}; {' and '.join([', '.join(have[:-1]), have[-1]][not have[:-1] :])}{verb}{meant}"
 
 
 @functools.cache

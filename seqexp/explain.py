@@ -83,11 +83,15 @@ def _of_hydra(error: Exception, arguments: Sequence[str]) -> str:
     missing = re.search(r"Could not find '([\w-]+)/([^']+)'", text)
     if missing:
         return _missing_option(*missing.groups(), arguments)
-    several = re.match(r"Ambiguous value for argument '(.+?)=(.*)'$|.*'(.+?)=(.*)' requires", said[0])
+    several = re.match(
+        r"Ambiguous value for argument '(.+?)=(.*)'$|.*'(.+?)=(.*)' requires", said[0]
+    )
     if several:
         key, value = [item for item in several.groups() if item is not None][:2]
         return _several_values(key.lstrip("+"), value)
-    name = next((value for flag, value in _pairs(arguments) if flag in ("--config-name", "-cn")), "")
+    name = next(
+        (value for flag, value in _pairs(arguments) if flag in ("--config-name", "-cn")), ""
+    )
     if name and "Cannot find primary config" in text:
         places = " or ".join(map(str, config_roots(arguments)))
         return f"--config-name is {name}: there is no {name}.yaml in {places}"
@@ -264,7 +268,9 @@ def _of_yaml_in(where: str, text: str, error: yaml.YAMLError) -> str:
     return f"{where}, line {mark.line + 1}: {problem}"
 
 
-def _pair_faults(where: str, pairs: Sequence[tuple[yaml.Node, yaml.Node]], below: str) -> Iterator[str]:
+def _pair_faults(
+    where: str, pairs: Sequence[tuple[yaml.Node, yaml.Node]], below: str
+) -> Iterator[str]:
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}
     seen = set()
     for name, value in pairs:

@@ -11,8 +11,10 @@ import torch
 from seqexp.config import Config, build
 from seqexp.dataset.looking import NotHereError, only_looking
 from seqexp.errors import InputError
+from seqexp.names import one_line
 from seqexp.run import total_steps
 from seqexp.spec import Data
+from seqexp.streams import show
 from seqexp.trainer.settings import Settings
 
 
@@ -98,7 +100,7 @@ def say_plans(runs: Sequence[tuple[str, Config, Path | None]]) -> None:
     """
     planner = Planner()
     plans = [planner.plan(*run) for run in runs]
-    print(_table(plans))
+    show(_table(plans))
     print(f"\n{_total(plans)}\nNothing was started; without dry_run it is.")
     faults = dict.fromkeys(plan.fault for plan in plans if plan.fault)
     if faults:
@@ -143,7 +145,9 @@ def _table(plans: Sequence[Plan]) -> str:
         numbers = [plan.parameters, plan.steps]
         parameters, steps = ("" if number is None else f"{number:,}" for number in numbers)
         sequences = "cannot start" if plan.fault else plan.sequences
-        cells.append([plan.label or "as configured", plan.state, parameters, sequences, steps])
+        cells.append(
+            [one_line(plan.label, 240) or "as configured", plan.state, parameters, sequences, steps]
+        )
     widths = [max(len(row[i]) for row in cells) for i in range(5)]
     return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in cells)
 

@@ -6,6 +6,7 @@ from seqexp.config import Config
 from seqexp.facts import Result, Start, data_name
 from seqexp.interpret.filters import ranked
 from seqexp.interpret.match import Learned
+from seqexp.names import markdown, one_line
 from seqexp.spec import Data
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.settings import Settings
@@ -68,14 +69,20 @@ def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
         rows[f"filter {best.index} reads"] = best.consensus
         hit = next((hit for hit in learned.known or () if hit.filter_index == best.index), None)
         if hit is not None:
-            rows[f"filter {best.index} resembles"] = f"{hit.target.name} (q {hit.q_value:.1g})"
+            rows[f"filter {best.index} resembles"] = (
+                f"{one_line(hit.target.name)} (q {hit.q_value:.1g})"
+            )
     return rows
 
 
 def description(result: Result, learned: Learned) -> str:
     """The summary for the run's page."""
     rows = summary_rows(result, learned)
-    lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    lines = [
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {markdown(value)} |" for name, value in rows.items()),
+    ]
     if learned.filters:
         lines += [
             "",

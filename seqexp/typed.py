@@ -1,7 +1,8 @@
 """Values as they are typed: what Hydra's grammar would refuse or change is put in quotation marks.
 
 Where an option is a text or a path by its constructor's annotation, its value is the text that
-stands after the `=`, with blanks, commas and signs. A sweep (`-m`) still separates values by commas.
+stands after the `=`, with blanks, commas and signs. A sweep (`-m`) still separates its values by
+commas.
 """
 
 import re
@@ -229,7 +230,9 @@ def pieces(text: str) -> list[str]:
 
 def _pieces(text: str, brackets: Mapping[str, str]) -> list[str] | None:
     """None where a bracket or quotation mark is not closed."""
-    found, start, closing = [], 0, []
+    found: list[str] = []
+    closing: list[str] = []
+    start = 0
     for place, sign in enumerate(text):
         if closing and closing[-1] in "'\"":
             if sign == closing[-1] and text[place - 1] != "\\":

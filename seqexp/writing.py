@@ -9,6 +9,7 @@ import torch
 from seqexp import saved
 from seqexp.config import build
 from seqexp.errors import InputError
+from seqexp.names import one_line
 from seqexp.spec import PAD, Data, Model, Output
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Training
@@ -99,7 +100,7 @@ class Writing:
         if self.data.train.tokens.numel() <= SHORT:
             rows = self._next_token_table()
             self.tracker.table(rows, "samples/probabilities.json")
-            header = "  ".join(f"{name:>6}" for name in rows[0])
+            header = "  ".join(f"{one_line(name):>6}" for name in rows[0])
             lines = ["  ".join(_cell(value) for value in row.values()) for row in rows]
             log.info("\n".join(["", "probability of the next symbol", header, *lines]))
 
@@ -130,4 +131,4 @@ class Writing:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:6.3f}" if isinstance(value, float) else f"{value:>6}"
+    return f"{value:6.3f}" if isinstance(value, float) else f"{one_line(value):>6}"

@@ -15,7 +15,7 @@ import pytest
 import readme
 from conftest import ROOT, Command
 
-from seqexp.cli import forgiving
+from seqexp.arguments import forgiving
 
 QUICK = ("trainer=smoke", "dataset.num_train=50", "interpret.every_epochs=null")
 

@@ -4,19 +4,21 @@ Nothing but the standard library is imported for `--help`.
 """
 
 import json
-import os
 import sys
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqexp.errors import InputError, RunError
+from seqexp.names import shortened, visible
 from seqexp.nearest import did_you_mean
+from seqexp.streams import at_any_terminal
 
 PLACE = "place"
 """Argument of a command that says where runs are kept; given by the keys of `Place`."""
 
 
+@at_any_terminal
 def run_command(text: str | None, target: str, arguments: Sequence[str] | None = None) -> int:
     """Run the function at a dotted name with the arguments that are given.
 
@@ -32,14 +34,11 @@ def run_command(text: str | None, target: str, arguments: Sequence[str] | None =
     try:
         return _call(target, given)
     except (InputError, RunError) as error:
-        print(f"seqexp: {error}", file=sys.stderr)
+        print(f"seqexp: {shortened(visible(str(error)))}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         print("seqexp: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # who reads what is printed has seen enough, as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
 
 
 def _call(target: str, given: Sequence[str]) -> int:

@@ -11,11 +11,13 @@ from mlflow.entities import Run
 from seqexp.commands.place import Place
 from seqexp.commands.stored import OURS, PARENT, Store
 from seqexp.config import SUPPLIED
+from seqexp.drawing import save
 from seqexp.errors import InputError
 from seqexp.files import RESULT
 from seqexp.identity import HOW_IT_GOES_ON, NOT_IN_FINGERPRINT, PLACES_OF_DATA
 from seqexp.metrics import METRICS
 from seqexp.nearest import did_you_mean
+from seqexp.streams import show
 from seqexp.sweep.drawing import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
 from seqexp.sweep.table import (
@@ -54,9 +56,9 @@ def compare(
     manifest = manifest_of(found, _metric(found, metric))
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
     folder = Path(output) if output is not None else _folder(place, sweep, found)
-    print(f"\n{table_text(manifest)}\n")
+    show(f"\n{table_text(manifest)}\n")
     for file in _kept(manifest, results, folder):
-        print(f"  {file}")
+        show(f"  {file}")
 
 
 def _named(store: Store, names: Sequence[str]) -> list[Run]:
@@ -216,7 +218,7 @@ def _kept(
             yield folder / name
         for name, figure in drawn(manifest, results):
             (folder / name).parent.mkdir(exist_ok=True)
-            figure.savefig(folder / name)
+            save(figure, folder / name)
             yield folder / name
     except OSError as error:
         raise InputError(

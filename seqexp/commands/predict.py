@@ -16,8 +16,10 @@ from seqexp.commands.records import Format, Record, records
 from seqexp.commands.stored import Store
 from seqexp.dataset.records import dna
 from seqexp.errors import InputError
+from seqexp.names import visible
 from seqexp.ranges import Count
 from seqexp.spec import Output
+from seqexp.streams import Seen
 
 MAX_LETTERS = 2**20
 """Of the records that go through a model together; a longer one goes alone."""
@@ -60,7 +62,7 @@ def predict(
                 writer.writerow([record.name, *(f"{value:.6g}" for value in row)])
             count += len(batch)
     if output is not None:
-        print(f"{count:,} rows in {output}", file=sys.stderr)
+        print(f"{count:,} rows in {visible(output)}", file=sys.stderr)
 
 
 def batches(found: Iterable[Record], size: int) -> Iterator[list[Record]]:
@@ -103,10 +105,10 @@ def _probabilities(
 
 
 @contextmanager
-def _written(output: str | None) -> Iterator[TextIO]:
+def _written(output: str | None) -> Iterator[TextIO | Seen]:
     """A file that is there whole or not at all; standard output without one."""
     if output is None:
-        yield sys.stdout
+        yield Seen(sys.stdout) if sys.stdout.isatty() else sys.stdout
         sys.stdout.flush()
         return
     unfinished = Path(f"{output}.unfinished")

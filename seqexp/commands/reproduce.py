@@ -3,7 +3,6 @@
 import logging
 import math
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -22,7 +21,9 @@ from seqexp.pruning import TAG as PRUNED
 from seqexp.recurring import TAGS as KERNELS
 from seqexp.run import load
 from seqexp.run import run as train
+from seqexp.streams import show
 from seqexp.sweep.grid import Grid
+from seqexp.terminal import log_to_console
 from seqexp.trust import refuse_other_code
 
 REPRODUCES = "seqexp.reproduces"
@@ -45,14 +46,14 @@ def reproduce(place: Place, run: str, trusted: tuple[str, ...] = ()) -> int:
         InputError: if there is no such run, it did not finish, or its config names other code.
         RunError: if the training fails.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log_to_console(logging.INFO)
     store = Store(place)
     original = store.find(run)
     refuse_unfinished(original)
     config = rebuilt(store.config(original), original.info.run_id, place, trusted)
-    print(f"run {original.info.run_id}, {original.info.run_name}: its config is sound")
+    show(f"run {original.info.run_id}, {original.info.run_name}: its config is sound")
     for line in compared_with_now(original, config):
-        print(f"  {line}")
+        show(f"  {line}")
     print(flush=True)
     folder = place.outputs / "reproductions" / f"{original.info.run_id[:8]}-{identity(config)[:10]}"
     is_done = (folder / RESULT).is_file()
@@ -225,10 +226,10 @@ def _say(wrong: Sequence[str], store: Store, original: StoredRun, again: StoredR
         print(f"bit-equal: {len(measured):,} points of {len(names)} metrics {kept}")
         return 0
     print(f"NOT equal: {len(wrong):,} of {len(measured):,} points and tensors; the first is")
-    print(f"  {wrong[0]}")
+    show(f"  {wrong[0]}")
     for tag in KERNELS:
         was, now = (found.data.tags.get(tag) for found in (original, again))
         if was != now:
-            print(f"the {tag.removeprefix('seqexp.')} was {was}, is {now}")
+            show(f"the {tag.removeprefix('seqexp.')} was {was}, is {now}")
     print(f"this training is run {again.info.run_id}")
     return 1

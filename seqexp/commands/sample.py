@@ -9,6 +9,7 @@ from seqexp.decode.sample import Sample
 from seqexp.errors import InputError
 from seqexp.ranges import Count, Seed, Temperature
 from seqexp.spec import PAD, Output
+from seqexp.streams import show
 
 
 def sample(
@@ -46,4 +47,4 @@ def sample(
         raise InputError(f"prompt is empty; give at least one of the symbols {known}")
     settings = Sample(prompt, length, (float(temperature),), top_k, None, seed)
     for _, written in settings.write(model.model, ids, torch.device("cpu")):  # type: ignore[arg-type]
-        print(saved.decode([*ids, *written], spec))
+        show(saved.decode([*ids, *written], spec))

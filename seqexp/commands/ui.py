@@ -12,6 +12,7 @@ from seqexp.commands.place import Place
 from seqexp.commands.stored import OURS, Store
 from seqexp.errors import InputError
 from seqexp.metrics import higher_is_better
+from seqexp.names import one_line
 from seqexp.tracking.address import is_served
 from seqexp.tracking.links import sorted_runs, table_of_runs, view_of_runs
 
@@ -45,9 +46,9 @@ def ui(place: Place, port: Annotated[int, Interval(ge=1, le=65535)] = 5000) -> N
 
 def _say(store: Store, address: str) -> None:
     rows = list(_tables(store, address))
-    width = max((len(name) for name, _ in rows), default=0)
+    width = max((len(one_line(name)) for name, _ in rows), default=0)
     for name, page in rows[:MAX_EXPERIMENTS]:
-        print(f"  {name:{width}}  {page}")
+        print(f"  {one_line(name):{width}}  {page}")
     if len(rows) > MAX_EXPERIMENTS:
         print(f"  and {len(rows) - MAX_EXPERIMENTS} more experiments, in the list on the left")
     if not rows:

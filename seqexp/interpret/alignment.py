@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from seqexp.interpret.filters import LearnedFilter
 from seqexp.interpret.matrix import reverse_complement
+from seqexp.names import one_line
 from seqexp.spec import Pattern
 
 MIN_AGREEMENT = 0.6
@@ -32,7 +33,7 @@ def aligned(learned: LearnedFilter, symbols: Sequence[str], patterns: Sequence[P
     match = learned.match or learned.weight_match
     by_name = {pattern.name: pattern for pattern in patterns}
     pattern = by_name[match.pattern] if match is not None else patterns[0]
-    ppm, first, label = pattern.ppm, 1, f"planted: {pattern.name}"
+    ppm, first, label = pattern.ppm, 1, f"planted: {one_line(pattern.name, 40)}"
     if match is not None and match.correlation < MIN_AGREEMENT:
         label += f" (no agreement: correlation {match.correlation:.2f})"
     elif match is not None:

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from seqexp.interpret import letters
 from seqexp.interpret.alignment import aligned
-from seqexp.interpret.filters import VISIBLE, LearnedFilter, shown
+from seqexp.interpret.filters import LearnedFilter, shown
 from seqexp.interpret.matrix import information
 from seqexp.spec import Pattern
 
@@ -164,7 +164,7 @@ def _draw(
         symbol, place = symbols[one.symbol], panel.first + one.place
         left, right = x(place - letters.WIDTH / 2), x(place + letters.WIDTH / 2)
         box = left, y(one.bottom + one.height), right, y(one.bottom)
-        paper.letter(VISIBLE.get(symbol, symbol), letters.color(symbol, one.symbol), box)
+        paper.letter(letters.letter_of(symbol), letters.color(symbol, one.symbol), box)
     paper.line(LEFT, top, LEFT, bottom)
     paper.line(LEFT, y(0.0), RIGHT, y(0.0))
     for value in _ticks(low, high, height):

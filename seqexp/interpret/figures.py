@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from seqexp.drawing import literal
 from seqexp.interpret.alignment import aligned
 from seqexp.interpret.card import DEAD
-from seqexp.interpret.filters import VISIBLE, LearnedFilter, shown
-from seqexp.interpret.letters import MAX_LETTERS, centred, have_logo, numbered
+from seqexp.interpret.filters import LearnedFilter, shown
+from seqexp.interpret.letters import MAX_LETTERS, centred, have_logo, label_of, letter_of, numbered
 from seqexp.interpret.logo import draw_logo
 from seqexp.interpret.matrix import information
+from seqexp.names import one_line
 from seqexp.spec import Pattern
 
 
@@ -58,7 +60,7 @@ def filter_figure(
         _logo(axes[2], information(learned.ppm), symbols, label)
         if patterns:
             _planted(axes, learned, symbols, patterns)
-    return figure
+    return literal(figure)
 
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>filters while they form</title>
@@ -100,10 +102,11 @@ def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> Non
         learned.weights.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
     )
     if len(symbols) <= MAX_LETTERS:
-        shown = [VISIBLE.get(symbol, symbol) for symbol in symbols]
+        shown = [label_of(symbol) for symbol in symbols]
         axes.set_yticks(range(len(symbols)), shown, fontsize=10 if len(symbols) < 8 else 5)
     axes.set_xticks(range(1, width + 1))
-    title = f"filter {learned.index}: weights within ±{limit:.2g}; largest: {learned.consensus}"
+    largest = one_line(learned.consensus, 40)
+    title = f"filter {learned.index}: weights within ±{limit:.2g}; largest: {largest}"
     axes.set_title(title, fontsize=13)
 
 
@@ -126,7 +129,7 @@ def _logo(
         axes.text(0.5, 0.5, "nothing", ha="center", va="center", fontsize=14, color="grey")
         axes.set_axis_off()
         return
-    draw_logo(axes, heights, [VISIBLE.get(symbol, symbol) for symbol in symbols], first)
+    draw_logo(axes, heights, [letter_of(symbol) for symbol in symbols], first)
     if not of_weights:
         axes.set_ylim(0, np.log2(len(symbols)))
     axes.set_xticks(numbered(first, len(heights)))

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from seqexp.interpret.letters import letter_of
 from seqexp.interpret.matrix import Match, best, information, matches, significant_part
 from seqexp.interpret.windows import (
     HasFilters,
@@ -22,9 +23,6 @@ from seqexp.interpret.windows import (
 )
 from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare
 from seqexp.spec import Pattern
-
-VISIBLE = {" ": "\u2423", "\n": "\u00b6", "\t": "\u2192"}
-"""What is shown for symbols that would be invisible, or break a line."""
 
 
 @dataclass(frozen=True)
@@ -201,8 +199,8 @@ def shown(filters: Sequence[LearnedFilter], max_shown: int) -> tuple[list[Learne
 def consensus(weights: Float[np.ndarray, "width symbols"], symbols: Sequence[str]) -> str:
     """The symbol of the largest weight at each place."""
     separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
-    visible = [VISIBLE.get(symbol, symbol) for symbol in symbols]
-    return separator.join(visible[index] for index in weights.argmax(axis=1))
+    shown = [letter_of(symbol) for symbol in symbols]
+    return separator.join(shown[index] for index in weights.argmax(axis=1))
 
 
 def motif_metrics(filters: Sequence[LearnedFilter]) -> dict[str, float]:

@@ -15,7 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from seqexp.drawing import literal, save
 from seqexp.interpret.gradient_flow import BINS, LOWEST, Flow, LayerFlow
+from seqexp.names import one_line
 
 Update = tuple[int, float, float]
 """Number of an update, norm of its gradient, and norm after clipping."""
@@ -25,6 +27,9 @@ MAX_LAYERS = 4
 
 MAX_RUNS = 14
 """Labels that have room below a comparison."""
+
+MAX_LABEL = 70
+"""Characters of a label; two stand side by side."""
 
 MAX_NAMED = 7
 """Epochs that a legend names."""
@@ -64,7 +69,7 @@ def flow_figure(
     _update_panel(figure.add_subplot(below[0, 0]), updates, clip_norm)
     _singular_panel(figure.add_subplot(below[0, 1]), flows)
     _gate_panel(figure.add_subplot(below[0, 2]), flows)
-    return figure
+    return literal(figure)
 
 
 def slider_image(flows: Sequence[Flow]) -> bytes:
@@ -89,7 +94,7 @@ def slider_image(flows: Sequence[Flow]) -> bytes:
         axes.legend(fontsize=15)
     _gate_panel(gates, flows, size=15)
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    save(figure, file)
     return file.getvalue()
 
 
@@ -123,7 +128,7 @@ def comparison_figure(
                 _seen(curve),
                 color=colors[label],
                 linewidth=widths[label],
-                label=None if label in named else label,
+                label=None if label in named else one_line(label, MAX_LABEL),
             )
             named.add(label)
         faint = "below: lost in a float32 sum beside lag 0"
@@ -140,7 +145,7 @@ def comparison_figure(
     figure.legend(
         handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.24), ncols=2, fontsize=14
     )
-    return figure
+    return literal(figure)
 
 
 # --- panels -----------------------------------------------------------------------------------

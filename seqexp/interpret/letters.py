@@ -1,15 +1,27 @@
 """How a sequence logo is put together, whatever it is drawn with."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from seqexp.names import one_line
+
 DNA_COLORS = {"A": "#109648", "C": "#255c99", "G": "#f7b32b", "T": "#d62839"}
 
 WIDTH = 0.92
 """Share of a place that its letters fill."""
+
+VISIBLE = {" ": "\u2423", "\n": "\u00b6", "\t": "\u2192"}
+"""What is shown for symbols that would be invisible, or break a line."""
+
+NO_LETTER = "\u25a1"
+"""Stands for symbols that cannot be drawn: controls, marks on other letters, odd blanks."""
+
+_BLANKS = "\u115f\u1160\u2800\u3164\uffa0\ufffc"
+"""Blanks that Unicode counts as letters or signs."""
 
 _INVISIBLE = 0.005
 """Letters below this share of the highest stack are left out."""
@@ -26,6 +38,21 @@ class Letter:
     symbol: int
     bottom: float
     height: float
+
+
+def letter_of(symbol: str) -> str:
+    """What a logo draws for a symbol."""
+    if symbol in VISIBLE:
+        return VISIBLE[symbol]
+    if len(symbol) == 1 and (symbol in _BLANKS or unicodedata.category(symbol)[0] in "CMZ"):
+        return NO_LETTER
+    return symbol
+
+
+def label_of(symbol: str) -> str:
+    """What an axis writes for a symbol: one that cannot be drawn by its number in Unicode."""
+    letter = letter_of(symbol)
+    return f"U+{ord(symbol):04X}" if letter == NO_LETTER != symbol else one_line(letter, 20)
 
 
 def color(letter: str, index: int) -> str:

@@ -17,15 +17,16 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
+from seqexp.drawing import boxes_for_missing
 from seqexp.interpret.letters import WIDTH, color, limits, stacked
 
 
 @functools.cache
 def _outline(letter: str) -> Path:
     """A letter that fills the unit square, from (0, 0) to (1, 1)."""
-    path = TextPath(
-        (0, 0), letter, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold")
-    )
+    bold = FontProperties(family="DejaVu Sans", weight="bold")
+    with boxes_for_missing():
+        path = TextPath((0, 0), letter, size=1, prop=bold)
     box = path.get_extents()
     # a stroke as thin as I or 1 is not stretched to a block
     width = max(box.width, 0.5)

@@ -8,10 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from seqexp.drawing import literal
 from seqexp.interpret.figures import draw_bits
 from seqexp.interpret.filters import LearnedFilter, shown
 from seqexp.interpret.match import MIN_BITS, Hit, matchable
 from seqexp.interpret.matrix import information, reverse_complement
+from seqexp.names import one_line
 
 
 def match_figure(
@@ -53,7 +55,7 @@ def match_figure(
         line, column = divmod(index, per_line)
         axes = [figure.add_subplot(grid[2 * line + row, column]) for row in range(2)]
         draw_pair(axes[0], axes[1], learned, best.get(learned.index), symbols)
-    return figure
+    return literal(figure)
 
 
 def draw_pair(
@@ -68,7 +70,7 @@ def draw_pair(
         return
     ppm, first = place_hit(hit, symbols)
     strand = ", reverse strand" if hit.reverse else ""
-    label = f"{hit.target.name}{strand}: p {hit.p_value:.1e}, q {hit.q_value:.1e}"
+    label = f"{one_line(hit.target.name, 40)}{strand}: p {hit.p_value:.1e}, q {hit.q_value:.1e}"
     draw_bits(below, information(ppm), symbols, label, first)
     for axes in (above, below):
         last = max(len(learned.motif), first + len(ppm) - 1)

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from seqexp.drawing import literal
 from seqexp.interpret.letters import DNA_COLORS
 from seqexp.interpret.read_errors import (
     GAP,
@@ -77,7 +78,7 @@ def alignment_figure(
     labels = {WRONG: "another letter", LOST: "letter lost", ADDED: "letter too many"}
     handles = [Patch(color=CELL_COLORS[kind], label=label) for kind, label in labels.items()]
     figure.legend(handles=handles, loc="upper right", ncols=3, fontsize=11, frameon=False)
-    return figure
+    return literal(figure)
 
 
 def _kinds(row: str, truth: str) -> list[int]:
@@ -106,7 +107,7 @@ def _alignment(
         for column, letter in enumerate(text[part]):
             # of the reads, what they have in common with the truth would hide what they have not
             if letter != GAP and (row < num_own or kinds[row, column] != SAME):
-                color = DNA_COLORS[letter] if kinds[row, column] == SAME else "black"
+                color = DNA_COLORS.get(letter, "black") if kinds[row, column] == SAME else "black"
                 drawn = axes.text(column, row, letter, fontsize=7, color=color, weight="bold")
                 drawn.set(ha="center", va="center_baseline")
     axes.axhline(num_own - 0.5, color="black", linewidth=0.8)
@@ -156,7 +157,7 @@ def profile_figure(
     for row, (name, profile) in enumerate(profiles.items()):
         _along(figure.add_subplot(grid[row, :3]), profile, name, float(highest))
         _substitutions(figure.add_subplot(grid[row, 3]), profile, name)
-    return figure
+    return literal(figure)
 
 
 def _smoothed_rates(profile: ErrorProfile) -> Float[np.ndarray, "kinds parts"]:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from seqexp.drawing import literal, save
 from seqexp.interpret.figures import draw_bits
 from seqexp.interpret.filters import LearnedFilter, shown
 from seqexp.interpret.match import Hit, Learned
 from seqexp.interpret.match_figure import place_hit, why_no_hit
 from seqexp.interpret.matrix import information
+from seqexp.names import SHORT, one_line, visible
 
 Rows = Sequence[Mapping[str, object]]
 
@@ -21,6 +23,7 @@ _STYLE = """
 body {font-family: system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
  line-height: 1.45; color: #222}
 h1 {font-size: 1.6rem} h2 {font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc}
+h1, p, td, th {overflow-wrap: anywhere}
 table {border-collapse: collapse; margin: .6rem 0} td, th {padding: .2rem .9rem .2rem 0;
  text-align: left; vertical-align: top} th {font-weight: 600; border-bottom: 1px solid #999}
 img {max-width: 100%} .motif {display: grid; grid-template-columns: 3fr 2fr; gap: 1.2rem;
@@ -55,7 +58,7 @@ def report_page(page: Page) -> str:
     """The page as HTML, with its images inside."""
     drawn, note = shown(page.learned.filters, page.max_shown)
     parts = [
-        f"<h1>{html.escape(page.title)}</h1>",
+        f"<h1>{_escaped(page.title)}</h1>",
         f'<div class="verdict">{_paragraphs(verdict(page))}</div>',
         "<h2>How well it predicts</h2>",
         _table(page.baselines or page.results),
@@ -63,7 +66,7 @@ def report_page(page: Page) -> str:
         _image(_curve(page.history), "loss and accuracy by epoch") if page.history else "",
         f"<h2>What the filters learned</h2><p>The best {len(drawn)} of"
         f" {len(page.learned.filters)} filters, ordered by effect on the output x windows x"
-        f" information{'; ' * bool(note)}{html.escape(note)}. Logos are of the windows that"
+        f" information{'; ' * bool(note)}{_escaped(note)}. Logos are of the windows that"
         " excite a filter, in bits.</p>",
         *(_motif(page, learned) for learned in drawn),
         _where(page.where),
@@ -71,7 +74,7 @@ def report_page(page: Page) -> str:
         _table(page.data),
         _paragraphs(page.notes),
     ]
-    head = f'<meta charset="utf-8"><title>{html.escape(page.title)}</title><style>{_STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{_escaped(page.title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>'
 
 
@@ -88,7 +91,7 @@ def verdict(page: Page) -> list[str]:
         sentence = f"What was planted {outcome}"
         if best is not None:
             sentence += (
-                f": filter {best.filter_index} resembles {best.target.name}"
+                f": filter {best.filter_index} resembles {one_line(best.target.name)}"
                 f" ({_p('p', best.q_value)}, corrected for all comparisons; correlation"
                 f" {metrics.get('motif/correlation', 0.0):.3f})"
             )
@@ -97,7 +100,8 @@ def verdict(page: Page) -> list[str]:
         first = learned.known[0]
         said.append(
             f"Among {learned.num_known:,} known motifs, the most significant match is"
-            f" {first.target.name}, of filter {first.filter_index} ({_p('q', first.q_value)})."
+            f" {one_line(first.target.name)}, of filter {first.filter_index}"
+            f" ({_p('q', first.q_value)})."
             " A match says what a motif looks like, not which protein binds there."
         )
     elif learned.known is not None:
@@ -117,10 +121,8 @@ def verdict(page: Page) -> list[str]:
 
 def png(figure: Figure, dpi: int = 100) -> bytes:
     """A figure as a file."""
-    if not hasattr(figure.canvas, "print_png"):
-        FigureCanvasAgg(figure)
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=dpi)
+    save(figure, file, dpi)
     return file.getvalue()
 
 
@@ -132,24 +134,23 @@ def _motif(page: Page, learned: LearnedFilter) -> str:
         if own:
             hits.append(min(own, key=lambda hit: hit.p_value))
     row = learned.row(page.output_names)
-    facts = {
-        "exciting windows": f"{learned.hits:,}",
-        "information": f"{learned.bits:.1f} bits",
-        "effect": f"{learned.strength:.2f} nats, speaks for {row['speaks for'] or '-'}",
-    }
+    favoured = one_line(str(row["speaks for"] or "-"))
+    facts = [
+        ("exciting windows", f"{learned.hits:,}"),
+        ("information", f"{learned.bits:.1f} bits"),
+        ("effect", f"{learned.strength:.2f} nats, speaks for {favoured}"),
+    ]
     if learned.match is not None:
         correlation, pattern = learned.match.correlation, learned.match.pattern
-        facts["agreement"] = f"correlation {correlation:.3f} with {pattern}, which was planted"
+        agreement = f"correlation {correlation:.3f} with {one_line(pattern)}, which was planted"
+        facts.append(("agreement", agreement))
     for hit in hits:
-        facts[hit.target.name] = (
-            f"{_p('p', hit.p_value)}, {_p('q', hit.q_value)}; {hit.overlap} shared places,"
-            f" strand {'-' if hit.reverse else '+'}"
-        )
+        probable = f"{_p('p', hit.p_value)}, {_p('q', hit.q_value)}; {hit.overlap} shared places,"
+        strand = f" strand {'-' if hit.reverse else '+'}"
+        facts.append((one_line(hit.target.name), probable + strand))
     if not hits and (page.learned.planted is not None or page.learned.known is not None):
-        facts["matches"] = why_no_hit(learned)
-    table = "".join(
-        f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in facts.items()
-    )
+        facts.append(("matches", why_no_hit(learned)))
+    table = "".join(f"<tr><td>{_escaped(k)}</td><td>{_escaped(v)}</td></tr>" for k, v in facts)
     image = _image(_logos(learned, hits, page.symbols), f"logo of filter {learned.index}")
     return f'<div class="motif">{image}<table>{table}</table></div>'
 
@@ -166,12 +167,12 @@ def _logos(learned: LearnedFilter, hits: Sequence[Hit], symbols: Sequence[str]) 
     limits = [(0.4, len(learned.motif) + 0.6)]
     for axis, hit in zip(axes[1:], hits, strict=True):
         ppm, first = place_hit(hit, symbols)
-        name = hit.target.name + (" (other strand)" if hit.reverse else "")
+        name = one_line(hit.target.name) + (" (other strand)" if hit.reverse else "")
         draw_bits(axis, information(ppm), symbols, name, first)
         limits.append((first - 0.6, first + len(ppm) - 0.4))
     for axis in axes:
         axis.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
-    return figure
+    return literal(figure)
 
 
 def _curve(history: Mapping[int, Mapping[str, float]]) -> Figure:
@@ -210,11 +211,9 @@ def _p(name: str, value: float) -> str:
 def _table(rows: Rows) -> str:
     if not rows:
         return ""
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in rows[0])
+    head = "".join(f"<th>{_escaped(str(name))}</th>" for name in rows[0])
     body = "".join(
-        "<tr>"
-        + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row.values())
-        + "</tr>"
+        "<tr>" + "".join(f"<td>{_escaped(_cell(value))}</td>" for value in row.values()) + "</tr>"
         for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
@@ -223,13 +222,18 @@ def _table(rows: Rows) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "-" if value is None else str(value)
+    return "-" if value is None else one_line(str(value), 4 * SHORT)
 
 
 def _paragraphs(texts: Sequence[str]) -> str:
-    return "".join(f"<p>{html.escape(text)}</p>" for text in texts)
+    return "".join(f"<p>{_escaped(text)}</p>" for text in texts)
+
+
+def _escaped(text: str) -> str:
+    """Text that is neither markup nor a control character."""
+    return html.escape(visible(text))
 
 
 def _image(figure: Figure, alt: str, dpi: int = 100) -> str:
     encoded = base64.b64encode(png(figure, dpi)).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{encoded}">'
+    return f'<img alt="{_escaped(alt)}" src="data:image/png;base64,{encoded}">'

@@ -7,8 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from seqexp.drawing import literal
+from seqexp.interpret.letters import label_of, letter_of
 from seqexp.interpret.logo import draw_logo
 from seqexp.interpret.where import Trace
+from seqexp.names import one_line
 
 MAX_TRACKS = 4
 """Filters along one sequence that can be told apart."""
@@ -45,12 +48,13 @@ def where_figure(
         _changes(panels[-2], trace, symbols)
         _importance(panels[-1], trace, symbols)
         panels[0].set_title(
-            f"test sequence {index + 1}: log-odds of {output} {trace.margin:+.1f} nats", fontsize=14
+            f"test sequence {index + 1}: log-odds of {one_line(output)} {trace.margin:+.1f} nats",
+            fontsize=14,
         )
         for panel in panels:
             _shade(panel, trace)
             panel.set_xlim(0.4, longest + 0.6)
-    return figure
+    return literal(figure)
 
 
 def _tracks(axes: Axes, trace: Trace, filters: Sequence[int]) -> None:
@@ -68,13 +72,14 @@ def _changes(axes: Axes, trace: Trace, symbols: Sequence[str]) -> None:
     axes.imshow(
         trace.changes.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
     )
-    axes.set_yticks(range(len(symbols)), symbols)
+    axes.set_yticks(range(len(symbols)), [label_of(symbol) for symbol in symbols])
     axes.set_ylabel(f"replaced by\n(within ±{limit:.2g})", fontsize=10)
 
 
 def _importance(axes: Axes, trace: Trace, symbols: Sequence[str]) -> None:
     there = np.array([[letter == symbol for symbol in symbols] for letter in trace.letters])
-    draw_logo(axes, there * trace.importance[:, None], symbols)
+    shown = [letter_of(symbol) for symbol in symbols]
+    draw_logo(axes, there * trace.importance[:, None], shown)
     axes.set_ylabel("lost without\nthis letter", fontsize=10)
 
 

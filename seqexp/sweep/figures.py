@@ -11,10 +11,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from seqexp.drawing import literal
+from seqexp.names import one_line
 from seqexp.sweep.compare import Compared
 
 MAX_POINTS = 30
 """Points that have room below each other."""
+
+MAX_LABEL = 80
+"""Characters of a label; two stand side by side."""
 
 MAX_NAMED = 14
 """Points that a legend names."""
@@ -50,7 +55,7 @@ def points_figure(found: Sequence[Compared], metric: str, higher_is_better: bool
     panels[0].set_ylim(rows - 0.5, -0.5)
     if pairs:
         _differences_panel(panels[1], shown)
-    return figure
+    return literal(figure)
 
 
 def _values_panel(axes: Axes, shown: Sequence[Compared], metric: str) -> None:
@@ -121,7 +126,8 @@ def curves_figure(curves: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
     colors = _colors(len(drawn))
     # the best is drawn last, above the others
     for place, (label, runs) in reversed(list(enumerate(drawn.items()))):
-        _draw_point(axes, runs, colors[place], f"{label} ({len(runs)})" if _many(drawn) else label)
+        name = one_line(label, MAX_LABEL)
+        _draw_point(axes, runs, colors[place], f"{name} ({len(runs)})" if _many(drawn) else name)
     axes.set_xlabel("epoch", fontsize=14)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(metric, fontsize=14)
@@ -133,7 +139,7 @@ def curves_figure(curves: Mapping[str, Sequence[Curve]], metric: str) -> Figure:
     if len(labels) > MAX_NAMED:
         handles, labels = handles[:MAX_NAMED], [*labels[: MAX_NAMED - 1], "... and more"]
     figure.legend(handles, labels, loc="lower center", ncols=2, fontsize=12)
-    return figure
+    return literal(figure)
 
 
 def _draw_point(axes: Axes, runs: Sequence[Curve], color: tuple[float, ...], label: str) -> None:
@@ -177,7 +183,7 @@ def _colors(count: int) -> list[tuple[float, ...]]:
 
 def _wrapped(label: str) -> str:
     """A label in at most three lines."""
-    return "\n".join(textwrap.wrap(label, 42, max_lines=3, placeholder=" ..."))
+    return "\n".join(textwrap.wrap(one_line(label, 200), 42, max_lines=3, placeholder=" ..."))
 
 
 def _finish(axes: Axes) -> None:

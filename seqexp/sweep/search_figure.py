@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from seqexp.drawing import literal
+from seqexp.names import one_line
+
 if TYPE_CHECKING:
     from optuna import Study
 
@@ -24,10 +27,11 @@ def history_figure(study: "Study", trials: Sequence[FrozenTrial], metric: str) -
     _draw_history(axes[0], study, trials, metric)
     if importances:
         names = list(importances)[::-1]
-        axes[1].barh(names, [importances[name] for name in names], color="#4477aa")
+        axes[1].barh(range(len(names)), [importances[name] for name in names], color="#4477aa")
+        axes[1].set_yticks(range(len(names)), [one_line(name) for name in names])
         axes[1].set_xlim(0, 1)
         axes[1].set_xlabel("importance, by PED-ANOVA")
-    return figure
+    return literal(figure)
 
 
 def _draw_history(axes, study: "Study", trials: Sequence[FrozenTrial], metric: str) -> None:  # type: ignore[no-untyped-def]

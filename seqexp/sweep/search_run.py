@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,17 +11,21 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from seqexp import names
 from seqexp.config import build
 from seqexp.metrics import higher_is_better
 from seqexp.sweep.job import Job
 from seqexp.sweep.search_figure import history_figure
 from seqexp.sweep.study import Study
 from seqexp.sweep.sweeper import PARENT
-from seqexp.sweep.table import SHOWN, csv_text, markdown
+from seqexp.sweep.table import SHOWN, csv_text, markdown, on_a_page
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import RunFacts, Status, Tracker
 
 log = logging.getLogger("seqexp")
+
+MAX_COMMAND = 2000
+"""Characters of a command on the search's page."""
 
 STATES = {
     TrialState.COMPLETE: "FINISHED",
@@ -110,7 +115,8 @@ class SearchRun:
             if best.state is TrialState.COMPLETE:
                 log.info(f"\nbest: {_command(best)}")
                 self._tell_best(float(best.value or 0.0))
-            self.tracker.describe(f"Best: `{_command(best)}`\n\n{markdown(rows)}")
+            command = names.markdown(_command(best), MAX_COMMAND)
+            self.tracker.describe(f"Best: {command}\n\n{markdown(rows, cell=on_a_page)}")
             self.tracker.table(rows, "comparison.json")
             self.tracker.text(csv_text(rows), "comparison.csv")
             if not isinstance(self.tracker, NoTracker):
@@ -149,7 +155,7 @@ class SearchRun:
 
 def _command(trial: FrozenTrial) -> str:
     """What one types for the values of a trial."""
-    return " ".join(f"{k}={v}" for k, v in trial.user_attrs.get("values", {}).items())
+    return shlex.join(f"{k}={v}" for k, v in trial.user_attrs.get("values", {}).items())
 
 
 def _rounded(value: str) -> str:

@@ -5,10 +5,12 @@ import io
 import logging
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from seqexp import names
 from seqexp.metrics import higher_is_better
+from seqexp.names import one_line
 from seqexp.sweep.compare import METHOD, Compared, Paired, Point, Spread, compare
 from seqexp.sweep.manifest import Entry, Manifest
 
@@ -24,6 +26,9 @@ SHOWN = (
     "best/valid_loss_nats",
     "motif/correlation",
 )
+
+MAX_CELL = 240
+"""Characters of a cell; the CSV files have all."""
 
 MAX_ROWS = 24
 """Of a table in a terminal; the file has all."""
@@ -189,10 +194,11 @@ def table_text(manifest: Manifest) -> str:
 
 def page(manifest: Manifest) -> str:
     """The sweep's page: points and how they were compared, and every run."""
-    runs = markdown(rows_of_runs(manifest))
+    runs = markdown(rows_of_runs(manifest), cell=on_a_page)
     if not has_seeds(points_of(manifest)):
         return runs
-    return f"{markdown(short_rows_of_points(manifest))}\n\n{_method(manifest)}\n\n{runs}"
+    points = markdown(short_rows_of_points(manifest), cell=on_a_page)
+    return f"{points}\n\n{_method(manifest)}\n\n{runs}"
 
 
 def _method(manifest: Manifest) -> str:
@@ -204,12 +210,20 @@ def _without(rows: Sequence[Row], columns: Iterable[str]) -> list[Row]:
     return [{k: v for k, v in row.items() if k not in columns} for row in rows]
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], most: int | None = None) -> str:
-    """A table, without columns that are empty; of at most so many rows, if that is given."""
+def markdown(
+    rows: Sequence[Mapping[str, Any]],
+    most: int | None = None,
+    cell: Callable[[Any], str] | None = None,
+) -> str:
+    """A table, without columns that are empty; of at most so many rows, if that is given.
+
+    `cell` writes a value, as a page needs it; None as a terminal does.
+    """
+    write = cell or _shown
     shown = rows if most is None or len(rows) <= most else rows[: most - 1]
     columns = [key for key in rows[0] if any(row[key] not in ("", None) for row in rows)]
     cells = [columns, ["---"] * len(columns)]
-    cells += [[_shown(row[column]) for column in columns] for row in shown]
+    cells += [[write(row[column]) for column in columns] for row in shown]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     lines = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in cells]
     left = len(rows) - len(shown)
@@ -219,7 +233,14 @@ def markdown(rows: Sequence[Mapping[str, Any]], most: int | None = None) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "/")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return one_line(str(value), MAX_CELL).replace("|", "/")
+
+
+def on_a_page(value: Any) -> str:
+    """A cell that a page cannot take for markup."""
+    return names.markdown(_shown(value))
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import socket
 import uuid
 from contextlib import suppress
@@ -13,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from seqexp.errors import InputError
 from seqexp.metrics import higher_is_better
+from seqexp.names import one_line, visible
 from seqexp.tracking.address import absolute, is_served
 from seqexp.tracking.links import view_of_runs
 from seqexp.tracking.note import Note
@@ -23,8 +25,11 @@ from seqexp.tracking.tracker import RunFacts
 TOKEN = "seqexp.token"
 """Tag by which a run is found whose id could not be noted."""
 
-_MAX_VALUE = 6000
-"""Characters of a parameter that MLflow keeps."""
+_MAX_VALUE, _MAX_KEY = 6000, 250
+"""Characters of a parameter, and of its key, that MLflow keeps."""
+
+_MAX_NAME = 500
+"""Characters of an experiment's name that MLflow takes."""
 
 
 class Beginning:
@@ -94,9 +99,15 @@ class Beginning:
     def _experiment(self, facts: RunFacts) -> str:
         if facts.parent:  # the page of a sweep lists the runs of its own experiment only
             return str(self.client.get_run(facts.parent).info.experiment_id)
-        found = self.client.get_experiment_by_name(facts.experiment)
+        name = visible(facts.experiment)
+        if len(name) > _MAX_NAME:
+            raise InputError(
+                f"experiment_name is {one_line(name)!r}, of {len(name):,} characters; give at most"
+                f" {_MAX_NAME}"
+            )
+        found = self.client.get_experiment_by_name(name)
         if found is None:
-            return self._new_experiment(facts.experiment)
+            return self._new_experiment(name)
         if found.lifecycle_stage != "active":
             raise InputError(
                 f"experiment_name is {facts.experiment!r}, an experiment that was deleted in"
@@ -132,7 +143,7 @@ class Beginning:
             tags[FOLDER] = str(facts.folder.absolute())
         if facts.parent:
             tags["mlflow.parentRunId"] = facts.parent
-        run = self.client.create_run(experiment, tags=tags, run_name=facts.name)
+        run = self.client.create_run(experiment, tags=tags, run_name=one_line(facts.name, _MAX_KEY))
         return str(run.info.run_id)
 
     def _go_on(self, run_id: str) -> None:
@@ -144,7 +155,8 @@ class Beginning:
             self.client.set_tag(run_id, tag, value)
 
     def _log_params(self, run_id: str, facts: RunFacts) -> None:
-        params = [Param(key, _shortened(value)) for key, value in facts.params.items()]
+        values = {_key(key): _shortened(visible(value)) for key, value in facts.params.items()}
+        params = [Param(key, value) for key, value in values.items()]
         for start in range(0, len(params), 100):  # MLflow takes a hundred at a time
             self.client.log_batch(run_id, params=params[start : start + 100])
 
@@ -158,6 +170,12 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         return "unknown"
+
+
+def _key(key: str) -> str:
+    """A key as MLflow takes it: of letters, digits and a few signs, and no path that climbs."""
+    parts = re.sub(r"[^\w.\- :/]", "_", key).split("/")
+    return "/".join(part if part.strip(".") else f"_{part}" for part in parts)[:_MAX_KEY]
 
 
 def _shortened(value: str) -> str:

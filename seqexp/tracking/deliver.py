@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqexp.errors import InputError
+from seqexp.streams import at_any_terminal, show
 from seqexp.tracking.address import database_file
 from seqexp.tracking.note import JOURNAL, NAME, Note
 
 
+@at_any_terminal
 def main(arguments: Sequence[str] | None = None) -> int:
     """Deliver all journals below the folders that are given; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m seqexp.tracking.deliver", description=__doc__)
@@ -51,11 +53,11 @@ def deliver(folder: Path, away: dict[str, str]) -> bool:
 
     note = Note.read(folder / JOURNAL)
     if note is None or note.run_id is None:
-        print(f"{folder}: its run was never begun; nothing was told")
+        show(f"{folder}: its run was never begun; nothing was told")
         return True
     with abandoned(folder) as is_abandoned:
         if not is_abandoned:
-            print(f"{folder}: is still running; it delivers itself")
+            show(f"{folder}: is still running; it delivers itself")
             return False
         return _deliver(folder, note.uri, note.run_id, away)
 
@@ -83,13 +85,13 @@ def _deliver(folder: Path, uri: str, run_id: str, away: dict[str, str]) -> bool:
     except Exception as error:  # whatever it is: say so, and go on with the next run
         away[uri] = str(error)
         undelivered = journal.told - journal.delivered
-        print(f"{folder}: {undelivered} of {left} items NOT delivered ({first_line(error)})")
+        show(f"{folder}: {undelivered} of {left} items NOT delivered ({first_line(error)})")
         return False
     finally:
         journal.close()
     status = client.get_run(run_id).info.status
     refused = f", {len(outbox.refused)} refused" if outbox.refused else ""
-    print(f"{folder}: {left} items delivered{refused}; run {run_id} is {status}")
+    show(f"{folder}: {left} items delivered{refused}; run {run_id} is {status}")
     return True
 
 

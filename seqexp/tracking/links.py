@@ -21,8 +21,10 @@ def links(uri: str, experiment_id: str, run_id: str, optimized_metric: str) -> d
         if python.is_relative_to(Path.cwd()):
             python = python.relative_to(Path.cwd())
         # the default starts four workers and a job runner, which a single user never needs
-        command = [str(python), "-m", "mlflow", "ui", "--workers", "1", "--backend-store-uri", uri]
-        found["open the UI"] = f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {shlex.join(command)}"
+        found["open the UI"] = (
+            f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {shlex.quote(str(python))} -m mlflow ui"
+            f" --workers 1 --backend-store-uri {shlex.quote(uri)}"
+        )
     found["this run"] = f"{address}{page}/runs/{run_id}?workflowType=machine_learning"
     found["all runs"] = table_of_runs(address, experiment_id, optimized_metric)
     return found

@@ -26,6 +26,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from PIL import Image
 
+from seqexp.names import visible
 from seqexp.ranges import NotNegative
 from seqexp.tracking.beginning import Beginning
 from seqexp.tracking.items import End, Files, Inputs, Item, Name, Points, Tags
@@ -139,11 +140,13 @@ class MlflowTracker:
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Tags of the run."""
-        self._tell(Tags(dict(values)))
+        self._tell(Tags({key: visible(value) for key, value in values.items()}))
 
     def text(self, content: str, path: str) -> None:
         """A text artifact."""
-        self._keep(path, lambda file: file.write_text(content, encoding="utf-8"))
+        # half of a surrogate pair has no encoding; it must not end a run that has trained
+        data = content.encode("utf-8", "backslashreplace")
+        self._keep(path, lambda file: file.write_bytes(data))
 
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
         """A JSON artifact that the page shows as a table."""
@@ -154,7 +157,9 @@ class MlflowTracker:
 
     def figure(self, figure: "Figure", path: str) -> None:
         """A PNG artifact."""
-        self._keep(path, figure.savefig)
+        from seqexp.drawing import save  # with Matplotlib, which who draws has imported
+
+        self._keep(path, partial(save, figure))
 
     def image(self, image: bytes, key: str, step: int) -> None:
         """A PNG image with a step slider, beside the curves.

@@ -1,0 +1,54 @@
+"""Figures whose texts stand as they are, and their files."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.category import StrCategoryLocator
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
+
+_MISSING = r"Glyph .* missing from|Matplotlib currently does not support"
+"""Warnings of a font without a letter, or of letters that it does not join."""
+
+
+def literal(figure: Figure) -> Figure:
+    """Have no text of a figure read as mathematics, except the numbers of its axes.
+
+    Texts hold names that others gave, and those may have dollar signs.
+    """
+    numbers = {id(text) for axis in figure.findobj(Axis) for text in _numbers(axis)}
+    for text in figure.findobj(Text):
+        if id(text) not in numbers:
+            text.set_parse_math(False)
+    return figure
+
+
+def _numbers(axis: Axis) -> list[Text]:
+    """Labels that the axis makes itself, such as powers of ten."""
+    ticks = axis.get_minor_ticks()
+    if not isinstance(axis.get_major_locator(), FixedLocator | StrCategoryLocator):
+        ticks += axis.get_major_ticks()
+    offset: Text = axis.get_offset_text()
+    return [offset, *(label for tick in ticks for label in (tick.label1, tick.label2))]
+
+
+@contextmanager
+def boxes_for_missing() -> Iterator[None]:
+    """Without warnings of letters that the font lacks; a box stands for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", _MISSING, UserWarning)
+        yield
+
+
+def save(figure: Figure, target: Path | BinaryIO, dpi: int | None = None) -> None:
+    """Write a figure as a PNG file."""
+    if not hasattr(figure.canvas, "print_png"):
+        FigureCanvasAgg(figure)
+    with boxes_for_missing():
+        figure.savefig(target, format="png", dpi="figure" if dpi is None else dpi)
