@@ -82,7 +82,7 @@ def _of_hydra(error: Exception, arguments: Sequence[str]) -> str:
     )
     missing = re.search(r"Could not find '([\w-]+)/([^']+)'", text)
     if missing:
-        return _missing_option(*missing.groups(), arguments)
+        return _missing_option(missing[1], missing[2], arguments)
     several = re.match(
         r"Ambiguous value for argument '(.+?)=(.*)'$|.*'(.+?)=(.*)' requires", said[0]
     )
