@@ -209,6 +209,8 @@ class Known:
                 f"{key}=none" if "none" in options else f"{key}=NAME, one of {', '.join(options)}"
             )
             yield f"{shlex.quote(word)}: a run needs its {key}; write {line}"
+        elif key in (*self.kinds.names(ROOT), "paths", "experiment"):
+            yield f"{shlex.quote(word)}: a run needs its {key}; leave this word out"
         elif not re.fullmatch(r"[A-Za-z_][\w./-]*", key):
             yield f"{shlex.quote(word)}: cannot be read; write KEY=VALUE"
 

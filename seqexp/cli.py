@@ -8,10 +8,12 @@ import errno
 import logging
 import os
 import re
+import shutil
 import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,11 +148,27 @@ def composed(typed: Sequence[str]) -> None:
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 raise  # the launcher takes note of it and goes on
             refused.append(error)  # past Hydra, which would print lines of its own
+            if isinstance(error, InputError):
+                leave_nothing(config, Path(HydraConfig.get().runtime.output_dir))
             return None
 
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     if refused:
         raise refused[0]
+
+
+def leave_nothing(config: DictConfig, folder: Path) -> None:
+    """Take the folder of a run that was refused away, where Hydra alone has written to it."""
+    if folder == Path.cwd() or not folder.is_dir():
+        return
+    if {path.name for path in folder.iterdir()} <= {".hydra"}:
+        shutil.rmtree(folder / ".hydra", ignore_errors=True)
+    outputs = Path(str(config.paths.outputs)).absolute()
+    with suppress(OSError):  # the first that holds anything stays, and what it is in
+        for path in (folder, *folder.parents):
+            if not path.is_relative_to(outputs):
+                break
+            path.rmdir()
 
 
 def job(config: DictConfig) -> Any:

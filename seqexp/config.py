@@ -40,6 +40,7 @@ from seqexp.signature import (
     TargetError,
     signature,
     signature_by_source,
+    told,
 )
 from seqexp.trust import TARGET, name_fault, package_of
 
@@ -219,7 +220,10 @@ def _node_faults(
         yield f"{key} is {node!r}; choose one on the command line, as {key}=NAME"
         return
     target = node["_target_"]
-    fault = name_fault(key, target, trusted)
+    try:
+        fault = name_fault(key, target, trusted)
+    except Exception as error:  # whatever the user's module does when it is imported
+        fault = f"{key}.{TARGET} is {target!r}, which cannot be imported ({told(error)})"
     if fault is not None:
         package = package_of(target, trusted)
         hint = f" (add your package, as trusted_packages=[{package}])" if package else ""
@@ -346,7 +350,8 @@ def describe(annotation: Any) -> str:
         return "one of " + ", ".join(str(item) for item in arguments)
     if origin in (typing.Union, types.UnionType):
         known = [a for a in arguments if getattr(a, "__name__", "") != "UnknownType"]
-        return " or ".join(describe(item) for item in known)
+        part = [] if len(known) == len(arguments) else ["a mapping of its own keys"]
+        return " or ".join([*part, *(describe(item) for item in known)])
     if origin is tuple and arguments[-1] is not Ellipsis:
         return "a list of " + " and ".join(describe(item) for item in arguments)
     if origin is not None and arguments:

@@ -20,6 +20,9 @@ EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "sl
 PACKAGE = "# @package _global_"
 """First line of an experiment, without which its keys stand below `experiment`."""
 
+_NOTHING = None
+"""Stands for what is not there; null is as good as that."""
+
 GROUP_FAULT = re.compile(r"(experiment: unknown|\w+ is '[^']*'; choose one on the command line)")
 """Faults of the config check that an experiment file without its form causes."""
 
@@ -133,6 +136,7 @@ def _explain_faults(error: ConfigError, arguments: Sequence[str]) -> str:
     try:
         form = [fault for file in origins.experiments() for fault in form_faults(file)]
         others = [f for f in error.faults if not (form and GROUP_FAULT.match(f))]
+        others = [f for f in others if not origins.is_copy(f, others)]
         told = [*form, *(f"{fault}{origins.told(fault)}" for fault in others)]
     except (OSError, ValueError, yaml.YAMLError):  # the faults themselves are what matters
         told = [*error.faults]
@@ -162,6 +166,17 @@ class Origins:
             return ""
         file = self.file(key[0])
         return f"   (set in {shown(file)})" if file is not None else ""
+
+    def is_copy(self, fault: str, faults: Sequence[str]) -> bool:
+        """Whether a fault is that of another key, whose value this one takes over."""
+        key = fault.partition(" ")[0]
+        file = self.file(key) if key not in self.typed else None
+        if file is None:
+            return False
+        content = _content(file)
+        value = _value(content, key) or _value(content, key.partition(".")[2])
+        source = re.fullmatch(r"\$\{([\w.]+)\}", str(value))
+        return source is not None and any(f.startswith(f"{source[1]} ") for f in faults)
 
     def file(self, key: str) -> Path | None:
         """The file that sets a key last: an experiment, an option of its group, or the base."""
@@ -212,11 +227,15 @@ def _content(file: Path) -> dict[str, Any]:
 
 def _holds(node: Any, key: str) -> bool:
     """Whether a dotted key stands in a file."""
+    return _value(node, key) is not _NOTHING
+
+
+def _value(node: Any, key: str) -> Any:
     for part in key.split("."):
         if not isinstance(node, Mapping) or part not in node:
-            return False
+            return _NOTHING
         node = node[part]
-    return True
+    return node
 
 
 # --- the form of an experiment file -----------------------------------------------------------
@@ -287,7 +306,7 @@ def _pair_faults(
                     f"{place}: {key} is {value.value}; write it in the list of defaults, as"
                     f" '- override /{key}: {value.value}'"
                 )
-        elif "." in key:
+        elif "." in key and not below:
             outer, _, inner = key.partition(".")
             yield f"{place}: {key} has a dot; write it as {outer}: {{{inner}: ...}}"
         if isinstance(value, yaml.MappingNode):

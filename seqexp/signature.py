@@ -268,7 +268,7 @@ def _imported(target: str) -> Signature:
     except (ImportError, AttributeError) as error:
         raise TargetError(str(error)) from error
     except Exception as error:  # whatever the user's module does when it is imported
-        raise TargetError(f"{module_name} cannot be imported ({_told(error)})") from error
+        raise TargetError(f"{module_name} cannot be imported ({told(error)})") from error
     if not callable(function):
         raise TargetError(f"{target} is neither a class nor a function")
     try:
@@ -293,7 +293,7 @@ def _imported(target: str) -> Signature:
     return Signature(named, takes_any)
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """An error of a module, and the line of it."""
     where = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" in {Path(item.filename).name}, line {item.lineno}" for item in where)

@@ -213,9 +213,9 @@ def _function(value: str, read: Callable[[str], str]) -> str:
     if read is _quoted_if_unreadable and _can_be_read(value):
         return value
     name, _, inner = value.partition("(")
-    if name.strip() not in ("choice", "shuffle", "sort") or not value.endswith(")"):
+    if name.strip() != "choice" or not value.endswith(")"):
         return value if _can_be_read(value) else read(value)
-    return f"{name}({_each_piece(inner[:-1], read, strips=True)})"
+    return _each_piece(inner[:-1], read, strips=True)  # the same, and it keeps quotation marks
 
 
 def _quoted_if_unreadable(value: str) -> str:
@@ -283,9 +283,15 @@ def written(override: str, roots: Sequence[Path], others: Sequence[str] = ()) ->
         return bare
     found = _parsed(parts[3])
     text = str(found.value()) if found is not None else parts[3]
+    if not _interpolates(bared := re.sub(r"((?:\\\\)*)\\\$\{", _half, text)):
+        text = bared
     typed = f"{parts[2]}={text}"
     same = _as_typed(typed, Kinds(roots, others), is_sweep=False) == f"{parts[2]}={quoted(text)}"
     return typed if same else bare
+
+
+def _half(found: re.Match[str]) -> str:
+    return found[1][: len(found[1]) // 2] + "${"
 
 
 def command_line(overrides: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqexp.errors import InputError, RunError
+from seqexp.errors import InputError, RunError, Terminated
 from seqexp.names import shortened, visible
 from seqexp.nearest import did_you_mean
 from seqexp.streams import at_any_terminal
@@ -36,6 +36,9 @@ def run_command(text: str | None, target: str, arguments: Sequence[str] | None =
     except (InputError, RunError) as error:
         print(f"seqexp: {shortened(visible(str(error)))}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except Terminated:
+        print("seqexp: terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("seqexp: interrupted", file=sys.stderr)
         return 130

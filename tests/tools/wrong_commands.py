@@ -1,6 +1,6 @@
 """Puts wrong commands through the command line: none may crash, hang, or leave anything behind.
 
-    python -m tests.tools.wrong_commands [--seed 0] [--random 400] [--only TEXT] [--verbose]
+    python -m tests.tools.wrong_commands [--seed 0] [--random 400] [--hand 200] [--only TEXT]
 
 Half of a random command is a valid one, and one to three of its words are then changed: keys,
 values, groups, flags, types, signs. Each runs `main` in a fork of a process that has imported
@@ -10,6 +10,7 @@ dry runs or two epochs without tracking. Exit status 1 if any command did not ke
 
 import argparse
 import contextlib
+import gc
 import os
 import random
 import select
@@ -83,8 +84,8 @@ FLAGS = (
 )
 
 HAND = """
-model=null
---dry-run
+! model=null
+! --dry-run
 --model lstm
 --epochs 3
 --trainer.epochs=3
@@ -92,11 +93,11 @@ model=null
 -model=lstm
 model lstm
 model=
-model
+! model
 lstm
 dry-run
 dry_run
-help
+! help
 predict
 +experiment=motif
 ++experiment=motif
@@ -124,16 +125,16 @@ model=lstm model=rnn
 model=1
 model=true
 model=1e5
-model=../model/lstm
+model=../model/lstm dry_run=true
 model=/etc/passwd
-model=lstm.yaml
+model=lstm.yaml dry_run=true
 dataset=é
 dataset=fasta
-dataset=text
-dataset=text dataset.path=nowhere.csv
+dataset=text dry_run=true
+! dataset=text dataset.path=nowhere.csv
 dataset=text dataset.path=.
 dataset=text dataset.path=empty.csv
-dataset=chars dataset.path=peaks.fa
+dataset=chars dataset.path=peaks.fa dry_run=true
 dataset=chars dataset.path=nothing.txt
 dataset.motif=nowhere.meme
 dataset.motif=[]
@@ -162,14 +163,15 @@ trainer=x
 trainer.x.y=3
 trainer.bptt.k1=0
 trainer.bptt=3
-trainer.bptt=null
+trainer.bptt=null dry_run=true
 trainer.bptt.k2=3
 trainer.batch_size=0
 trainer.replicas=0
 trainer.replicas=x
 trainer.replicas=-1
 -m trainer.replicas=2 seeds=x
-seeds=3
+! seeds=3
+! dataset=chars model=rnn trainer=smoke decode.prompt=Q
 seed=-1
 seed=x
 seed=1.0
@@ -209,7 +211,7 @@ model._target_=my_lab.Model trusted_packages=[my_lab]
 model._target_=broken_lab.Model trusted_packages=[broken_lab]
 model._target_=raises_lab.Model trusted_packages=[raises_lab]
 trusted_packages=x
-trusted_packages=[1]
+trusted_packages=[1] dry_run=true
 trusted_packages=null
 optimized_metric=test/acc
 optimized_metric=
@@ -231,14 +233,14 @@ decode=greedy decode.prompt=
 decode.prompt=12
 decode.prompt=[a]
 launcher=slurm
-launcher=parallel
--m launcher=slurm seed=0,1
+! launcher=parallel
+! -m launcher=slurm seed=0,1
 -m launcher=ray seed=0,1
 -m launcher=x seed=0,1
 -m launcher.jobs=2 seed=0,1
-sweeper=optuna
+! sweeper=optuna
 sweeper.trials=3
--m sweeper=optuna
+! -m sweeper=optuna
 -m sweeper=optuna sweeper.trials=3
 -m sweeper=optuna optimizer.lr=interval(1,0)
 -m sweeper=optuna optimizer.lr=interval(0,x)
@@ -254,22 +256,22 @@ sweeper.trials=3
 -m model=lstm,nothing seed=0,1
 -m model=lstm,null
 -m model=lstm,rnn model.num_filters=3
--m seed=0,1 trainer.epochs=x trainer.epoch=3
+! -m seed=0,1 trainer.epochs=x trainer.epoch=3
 -m seeds=2 seed=1
 -m seeds=0
 -m force=true,false
 -m dry_run=true,false
---cfg
+! --cfg
 --cfg x
 --cfg=job --info
 --cfg job -m seed=0,1
 --cfg job model=x
 --info x
 --resolve
---package
+! --package
 --package x
 --package x --cfg job
---config-dir
+! --config-dir
 --config-dir nowhere
 --config-dir=nowhere
 --config-dir peaks.fa
@@ -304,16 +306,16 @@ sweeper.trials=3
 --config-dir mine/model model=wide
 --config-path nowhere
 --config-path mine
---config-name
+! --config-name
 --config-name nowhere
 --config-name mine/model/wide
 --experimental-rerun x
 --shell-completion
 --version x
---help=x
+! --help=x
 -h=3
 --
--
+! -
 ---
 -1
 3
@@ -323,7 +325,7 @@ paths.outputs=null
 paths.outputs=3 trainer.epochs=x
 paths.outputs=/proc/x
 paths.outputs=peaks.fa
-paths.outputs=/dev/null/x
+! paths.outputs=/dev/null/x
 paths=x
 paths.x=3
 tracking=server
@@ -462,8 +464,13 @@ class Outcome:
 
 
 def hand_made() -> list[tuple[str, ...]]:
-    """The wrong commands of `HAND`."""
-    return [tuple(_words(line)) for line in HAND.strip("\n").split("\n")]
+    """The wrong commands of `HAND`; all but those with a `!` are dry runs, as some are right."""
+    found = []
+    for line in HAND.strip("\n").split("\n"):
+        words = tuple(_words(line.removeprefix("! ")))
+        is_dry = words[0] in SUBCOMMANDS or line.startswith("!") or "dry_run" in line
+        found.append(words if is_dry else (*words, "dry_run=true"))
+    return found
 
 
 def _words(line: str) -> Iterator[str]:
@@ -530,6 +537,15 @@ def prepare() -> None:
     import seqexp.commands.ui
     import seqexp.planning
     import seqexp.run  # noqa: F401
+
+    from hydra import compose, initialize_config_dir
+
+    from seqexp.config import check
+    from seqexp.explain import explain  # noqa: F401
+
+    with initialize_config_dir(str(seqexp.cli.CONF), version_base="1.3"):
+        check(compose("config"))  # what the first composition of a process sets up
+    gc.freeze()  # what is there already is not looked through in each fork
 
 
 def outcome(command: Sequence[str]) -> Outcome:
@@ -643,13 +659,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--random", type=int, default=400)
+    parser.add_argument("--hand", type=int, default=len(hand_made()), help="drawn of those by hand")
     parser.add_argument("--only", default="")
+    parser.add_argument("--from", dest="first", type=int, default=0)
     parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args()
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     prepare()
-    commands = [*hand_made(), *at_random(given.random, given.seed)]
+    by_hand = hand_made()
+    if given.hand < len(by_hand):
+        by_hand = random.Random(given.seed).sample(by_hand, given.hand)
+    commands = [*by_hand, *at_random(given.random, given.seed)]
     commands = [command for command in commands if given.only in " ".join(command)]
+    commands = commands[given.first :]
     bad = refused = finished = 0
     slowest = 0.0
     for command in commands:
@@ -659,11 +681,13 @@ def main() -> int:
         slowest = max(slowest, found.seconds)
         if found.faults:
             bad += 1
-            print(f"FAULT {command!r}: {'; '.join(found.faults)}\n{found.said[-1500:]}\n")
+            told = "; ".join(found.faults)
+            print(f"FAULT {command!r}: {told}\n{found.said[-1500:]}\n", flush=True)
         elif given.verbose:
-            print(f"{found.status} {command!r}\n    {found.said.strip()[-600:]}")
+            told = found.said.strip()[-600:]
+            print(f"{found.status} {command!r} {found.seconds:.1f} s\n    {told}", flush=True)
     print(
-        f"{len(commands)} commands ({len(hand_made())} by hand): {refused} refused, {finished}"
+        f"{len(commands)} commands ({len(by_hand)} by hand): {refused} refused, {finished}"
         f" happened to be right, {bad} at fault; the slowest took {slowest:.1f} s"
     )
     return 1 if bad else 0
