@@ -5,9 +5,10 @@ see `seqexp.signature`), so that nothing is declared twice; `seqexp.rules` adds 
 than one key. Neither imports torch.
 """
 
-import difflib
 import functools
 import json
+import re
+import shlex
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,17 +28,24 @@ from seqexp import (  # noqa: F401  (importing adds rules)
     tracking_rules,
     training_rules,
 )
+from seqexp.arguments import CONF
 from seqexp.errors import ConfigError
 from seqexp.metrics import METRICS
+from seqexp.nearest import CLOSE_OPTION, did_you_mean, nearest
 from seqexp.ranges import Count, DropoutRate, NotNegative, Positive, Seed
 from seqexp.rules import RULES
-from seqexp.signature import Parameter, Signature, TargetError, signature
+from seqexp.signature import (
+    Parameter,
+    Signature,
+    TargetError,
+    signature,
+    signature_by_source,
+    told,
+)
+from seqexp.trust import TARGET, name_fault, package_of
 
 Config = dict[str, Any]
 """A resolved composition: plain dicts, lists and values."""
-
-TRUSTED = ("seqexp", "torch.optim")
-"""Packages whose classes a config may name; `trusted_packages` adds the user's own."""
 
 SUPPLIED: dict[str, frozenset[str]] = {
     "dataset": frozenset(),
@@ -55,11 +63,6 @@ SUPPLIED: dict[str, frozenset[str]] = {
 """The config's groups, and the arguments of each that seqexp passes itself."""
 
 OPTIONAL_GROUPS = ("interpret", "decode", "gradient_flow")
-
-TARGET = "_target_"
-
-CALLED = {"gpu": "cuda"}
-"""What others call a value -> what it is called here."""
 
 _TORCH_RANGES: dict[str, Any] = {
     # torch.optim annotates no ranges; these are the ones that its constructors raise on
@@ -195,16 +198,17 @@ def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
             paths = signature(f"{Paths.__module__}.{Paths.__qualname__}")
             yield key, _argument_faults(key, value, paths, frozenset(), ())
         elif key not in SUPPLIED:
-            yield key, [f"{key}: unknown{_did_you_mean(key, known, _leaves(config))}"]
+            hint = did_you_mean(key, known, _leaves(config)) or f"; known are {', '.join(known)}"
+            yield key, [f"{key}: unknown{hint}"]
         elif value is not None or key not in OPTIONAL_GROUPS:
-            trusted = (*TRUSTED, *_strings(config.get("trusted_packages")))
+            trusted = _strings(config.get("trusted_packages"))
             yield key, _node_faults(key, value, SUPPLIED[key], trusted)
     for key in known:
         if key not in config:
             yield key, [f"{key}: missing; give it a value"]
     metric = config.get("optimized_metric")
     if isinstance(metric, str) and metric not in METRICS:
-        hint = _did_you_mean(metric, METRICS) or f"; give one of {', '.join(METRICS)}"
+        hint = did_you_mean(metric, METRICS) or f"; give one of {', '.join(METRICS)}"
         yield "optimized_metric", [f"optimized_metric is {metric!r}: no such metric{hint}"]
 
 
@@ -216,11 +220,14 @@ def _node_faults(
         yield f"{key} is {node!r}; choose one on the command line, as {key}=NAME"
         return
     target = node["_target_"]
-    if not any(target.startswith(f"{package}.") for package in trusted):
-        yield (
-            f"{key}._target_ is {target!r}; allowed are names in {', '.join(trusted)}"
-            f" (add your package to trusted_packages)"
-        )
+    try:
+        fault = name_fault(key, target, trusted)
+    except Exception as error:  # whatever the user's module does when it is imported
+        fault = f"{key}.{TARGET} is {target!r}, which cannot be imported ({told(error)})"
+    if fault is not None:
+        package = package_of(target, trusted)
+        hint = f" (add your package, as trusted_packages=[{package}])" if package else ""
+        yield f"{fault}{hint}"
         return
     try:
         found = signature(target)
@@ -250,8 +257,7 @@ def _argument_faults(
             yield f"{path}: seqexp gives this itself; remove it"
         elif name not in allowed:
             if not found.takes_any:
-                hint = _did_you_mean(str(name), allowed) or f"; known are {', '.join(allowed)}"
-                yield f"{path}: unknown{hint}"
+                yield f"{path}: unknown{_hint(key, str(name), node, allowed)}"
         elif isinstance(value, Mapping) and "_target_" in value:
             yield from _node_faults(path, value, frozenset(), trusted)
         else:
@@ -259,6 +265,41 @@ def _argument_faults(
     for name, parameter in allowed.items():
         if parameter.required and name not in node:
             yield f"{key}.{name}: missing; give {describe(parameter.annotation)}"
+
+
+def _hint(key: str, name: str, node: Mapping[str, Any], allowed: Iterable[str]) -> str:
+    """What an unknown key may mean: the options that have it, and the nearest that is here."""
+    known = f"; known are {', '.join(allowed)}" if allowed else "; it has no keys"
+    meant = did_you_mean(name, allowed) or known
+    offered = _offered(key)
+    have = []
+    for option, targets in offered.items():
+        found = signature_by_source(targets[0])
+        names = found.parameters if found is not None else {}
+        same = name if name in names or allowed else nearest(name, names)
+        if same in names:
+            have.append(f"{key}={option}" + (f" has {same}" if same != name else ""))
+    if not have:
+        return meant
+    chosen = [option for option, targets in offered.items() if targets[0] == node.get(TARGET)]
+    here = f" for {key}={chosen[0]}" if chosen else ""
+    verb = "" if " has " in have[-1] else " has it" if len(have) == 1 else " have it"
+    return f"{here}; {' and '.join([', '.join(have[:-1]), have[-1]][not have[:-1] :])}{verb}{meant}"
+
+
+@functools.cache
+def _offered(group: str) -> dict[str, list[str]]:
+    """Option -> the targets that its file names, its own first."""
+    files = sorted((CONF / group).rglob("*.yaml")) if group in SUPPLIED else []
+    found = {
+        str(file.relative_to(CONF / group).with_suffix("")): _targets_in(file) for file in files
+    }
+    return {option: targets for option, targets in found.items() if targets}
+
+
+def _targets_in(file: Path) -> list[str]:
+    text = file.read_text(encoding="utf-8")
+    return re.findall(rf"^ *{TARGET}: *([\w.]+)", text, re.M)
 
 
 def _annotation(parameter: Parameter, name: str, is_torch: bool) -> Any:
@@ -285,7 +326,12 @@ def value_faults(key: str, value: Any, annotation: Any) -> Iterator[str]:
         if own:
             yield f"{key} is {value!r}: {own[0]['ctx']['error']}"
         else:
-            hint = _did_you_mean(value, _choices(annotation)) if isinstance(value, str) else ""
+            choices = _choices(annotation)
+            is_text = isinstance(value, str)
+            hint = did_you_mean(value, choices, close=CLOSE_OPTION) if is_text else ""
+            wants_text = describe(annotation).startswith("a text")
+            if wants_text and isinstance(value, int | float) and not hint:
+                hint = "; as one write " + shlex.quote(f'{key}="{json.dumps(value)}"')
             yield f"{key} is {value!r}; give {describe(annotation)}{hint}"
 
 
@@ -304,7 +350,8 @@ def describe(annotation: Any) -> str:
         return "one of " + ", ".join(str(item) for item in arguments)
     if origin in (typing.Union, types.UnionType):
         known = [a for a in arguments if getattr(a, "__name__", "") != "UnknownType"]
-        return " or ".join(describe(item) for item in known)
+        part = [] if len(known) == len(arguments) else ["a mapping of its own keys"]
+        return " or ".join([*part, *(describe(item) for item in known)])
     if origin is tuple and arguments[-1] is not Ellipsis:
         return "a list of " + " and ".join(describe(item) for item in arguments)
     if origin is not None and arguments:
@@ -337,17 +384,6 @@ def _choices(annotation: Any) -> list[str]:
     if typing.get_origin(annotation) is typing.Literal:
         return [item for item in typing.get_args(annotation) if isinstance(item, str)]
     return [choice for item in typing.get_args(annotation) for choice in _choices(item)]
-
-
-def _did_you_mean(name: str, *known: Iterable[str]) -> str:
-    """The nearest name among those known; a bare key may be meant for a part, as trainer.epochs."""
-    by_last = {
-        candidate.rpartition(".")[2]: candidate for names in reversed(known) for candidate in names
-    }
-    if CALLED.get(name.lower()) in by_last:
-        return f"; did you mean {CALLED[name.lower()]}?"
-    near = difflib.get_close_matches(name.rpartition(".")[2], by_last, n=1)
-    return f"; did you mean {by_last[near[0]]}?" if near else ""
 
 
 def _leaves(config: Mapping[str, Any]) -> list[str]:

@@ -14,14 +14,14 @@ class ConfigError(InputError):
     """All faults of one configuration, in one message."""
 
     def __init__(self, faults: Sequence[str], where: str = "") -> None:
-        self.faults = tuple(faults)
+        self.faults, self.where = tuple(faults), where
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         head = f"the configuration{where} has {count}; nothing was started"
         super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))
 
-    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
-        """Let the error cross the border of a worker process."""
-        return type(self), (self.faults,)
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...], str]]:
+        """Let the error cross the border of a worker process, with the same message."""
+        return type(self), (self.faults, self.where)
 
 
 class RunError(Exception):

@@ -14,6 +14,7 @@ import seqexp
 from seqexp.config import Config
 from seqexp.identity import HOW_A_SWEEP_RUNS, code_digest, counted, fingerprint
 from seqexp.tracking.tracker import RunFacts, Status
+from seqexp.typed import command_line
 
 if TYPE_CHECKING:
     from seqexp.spec import Data  # PyTorch, which a sweep's own process has no use for
@@ -108,7 +109,7 @@ def run_facts(
     model, dataset = start.choices.get("model", "model"), data_name(config, start)
     told = {key: value for key, value in config.items() if key not in UNTOLD}
     params = {**flatten(told), **start.choices}
-    params["overrides"] = " ".join(start.overrides)
+    params["overrides"] = command_line(start.overrides)
     return RunFacts(
         experiment=config["experiment_name"] or dataset,
         name=start.name or f"{model}-{dataset}-seed{config['seed']}",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.types import RunMode
 
 from seqexp.errors import InputError, RunError, StoppedError
+from seqexp.typed import command_line, written
 
 if TYPE_CHECKING:
     from seqexp.facts import Start
@@ -66,16 +67,28 @@ def start_of(
 def run_label(overrides: Sequence[str]) -> str | None:
     """What a job of a sweep is called: its values, without where things are kept."""
     elsewhere = ("paths.", "tracking")
-    return " ".join(item for item in overrides if not item.startswith(elsewhere)) or None
+    return command_line(item for item in overrides if not item.startswith(elsewhere)) or None
 
 
 def own_overrides(hydra_config: Any) -> list[str]:
     """What was typed of the run itself."""
     return [
-        item.lstrip("+")
-        for item in hydra_config.overrides.task
-        if not item.lstrip("+").startswith(("launcher", "sweeper"))
+        item
+        for item in typed(hydra_config.overrides.task, hydra_config)
+        if not item.startswith(("launcher", "sweeper"))
     ]
+
+
+def typed(overrides: Sequence[str], hydra_config: Any) -> list[str]:
+    """Overrides as a person types them, from what Hydra reads."""
+    roots = roots_of(hydra_config)
+    return [written(item, roots, overrides) for item in overrides]
+
+
+def roots_of(hydra_config: Any) -> list[Path]:
+    """The folders of configs that Hydra composed from."""
+    sources = hydra_config.runtime.config_sources
+    return [Path(source.path) for source in sources if source.schema == "file"]
 
 
 def told_failure(what: str, error: Exception) -> Exception:

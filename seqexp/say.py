@@ -1,6 +1,7 @@
 """What a run says to the person who started it: a line an epoch and a summary."""
 
 import logging
+from itertools import count
 
 from seqexp.config import Config
 from seqexp.facts import Result, Start, data_name
@@ -31,9 +32,17 @@ def say_start(config: Config, start: Start, data: Data, num_parameters: int) -> 
         log.info(f"  {note}")
 
 
+def is_said(epoch: int, epochs: int) -> bool:
+    """Whether an epoch has a line: the first ones, the last, and of many every 2nd, 5th, 10th..."""
+    spacing = next(
+        step * 10**power for power in count() for step in (1, 2, 5) if epochs <= 50 * step * 10**power
+    )
+    return epoch <= 10 or epoch == epochs or epoch % spacing == 0
+
+
 def say(report: Report, settings: Settings) -> None:
-    """One line an epoch."""
-    if report.kind != "epoch":
+    """One line an epoch, or one every few where there are many."""
+    if report.kind != "epoch" or not is_said(report.step, settings.epochs):
         return
     shown = ("train/loss_nats", "valid/loss_nats", "valid/accuracy", "time/epoch_seconds")
     values = [f"{key} {report.metrics[key]:.4f}" for key in shown if key in report.metrics]

@@ -15,6 +15,7 @@ import importlib.machinery
 import importlib.util
 import inspect
 import sys
+import traceback
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,15 @@ def signature(target: str) -> Signature:
     Raises:
         TargetError: if there is no such module, class or function.
     """
+    return signature_by_source(target) or _imported(target)
+
+
+@functools.cache
+def signature_by_source(target: str) -> Signature | None:
+    """The same without importing anything; None where the source does not tell."""
     module, _, name = target.rpartition(".")
     found = _find(module, name) if module else None
-    return _of_node(*found) if found is not None else _imported(target)
+    return None if found is None else _of_node(*found)
 
 
 def constant(target: str, name: str) -> Any:
@@ -135,7 +142,11 @@ def _parse(module: str) -> _Module | None:
     if file is None:
         return None
     statements: dict[str, ast.stmt] = {}
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    try:
+        body = ast.parse(file.read_bytes()).body
+    except (SyntaxError, ValueError):  # the import says what is wrong with it
+        return None
+    for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             statements[node.name] = node
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -158,7 +169,7 @@ def _find(module_name: str, name: str) -> tuple[_Module, ast.stmt] | None:
     return (module, node) if isinstance(node, ast.ClassDef | ast.FunctionDef) else None
 
 
-def _of_node(module: _Module, node: ast.stmt) -> Signature:
+def _of_node(module: _Module, node: ast.stmt) -> Signature | None:
     if isinstance(node, ast.FunctionDef):
         return _of_arguments(module, node.args, skip_first=False)
     assert isinstance(node, ast.ClassDef)
@@ -178,7 +189,7 @@ def _of_node(module: _Module, node: ast.stmt) -> Signature:
         found = _find(module.name, base.id) if isinstance(base, ast.Name) else None
         if found is not None:
             return _of_node(*found)
-    return _imported(f"{module.name}.{node.name}")
+    return None
 
 
 def _of_arguments(module: _Module, arguments: ast.arguments, skip_first: bool) -> Signature:
@@ -256,6 +267,8 @@ def _imported(target: str) -> Signature:
         function = getattr(module, name)
     except (ImportError, AttributeError) as error:
         raise TargetError(str(error)) from error
+    except Exception as error:  # whatever the user's module does when it is imported
+        raise TargetError(f"{module_name} cannot be imported ({told(error)})") from error
     if not callable(function):
         raise TargetError(f"{target} is neither a class nor a function")
     try:
@@ -278,3 +291,10 @@ def _imported(target: str) -> Signature:
     }
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in listed.values())
     return Signature(named, takes_any)
+
+
+def told(error: Exception) -> str:
+    """An error of a module, and the line of it."""
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f" in {Path(item.filename).name}, line {item.lineno}" for item in where)
+    return f"{type(error).__name__}: {error}{'' if isinstance(error, SyntaxError) else place}"

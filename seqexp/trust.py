@@ -14,6 +14,7 @@ file that trusts packages is code: it runs what it names.
 
 import functools
 import importlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,16 @@ def refuse_other_code(config: Mapping[str, Any], source: str, trusted: Sequence[
     for key, target in _targets("", config):
         fault = name_fault(key, target, trusted) or _object_fault(key, target, trusted)
         if fault is not None:
-            raise InputError(f"{source}: {fault}")
+            package = package_of(target, trusted)
+            hint = f"; if you trust its code, add trusted={package}" if package else ""
+            raise InputError(f"{source}: {fault}{hint}")
+
+
+def package_of(target: Any, trusted: Sequence[str] = ()) -> str | None:
+    """The package of a name that may be the user's own, where it is not trusted yet."""
+    package = str(target).partition(".")[0]
+    others = ("seqexp", "torch", *trusted, *sys.stdlib_module_names)
+    return package if package.isidentifier() and package not in others else None
 
 
 def _ours(key: str, group: str) -> frozenset[str]:

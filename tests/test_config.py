@@ -103,7 +103,7 @@ def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
         (
             "model._target_",
             "os.system",
-            "model._target_ is 'os.system'; allowed are names in seqexp",
+            "model._target_ is 'os.system'; allowed are seqexp.model.cnn1d.CNN1D",
         ),
         ("model._target_", "seqexp.model.cnn1d.CNN2D", "model._target_ is .*CNN2D"),
         ("model.activation", {"_target_": "os.getcwd"}, "model.activation._target_ is 'os.getcwd'"),

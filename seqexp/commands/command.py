@@ -3,15 +3,15 @@
 Nothing but the standard library is imported for `--help`.
 """
 
-import difflib
 import json
 import sys
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqexp.errors import InputError, RunError
+from seqexp.errors import InputError, RunError, Terminated
 from seqexp.names import shortened, visible
+from seqexp.nearest import did_you_mean
 from seqexp.streams import at_any_terminal
 
 PLACE = "place"
@@ -28,7 +28,7 @@ def run_command(text: str | None, target: str, arguments: Sequence[str] | None =
         arguments: None are those of this process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if {"-h", "--help"} & set(given):
+    if {"-h", "--help", "help"} & set(given):
         print(text)
         return 0
     try:
@@ -36,6 +36,9 @@ def run_command(text: str | None, target: str, arguments: Sequence[str] | None =
     except (InputError, RunError) as error:
         print(f"seqexp: {shortened(visible(str(error)))}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except Terminated:
+        print("seqexp: terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("seqexp: interrupted", file=sys.stderr)
         return 130
@@ -75,8 +78,7 @@ def read(
         if not equals:
             faults.append(f"{argument}: cannot be read; write KEY=VALUE (--help says which)")
         elif key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"; known are {', '.join(known)}"
             faults.append(f"{key}: unknown{hint}")
         elif key in found:
             faults.append(f"{key}: stands twice")

@@ -16,6 +16,7 @@ from seqexp.errors import InputError
 from seqexp.files import RESULT
 from seqexp.identity import HOW_IT_GOES_ON, NOT_IN_FINGERPRINT, PLACES_OF_DATA
 from seqexp.metrics import METRICS
+from seqexp.nearest import did_you_mean
 from seqexp.streams import show
 from seqexp.sweep.drawing import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
@@ -111,7 +112,13 @@ def _metric(found: Sequence[Run], given: str | None) -> str:
             raise InputError(f"the runs optimize {' and '.join(wanted)}; give metric=NAME")
         return wanted[0]
     if given not in METRICS:
-        raise InputError(f"metric is {given!r}: no such metric; give one of {', '.join(METRICS)}")
+        hint = did_you_mean(given, METRICS) or f"; give one of {', '.join(METRICS)}"
+        raise InputError(f"metric is {given!r}: no such metric{hint}")
+    if not any(given in run.data.metrics for run in found):
+        there = sorted({key for run in found for key in run.data.metrics if key in METRICS})
+        raise InputError(
+            f"metric is {given!r}, which none of the runs reports; they report {', '.join(there)}"
+        )
     return given
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from seqexp.cli import CONF  # and what its import adds to OmegaConf
+from seqexp import cli  # noqa: F401  (what its import adds to OmegaConf)
+from seqexp.arguments import CONF
 from seqexp.errors import InputError
 from seqexp.tracking.address import database_file, fault, is_served
 

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -75,7 +76,7 @@ def reproduce(
     params = original.data.params
     start = Start(
         choices={group: params[group] for group in SUPPLIED if group in params},
-        overrides=params.get("overrides", "").split(),
+        overrides=overrides_of(params.get("overrides", "")),
         folder=folder,
         name=f"{original.info.run_name} again",
         tags={REPRODUCES: original.info.run_id},
@@ -87,6 +88,14 @@ def reproduce(
     wrong = [*differing_points(points(store, original), points(store, again))]
     wrong += differing_weights(store, original, again)
     return _say(wrong, store, original, again)
+
+
+def overrides_of(line: str) -> list[str]:
+    """What was typed, from the line of it that a run keeps."""
+    try:
+        return shlex.split(line)
+    except ValueError:  # of an earlier seqexp, which quoted nothing
+        return line.split()
 
 
 def tell_files(
@@ -167,7 +176,7 @@ def rebuilt(stored: Config, run_id: str, place: Place, trusted: Sequence[str]) -
         shown = ",".join(map(str, others))
         raise InputError(
             f"{source}: trusted_packages names {shown}, whose code would run; if you trust it too,"
-            f" add trusted={shown}"
+            f" add {shlex.quote(f'trusted={shown}')}"
         )
     config = {
         **stored,

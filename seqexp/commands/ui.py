@@ -1,9 +1,12 @@
 """Opens MLflow's user interface on the store of a place."""
 
 import os
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 from annotated_types import Interval
@@ -13,17 +16,21 @@ from seqexp.commands.stored import OURS, Store
 from seqexp.errors import InputError
 from seqexp.metrics import higher_is_better
 from seqexp.names import one_line
+from seqexp.stopping import sigterm_raises
 from seqexp.tracking.address import is_served
 from seqexp.tracking.links import sorted_runs, table_of_runs, view_of_runs
 
 HOST = "127.0.0.1"
 
+PATIENCE_SECONDS = 5
+"""For the server to end by itself."""
+
 MAX_EXPERIMENTS = 8
 """Of which the address is printed."""
 
 
-def ui(place: Place, port: Annotated[int, Interval(ge=1, le=65535)] = 5000) -> None:
-    """Print the addresses of the tables of runs, and become the server; Ctrl-C ends it.
+def ui(place: Place, port: Annotated[int, Interval(ge=1, le=65535)] = 5000) -> int:
+    """Print the addresses of the tables of runs, and run the server until Ctrl-C.
 
     Raises:
         InputError: if there is no store, or the port is taken.
@@ -32,7 +39,7 @@ def ui(place: Place, port: Annotated[int, Interval(ge=1, le=65535)] = 5000) -> N
     if is_served(place.uri):
         print("a server keeps these runs; its pages are")
         _say(store, place.uri.rstrip("/"))
-        return
+        return 0
     _refuse_taken(port)
     print("MLflow is starting, for some seconds; then open, in a browser on this machine")
     _say(store, f"http://{HOST}:{port}")
@@ -41,7 +48,27 @@ def ui(place: Place, port: Annotated[int, Interval(ge=1, le=65535)] = 5000) -> N
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1"]
     command += ["--host", HOST, "--port", str(port), "--backend-store-uri", place.uri]
-    os.execve(sys.executable, command, environment)
+    return served(command, environment)
+
+
+def served(command: list[str], environment: dict[str, str]) -> int:
+    """Run the server until it ends, or this process is told to; its workers end with it."""
+    with sigterm_raises():
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        try:
+            return process.wait()
+        finally:
+            ended(process)
+
+
+def ended(process: "subprocess.Popen[bytes]") -> None:
+    """End a server and all that it has started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE_SECONDS)
+            return
 
 
 def _say(store: Store, address: str) -> None:

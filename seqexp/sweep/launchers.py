@@ -3,9 +3,12 @@
 The launchers themselves are Hydra's plugins for joblib, submitit and Ray.
 """
 
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from seqexp.errors import InputError
 from seqexp.ranges import Count, CountOrZero
 from seqexp.workers import cores
 
@@ -119,3 +122,16 @@ class Ray:
 def share(num_cores: int, workers: int) -> int:
     """Threads for each of some workers: none shall be without, and together not too many."""
     return max(1, num_cores // workers)
+
+
+def refuse_missing_commands(launcher: Mapping[str, Any]) -> None:
+    """Refuse to launch by what is not on this machine, before anything is written.
+
+    Raises:
+        InputError: naming the launcher and what is missing.
+    """
+    if launcher["_target_"] == f"{Slurm.__module__}.Slurm" and shutil.which("srun") is None:
+        raise InputError(
+            "launcher is slurm, but this machine has no command srun; start the sweep where Slurm"
+            " is, or give launcher=parallel"
+        )

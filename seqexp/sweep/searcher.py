@@ -26,7 +26,7 @@ from seqexp.facts import is_result
 from seqexp.files import RESULT, read_json, set_aside
 from seqexp.metrics import higher_is_better
 from seqexp.sweep.job import Job, is_for_jobs, key_of
-from seqexp.sweep.launchers import Launcher
+from seqexp.sweep.launchers import Launcher, refuse_missing_commands
 from seqexp.sweep.manifest import held
 from seqexp.sweep.optuna import Optuna
 from seqexp.sweep.space import Choice, Space, read_override, read_space
@@ -91,6 +91,7 @@ class SearchingSweeper(CheckedSweeper):
         if self.config.dry_run:
             self._say_search()
             return
+        refuse_missing_commands(base.config["launcher"])
         with self._place(base.config) as folder:
             epochs = base.config["trainer"]["epochs"]
             study = Study(self.settings, self.space, folder, maximize, epochs)

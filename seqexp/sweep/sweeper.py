@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from seqexp.config import Config, check
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
 from seqexp.files import LOCK, set_aside
+from seqexp.jobs import roots_of, typed
 from seqexp.stopping import Jobs
 from seqexp.sweep.job import (
     OF_A_SWEEP,
@@ -35,13 +36,18 @@ from seqexp.sweep.job import (
     sweep_identity,
     sweep_name,
 )
+from seqexp.sweep.launchers import refuse_missing_commands
 from seqexp.sweep.manifest import Manifest, differing, held, is_held
 from seqexp.sweep.stacks import parted, stacks, told
+from seqexp.typed import as_typed, command_line
 
 log = logging.getLogger("seqexp")
 
 PARENT = "SEQEXP_PARENT_RUN"
 """Environment variable that tells the jobs the run id of their sweep."""
+
+MAX_JOBS_SHOWN = 3
+"""Of those that have a fault, in a message."""
 
 UNNAMED = "a-sweep"
 """What `hydra.sweep.dir` ends in where the sweep itself is to give its folder a name."""
@@ -83,6 +89,7 @@ class CheckedSweeper(BasicSweeper):
         if config["dry_run"]:
             self._say_plan(jobs, swept)
             return []
+        refuse_missing_commands(config["launcher"])
         with self._ended(), held(self._folder()):
             if config["force"] and (folder := self._folder()):
                 set_aside(folder)
@@ -199,7 +206,8 @@ class CheckedSweeper(BasicSweeper):
     def _grids(self, given: Sequence[Override]) -> list[list[str]]:
         """The grids, without those that give a key another value than the command line does."""
         lines = {key_of(override): str(override.input_line).lstrip("+") for override in given}
-        grids = [shlex.split(grid) for grid in self.grids]
+        roots = roots_of(self.config.hydra) if self.config is not None else []
+        grids = [as_typed(shlex.split(grid), roots, is_sweep=True) for grid in self.grids]
         fitting = [
             grid for grid in grids if all(lines.get(o.partition("=")[0], o) == o for o in grid)
         ]
@@ -209,19 +217,28 @@ class CheckedSweeper(BasicSweeper):
         """Compose and check every job; their faults in one message."""
         assert self.config is not None and self.hydra_context is not None
         loader = self.hydra_context.config_loader
-        jobs, faults = [], []
+        shared = set(typed(combinations[0], self.config.hydra)).intersection(
+            *(typed(overrides, self.config.hydra) for overrides in combinations)
+        )
+        jobs: list[Job] = []
+        faults: dict[str, list[str]] = {}
         for overrides in combinations:
             composed: DictConfig = loader.load_sweep_config(self.config, list(overrides))
             dataset = str(composed.hydra.runtime.choices.dataset)
             with open_dict(composed):
                 del composed["hydra"]
-            shown = tuple(item.lstrip("+") for item in overrides if is_for_jobs(item))
+            shown = tuple(filter(is_for_jobs, typed(overrides, self.config.hydra)))
             try:
                 jobs.append(Job(shown, check(composed), dataset, tuple(overrides)))
             except ConfigError as error:
-                faults += [f"{fault}   (in the job {' '.join(shown)})" for fault in error.faults]
+                own = command_line(item for item in shown if item not in shared)
+                for fault in error.faults:
+                    faults.setdefault(fault, []).append(own)
         if faults:
-            raise ConfigError(faults, f" of the sweep ({len(combinations)} jobs)")
+            number = len(combinations)
+            noun = "job" if number == 1 else "jobs"
+            told = [f"{fault}{_in_jobs(found, number)}" for fault, found in faults.items()]
+            raise ConfigError(told, f" of the sweep ({number} {noun})")
         return jobs
 
     def _distinct(self, jobs: Sequence[Job]) -> list[Job]:
@@ -294,6 +311,17 @@ class CheckedSweeper(BasicSweeper):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             OmegaConf.save(self.config, folder / "multirun.yaml")
+
+
+def _in_jobs(found: Sequence[str], number: int) -> str:
+    """Which of a sweep's jobs have a fault: nothing where all have it."""
+    if len(found) == number:
+        return ""
+    if len(found) == 1:
+        return f"   (in the job {found[0]})"
+    shown = "; ".join(found[:MAX_JOBS_SHOWN])
+    more = "; ..." if len(found) > MAX_JOBS_SHOWN else ""
+    return f"   (in {len(found)} of {number} jobs: {shown}{more})"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from seqexp.cli import CONF
+from seqexp.arguments import CONF
 from seqexp.config import check
 from seqexp.facts import Result, Start
 from seqexp.run import run

@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from test_sweeper import QUICK, runs_of
 
+from seqexp.arguments import CONF, several
 from seqexp.checkpoint import store
-from seqexp.cli import CONF, several
 from seqexp.config import check
 from seqexp.errors import ConfigError, NonFiniteError, StoppedError
 from seqexp.facts import Result, Start
