@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqexp.config import SUPPLIED, TARGET, value_faults
+from seqexp.config import SUPPLIED, value_faults
 from seqexp.errors import InputError
 from seqexp.signature import TargetError, signature
 from seqexp.spec import Output, TaskSpec
+from seqexp.trust import TARGET
 
 MAX_JSON = 2**28
 """Bytes of a file of JSON: a vocabulary of millions of words has as many."""

@@ -212,7 +212,7 @@ def reading(
     separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
     bits = information(ppm).sum(axis=1)
     return separator.join(
-        VISIBLE.get(symbols[index], symbols[index]) if told >= min_bits else "."
+        letter_of(symbols[index]) if told >= min_bits else "."
         for index, told in zip(ppm.argmax(axis=1), bits, strict=True)
     )
 

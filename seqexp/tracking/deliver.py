@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from seqexp.errors import InputError
 from seqexp.files import inside
+from seqexp.names import visible
 from seqexp.streams import at_any_terminal, show
 from seqexp.tracking.address import absolute, database_file, default_uri, fault
 from seqexp.tracking.note import JOURNAL, NAME, UNWRITTEN, Note, deliver_command
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 KEY = "tracking.uri="
-
-
 
 
 @at_any_terminal
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = [Path(text) for text in given if not text.startswith(KEY)]
     wrong = _fault(named, folders)
     if wrong is not None:
-        show(f"seqexp: {wrong}", file=sys.stderr)
+        print(f"seqexp: {visible(wrong)}", file=sys.stderr)
         return 2
     uri = absolute(named[0]) if named else None
     away: dict[str, str] = {}
