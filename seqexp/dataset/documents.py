@@ -10,7 +10,6 @@ from typing import NamedTuple
 from seqexp.dataset.labels import Document, Labels
 from seqexp.errors import InputError
 from seqexp.formats.folders import files_in, folders_in
-from seqexp.formats.records import SEPARATORS as SEPARATORS
 from seqexp.formats.records import (
     JSON_LINES,
     column,
@@ -19,6 +18,7 @@ from seqexp.formats.records import (
     text_value,
     whole,
 )
+from seqexp.formats.records import SEPARATORS as SEPARATORS
 from seqexp.formats.text import ending, read_lines
 
 MAX_UNPACKED = 2**31
