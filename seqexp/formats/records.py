@@ -11,7 +11,6 @@ import logging
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -37,7 +36,10 @@ class Row(NamedTuple):
 
 
 def read_table(
-    source: Path | BinaryIO, max_bytes: int | None = None, name: str | None = None
+    source: Path | BinaryIO,
+    max_bytes: int | None = None,
+    name: str | None = None,
+    suffix: str | None = None,
 ) -> Iterator[Row]:
     """Rows of a table, first the names of its columns, without blanks around them.
 
@@ -48,6 +50,7 @@ def read_table(
         source: a path, or an open stream.
         max_bytes: unpacked bytes after which reading is refused; None has no limit.
         name: of the source in messages; None is its path.
+        suffix: of the format, as `.csv`; None is that of the name.
 
     Raises:
         InputError: as `read_lines`; naming the line, if a row has more or fewer fields than the
@@ -55,7 +58,7 @@ def read_table(
     """
     name = str(source) if name is None else name
     lines = _Lines(read_lines(source, max_bytes, name=name), name)
-    usual = SEPARATORS.get(ending(Path(name)))
+    usual = SEPARATORS.get(ending(Path(name)) if suffix is None else suffix)
     header = next((line for line in lines if line.strip()), None)
     if header is None:
         return
@@ -179,6 +182,7 @@ class _QuotedRows:
     def __init__(self, lines: _Lines, separator: str) -> None:
         self.lines, self.separator = lines, separator
         self.pending: str | None = None
+        self.is_continued = self.look_alike = False
         self.reader = csv.reader(self._fed(), delimiter=separator, strict=True)
         self.warned = False
 
@@ -187,12 +191,11 @@ class _QuotedRows:
 
     def row(self, line: str, width: int | None) -> Row:
         """The row that begins with this line, and has more lines where quotes hold them."""
-        number = self.lines.number
-        self.pending, self.length, self.look_alike = line, 0, True
-        self.width = width
+        number, self.width = self.lines.number, width
+        self.pending, self.is_continued = line, False
+        before = csv.field_size_limit(MAX_LINE)
         try:
-            with _long_fields():
-                fields = next(self.reader)
+            fields = next(self.reader)
         except csv.Error as error:
             reason = str(error)
             if "unexpected end" in reason:
@@ -200,27 +203,40 @@ class _QuotedRows:
             elif "field larger" in reason:
                 reason = f"a quoted field is longer than {MAX_LINE:,} characters"
             raise self.lines.malformed(number, reason) from error
-        if self.look_alike and self.lines.number > number + 1 and not self.warned:
-            self.warned = True
-            log.warning(
-                f"{self.lines.name}, line {number}: a quoted field goes on to line"
-                f" {self.lines.number}, over lines that look like rows; if they are rows, double"
-                " the quotation mark"
-            )
+        finally:
+            csv.field_size_limit(before)
+        if self.is_continued and self.lines.number > number + 1:
+            self._warn(number)
         return Row(number, fields)
 
+    def _warn(self, number: int) -> None:
+        """Say once that the lines of a quoted field could each be a row, if they all could."""
+        if self.warned or not self.look_alike:
+            return
+        self.warned = True
+        log.warning(
+            f"{self.lines.name}, line {number}: a quoted field goes on to line"
+            f" {self.lines.number}, over lines that look like rows; if they are rows, double the"
+            " quotation mark"
+        )
+
     def _fed(self) -> Iterator[str]:
+        """Lines for the parser: the pending one, and those that a quoted field goes on to."""
         while True:
             if self.pending is not None:
-                line, self.pending = self.pending, None
-            else:
-                following = next(self.lines, None)
-                if following is None:
-                    return
-                line = following
-            count = line.count(self.separator) + 1
-            self.look_alike &= self.width is not None and 1 < self.width == count
+                first, self.pending = self.pending, None
+                yield first + "\n"
+                continue
+            line = next(self.lines, None)
+            if line is None:
+                return
+            if not self.is_continued:
+                self.is_continued, self.look_alike = True, self._could_be_row(first)
+            self.look_alike = self.look_alike and self._could_be_row(line)
             yield line + "\n"
+
+    def _could_be_row(self, line: str) -> bool:
+        return self.width is not None and 1 < self.width == line.count(self.separator) + 1
 
 
 class _TabRows:
@@ -350,15 +366,6 @@ def _end(line: str, start: int) -> int:
     found = _INSIDE.match(line, start)
     assert found is not None
     return found.end()
-
-
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    before = csv.field_size_limit(MAX_LINE)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
 
 
 # --- JSON lines -------------------------------------------------------------------------------
