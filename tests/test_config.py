@@ -348,7 +348,7 @@ def test_a_filter_wider_than_the_sequence_needs_padding() -> None:
     [
         (["dataset.path=nowhere.csv"], "dataset.path: nowhere.csv: there is no such file or fold"),
         (["dataset.path=README.md"], "dataset.path: README.md: give a .csv, .tsv"),
-        (["dataset.path=${table}"], "dataset.path: .* no column 'text'; did you mean txt"),
+        (["dataset.path=${table}"], "dataset.path: .* no column 'text'; did you mean 'txt'"),
         (["dataset.test_path=a.csv"], "dataset.test_path is a.csv, but dataset.path is null"),
         (["dataset.label_column=text"], "text_column and dataset.label_column are both 'text'"),
         (["dataset.test_share=0.0"], "dataset.test_share is 0.0; give a number above 0 and at m"),

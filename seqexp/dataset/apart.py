@@ -1,11 +1,9 @@
 """Texts in several splits, and words that training does not have: what a test can be fooled by."""
 
-import hashlib
-
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt64
 
-from seqexp.dataset.corpus import Corpus, Texts
+from seqexp.dataset.corpus import BLOCK, Corpus, Texts
 
 Rows = dict[str, tuple[str, Int[np.ndarray, " _"]]]
 """For each split, the corpus' split that it is taken from, and which of its texts."""
@@ -28,11 +26,13 @@ class Apart:
 
     def __init__(self, corpus: Corpus) -> None:
         self.labels = {split: texts.labels for split, texts in corpus.texts.items()}
-        known: dict[bytes, int] = {}
-        self.firsts: dict[str, Int[np.ndarray, " texts"]] = {}
-        for split in sorted(self.labels, key=lambda split: split != "train"):  # which counts from 0
-            start = sum(map(len, self.firsts.values()))
-            self.firsts[split] = _firsts(corpus.texts[split], known, start)
+        splits = sorted(self.labels, key=lambda split: split != "train")  # which counts from 0
+        hashes = [_hashes(corpus.texts[split]) for split in splits]
+        _, first, inverse = np.unique(
+            np.concatenate(hashes), return_index=True, return_inverse=True
+        )
+        borders = np.cumsum([len(found) for found in hashes])[:-1]
+        self.firsts = dict(zip(splits, np.split(first[inverse], borders), strict=True))
 
     def without_leaks(self, rows: Rows) -> tuple[Rows, list[str]]:
         """Take what is held out out of what is learned from, where texts of each class are left.
@@ -82,13 +82,30 @@ class Apart:
         return self.firsts[source][chosen]
 
 
-def _firsts(texts: Texts, known: dict[bytes, int], start: int) -> Int[np.ndarray, " texts"]:
-    firsts = np.empty(len(texts), dtype=np.int64)
-    content, offsets = np.ascontiguousarray(texts.ids).data.cast("B"), texts.offsets * 4
-    for row, (begin, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
-        digest = hashlib.blake2b(content[begin:end], digest_size=16).digest()
-        firsts[row] = known.setdefault(digest, start + row)
-    return firsts
+def _hashes(texts: Texts) -> UInt64[np.ndarray, " texts"]:
+    """A number of each text that depends on its words and their order."""
+    hashes = np.empty(len(texts), dtype=np.uint64)
+    for start in range(0, len(texts), BLOCK):
+        offsets = texts.offsets[start : start + BLOCK + 1]
+        lengths = np.diff(offsets)
+        places = np.arange(offsets[0], offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        # no word and place have the number of others: ids are below 2**31
+        words = texts.ids[offsets[0] : offsets[-1]].astype(np.uint64)
+        mixed = _mixed(words | (places.astype(np.uint64) << np.uint64(31)))
+        sums = np.add.reduceat(mixed, offsets[:-1] - offsets[0])
+        hashes[start : start + BLOCK] = _mixed(sums)
+    return hashes
+
+
+def _mixed(values: UInt64[np.ndarray, " _"]) -> UInt64[np.ndarray, " _"]:
+    """Numbers that look random.
+
+    Source: Steele, Lea & Flood (2014), SplitMix64.
+    """
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        values = (values ^ (values >> np.uint64(shift))) * np.uint64(factor)
+    return values ^ (values >> np.uint64(31))
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -100,11 +117,14 @@ def word_notes(corpus: Corpus, rows: Rows, symbols: tuple[str, ...]) -> list[str
     is_word = np.array([any(map(str.isalnum, word)) for word in corpus.words], dtype=bool)
     vocabulary = set(symbols)
     is_known = np.array([word in vocabulary for word in corpus.words], dtype=bool) & is_word
+    counts = {
+        source: [_per_text(corpus.texts[source], flags) for flags in (is_word, is_known)]
+        for source in {source for source, _ in rows.values()}
+    }
     notes = []
     for name in ("train", "valid", "test"):
         source, chosen = rows[name]
-        texts = corpus.texts[source]
-        words, known = (_per_text(texts, flags)[chosen] for flags in (is_word, is_known))
+        words, known = (found[chosen] for found in counts[source])
         if name == "train":
             notes += _one_word_note(words)
         elif words.sum():

@@ -24,14 +24,12 @@ from seqexp.spec import (
     stream_seed,
 )
 from seqexp.trainer.lazy_adam import LazyAdam
-from seqexp.trainer.score import Margins, Score, evaluate
+from seqexp.trainer.score import Margins, Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Metrics, Place, Report, Training, Updates, Work
 
 T = TypeVar("T")
 
-SCORED_TOKENS = 1024
-"""Tokens of a stream that are scored at a time, at least: half as fast with 50."""
 HIGHEST = "best/valid_accuracy_max"
 """The accuracy of the epoch where that is highest, which the loss may not find best."""
 
@@ -76,7 +74,7 @@ def steps(training: Training, data: Data) -> Iterator[Report | Work]:
         training.model.load_state_dict(training.best_weights)
     batches = _scored_batches(data.test, settings)
     margins = Margins() if data.spec.output is Output.SEQUENCE_CLASS else None
-    window = _scored_window(training, data.test)
+    window = scored_window(data.test, training.window)
     test = evaluate(training.model, batches, window, margins)
     metrics = test.metrics("test", data.spec.output) | training.best_metrics
     metrics |= margins.metrics("test") if margins is not None else {}
@@ -139,7 +137,7 @@ def _report_update(training: Training, place: Place, updates: Updates) -> Report
 def _validate(training: Training, valid: Sequences) -> Score:
     """The score of all processes, each on its rows."""
     batches = _scored_batches(valid, training.settings)
-    window = _scored_window(training, valid)
+    window = scored_window(valid, training.window)
     score = evaluate(training.model, batches, window, share=training.processes.share)
     if training.processes.count == 1:
         return score
@@ -153,17 +151,6 @@ def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
     size = settings.eval_batch_size
     pool = None if settings.length_pool is None else split.num_batches(size)
     return split.batches(size, length_pool=pool)
-
-
-def _scored_window(training: Training, split: Sequences) -> int | None:
-    """Tokens of a row that are scored at a time; they do not change the score.
-
-    A text that is held out is one long row: its windows are long, so that it takes no longer than
-    many short rows.
-    """
-    if not split.is_stream:
-        return training.window
-    return max(training.window or 1, SCORED_TOKENS // max(1, len(split)))
 
 
 def train_batch(training: Training, place: Place, batch: Batch, index: int) -> Iterator[Updates]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from seqexp.dataset import cache
+from seqexp.dataset.apart import Apart
 from seqexp.dataset.cache import cached
 from seqexp.dataset.classify import stratified
 from seqexp.dataset.corpus import Corpus, Texts, encode
@@ -302,6 +303,17 @@ def test_words_of_any_script_survive_the_cache(tmp_path: Path) -> None:
     assert same(cached(tmp_path, "key", Builder(corpus)), corpus)
     (index,) = tmp_path.glob("*.json")
     assert "映画" in json.loads(index.read_text(encoding="utf-8"))["index"]
+
+
+def test_texts_of_the_same_words_are_found_in_all_splits() -> None:
+    texts = ["a b", "b a", "a b c", "a", "A  B", "c c", "c", *map(str, range(2500)), "a b"]
+    found = Apart(encode({"test": documents("c", "x", "b a"), "train": documents(*texts)}, None))
+    firsts = found.firsts["train"].tolist()
+    assert firsts[:7] == [0, 1, 2, 3, 0, 5, 6] and firsts[-1] == 0
+    assert firsts[7:-1] == list(range(7, 2507))
+    test = found.firsts["test"].tolist()
+    assert test[0] == 6 and test[1] >= len(texts) and test[2] == 1
+    assert found.notes()[0] == "2 of 2,511 texts repeat the words of another"
 
 
 def test_texts_know_their_number() -> None:
