@@ -22,12 +22,13 @@ import torch
 from torch import nn
 
 from seqexp import saved
+from seqexp.checkpoint import store
 from seqexp.config import Config, build
 from seqexp.dataset.soundness import checked
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.facts import DATA, Result, Start, Story, data_name, origin_of, run_facts, sizes
 from seqexp.files import full_disk
-from seqexp.folder import TWIN, RunFolder, owned
+from seqexp.folder import CHECKPOINTS, TWIN, RunFolder, owned
 from seqexp.model.parts import TokenInput
 from seqexp.recurring import Recurrences
 from seqexp.saving import Saving
@@ -70,8 +71,12 @@ def run(config: Config, start: Start) -> Result:
         return alone(working(config, start, stop))
 
 
-def working(config: Config, start: Start, stop: Stop) -> Generator[Work, None, Result]:
+def working(
+    config: Config, start: Start, stop: Stop, step: int | None = None
+) -> Generator[Work, None, Result]:
     """As `run`, and before each update the work that it is, for who has several runs go on at once.
+
+    Of several checkpoints, the one after the update `step` is used; None: the newest.
 
     Raises:
         As `run`.
@@ -93,7 +98,7 @@ def working(config: Config, start: Start, stop: Stop) -> Generator[Work, None, R
         if finished is not None:
             say_again(finished)
             return finished
-        state = processes.told(folder.checkpoint(origin))
+        state = processes.told(at_step(folder, folder.checkpoint(origin), step))
         training, starts = yield from begin(
             config, settings, data, device, processes, state is None
         )
@@ -129,6 +134,23 @@ def working(config: Config, start: Start, stop: Stop) -> Generator[Work, None, R
             result.summary = summary(config, start, tracker, result, learned)
     say_summary(result)
     return result
+
+
+def at_step(
+    folder: RunFolder, newest: dict[str, Any] | None, step: int | None
+) -> dict[str, Any] | None:
+    """The checkpoint after an update, where there is one of the same run; else the newest."""
+    if newest is None or folder.path is None or step is None:
+        return newest
+    if newest["training"]["progress"]["step"] == step:
+        return newest
+    for file in store.files(folder.path / CHECKPOINTS):
+        with suppress(InputError):
+            state: dict[str, Any] = store.read(file)
+            is_same = state["origin"] == newest["origin"]
+            if is_same and state["training"]["progress"]["step"] == step:
+                return state
+    return newest
 
 
 def train(

@@ -8,9 +8,13 @@ import logging
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from seqexp.checkpoint import store
 from seqexp.config import Config
+from seqexp.errors import InputError
 from seqexp.facts import Result, Start
+from seqexp.folder import CHECKPOINTS, RunFolder
 from seqexp.run import working
 from seqexp.stopping import Stop, sigterm_raises
 from seqexp.trainer.stack import Together
@@ -64,7 +68,8 @@ def run_together(
     """
     together = Together()
     stop = Stop(runs[0][1]["trainer"]["max_minutes"])
-    replicas = [Replica(label, working(config, start, stop)) for label, config, start in runs]
+    step = common_step(runs)
+    replicas = [Replica(label, working(config, start, stop, step)) for label, config, start in runs]
     with sigterm_raises():
         try:
             _go_on(replicas, together, stop)
@@ -78,6 +83,27 @@ def run_together(
         if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
             raise outcome
     return [outcome for outcome in outcomes if isinstance(outcome, Result | Exception)]
+
+
+def common_step(runs: Sequence[tuple[str, Config, Start]]) -> int | None:
+    """The newest update after which all runs that have not ended have a checkpoint; None: none.
+
+    A kill may fall between the checkpoints of two runs. From the same update on, all are in one
+    stack again, as they would have been, and end with the same bits.
+    """
+    known = []
+    for _, config, start in runs:
+        folder = RunFolder(None if config["force"] else start.folder)
+        if folder.path is not None and folder.result() is None:
+            known.append(set(steps_kept(folder.path / CHECKPOINTS)))
+    return max(set.intersection(*known), default=None) if known else None
+
+
+def steps_kept(checkpoints: Path) -> Iterator[int]:
+    """Updates after which there are sound checkpoints."""
+    for file in store.files(checkpoints):
+        with suppress(InputError):  # told where it is to be used
+            yield int(store.read(file)["training"]["progress"]["step"])
 
 
 def _go_on(replicas: Sequence[Replica], together: Together, stop: Stop) -> None:

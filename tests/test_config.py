@@ -73,6 +73,18 @@ def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
     [
         ("model.hiden_layers", [3], "model.hiden_layers: unknown; did you mean hidden_layers?"),
         ("sead", 1, "sead: unknown; did you mean seed?"),
+        ("trainer.device", "gpu", "did you mean cuda?"),
+        (
+            "trainer.max_minutes",
+            1e-12,
+            "trainer.max_minutes is 1e-12; give a number at least 0.001",
+        ),
+        (
+            "trainer.num_threads",
+            10**5,
+            "trainer.num_threads is 100000; give an integer from 1 to 1024",
+        ),
+        ("trainer.replicas", 1000, "trainer.replicas is 1000; give an integer from 1 to 256"),
         ("epochs", 3, "epochs: unknown; did you mean trainer.epochs?"),
         ("model.num_filters", -1, "model.num_filters is -1; give an integer from 1 to 65536"),
         ("model.num_filters", 0, "model.num_filters is 0; give an integer from 1 to 65536"),

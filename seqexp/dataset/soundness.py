@@ -69,6 +69,8 @@ def checked(loaded: object, name: str) -> Data:
         faults += _extra_faults(loaded)
     if not faults and is_own:
         faults = [*_faults_of_all(loaded)]
+    if len(faults) == 1:
+        raise InputError(f"dataset {name}: {faults[0]}")
     if faults:
         raise InputError("\n  ".join([f"dataset {name} is not sound:", *faults]))
     return _noted(_whole(loaded)) if is_own else loaded

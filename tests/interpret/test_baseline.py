@@ -73,6 +73,21 @@ def test_the_right_matrix_is_chosen_on_training_data() -> None:
     assert area is not None and area > 0.99
 
 
+def test_the_matrix_is_chosen_on_both_classes_of_a_table_that_alternates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(1)
+    database = [Pattern(f"{i}", rng.dirichlet([0.2] * 4, 8)) for i in range(20)]
+    database.insert(7, Pattern("right", 0.9 * one_hot(SITE) + 0.025))
+    train = planted(SITE, 1, 200)
+    order = train.targets[:, 0].argsort(stable=True).view(2, -1).T.reshape(-1)
+    train = Sequences(train.tokens[order], train.targets[order])
+    assert train.targets[::4].unique().numel() == 1  # every fourth row is of one class
+    monkeypatch.setattr("seqexp.interpret.baseline.MAX_CHOSEN_ON", 50)
+    best, _ = best_scan(database, train, planted(SITE, 2, 20), DNA, 3)
+    assert best.name == "right"
+
+
 def test_words_are_counted_on_both_strands_once() -> None:
     counts = word_counts(tokens("AAAAAAC", "GTTTTTT", "AAA-AAA"), DNA)
     assert counts.shape == (3, 2080)  # (4096 + 64 words that are their own other strand) / 2

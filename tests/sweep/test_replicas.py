@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import Command
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
@@ -13,11 +14,13 @@ from test_sweeper import QUICK, runs_of
 
 from seqexp.arguments import CONF, several
 from seqexp.checkpoint import store
+from seqexp.checkpoint.encode import encode
 from seqexp.config import check
 from seqexp.errors import ConfigError, NonFiniteError, StoppedError
 from seqexp.facts import Result, Start
 from seqexp.model.compiled import built
 from seqexp.run import run
+from seqexp.saving import Saving
 from seqexp.sweep.job import Job
 from seqexp.sweep.stacks import stacks
 from seqexp.together import run_together
@@ -191,6 +194,38 @@ def test_what_was_stopped_goes_on_from_checkpoints_of_its_own(
     assert [r.metrics for r in run_together(runs) if isinstance(r, Result)] == [
         r.metrics for r in results if isinstance(r, Result)
     ]
+
+
+def test_a_kill_between_two_checkpoints_changes_no_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After five checkpoints of three runs, the third has one less than the others."""
+    shared = ("trainer.epochs=2", "trainer.checkpoint.every_steps=1", "trainer.batch_size=32")
+    run_together(replicas(tmp_path / "whole", SEEDS, *shared))
+    save, left = Saving._save, [5]
+
+    def killed(saving: Saving, tracker: Any) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt  # nothing more is written, as after SIGKILL
+        left[0] -= 1
+        save(saving, tracker)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Saving, "_save", killed)
+        run_together(replicas(tmp_path / "parts", SEEDS, *shared))
+    run_together(replicas(tmp_path / "parts", SEEDS, *shared))
+    for label in SEEDS:
+        whole, parts = (
+            store.newest(tmp_path / name / label / "checkpoints")[0]["training"]
+            for name in ("whole", "parts")
+        )
+        assert whole["progress"]["step"] == parts["progress"]["step"] == 6
+        for part in ("model", "optimizer", "generators"):
+            assert encode(whole[part])[1] == encode(parts[part])[1]
+            tensors = zip(
+                *(encode(state[part])[0].items() for state in (whole, parts)), strict=True
+            )
+            assert all(torch.equal(a, b) for (_, a), (_, b) in tensors)
 
 
 def test_ctrl_c_closes_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

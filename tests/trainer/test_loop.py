@@ -149,6 +149,17 @@ def test_the_best_epochs_weights_are_tested(data: Data, monkeypatch: pytest.Monk
     assert report.metrics["best/epoch"] == 2 and report.metrics["best/valid_loss_nats"] == 1.0
 
 
+def test_the_best_loss_and_the_highest_accuracy_may_be_of_different_epochs(
+    data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([Score(3.0, 7, 10), Score(1.0, 5, 10), Score(2.0, 6, 10), Score(9.0, 1, 10)])
+    monkeypatch.setattr("seqexp.trainer.loop.evaluate", lambda *_, **__: next(scores))
+    metrics = list(fit(training(data, epochs=3), data))[-1].metrics
+    assert metrics["best/epoch"] == 2
+    assert metrics["best/valid_accuracy"] == 0.5  # at the best loss
+    assert metrics["best/valid_accuracy_max"] == 0.7
+
+
 def test_the_last_weights_are_tested_where_that_is_wanted(
     data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
