@@ -35,7 +35,10 @@ def say_start(config: Config, start: Start, data: Data, num_parameters: int) -> 
 def is_said(epoch: int, epochs: int) -> bool:
     """Whether an epoch has a line: the first ones, the last, and of many every 2nd, 5th, 10th..."""
     spacing = next(
-        step * 10**power for power in count() for step in (1, 2, 5) if epochs <= 50 * step * 10**power
+        step * 10**power
+        for power in count()
+        for step in (1, 2, 5)
+        if epochs <= 50 * step * 10**power
     )
     return epoch <= 10 or epoch == epochs or epoch % spacing == 0
 

@@ -36,7 +36,10 @@ from seqexp.errors import InputError
         (["model=lstm", "model=rnn"], "model: stands 2 times"),
         (["=3"], "'' is no key"),
         (["seed:1"], "seed:1: cannot be read"),
-        (["--config-dir", "nowhere"], r"--config-dir nowhere: there is no such folder \(looked for /"),
+        (
+            ["--config-dir", "nowhere"],
+            r"--config-dir nowhere: there is no such folder \(looked",
+        ),
         (["--config-dir"], "give the folder"),
         (["--config-path", "x"], "give yours as --config-dir x"),
         (["--cfg", "x"], "give one of job, hydra, all"),

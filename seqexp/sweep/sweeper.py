@@ -170,14 +170,14 @@ class CheckedSweeper(BasicSweeper):
 
         folder = self._folder()
         shared = [item for item in jobs[0].overrides if item.partition("=")[0] not in swept]
-        log.info(f"sweep of {len(jobs)} jobs, each with {' '.join(shared) or 'the defaults'}\n")
+        log.info(f"sweep of {len(jobs)} jobs, each with {command_line(shared) or 'the defaults'}\n")
         if self._replicas() is not None:
             sizes = [str(len(group)) for group in stacks(jobs, self._replicas())]
             log.info(f"trained in one go, as stacks of models: {' and '.join(sizes)} of them\n")
         runs = []
         for job in jobs:
             own = [item for item in job.overrides if item.partition("=")[0] in swept]
-            runs.append((" ".join(own), job.config, folder and folder / job.name))
+            runs.append((command_line(own), job.config, folder and folder / job.name))
         say_plans(runs)
 
     # --- what is swept ------------------------------------------------------------------------

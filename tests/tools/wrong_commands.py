@@ -60,7 +60,21 @@ SUBCOMMANDS = ("predict", "sample", "compare", "reproduce", "ui", "tracking.deli
 SIGNS = "()[]{}~=:!,#%$*?&|;'\"\\\t \n<>^`@+-./äé🙂\u202e0"
 
 VALUES = (
-    *("", "null", "none", "None", "true", "false", "0", "-1", "1e400", "nan", "inf", "1e-12", "3.5"),
+    *(
+        "",
+        "null",
+        "none",
+        "None",
+        "true",
+        "false",
+        "0",
+        "-1",
+        "1e400",
+        "nan",
+        "inf",
+        "1e-12",
+        "3.5",
+    ),
     *("x", "a,b", "[1,2", "[]", "{}", "{a: 1}", "(", ")", "'", '"', "\\", "${x}", "${seed}", "${"),
     *("choice(1,2)", "range(3)", "interval(0,1)", "glob(*)", "int(x)", "/nowhere/x", ".", "~", "-"),
     *("é", "🙂", "a b", " a", "1_000", "0x10", "١", "!!python/object:os.system", "$(touch x)"),
@@ -68,7 +82,13 @@ VALUES = (
 
 KEYS = (
     *("seed", "model", "dataset", "trainer", "experiment", "optimizer", "launcher", "sweeper"),
-    *("model.num_filters", "model.hidden_size", "model.hidden_layers", "model.init", "model._target_"),
+    *(
+        "model.num_filters",
+        "model.hidden_size",
+        "model.hidden_layers",
+        "model.init",
+        "model._target_",
+    ),
     *("trainer.epochs", "trainer.batch_size", "trainer.device", "trainer.bptt.k1", "trainer.bptt"),
     *("optimizer.lr", "optimizer.betas", "optimizer._target_", "schedule._target_", "seeds"),
     *("dataset.path", "dataset.motif", "dataset.length", "dataset.test_names", "decode.prompt"),
@@ -78,9 +98,28 @@ KEYS = (
 )
 
 FLAGS = (
-    *("--dry-run", "--model", "--epochs", "-m", "--cfg", "--help", "-h", "--config-dir", "--version"),
+    *(
+        "--dry-run",
+        "--model",
+        "--epochs",
+        "-m",
+        "--cfg",
+        "--help",
+        "-h",
+        "--config-dir",
+        "--version",
+    ),
     *("--config-name", "--config-path", "--info", "--resolve", "--package", "-x", "--", "-", "---"),
-    *("--hydra-help", "--multirun", "--run", "-c", "-p", "--experimental-rerun", "-1", "-model=lstm"),
+    *(
+        "--hydra-help",
+        "--multirun",
+        "--run",
+        "-c",
+        "-p",
+        "--experimental-rerun",
+        "-1",
+        "-model=lstm",
+    ),
 )
 
 HAND = """
@@ -512,7 +551,11 @@ def _changed(words: list[str], draw: random.Random) -> list[str]:
     if kind == 5:
         return [*words[:place], *words[place + 1 :]]
     if kind == 6:
-        return [*words[:place], f"{draw.choice(['+', '++', '~', '-', '--'])}{word}", *words[place + 1 :]]
+        return [
+            *words[:place],
+            f"{draw.choice(['+', '++', '~', '-', '--'])}{word}",
+            *words[place + 1 :],
+        ]
     if kind == 7:
         return [*words, f"{key}{equals}{value}"]
     return [*words[:place], f"{draw.choice(KEYS)}{equals}{value}", *words[place + 1 :]]
@@ -528,6 +571,7 @@ def prepare() -> None:
 
     torch.set_num_threads(1)
     import hydra.main  # noqa: F401
+    from hydra import compose, initialize_config_dir
 
     import seqexp.cli
     import seqexp.commands.compare
@@ -537,12 +581,10 @@ def prepare() -> None:
     import seqexp.commands.ui
     import seqexp.planning
     import seqexp.run  # noqa: F401
-
-    from hydra import compose, initialize_config_dir
-
     from seqexp.config import check
     from seqexp.explain import explain  # noqa: F401
 
+    sys.path.append(str(Path(seqexp.cli.__file__).parent / "sweep" / "plugin"))  # as for -m
     with initialize_config_dir(str(seqexp.cli.CONF), version_base="1.3"):
         check(compose("config"))  # what the first composition of a process sets up
     gc.freeze()  # what is there already is not looked through in each fork
