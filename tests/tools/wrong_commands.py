@@ -137,7 +137,6 @@ lstm
 dry-run
 dry_run
 ! help
-predict
 +experiment=motif
 ++experiment=motif
 +model=lstm
