@@ -524,7 +524,9 @@ def at_random(count: int, seed: int) -> list[tuple[str, ...]]:
         words = [*draw.choice(VALID)]
         for _ in range(draw.randint(1, 3)):
             words = _changed(words, draw)
-        found.append(tuple(word.replace("\0", "") for word in words))
+        is_run = not words or words[0] not in SUBCOMMANDS
+        dry = ["dry_run=true"] if is_run and "dry_run=true" not in words else []
+        found.append((*words, *dry))
     return found
 
 
