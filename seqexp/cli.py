@@ -116,10 +116,24 @@ def command(given: Sequence[str]) -> None:
         if wants_trace:
             traceback.print_exc()
         leave(str(error), 130 if isinstance(error, StoppedError) else 1)
+    except (ValueError, TypeError, KeyError, AssertionError, RecursionError) as error:
+        if wants_trace or not is_of_composition(error):
+            raise
+        leave(told(error, given), 2)
     except OSError as error:
         if error.errno not in _FOLDER_ERRORS or error.filename is None or wants_trace:
             raise
         leave(f"{error.filename}: cannot be written ({error.strerror}); see paths.outputs", 2)
+
+
+def is_of_composition(error: BaseException) -> bool:
+    """Whether an error was raised by Hydra or OmegaConf as they read configs, and not by us."""
+    names = [
+        str(frame.f_globals.get("__name__")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    known = [name for name in names if name in ("seqexp", "hydra", "omegaconf")]
+    return bool(known) and known[-1] != "seqexp"
 
 
 def told(error: Exception, given: Sequence[str]) -> str:
