@@ -29,11 +29,12 @@ from seqexp import tracking_rules  # noqa: F401  (its resolver)
 from seqexp.arguments import CONF, prepared
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
 from seqexp.files import full_disk
-from seqexp.jobs import choices, own_overrides, run_members, start_of, told_failure
+from seqexp.jobs import choices, own_overrides, run_members, start_of, told_failure, typed
 from seqexp.listing import list_without_copies
 from seqexp.names import shortened, visible
 from seqexp.streams import at_any_terminal
 from seqexp.terminal import RED, coloured
+from seqexp.typed import command_line
 
 _HERE = Path(__file__).resolve().parent
 
@@ -96,7 +97,7 @@ def main() -> None:
     command(sys.argv[1:])
 
 
-def command(typed: Sequence[str]) -> None:
+def command(given: Sequence[str]) -> None:
     """Run what was typed; ends the process where anything is wrong."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would call home
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -104,7 +105,7 @@ def command(typed: Sequence[str]) -> None:
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.append(str(Path.cwd()))  # the user's own classes, as `python -m` finds them
     try:
-        composed(typed)
+        composed(given)
     except Terminated:
         leave("terminated", 143)
     except KeyboardInterrupt:
@@ -112,11 +113,15 @@ def command(typed: Sequence[str]) -> None:
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, InputError) as error:
         if wants_trace:
             traceback.print_exc()
-        leave(told(error, typed), 2)
+        leave(told(error, given), 2)
     except RunError as error:
         if wants_trace:
             traceback.print_exc()
         leave(str(error), 130 if isinstance(error, StoppedError) else 1)
+    except (ValueError, TypeError, KeyError, AssertionError, RecursionError) as error:
+        if wants_trace or not is_of_composition(error):
+            raise
+        leave(told(error, given), 2)
     except OSError as error:
         if full_disk(error) and not wants_trace:
             leave(f"{full_disk(error)}; see paths.outputs", 1)
@@ -125,16 +130,26 @@ def command(typed: Sequence[str]) -> None:
         leave(f"{error.filename}: cannot be written ({error.strerror}); see paths.outputs", 2)
 
 
-def told(error: Exception, typed: Sequence[str]) -> str:
+def is_of_composition(error: BaseException) -> bool:
+    """Whether an error was raised by Hydra or OmegaConf as they read configs, and not by us."""
+    names = [
+        str(frame.f_globals.get("__name__")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    known = [name for name in names if name in ("seqexp", "hydra", "omegaconf")]
+    return bool(known) and known[-1] != "seqexp"
+
+
+def told(error: Exception, given: Sequence[str]) -> str:
     """The message of an error; what explains Hydra's is imported only for that."""
     from seqexp.explain import explain
 
-    return explain(error, typed)
+    return explain(error, given)
 
 
-def composed(typed: Sequence[str]) -> None:
+def composed(given: Sequence[str]) -> None:
     """Have Hydra compose the config and run the job, or the jobs of a sweep."""
-    sys.argv[1:] = prepared(typed)
+    sys.argv[1:] = prepared(given)
     if {"-h", "--help", "--hydra-help"} & set(sys.argv):
         list_without_copies()
     if {"-m", "--multirun"} & set(sys.argv):
@@ -205,7 +220,7 @@ def job(config: DictConfig) -> Any:
         return run_members(plain, hydra_config, together)
     start = start_of(hydra_config, own_overrides(hydra_config))
     if is_sweep:
-        log.info(f"\njob {hydra_config.job.num}: {' '.join(start.overrides)}")
+        log.info(f"\njob {hydra_config.job.num}: {command_line(start.overrides)}")
     try:
         result = run(plain, start)
     except Exception as error:
@@ -227,12 +242,12 @@ def plan(config: dict[str, Any], hydra_config: Any) -> None:
     """Say what a single run would do."""
     from seqexp.planning import say_plans
 
-    overrides = [item.lstrip("+") for item in hydra_config.overrides.task]
+    overrides = typed(hydra_config.overrides.task, hydra_config)
     folder = Path(hydra_config.runtime.output_dir)
     if folder == Path.cwd():  # of `dry`
         name = folder_name(choices(hydra_config.runtime.choices), config)
         folder = Path(config["paths"]["outputs"]).absolute() / "runs" / name
-    label = " ".join(item for item in overrides if not item.startswith("dry_run="))
+    label = command_line(item for item in overrides if not item.startswith("dry_run="))
     say_plans([(label, config, folder)])
 
 

@@ -28,7 +28,7 @@ def run_members(first: dict[str, Any], hydra_config: Any, members: Sequence["Mem
         own = [item for item in member.overrides if not all(item in items for items in given)]
         tags = {"seqexp.replicas": str(len(members))}
         start = start_of(hydra_config, member.overrides, member.name, tags)
-        runs.append((" ".join(own), member.config(first), start))
+        runs.append((command_line(own), member.config(first), start))
     labels = ", ".join(label for label, _, _ in runs)
     log.info(f"\njob {hydra_config.job.num}, {len(runs)} runs in one go: {labels}")
     outcomes = run_together(runs)

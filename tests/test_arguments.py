@@ -38,7 +38,7 @@ from seqexp.errors import InputError
         (["seed:1"], "seed:1: cannot be read"),
         (
             ["--config-dir", "nowhere"],
-            r"--config-dir nowhere: there is no such folder \(looked for /",
+            r"--config-dir nowhere: there is no such folder \(looked",
         ),
         (["--config-dir"], "give the folder"),
         (["--config-path", "x"], "give yours as --config-dir x"),

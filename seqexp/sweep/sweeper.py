@@ -11,6 +11,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seqexp.config import Config, check
@@ -45,6 +47,9 @@ log = logging.getLogger("seqexp")
 
 PARENT = "SEQEXP_PARENT_RUN"
 """Environment variable that tells the jobs the run id of their sweep."""
+
+MAX_JOBS = 100_000
+"""Of a sweep; all of them are composed and checked before the first one starts."""
 
 MAX_JOBS_SHOWN = 3
 """Of those that have a fault, in a message."""
@@ -80,6 +85,7 @@ class CheckedSweeper(BasicSweeper):
             StoppedError: at the end, if none did, but some were stopped.
         """
         grids = self._combined(arguments)
+        _refuse_uncountable(grids)
         combinations = [job for grid in grids for job in self.split_arguments(grid, None)[0]]
         jobs = self._distinct(self._checked(combinations))
         swept = {key_of(o) for grid in grids for o in grid if o.is_sweep_override()}
@@ -170,14 +176,14 @@ class CheckedSweeper(BasicSweeper):
 
         folder = self._folder()
         shared = [item for item in jobs[0].overrides if item.partition("=")[0] not in swept]
-        log.info(f"sweep of {len(jobs)} jobs, each with {' '.join(shared) or 'the defaults'}\n")
+        log.info(f"sweep of {len(jobs)} jobs, each with {command_line(shared) or 'the defaults'}\n")
         if self._replicas() is not None:
             sizes = [str(len(group)) for group in stacks(jobs, self._replicas())]
             log.info(f"trained in one go, as stacks of models: {' and '.join(sizes)} of them\n")
         runs = []
         for job in jobs:
             own = [item for item in job.overrides if item.partition("=")[0] in swept]
-            runs.append((" ".join(own), job.config, folder and folder / job.name))
+            runs.append((command_line(own), job.config, folder and folder / job.name))
         say_plans(runs)
 
     # --- what is swept ------------------------------------------------------------------------
@@ -339,6 +345,31 @@ def _refuse_swept(given: Sequence[Override]) -> None:
         if key_of(override) in OF_A_SWEEP and override.is_sweep_override():
             line = str(override.input_line).lstrip("+")
             raise InputError(f"{line}: is for a sweep as a whole; give one value")
+
+
+def _refuse_uncountable(grids: Sequence[Sequence[Override]]) -> None:
+    """Refuse a sweep over no values, over far too many, or over what only a search chooses from."""
+    for grid in grids:
+        number = 1
+        for override in grid:
+            number *= _number_of_values(override) if override.is_sweep_override() else 1
+        if number > MAX_JOBS:
+            raise InputError(f"a sweep of more than {MAX_JOBS:,} jobs; give fewer values")
+
+
+def _number_of_values(override: Override) -> int:
+    """How many values a sweep gives a key; one more than `MAX_JOBS` stands for all above."""
+    line = shlex.quote(str(override.input_line).lstrip("+"))
+    if not override.is_discrete_sweep():
+        raise InputError(f"{line}: an interval is for a search; add sweeper=optuna")
+    try:
+        number = sum(1 for _ in islice(override.sweep_string_iterator(), MAX_JOBS + 1))
+    except (AssertionError, ArithmeticError, HydraException, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0] or "it is for groups"
+        raise InputError(f"{line}: no values come of it ({reason})") from error
+    if number == 0:
+        raise InputError(f"{line}: no values come of it; give some, as seed=0,1")
+    return number
 
 
 def _say_what_is_there(jobs: Sequence[Job], manifest: Manifest) -> None:
