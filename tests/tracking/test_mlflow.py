@@ -294,7 +294,7 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
         ),
         ([f"experiment_name={'x' * 600}"], "of 600 characters; MLflow takes at most 500"),
         (["experiment_name=' '"], "experiment_name is ' '; give a name"),
-        (['experiment_name="a\\nb"'], "experiment_name is 'a\\nb'; give one line"),
+        (["experiment_name='a\tb'"], "experiment_name is 'a\\tb'; give one line"),
     ],
 )
 def test_an_address_that_is_none_is_refused_with_the_config(
