@@ -30,6 +30,7 @@ from seqexp.files import full_disk
 from seqexp.jobs import choices, own_overrides, run_members, start_of, told_failure
 from seqexp.listing import list_without_copies
 from seqexp.terminal import RED, coloured
+from seqexp.tracking.address import fault
 
 _HERE = Path(__file__).resolve().parent
 CONF = next(p for p in (_HERE / "conf", _HERE.parent / "conf") if (p / "config.yaml").is_file())
@@ -100,6 +101,7 @@ def main() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would call home
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
+    refuse_secrets(sys.argv[1:])
     sys.argv[1:] = several(sys.argv[1:])
     sys.argv[1:] = [*forgiving(sys.argv[1:]), *dry(sys.argv[1:])]
     if {"-h", "--help", "--hydra-help"} & set(sys.argv):
@@ -144,6 +146,15 @@ def main() -> None:
         if error.errno not in _FOLDER_ERRORS or error.filename is None or wants_trace:
             raise
         leave(f"{error.filename}: cannot be written ({error.strerror}); see paths.outputs", 2)
+
+
+def refuse_secrets(arguments: Sequence[str]) -> None:
+    """Look at an address of a store before Hydra does, which keeps it in the run's folder."""
+    for argument in arguments:
+        key, _, uri = argument.lstrip("+").partition("=")
+        wrong = fault(uri.strip("'\"")) if key == "tracking.uri" and "@" in uri else None
+        if wrong is not None:
+            leave(wrong, 2)
 
 
 def job(config: DictConfig) -> Any:
