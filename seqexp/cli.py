@@ -34,6 +34,7 @@ from seqexp.listing import list_without_copies
 from seqexp.names import shortened, visible
 from seqexp.streams import at_any_terminal
 from seqexp.terminal import RED, coloured
+from seqexp.tracking.address import fault
 from seqexp.typed import command_line
 
 _HERE = Path(__file__).resolve().parent
@@ -149,6 +150,7 @@ def told(error: Exception, given: Sequence[str]) -> str:
 
 def composed(given: Sequence[str]) -> None:
     """Have Hydra compose the config and run the job, or the jobs of a sweep."""
+    refuse_secrets(given)
     sys.argv[1:] = prepared(given)
     if {"-h", "--help", "--hydra-help"} & set(sys.argv):
         list_without_copies()
@@ -188,6 +190,19 @@ def leave_nothing(config: DictConfig, folder: Path) -> None:
             if not path.is_relative_to(outputs):
                 break
             path.rmdir()
+
+
+def refuse_secrets(arguments: Sequence[str]) -> None:
+    """Look at an address of a store before Hydra does, which keeps it in the run's folder.
+
+    Raises:
+        InputError: if the address names a user.
+    """
+    for argument in arguments:
+        key, _, uri = argument.lstrip("+").partition("=")
+        wrong = fault(uri.strip("'\"")) if key == "tracking.uri" and "@" in uri else None
+        if wrong is not None:
+            raise InputError(wrong)
 
 
 def job(config: DictConfig) -> Any:

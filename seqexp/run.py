@@ -508,7 +508,8 @@ def recording(tracker: Tracker, story: Story, folder: RunFolder) -> Iterator[Non
             tracker.finish(result.status)
         except RunError as error:  # a full disk has kept something from being written
             result.status, result.error = "KILLED", f"{type(error).__name__}: {error}"
-            folder.end(result)
+            with suppress(OSError):  # which would hide what is missing
+                folder.end(result)
             raise
         folder.end(result)
 

@@ -161,6 +161,7 @@ class Jobs:
     def __init__(self, are_busy: Callable[[], bool]) -> None:
         self.are_busy = are_busy
         self._is_ending = False
+        self._others: set[int] = set()  # whoever started this process may have more
 
     @contextmanager
     def ended(self) -> Iterator[None]:
@@ -168,6 +169,7 @@ class Jobs:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        self._others = {*_below(os.getpid())}
         before = {number: signal.signal(number, self._end) for number in heard()}
         try:
             yield
@@ -175,11 +177,16 @@ class Jobs:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def _signal(self, pids: Iterable[int], number: int) -> None:
+        for pid in {*pids} - self._others:
+            with suppress(OSError):
+                os.kill(pid, number)
+
     def _end(self, number: int, frame: FrameType | None) -> None:
         _leave_terminal(number)
         workers = _workers()
         if self._is_ending:
-            _signal(_below(os.getpid()), signal.SIGKILL)
+            self._signal(_below(os.getpid()), signal.SIGKILL)
             raise_signal(number)
         self._is_ending = True
         if workers and self.are_busy():
@@ -187,12 +194,12 @@ class Jobs:
                 f"stopping: the jobs in progress end after their update, in {ORDERLY_SECONDS:.0f} s"
                 " at most; a second signal kills them"
             )
-            _signal(workers, signal.SIGTERM)
+            self._signal(workers, signal.SIGTERM)
             deadline = time.monotonic() + ORDERLY_SECONDS
             while time.monotonic() < deadline and self.are_busy():
                 time.sleep(0.2)
         # idle ones, and those that did not listen: nothing of a sweep outlives it
-        _signal(_below(os.getpid()), signal.SIGKILL)
+        self._signal(_below(os.getpid()), signal.SIGKILL)
         raise_signal(number)
 
 
@@ -222,9 +229,3 @@ def _parents() -> dict[int, int]:
     if not found:  # no Linux
         found = {child.pid: os.getpid() for child in multiprocessing.active_children() if child.pid}
     return found
-
-
-def _signal(pids: Iterable[int], number: int) -> None:
-    for pid in pids:
-        with suppress(OSError):
-            os.kill(pid, number)

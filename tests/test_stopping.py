@@ -60,10 +60,10 @@ def test_a_sweep_that_is_told_to_end_lets_its_jobs_end_first(
     number: int,
     raised: type[BaseException],
 ) -> None:
-    worker = started(tmp_path / "busy", "orderly")
-    only(worker, monkeypatch)
     monkeypatch.setattr(stopping, "_leave_terminal", lambda number: None)
     with pytest.raises(raised), Jobs((tmp_path / "busy").exists).ended():
+        worker = started(tmp_path / "busy", "orderly")
+        only(worker, monkeypatch)
         os.kill(os.getpid(), number)
         time.sleep(5)
     assert not (tmp_path / "busy").exists()  # it has done what was left
@@ -73,10 +73,10 @@ def test_a_sweep_that_is_told_to_end_lets_its_jobs_end_first(
 def test_a_job_that_does_not_listen_is_killed_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = started(tmp_path / "busy", "deaf")
-    only(worker, monkeypatch)
     monkeypatch.setattr(stopping, "ORDERLY_SECONDS", 0.5)
     with pytest.raises(Terminated), Jobs((tmp_path / "busy").exists).ended():
+        worker = started(tmp_path / "busy", "deaf")
+        only(worker, monkeypatch)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
     assert worker.wait(5) == -signal.SIGKILL
@@ -85,18 +85,31 @@ def test_a_job_that_does_not_listen_is_killed_in_the_end(
 def test_a_second_signal_kills_the_jobs_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = started(tmp_path / "busy", "deaf")
-    only(worker, monkeypatch)
 
     def are_busy() -> bool:  # asked while it waits
         os.kill(os.getpid(), signal.SIGINT)
         return True
 
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt), Jobs(are_busy).ended():
+        worker = started(tmp_path / "busy", "deaf")
+        only(worker, monkeypatch)
+        began = time.monotonic()
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
     assert time.monotonic() - began < 5 and worker.wait(5) == -signal.SIGKILL
+
+
+def test_processes_that_were_there_before_a_sweep_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = started(tmp_path / "busy", "deaf")
+    only(other, monkeypatch)
+    with pytest.raises(Terminated), Jobs(lambda: False).ended():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert other.poll() is None
+    other.kill()
+    other.wait()
 
 
 def test_processes_below_are_found_with_theirs(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def _table(history: Any) -> Any:
 def _history(table: Any) -> Any:
     if not isinstance(table, Mapping) or "epochs" not in table:
         return table  # of an earlier version, or empty
-    epochs, layouts, rows, values = map(table.get, ("epochs", "layouts", "rows", "values"))
+    found: list[Any] = [table.get(key) for key in ("epochs", "layouts", "rows", "values")]
+    epochs, layouts, rows, values = found
     is_sound = (
         isinstance(epochs, list)
         and all(type(epoch) is int for epoch in epochs)

@@ -45,7 +45,9 @@ def ui(place: Place, port: Annotated[int, Interval(ge=1, le=65535)] = 5000) -> i
     _say(store, f"http://{HOST}:{port}")
     print("Ctrl-C ends it.", flush=True)
     # the default starts four workers and a job runner, which a single user never needs
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    # nor what logs in to servers: a database of others says where its artifacts are
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_TRACKING_")}
+    environment = {**kept, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1"]
     command += ["--host", HOST, "--port", str(port), "--backend-store-uri", place.uri]
     return served(command, environment)

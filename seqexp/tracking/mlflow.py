@@ -247,8 +247,11 @@ class MlflowTracker:
         patience = self.patience_seconds
         if status == "KILLED":
             patience = min(patience, HURRIED_PATIENCE_SECONDS)
-        unwritten = self._wait_for_room(patience)
+        deadline = time.monotonic() + patience
+        unwritten = self._wait_for_room(deadline)
         self._tell(End("KILLED" if unwritten and status == "FINISHED" else status, _milliseconds()))
+        if unwritten:  # the store's disk may be the same one: not the same time again
+            patience = max(deadline - time.monotonic(), min(patience, 1.0))
         is_delivered = self._postman.close(patience)
         if is_delivered:
             self._journal.close()
@@ -262,15 +265,14 @@ class MlflowTracker:
         if unwritten:
             self._say_unwritten(unwritten, status)
 
-    def _wait_for_room(self, patience: float) -> list[str]:
+    def _wait_for_room(self, deadline: float) -> list[str]:
         """Write what a full disk has kept waiting; returns names of what still does."""
-        deadline = time.monotonic() + patience
         self._waiting.retry()
         if self._waiting.names:
             count = len(self._waiting.names)
             log.warning(
                 f"tracking: the disk of {self._folder} is full; {count} artifacts wait for room,"
-                f" at most {patience:.0f} s"
+                f" at most {max(deadline - time.monotonic(), 0):.0f} s"
             )
         while self._waiting.names and time.monotonic() < deadline:
             time.sleep(0.5)

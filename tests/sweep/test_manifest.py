@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from seqexp.errors import InputError, StoppedError, SweepError
 from seqexp.files import set_aside
 from seqexp.sweep.job import Job, distinct, seeds_override, sweep_identity, sweep_name
-from seqexp.sweep.manifest import Manifest, held, is_held
+from seqexp.sweep.manifest import MANIFEST, Manifest, held, is_held
 from seqexp.sweep.sweeper import _raise_unfinished
 from seqexp.sweep.table import rows_of_runs
 
@@ -87,6 +87,38 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(InputError, match=r"manifest\.json: cannot be read .* remove it"):
         Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        "[]",
+        '{"jobs": {"../../elsewhere": {"fingerprint": "a", "overrides": [], "seed": 0}}}',
+        '{"jobs": {"0123456789ab": {"fingerprint": "a", "overrides": [3], "seed": 0}}}',
+        '{"jobs": {"0123456789ab": {"fingerprint": "a", "overrides": [], "seed": "x"}}}',
+        '{"jobs": {"0123456789ab": {"fingerprint": "a", "overrides": [], "seed": 0, "state": 1}}}',
+        '{"jobs": {"0123456789ab": {"fingerprint": "", "overrides": [], "seed": 0, "error": 3}}}',
+        '{"jobs": {}, "swept": 3}',
+        '{"jobs": {}, "more": 3}',
+        '{"jobs": {}, "mark": "x"}',
+    ],
+    ids=lambda content: content[:60],
+)
+def test_a_manifest_of_others_is_looked_at_before_it_is_used(tmp_path: Path, content: str) -> None:
+    (tmp_path / MANIFEST).write_text(content)
+    with pytest.raises(InputError, match=r"manifest\.json: cannot be read .* remove it"):
+        Manifest.read(tmp_path)
+
+
+def test_a_sweeps_folder_is_closed_to_others_and_holds_no_links(tmp_path: Path) -> None:
+    with held(tmp_path / "new"):
+        assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "new" / MANIFEST).symlink_to(tmp_path / "victim")
+    with pytest.raises(InputError, match="is a symbolic link"), held(tmp_path / "new"):
+        pass
+    assert (tmp_path / "victim").read_text() == "precious"
 
 
 def test_a_lost_manifest_is_made_again_from_the_jobs_folders(tmp_path: Path) -> None:

@@ -419,3 +419,20 @@ def test_lines_of_a_journal_that_found_no_room_are_not_said_to_be_kept(
     (elsewhere,) = tmp_path.glob("seqexp-undelivered-*")
     assert deliver.main([str(elsewhere), f"tracking.uri={uri}"]) == 0
     assert len(MlflowClient(uri).get_metric_history(run_id, "late")) == 1
+
+
+def test_an_address_with_a_token_is_refused_before_anything_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from seqexp import cli
+
+    monkeypatch.chdir(tmp_path)
+    for uri in ("http://TOKEN@host:1", "'http://me:TOKEN@host'"):
+        given = ["seqexp", "tracking=server", f"tracking.uri={uri}", "hydra.run.dir=here"]
+        monkeypatch.setattr("sys.argv", given)
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert left.value.code == 2
+    told = capsys.readouterr()
+    assert "TOKEN@" not in told.out + told.err and "MLFLOW_TRACKING_TOKEN" in told.err
+    assert list(tmp_path.iterdir()) == []

@@ -288,6 +288,13 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
         (["tracking=server"], "tracking.uri: has no value"),
         (["tracking=server", "tracking.uri=sqlite:////x.db"], "'sqlite:////x.db', no server's"),
         (["tracking=server", "tracking.uri=http://me:secret@host"], "holds a password for host"),
+        (
+            ["tracking=server", "tracking.uri=http://secret@host"],
+            "holds a user or a token for host",
+        ),
+        ([f"experiment_name={'x' * 600}"], "of 600 characters; MLflow takes at most 500"),
+        (["experiment_name=' '"], "experiment_name is ' '; give a name"),
+        (["experiment_name='a\tb'"], "experiment_name is 'a\\tb'; give one line"),
     ],
 )
 def test_an_address_that_is_none_is_refused_with_the_config(

@@ -306,6 +306,42 @@ def test_a_run_killed_before_its_id_was_noted_is_the_one_that_goes_on(
         assert found[0].data.params == {"a": "1"}
 
 
+def test_a_run_that_was_not_noted_is_found_under_another_experiment_and_is_one(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def twice(begin: Beginning, *arguments: Any) -> None:  # a request that was sent again
+        create(begin, *arguments)
+        create(begin, *arguments)
+        raise Killed
+
+    create = Beginning._create
+    with monkeypatch.context() as patched:
+        patched.setattr(Beginning, "_create", twice)
+        with pytest.raises(Killed):
+            tracker(database).start(facts(tmp_path))
+    again = tracker(database)
+    run_id = again.start(RunFacts("renamed", "run", {"a": "1"}, folder=tmp_path))
+    again.finish("FINISHED")
+    client = MlflowClient(database)
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.`seqexp.folder` = '{tmp_path}'")
+    states = {run.info.run_id: run.info.status for run in found}
+    assert states.pop(run_id) == "FINISHED" and list(states.values()) == ["KILLED"]
+
+
+def test_a_run_begun_by_other_words_keeps_its_first(database: str, tmp_path: Path) -> None:
+    first = tracker(database)
+    run_id = first.start(facts(tmp_path))
+    interrupted(first)
+    again = tracker(database)  # it was killed before its own folder knew of it
+    assert again.start(RunFacts("experiment", "run", {"a": "2"}, folder=tmp_path)) == run_id
+    again.finish("FINISHED")
+    assert MlflowClient(database).get_run(run_id).data.params == {"a": "1"}
+
+
 # --- runs whose process is gone ---------------------------------------------------------------
 
 
