@@ -82,13 +82,7 @@ class RunFolder:
             log.warning(f"{fault}; the checkpoint before it is used")
         if state is None:
             return None
-        noted = state.get("origin") if isinstance(state, dict) else None
-        if not isinstance(noted, dict) or not all(isinstance(v, str) for v in noted.values()):
-            raise InputError(
-                f"{self.path / CHECKPOINTS}: holds no state of a run; nothing was changed, and"
-                " force=true starts anew"
-            )
-        self._refuse_other(CHECKPOINTS, noted, origin)
+        self._refuse_other(CHECKPOINTS, state["origin"], origin)
         return dict(state)
 
     def begin(self, run_id: str | None, origin: Mapping[str, str]) -> None:
