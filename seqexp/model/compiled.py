@@ -115,7 +115,8 @@ class _Recurrence(torch.autograd.Function):
         tensors = dict(zip(GIVEN, given, strict=True))
         x, weight_h, c0 = tensors["x"], tensors["weight_h"], tensors["c0"]
         assert x is not None and weight_h is not None
-        _refuse_other_sizes(cell, x, weight_h, tensors)
+        if not _fits(cell, x, weight_h, tensors):
+            _refuse_other_sizes(cell, x, weight_h, tensors)
         (batch, time, _), hidden = x.shape, weight_h.shape[1]
         binary = available(cell, x, is_bf16).binary
         assert binary is not None
@@ -145,10 +146,42 @@ class _Recurrence(torch.autograd.Function):
         return None, None, *grads.values(), None, None, None
 
 
+def _fits(cell: str, x: Tensor, weight_h: Tensor, tensors: dict[str, Tensor | None]) -> bool:
+    """Whether each tensor has as many numbers as the library reads: in a few microseconds."""
+    if x.dim() != 3 or weight_h.dim() != 2:
+        return False
+    (gates, has_c), (batch, time, inputs), hidden = CELLS[cell], x.shape, weight_h.shape[1]
+    rows, states, masks, dtype = gates * hidden, batch * hidden, 0, x.dtype
+    counts = (rows * inputs, rows * hidden, rows, states, states if has_c else None)
+    for name, count in zip(GIVEN[1:6], counts, strict=True):
+        tensor = tensors[name]
+        if tensor is None or count is None:
+            if (tensor is None) != (count is None):
+                return False
+        elif tensor.numel() != count or tensor.dtype is not dtype or not tensor.is_cpu:
+            return False
+    for name, size in (("x_masks", inputs), ("h_masks", hidden)):
+        tensor = tensors[name]
+        if tensor is not None:
+            count = tensor.shape[0]
+            if count not in (1, gates) or masks not in (0, count):
+                return False
+            if tensor.numel() != count * batch * size:
+                return False
+            if tensor.dtype is not dtype or not tensor.is_cpu:
+                return False
+            masks = count
+    real = tensors["is_real"]
+    if real is None:
+        return time > 0 and hidden > 0
+    is_sound = real.numel() == batch * time and real.dtype is torch.bool and real.is_cpu
+    return is_sound and time > 0 and hidden > 0
+
+
 def _refuse_other_sizes(
     cell: str, x: Tensor, weight_h: Tensor, tensors: dict[str, Tensor | None]
 ) -> None:
-    """Have each tensor be as large as the library takes it to be."""
+    """Say which tensor is not as large as the library takes it to be."""
     gates, has_c = CELLS[cell]
     if x.dim() != 3 or weight_h.dim() != 2:
         raise ValueError(f"x is {tuple(x.shape)} and weight_h {tuple(weight_h.shape)}")

@@ -110,7 +110,8 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         if not tokens.is_cpu:  # its address would mean something else here
             raise RuntimeError(f"tokens are on {tokens.device}, and the filters on the CPU")
-        _refuse_other_sizes(tokens, weight, bias, is_real, before, positions)
+        if not _fits(tokens, weight, bias, is_real, before, positions):
+            _refuse_other_sizes(tokens, weight, bias, is_real, before, positions)
         tokens, weight, bias = tokens.long(), weight.contiguous(), bias.contiguous()
         layer = ctx.layer = _layer(tokens, weight, bias, before, positions, rectified)
         rows, filters = tokens.shape[:-1], weight.shape[-3]
@@ -144,6 +145,35 @@ class _Convolution(torch.autograd.Function):
         return None, grad_weight, grad_bias, None, None, None, None
 
 
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16)
+
+
+def _fits(
+    tokens: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    is_real: Tensor | None,
+    before: int,
+    positions: int,
+) -> bool:
+    """Whether each tensor has as many numbers as the library reads: in a few microseconds."""
+    shape, sizes = tokens.shape, weight.shape
+    if len(sizes) - len(shape) != 1 or not 2 <= len(shape) <= 3 or before < 0 or positions < 0:
+        return False
+    if tokens.dtype not in INTEGERS or bias.dtype is not weight.dtype:
+        return False
+    models = shape[0] if len(shape) == 3 else 1
+    filters = models * sizes[-3]
+    if len(sizes) == 4 and sizes[0] != models:
+        return False
+    if not weight.numel() or bias.numel() != filters or not (bias.is_cpu and weight.is_cpu):
+        return False
+    if is_real is None:
+        return True
+    is_sound = is_real.dtype is torch.bool and is_real.is_cpu
+    return is_sound and is_real.numel() == models * shape[-2] * positions
+
+
 def _refuse_other_sizes(
     tokens: Tensor,
     weight: Tensor,
@@ -152,7 +182,7 @@ def _refuse_other_sizes(
     before: int,
     positions: int,
 ) -> None:
-    """Have each tensor be as large as the library takes it to be, which goes by addresses."""
+    """Say which tensor is not as large as the library takes it to be, which goes by addresses."""
     models = weight.shape[:-3]
     if tokens.is_floating_point() or tokens.dtype == torch.bool or tokens.is_complex():
         raise ValueError(f"tokens are {tokens.dtype}; they are integers")

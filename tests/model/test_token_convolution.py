@@ -332,7 +332,6 @@ def test_without_a_compiler_auto_is_pytorch_and_compiled_is_refused(
         {"weight": torch.zeros(5, 4)},
         {"weight": torch.zeros(2, 5, 4, 3)},
         {"bias": torch.zeros(4)},
-        {"bias": torch.zeros(5, 1)},
         {"bias": torch.zeros(5, dtype=torch.float64)},
         {"is_real": torch.ones(3, 6, dtype=torch.bool)},
         {"is_real": torch.ones(2, 7, dtype=torch.bool)},
