@@ -89,7 +89,6 @@ class RunFolder:
             log.warning(f"{fault}; the checkpoint before it is used")
         if state is None:
             return None
-<<<<<<< HEAD
         if not isinstance(state, dict) or not are_texts(state.get("origin")):
             raise self._foreign(CHECKPOINTS)
         self._refuse_other(CHECKPOINTS, state["origin"], origin)
@@ -97,10 +96,6 @@ class RunFolder:
             return dict(unpack(state, folder))
         except InputError as error:
             raise InputError(f"{folder}: {error}; force=true starts anew") from error
-=======
-        self._refuse_other(CHECKPOINTS, state["origin"], origin)
-        return dict(state)
->>>>>>> trust
 
     def begin(self, run_id: str | None, origin: Mapping[str, str]) -> None:
         """Note which run this is."""

@@ -90,10 +90,6 @@ def _part(state: Any) -> None:
         (_moments, r"optimizer/state/0/exp_avg is float32 of shape \[3\]; expected is float32"),
         (_story, "parts/story/history .an epoch. is '1'; expected is an integer from 0 to 3"),
         (_part, "parts is .*expected is a mapping with .*story"),
-<<<<<<< HEAD
-        (_no_origin, "is not what seqexp writes there"),
-=======
->>>>>>> trust
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_and_stays(
