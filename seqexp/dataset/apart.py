@@ -105,7 +105,8 @@ def _mixed(values: UInt64[np.ndarray, " _"]) -> UInt64[np.ndarray, " _"]:
     values = values + np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         values = (values ^ (values >> np.uint64(shift))) * np.uint64(factor)
-    return values ^ (values >> np.uint64(31))
+    last: np.ndarray = values ^ (values >> np.uint64(31))
+    return last
 
 
 # --- words --------------------------------------------------------------------------------------
