@@ -5,7 +5,7 @@ They are read as datasets read them, by the readers of `seqexp.formats`.
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -86,11 +86,13 @@ def _opened(source: str, place: str) -> Iterator[BinaryIO]:
     """Unpacked bytes of a file, or of standard input, which stays open."""
     if source == STDIN and sys.stdin is None:
         raise InputError("input is -, but standard input is closed")
-    try:
-        with open_unpacked(sys.stdin.buffer if source == STDIN else Path(source)) as file:
-            yield file
-    except InputError as error:
-        raise InputError(f"input is {source}, which is no file of records: {error}") from error
+    with ExitStack() as stack:
+        try:
+            given = sys.stdin.buffer if source == STDIN else Path(source)
+            file = stack.enter_context(open_unpacked(given, name=place))
+        except InputError as error:
+            raise InputError(f"input is {source}: {error}") from error
+        yield file
 
 
 def _fasta(file: BinaryIO, place: str) -> Iterator[Record]:

@@ -45,7 +45,7 @@ class Rules:
     max_clusters: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Line:
     """A sequence and where it stands."""
 

@@ -63,10 +63,10 @@ def read_table(
     if header is None:
         return
     separator = _separator(header, usual, f"{name}, line {lines.number}")
+    if header.count(separator) >= MAX_COLUMNS:
+        raise InputError(f"{name}: names more than {MAX_COLUMNS:,} columns")
     rows = _QuotedRows(lines, separator) if separator == "," else _TabRows(lines)
     first = rows.header(header)
-    if len(first.fields) > MAX_COLUMNS:
-        raise InputError(f"{name}: names more than {MAX_COLUMNS:,} columns")
     yield Row(first.line, [field.strip() for field in first.fields])
     width, is_second = len(first.fields), True
     blank = f" {separator}\t"
@@ -256,6 +256,8 @@ class _TabRows:
     def row(self, line: str, width: int) -> Row:
         """The row that begins with this line."""
         number = self.lines.number
+        if len(line) > MAX_COLUMNS and line.count("\t") > MAX_COLUMNS:
+            raise self.lines.malformed(number, f"it has more than {MAX_COLUMNS:,} tabs")
         found = _Fields().add(line)
         if not found.is_open and len(found.fields) == width:
             return Row(number, found.fields)

@@ -130,6 +130,18 @@ def test_a_field_that_is_opened_needs_its_end_within_the_limit(
             rows(tmp_path, f'a{separator}b\n1{separator}"{endless * 9}', name)
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_columns_without_end_are_refused_before_they_are_parted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("seqexp.formats.records.MAX_COLUMNS", 50)
+    many = {"t.csv": ",", "t.tsv": '"x\t'}[name] * 100
+    with pytest.raises(InputError, match="names more than 50 columns"):
+        rows(tmp_path, many, name)
+    with pytest.raises(InputError, match="line 2: (has 101 fields|.*more than 50 tabs)"):
+        rows(tmp_path, f"a{many[-1]}b\n{many}x", name)
+
+
 # --- JSON lines -------------------------------------------------------------------------------
 
 
