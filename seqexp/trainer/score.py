@@ -12,7 +12,6 @@ from torch.nn import functional
 from seqexp.ranking import auprc, auroc
 from seqexp.spec import IGNORE, Batch, Carry, Model, Output, Sequences
 
-
 SCORED_TOKENS = 1024
 """Tokens of a stream that are scored at a time, at least: with 50 it takes twice as long."""
 
