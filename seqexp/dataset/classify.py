@@ -10,7 +10,7 @@ import torch
 from annotated_types import Interval
 from jaxtyping import Int
 
-from seqexp.dataset.apart import Apart, Rows, word_notes
+from seqexp.dataset.apart import Apart, Rows, distinct, word_notes
 from seqexp.dataset.corpus import Corpus
 from seqexp.dataset.words import read_vectors, vocabulary
 from seqexp.errors import InputError
@@ -139,7 +139,7 @@ def _drawn(
     """As `stratified`, all texts of the same words together where that is possible."""
     if apart is not None:
         firsts = apart.firsts["train"][among]
-        chosen = stratified(labels, np.unique(firsts), share, seed, name)
+        chosen = stratified(labels, distinct(firsts), share, seed, name)
         if len(chosen):
             return among[np.isin(firsts, chosen)]
     return stratified(labels, among, share, seed, name)
@@ -154,7 +154,7 @@ def stratified(
 ) -> Int[np.ndarray, " chosen"]:
     """This share of each class, at least one text of it and never all, in the order they have."""
     chosen = []
-    for label in np.unique(labels[among]) if share else []:
+    for label in distinct(labels[among]) if share else []:
         rows = among[labels[among] == label]
         count = min(max(1, round(share * len(rows))), len(rows) - 1)
         # NumPy promises the same raw bits for a seed in every release, but not the same shuffle
