@@ -77,7 +77,7 @@ def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
         (
             "trainer.max_minutes",
             1e-12,
-            "trainer.max_minutes is 1e-12; give a number at least 0.001",
+            "trainer.max_minutes is 1e-12; give a number at least 1e-06",
         ),
         (
             "trainer.num_threads",

@@ -9,8 +9,8 @@ from seqexp.ranges import Count, NotNegative, Positive
 
 Monitor = Literal["valid/loss_nats", "valid/accuracy"]
 
-Minutes = Annotated[float, Ge(0.001), Lt(float("inf"))]
-"""Long enough for an update of a small model."""
+Minutes = Annotated[float, Ge(1e-6), Lt(float("inf"))]
+"""From 60 microseconds on: an update is made in any case."""
 
 Replicas = Annotated[int, Ge(1), Le(256)]
 """Runs of one stack. A larger one is no faster, holds all data and models at once, and writes
