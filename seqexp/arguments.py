@@ -52,6 +52,8 @@ def refuse_words(arguments: Sequence[str]) -> None:
         InputError: naming each word that is wrong, and what was probably meant.
     """
     if {"-sc", "--shell-completion"} & set(arguments):
+        if not any(item.startswith(("install=", "uninstall=", "query=")) for item in arguments):
+            raise InputError("-sc: give install=SHELL or uninstall=SHELL, as -sc install=bash")
         return
     faults = [*_faults(arguments)]
     if faults:
@@ -96,6 +98,11 @@ def _faults(arguments: Sequence[str]) -> Iterator[str]:
     found = {flag for flag in modes if flag not in HELPS}
     if len(found) > 1 and not found <= {"-m", "--multirun"}:
         yield f"{' and '.join(sorted(found))}: give one of them"
+    for flag in ("--resolve", "--package", "-p"):
+        if flag in arguments and not {*MODES[4:6], *HELPS} & {
+            a.partition("=")[0] for a in arguments
+        }:
+            yield f"{flag}: is for --cfg; add --cfg job"
     yield from known.twice()
 
 

@@ -107,6 +107,8 @@ def command(given: Sequence[str]) -> None:
         sys.path.append(str(Path.cwd()))  # the user's own classes, as `python -m` finds them
     try:
         composed(given)
+    except SystemExit as error:  # of Hydra, which so refuses a --package that is not there
+        raise SystemExit(2 if error.code == 1 else error.code) from None
     except Terminated:
         leave("terminated", 143)
     except KeyboardInterrupt:
