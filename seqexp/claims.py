@@ -99,6 +99,36 @@ def _depth(value: Any) -> int:
     return depth
 
 
+# --- what a run has left ------------------------------------------------------------------------
+
+
+def result(values: Any) -> dict[str, Any] | None:
+    """What a run has left of itself, if it is of the form that is drawn and compared; else None."""
+    if not isinstance(values, dict):
+        return None
+    history, flows = values.get("history", {}), values.get("gradient_flow", [])
+    are_epochs = isinstance(history, dict) and all(
+        epoch.isascii() and epoch.isdigit() and len(epoch) < 10 and _are_metrics(metrics)
+        for epoch, metrics in history.items()
+    )
+    are_flows = isinstance(flows, list) and all(
+        isinstance(flow, dict)
+        and type(flow.get("epoch")) is int
+        and isinstance(flow.get("log10_relative"), list)
+        and all(map(_is_number, flow["log10_relative"]))
+        for flow in flows
+    )
+    return values if are_epochs and are_flows else None
+
+
+def _are_metrics(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < 2**53)
+
+
 # --- the task ---------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from seqexp.claims import read_json
 from seqexp.config import Config, build
 from seqexp.dataset.looking import NotHereError, only_looking
 from seqexp.errors import InputError
@@ -116,9 +117,10 @@ def _state(folder: Path | None, force: bool) -> tuple[str, int]:
     """In words, what is there of a run; and the updates that it need not take again."""
     if folder is None or force:
         return "to run", 0
-    result: Mapping[str, Any] = {}
-    if (folder / "result.json").is_file():
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    file = folder / "result.json"
+    result = read_json(file) if file.is_file() else {}
+    if not isinstance(result, Mapping):
+        raise InputError(f"{file}: is damaged: it is no mapping; force=true starts anew")
     if result.get("status") == "FINISHED":
         return "done", 0
     step = _step(folder / "checkpoints")
@@ -135,7 +137,12 @@ def _step(checkpoints: Path) -> int | None:
     from seqexp.checkpoint import store
 
     state, _ = store.newest(checkpoints)
-    return None if state is None else int(state["training"]["progress"]["step"])
+    try:
+        return None if state is None else int(state["training"]["progress"]["step"])
+    except (TypeError, ValueError, LookupError) as error:
+        raise InputError(
+            f"{checkpoints}: holds no state of a run; force=true starts anew"
+        ) from error
 
 
 def _size(data: Data) -> str:

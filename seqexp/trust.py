@@ -169,7 +169,7 @@ def _imported_from(target: str) -> str | None:
     module, _, name = target.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
+    except Exception:  # whatever a module does when it is imported: nothing can be called then
         return None
     while isinstance(found, functools.partial):
         found = found.func

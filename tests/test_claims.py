@@ -276,3 +276,24 @@ def test_which_addresses_are_folders_here() -> None:
     assert local_path("file:///a%20b") == Path("/a b")
     for address in ("s3://bucket/a", "http://host/a", "mlflow-artifacts:/1/a", "file://host/a"):
         assert local_path(address) is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        None,
+        {"history": []},
+        {"history": {"one": {}}},
+        {"history": {"1": []}},
+        {"history": {"1": {"a": "b"}}},
+        {"history": {"1": {"a": 10**400}}},
+        {"gradient_flow": {}},
+        {"gradient_flow": [1]},
+        {"gradient_flow": [{"epoch": 1, "log10_relative": ["x"]}]},
+    ],
+)
+def test_results_of_another_form_are_not_used(values: Any) -> None:
+    assert claims.result(values) is None
+    sound = {"history": {"1": {"a": 0.5}}, "gradient_flow": [{"epoch": 1, "log10_relative": [0.0]}]}
+    assert claims.result(sound) == sound and claims.result({}) == {}

@@ -1,13 +1,14 @@
 """Any runs side by side, as the runs of a sweep are."""
 
+import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Run
 
+from seqexp.claims import read_json, result
 from seqexp.commands.place import Place
 from seqexp.commands.stored import OURS, PARENT, Store
 from seqexp.config import SUPPLIED
@@ -181,12 +182,10 @@ def _is_untold(key: str) -> bool:
 def _result(store: Store, run: Run, metric: str) -> dict[str, Any]:
     """What a run left in its folder; its curve from the store, where that is not to be had."""
     file = Path(run.data.tags.get("seqexp.folder", "nowhere")) / RESULT
-    try:
-        left = dict(json.loads(file.read_text(encoding="utf-8")))
-        if left.get("run_id") == run.info.run_id:
+    with contextlib.suppress(InputError):
+        left = result(read_json(file)) if file.is_file() else None
+        if left is not None and left.get("run_id") == run.info.run_id:
             return left
-    except (OSError, ValueError):
-        pass
     curve = curve_of(metric)
     points = store.client.get_metric_history(run.info.run_id, curve)
     return {"history": {point.step: {curve: point.value} for point in points}}
