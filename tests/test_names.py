@@ -81,7 +81,7 @@ def test_what_is_shown_is_not_obeyed_and_has_an_end(name: str) -> None:
     assert not OBEYED.search(visible(name))
     line = one_line(name)
     assert not OBEYED.search(line) and "\n" not in line and "\t" not in line
-    assert len(line) <= 60 and line.encode()
+    assert len(line) <= 60 and line.encode("utf-8") is not None
     assert len(shortened(name)) <= 1000
     assert not re.search(r"[<>|`\[\]*\\_!\"']", markdown(name))
     assert "://" not in markdown(name)
