@@ -183,7 +183,7 @@ def _colors(count: int) -> list[tuple[float, ...]]:
 
 def _wrapped(label: str) -> str:
     """A label in at most three lines."""
-    return "\n".join(textwrap.wrap(one_line(label, 200), 42, max_lines=3, placeholder=" ..."))
+    return "\n".join(textwrap.wrap(one_line(label, 200), 38, max_lines=3, placeholder=" ..."))
 
 
 def _finish(axes: Axes) -> None:
