@@ -1,6 +1,6 @@
-"""`python -m seqexp`: see `seqexp.cli`."""
+"""`python -m seqexp`: see `seqexp.cli.main`."""
 
-from seqexp.cli import main
+from seqexp.cli.main import main
 
 if __name__ == "__main__":
     main()

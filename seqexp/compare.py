@@ -19,7 +19,7 @@ compared seed by seed. Runs are told apart by the values in which their configur
 
 import sys
 
-from seqexp.commands.command import run_command
+from seqexp.cli.subcommand import run_command
 
 if __name__ == "__main__":
-    sys.exit(run_command(__doc__, "seqexp.commands.compare.compare"))
+    sys.exit(run_command(__doc__, "seqexp.cli.compare.compare"))

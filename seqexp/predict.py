@@ -23,7 +23,7 @@ predicts the next symbol, the table has the probability of each symbol after the
 
 import sys
 
-from seqexp.commands.command import run_command
+from seqexp.cli.subcommand import run_command
 
 if __name__ == "__main__":
-    sys.exit(run_command(__doc__, "seqexp.commands.predict.predict"))
+    sys.exit(run_command(__doc__, "seqexp.cli.predict.predict"))

@@ -22,7 +22,7 @@ Exit status: 0 bit-equal, 1 not, 2 it cannot be tried.
 
 import sys
 
-from seqexp.commands.command import run_command
+from seqexp.cli.subcommand import run_command
 
 if __name__ == "__main__":
-    sys.exit(run_command(__doc__, "seqexp.commands.reproduce.reproduce"))
+    sys.exit(run_command(__doc__, "seqexp.cli.reproduce.reproduce"))

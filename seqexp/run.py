@@ -1,9 +1,7 @@
 """One run, from a checked config to what was learned: the only file that knows all parts."""
 
 import contextlib
-import ctypes
 import json
-import multiprocessing
 import os
 import tempfile
 import time
@@ -18,44 +16,32 @@ from typing import Any
 # before torch starts CUDA: cuBLAS is deterministic only with this workspace
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-import torch
 from torch import nn
 
-from seqexp import saved
+from seqexp.build import begin, load, prepare
+from seqexp.callback.base import Log, Watching
+from seqexp.callback.checkpoint import Saving
+from seqexp.callback.console import description, say, say_again, say_start, say_summary, summary
+from seqexp.callback.kernels import Recurrences
+from seqexp.callback.progress import shown
+from seqexp.callback.reads import directions
 from seqexp.checkpoint import store
-from seqexp.config import Config, build
-from seqexp.dataset.soundness import checked
+from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
+from seqexp.checkpoint.provenance import DATA, data_name, origin_of, run_facts, sizes
+from seqexp.checkpoint.result import Result, Start, Story
+from seqexp.config.groups import Config
+from seqexp.config.instantiate import build
+from seqexp.data import Data
 from seqexp.errors import InputError, RunError, StoppedError
-from seqexp.facts import DATA, Result, Start, Story, data_name, origin_of, run_facts, sizes
-from seqexp.files import full_disk
-from seqexp.folder import CHECKPOINTS, TWIN, RunFolder, owned
-from seqexp.model.parts import TokenInput
-from seqexp.recurring import Recurrences
-from seqexp.saving import Saving
-from seqexp.say import description, say, say_again, say_start, say_summary, summary
-from seqexp.signature import signature
-from seqexp.spec import Data, Model, Output, WordVectors, stream_seed
-from seqexp.stopping import Stop, sigterm_raises
-from seqexp.sweep.launchers import Launcher
-from seqexp.terminal import Progress
+from seqexp.inference import pyfunc, saved_model, text
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
-from seqexp.trainer.lazy_adam import LazyAdam
-from seqexp.trainer.loop import alone, fit, steps
-from seqexp.trainer.processes import Processes, joined
+from seqexp.trainer.distributed import joined
+from seqexp.trainer.loop import alone, steps
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.starts import choose_start
 from seqexp.trainer.training import Training, Work
-from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
-from seqexp.watching import Log, Watching
-
-ALONE = Processes()
-
-MAX_TOKENS_OF_A_GRADIENT = 5000
-"""Of a stream without truncation."""
-
-ROWS_COUNTED = 1000
-"""Sequences whose targets are counted together."""
+from seqexp.utils.files import full_disk
+from seqexp.utils.signals import Stop, sigterm_raises
 
 
 def run(config: Config, start: Start) -> Result:
@@ -181,16 +167,6 @@ def train(
             saving.after(report, tracker)
 
 
-def shown(training: Training, data: Data) -> Progress:
-    """A bar for who waits at a terminal; of several processes, the first one shows it."""
-    steps = total_steps(training.settings, data)
-    split, unit = data.train, "tokens" if data.train.is_stream else "sequences"
-    count = split.tokens.numel() if split.is_stream else len(split)
-    is_alone = multiprocessing.parent_process() is None  # a worker of a sweep has no terminal
-    per_step = count * training.settings.epochs / steps
-    return Progress(training, steps, unit, per_step, training.processes.is_first and is_alone)
-
-
 def tell_start(
     config: Config,
     start: Start,
@@ -216,271 +192,6 @@ def silent(config: Config) -> Config:
 
 
 # --- building the parts -----------------------------------------------------------------------
-
-
-def prepare(settings: Settings, launcher: Launcher) -> torch.device:
-    """Set PyTorch up and choose the device.
-
-    Raises:
-        InputError: if a GPU is asked for that is not there.
-    """
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("trainer.device is cuda, but PyTorch sees no GPU; give auto or cpu")
-    num_threads = settings.num_threads or launcher.threads()
-    if num_threads is not None:
-        torch.set_num_threads(num_threads)
-    keep_freed_memory()
-    # the same as use_deterministic_algorithms, which also imports torch's compiler, for 2 seconds
-    torch.set_deterministic_debug_mode("error" if settings.deterministic else "default")
-    # which would fill each buffer with NaN before it is written: a tenth of the step of an LSTM
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = not settings.deterministic
-    use_gpu = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if use_gpu else "cpu")
-
-
-def keep_freed_memory() -> None:
-    """Have the C library use again what it frees, where it is glibc.
-
-    Otherwise the buffers of each step are fetched from the system, and filled with zeros by it:
-    a fifth of the step of an LSTM. Larger ones, as where 1000 sequences are scored, go back: what
-    is kept of one size has no room for the next, and would raise the peak by a quarter.
-    """
-    with suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-3, 2**26)  # M_MMAP_THRESHOLD
-        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
-
-
-def load(config: Config, settings: Settings) -> Data:
-    """The data.
-
-    Raises:
-        InputError: if they are not sound.
-    """
-    name = config["dataset"]["_target_"]
-    with told_whose("dataset", name):
-        dataset = build(config["dataset"])
-        if not callable(getattr(dataset, "load", None)):
-            raise InputError(f"dataset {name} has no method load(); it returns a seqexp.spec.Data")
-        loaded = dataset.load()
-    data = checked(loaded, name)
-    return validated(data, settings).at_most(settings.max_sequences, config["seed"])
-
-
-def validated(data: Data, settings: Settings) -> Data:
-    """The data, with a note if there is nothing to validate on.
-
-    Raises:
-        InputError: if the training would wait for a better epoch then.
-    """
-    if len(data.valid) and any(batch.num_scored() for batch in data.valid.batches(ROWS_COUNTED)):
-        return data
-    if settings.patience is not None:
-        raise InputError(
-            f"trainer.patience is {settings.patience}, but there is nothing to validate on:"
-            " valid has no rows, or no target that is scored; give validation data, or"
-            " patience=null"
-        )
-    if settings.test_weights != "best":
-        return data
-    note = "nothing to validate on: the weights of the last epoch are tested and kept"
-    return replace(data, notes=(*data.notes, note))
-
-
-@contextmanager
-def told_whose(part: str, name: str) -> Iterator[None]:
-    """Say of an error of a class that is not ours whose it is; its traceback stays."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        if not name.startswith("seqexp."):
-            error.add_note(f"raised by {part} {name}, which is no part of seqexp")
-        raise
-
-
-def begin(
-    config: Config,
-    settings: Settings,
-    data: Data,
-    device: torch.device,
-    processes: Processes = ALONE,
-    is_new: bool = True,
-) -> Generator[Work, None, tuple[Training, int]]:
-    """A training that starts from the best initial weights, and how many were tried.
-
-    One that is not new gets the weights that it had, so none are tried.
-
-    Raises:
-        InputError: as `prepare_training`.
-    """
-
-    def make(start: int) -> Training:
-        return prepare_training(config, settings, data, device, start, processes)
-
-    if not is_new:
-        return make(0), 0
-    return (yield from choose_start(make, data.to(device)))
-
-
-def prepare_training(
-    config: Config,
-    settings: Settings,
-    data: Data,
-    device: torch.device,
-    start: int = 0,
-    processes: Processes = ALONE,
-) -> Training:
-    """Model, optimizer and schedule, initialised by the seed and the number of the start.
-
-    Raises:
-        InputError: if the model is too large, does not fit pretrained vectors, or the optimizer or
-            schedule refuses its settings.
-    """
-    refuse_endless_gradients(settings, data)
-    torch.manual_seed(stream_seed(config["seed"], "initial weights", *([start] if start else [])))
-    model: Any = build_model(config, data, device)
-    name = config["model"]["_target_"]
-    if start == 0 and not name.startswith("seqexp."):
-        try_model(model, data, settings, device, name)
-    if data.vectors is not None:
-        start_from_vectors(model, data.vectors)
-    optimizer = build_optimizer(config, model, device)
-    if isinstance(optimizer, LazyAdam):
-        step_lazily(optimizer, model, processes)
-    supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps(settings, data)}
-    wanted = signature(config["schedule"]["_target_"]).parameters
-    supplied = {key: value for key, value in supplied.items() if key in wanted}
-    scheduler = build_torch("schedule", config["schedule"], **supplied)
-    kind = json.dumps([config["model"], data.spec.to_dict()])
-    seed = config["seed"]
-    extent = (data.train.num_batches(settings.batch_size), data.train.tokens.shape[1])
-    more: dict[str, Any] = {"processes": processes, "kind": kind, "extent": extent}
-    return Training(model, optimizer, scheduler, settings, seed, device, **more)
-
-
-def build_model(config: Config, data: Data, device: torch.device) -> nn.Module:
-    """The model with its initial weights.
-
-    Raises:
-        InputError: if it is too large, or is nothing that can be trained.
-    """
-    name = config["model"]["_target_"]
-    try:
-        with told_whose("model", name):
-            model = refuse_other_things(build(config["model"], spec=data.spec), name)
-        return model.to(device)
-    except ValueError as error:
-        if name.startswith("seqexp."):
-            raise
-        raise InputError(f"model {name} refuses its arguments: {error}") from error
-    except (MemoryError, RuntimeError) as error:
-        if "allocate" not in str(error) and not isinstance(error, MemoryError):
-            raise
-        reason = str(error).splitlines()[0]
-        raise InputError(f"model: its weights do not fit into memory ({reason})") from error
-
-
-def build_optimizer(config: Config, model: nn.Module, device: torch.device) -> Any:
-    """The optimizer of a model's weights, which can take a step on this device.
-
-    Raises:
-        InputError: if it refuses its settings.
-    """
-
-    def make(weights: list[nn.Parameter]) -> Any:
-        return build_torch("optimizer", config["optimizer"], params=weights)
-
-    optimizer = make(list(model.parameters()))
-    if not isinstance(optimizer, LazyAdam):
-        try_optimizer(make, device)
-    return optimizer
-
-
-def step_lazily(optimizer: LazyAdam, model: nn.Module, processes: Processes) -> None:
-    """Hand the model's tables of token vectors to an optimizer that steps them as they are read.
-
-    Raises:
-        InputError: if there are several processes, each of which would read other rows.
-    """
-    if processes.count > 1:
-        raise InputError(
-            f"optimizer is lazy-adam, but there are {processes.count} processes, which read other"
-            " rows each; give optimizer=adam, or one process"
-        )
-    for module in model.modules():
-        if isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter):
-            module.on_reading = optimizer.serve(module.table)
-
-
-def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:
-    """Put pretrained vectors into a model's input.
-
-    Raises:
-        InputError: if it has none that learns vectors of their size.
-    """
-    inputs = [module for module in model.modules() if isinstance(module, TokenInput)]
-    if not inputs:
-        raise InputError("dataset.vectors: the model has no TokenInput that could take vectors")
-    for module in inputs:
-        module.start_from(vectors)
-
-
-def directions(
-    config: Config, settings: Settings, device: torch.device, folder: RunFolder, stop: Stop
-) -> dict[str, Any]:
-    """Whether reads are written backwards, and how to train the same model the other way round."""
-    backwards = bool(config["dataset"].get("reverse"))
-
-    def train_twin() -> Model:
-        twin = {**config, "dataset": {**config["dataset"], "reverse": not backwards}}
-        data = load(twin, settings)
-        own, origin = folder.within(TWIN), origin_of(twin, data)
-        state = own.checkpoint(origin)
-        training, _ = alone(begin(twin, settings, data, device, is_new=state is None))
-        parts = {"recurrences": Recurrences(training, data)}
-        saving = Saving(own, origin, training, parts, stop)
-        if state is not None:
-            saving.restore(state)
-        with stop.listening(), shown(training, data) as progress:
-            for report in fit(training, data.to(device)):
-                progress.after(report)
-                say(report, settings)
-                saving.after(report, NoTracker())
-        return training.model
-
-    return {"backwards": backwards, "train_twin": train_twin}
-
-
-def refuse_endless_gradients(settings: Settings, data: Data) -> None:
-    """A gradient through a whole text fills the memory, and would be one update an epoch."""
-    time = data.train.tokens.shape[1]
-    truncates = settings.bptt is not None and settings.bptt.k1 is not None
-    if data.train.is_stream and not truncates and time > MAX_TOKENS_OF_A_GRADIENT:
-        raise InputError(
-            f"trainer.bptt.k1 is null, so that a gradient would go back through {time:,} tokens of"
-            " the text; give trainer=tbptt, or trainer.bptt.k1 and k2"
-        )
-
-
-def total_steps(settings: Settings, data: Data) -> int:
-    """Updates of the whole training, if it is not stopped early."""
-    windows = 1
-    if settings.bptt is not None and settings.bptt.k1 is not None:
-        is_label = data.spec.output is Output.SEQUENCE_CLASS  # scored in one window a sequence
-        windows = 1 if is_label else -(-data.train.tokens.shape[1] // settings.bptt.k1)
-    return settings.epochs * data.train.num_batches(settings.batch_size) * windows
-
-
-def build_torch(part: str, node: Mapping[str, Any], **supplied: Any) -> Any:
-    """An object of PyTorch's, whose constructor checks more than its signature tells."""
-    try:
-        with told_whose(part, node["_target_"]):
-            return build(node, **supplied)
-    except (ValueError, TypeError, NotImplementedError) as error:
-        raise InputError(f"{part}: {error} ({dict(node)})") from error
 
 
 # --- recording --------------------------------------------------------------------------------
@@ -538,6 +249,6 @@ def keep_model(config: Config, tracker: Tracker, training: Training, data: Data)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         assert isinstance(training.model, nn.Module)
-        saved.save(path, training.model, spec, config)
-        example = saved.decode(data.test.tokens[0, :200].tolist(), spec)
-        tracker.model(ModelFiles(path, saved.__name__, saved.output_columns(spec), example))
+        saved_model.save(path, training.model, spec, config)
+        example = text.decode(data.test.tokens[0, :200].tolist(), spec)
+        tracker.model(ModelFiles(path, pyfunc.__name__, saved_model.output_columns(spec), example))

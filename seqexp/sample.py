@@ -17,7 +17,7 @@ python -m seqexp.sample run=RUN prompt=TEXT [KEY=VALUE ...]
 
 import sys
 
-from seqexp.commands.command import run_command
+from seqexp.cli.subcommand import run_command
 
 if __name__ == "__main__":
-    sys.exit(run_command(__doc__, "seqexp.commands.sample.sample"))
+    sys.exit(run_command(__doc__, "seqexp.cli.sample.sample"))

@@ -14,7 +14,7 @@ server, only the addresses are printed.
 
 import sys
 
-from seqexp.commands.command import run_command
+from seqexp.cli.subcommand import run_command
 
 if __name__ == "__main__":
-    sys.exit(run_command(__doc__, "seqexp.commands.ui.ui"))
+    sys.exit(run_command(__doc__, "seqexp.cli.ui.ui"))

@@ -76,7 +76,7 @@ def test_keras_has_matrices_transposed_and_gates_i_f_c_o() -> None:
 
 
 def test_the_bare_network_has_our_logits_from_our_weights(work: Work) -> None:
-    from seqexp.config import build
+    from seqexp.config.instantiate import build
     from seqexp.spec import TaskSpec
 
     ours = build(work.config["model"], spec=TaskSpec.from_dict(work.spec)).eval()

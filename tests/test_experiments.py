@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 import torch
+from config.test_check import CONF
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from test_config import CONF
 
-from seqexp.config import build, check
-from seqexp.interpret.filters import Filters, read_filters
-from seqexp.interpret.match import compared
-from seqexp.run import prepare_training
+from seqexp.build import prepare_training
+from seqexp.config.check import check
+from seqexp.config.instantiate import build
+from seqexp.interpret.filters.extraction import Filters, read_filters
+from seqexp.interpret.filters.tomtom import compared
 from seqexp.trainer.loop import fit
-from seqexp.trainer.starts import best_start
+from seqexp.trainer.restarts import best_start
 
 
 def trained(seed: int, *overrides: str) -> dict[str, float]:

@@ -9,9 +9,10 @@ import torch
 import yaml
 from conftest import ROOT
 
-from seqexp.config import build
-from seqexp.model.compiled import built as library
-from seqexp.spec import IGNORE, PAD, Batch, Output, TaskSpec
+from seqexp.config.instantiate import build
+from seqexp.data import Batch
+from seqexp.kernels.recurrence_cpp import built as library
+from seqexp.spec import IGNORE, PAD, Output, TaskSpec
 
 MODELS = sorted((ROOT / "conf" / "model").glob("*.yaml"))
 FAST = [

@@ -17,39 +17,40 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
-from seqexp import identity
-from seqexp.cli import CONF, folder_name
-from seqexp.commands.place import place
-from seqexp.commands.predict import predict
-from seqexp.config import check
-from seqexp.drawing import save
+from seqexp.callback.console import description
+from seqexp.checkpoint import identity
+from seqexp.checkpoint.result import Result, Start
+from seqexp.cli.predict import predict
+from seqexp.cli.resolvers import folder_name
+from seqexp.cli.store_location import place
+from seqexp.config.check import check
+from seqexp.config.groups import CONF
+from seqexp.data import Pattern
 from seqexp.errors import InputError
-from seqexp.facts import Result, Start
-from seqexp.interpret.card import card
-from seqexp.interpret.figures import filter_figure
-from seqexp.interpret.filters import LearnedFilter
-from seqexp.interpret.flow_figures import comparison_figure
+from seqexp.interpret.filters.card import card
+from seqexp.interpret.filters.extraction import LearnedFilter
+from seqexp.interpret.filters.figures import filter_figure
+from seqexp.interpret.filters.match_figure import match_figure
+from seqexp.interpret.filters.matrix import Match
+from seqexp.interpret.filters.report import Page, report_page
+from seqexp.interpret.filters.tomtom import Hit, Learned
+from seqexp.interpret.gradient_flow.figures import comparison_figure
 from seqexp.interpret.letters import NO_LETTER, label_of, letter_of
-from seqexp.interpret.match import Hit, Learned
-from seqexp.interpret.match_figure import match_figure
-from seqexp.interpret.matrix import Match
-from seqexp.interpret.report import Page, report_page
-from seqexp.interpret.where import Trace
-from seqexp.interpret.where_figure import where_figure
-from seqexp.names import markdown, one_line, shortened, visible
+from seqexp.interpret.saliency.figure import where_figure
+from seqexp.interpret.saliency.mutagenesis import Trace
 from seqexp.run import run
-from seqexp.say import description
-from seqexp.spec import Pattern
-from seqexp.streams import Seen, show
-from seqexp.sweep.compare import Point, compare
 from seqexp.sweep.figures import curves_figure, points_figure
 from seqexp.sweep.manifest import Entry, Manifest
-from seqexp.sweep.search_figure import history_figure
+from seqexp.sweep.optuna.figure import history_figure
+from seqexp.sweep.statistics import Point, compare
 from seqexp.sweep.table import page as sweep_page
 from seqexp.sweep.table import table_text
-from seqexp.terminal import Formatter, PlainFormatter
 from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.tracker import RunFacts
+from seqexp.utils.drawing import save
+from seqexp.utils.names import markdown, one_line, shortened, visible
+from seqexp.utils.streams import Seen, show
+from seqexp.utils.terminal import Formatter, PlainFormatter
 
 HOSTILE = (
     *(r"$\frac{x^{$", "$x$", "$", "a_b^c", r"\$\alpha", "_hidden", "^", "\\"),
@@ -196,7 +197,7 @@ def test_figures_of_sweeps_draw_every_label() -> None:
 def test_a_search_draws_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
     import optuna
 
-    from seqexp.sweep import search_figure
+    from seqexp.sweep.optuna import figure as search_figure
 
     study = optuna.create_study()
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=search_figure.MIN_TRIALS)

@@ -2,8 +2,8 @@
 
 import torch
 
-from seqexp.run import prepare
-from seqexp.sweep.launchers import Local
+from seqexp.build import prepare
+from seqexp.sweep.launcher import Local
 from seqexp.trainer.settings import Settings
 
 

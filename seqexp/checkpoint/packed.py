@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from seqexp.errors import InputError
-from seqexp.files import inside, write_whole
+from seqexp.utils.files import inside, write_whole
 
 log = logging.getLogger("seqexp")
 

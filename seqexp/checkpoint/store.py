@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 
 from seqexp.checkpoint.encode import decode, encode
 from seqexp.errors import InputError
-from seqexp.files import UNFINISHED, write_whole
+from seqexp.utils.files import UNFINISHED, write_whole
 
 KEPT = 2
 """Checkpoints in a folder: where the newest is damaged, the one before it is used."""

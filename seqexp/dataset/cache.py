@@ -1,126 +1,116 @@
-"""Tokenised texts on disk, so that each corpus is tokenised once.
+"""What the caches of datasets share: keys, locks, and files that are whole or not there."""
 
-An entry is a few arrays, which are mapped into memory rather than read, and a JSON file that is
-written last and holds their checksums. Its key is a digest of all that went into it.
-"""
-
+import hashlib
 import json
 import logging
+import os
+import secrets
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
-import numpy as np
+from filelock import FileLock
 
-from seqexp.dataset.corpus import Corpus, Texts
-from seqexp.dataset.entries import UNSOUND, appearing, checked_index, found_or_made
+from seqexp.dataset.read_only import is_looking
+from seqexp.utils import files
 
 log = logging.getLogger("seqexp")
 
-ARRAYS = ("ids", "offsets", "labels")
-SPLITS = ("train", "valid", "test")
+T = TypeVar("T")
+
+FORMAT = 2
+"""Counts up when entries change: those of another format are not found."""
 
 
-def cached(folder: Path | None, key: str, build: Callable[[], Corpus]) -> Corpus:
-    """The corpus of a key, built and written where it is not there yet, or is damaged.
+UNSOUND = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+"""What comes of reading an entry that was altered, however it was."""
 
-    Without a folder, or where it cannot or may not be written to, it is built each time.
+
+def found_or_made(
+    entry: Path, read: Callable[[Path], T | None], make: Callable[[Path], T], build: Callable[[], T]
+) -> T:
+    """What an entry holds, made where it is not there yet or is damaged.
+
+    Where it cannot or may not be written, what is wanted is built in memory.
+
+    Args:
+        entry: its path, to which files add their endings.
+        read: tells what an entry holds; None where there is none, or it is damaged.
+        make: writes it and tells what it holds.
+        build: the same without a file.
     """
-    if folder is None:
+    found = read(entry)
+    if found is not None:
+        return found
+    if is_looking():
         return build()
-    entry = folder / f"words-{key[:32]}"
-
-    def make(entry: Path) -> Corpus:
-        corpus = build()
-        write(entry, corpus)
-        return read(entry) or corpus  # mapped from the file: one copy in memory for parallel runs
-
-    return found_or_made(entry, read, make, build)
-
-
-def write(entry: Path, corpus: Corpus) -> None:
-    """Write an entry; each file appears whole or not at all."""
-    checksums: dict[str, int] = {}
-    for split, texts in corpus.texts.items():
-        for name in ARRAYS:
-            values = np.ascontiguousarray(getattr(texts, name))
-            with appearing(_array_file(entry, split, name)) as file:
-                np.save(file, values)
-            checksums[f"{split}.{name}"] = _checksum(values)
-    index = {
-        "words": corpus.words,
-        "classes": corpus.classes,
-        "splits": list(corpus.texts),
-        "notes": corpus.notes,
-    }
-    content = json.dumps(index, ensure_ascii=False)
-    whole = {"checksums": checksums, "checksum": zlib.crc32(content.encode()), "index": content}
-    with appearing(entry.with_suffix(".json")) as file:
-        file.write(json.dumps(whole, ensure_ascii=False).encode())
-
-
-def read(entry: Path) -> Corpus | None:
-    """An entry, its arrays mapped into memory; None where there is none or it is damaged."""
     try:
-        index, checksums = checked_index(entry)
-        names = {key: _names(index[key], key) for key in ("words", "classes", "splits")}
-        if "train" not in names["splits"] or not set(names["splits"]) <= {*SPLITS}:
-            raise ValueError(f"the splits are {names['splits']}")
-        texts = {split: _texts(entry, split, checksums) for split in names["splits"]}
-        for split, found in texts.items():
-            refuse_unsound(found, len(names["words"]), len(names["classes"]), split)
-        return Corpus(names["words"], names["classes"], texts, _names(index["notes"], "notes"))
-    except FileNotFoundError:
-        return None
-    except UNSOUND as error:
-        log.warning(f"{entry}: this cache is damaged ({error}); it is built again")
-        return None
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{entry}.lock"):  # parallel runs wait for the one that builds
+            found = read(entry)
+            return make(entry) if found is None else found
+    except OSError as error:
+        log.warning(f"{entry.parent}: cannot be written to ({error.strerror}); nothing is cached")
+        return build()
 
 
-def _names(values: Any, key: str) -> tuple[str, ...]:
-    """Strings of JSON, each once."""
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{key} are no list of strings")
-    if len(set(values)) != len(values):
-        raise ValueError(f"{key} are there twice")
-    return tuple(values)
+def key_of(*parts: str) -> str:
+    """A digest of everything that an entry depends on."""
+    return hashlib.sha256(repr((FORMAT, *parts)).encode()).hexdigest()
 
 
-def _texts(entry: Path, split: str, checksums: dict[str, int]) -> Texts:
-    arrays = {}
-    for name in ARRAYS:
-        # copy on write: torch wants arrays that it could write to
-        values = np.load(_array_file(entry, split, name), mmap_mode="c")
-        if _checksum(values) != checksums[f"{split}.{name}"]:
-            raise ValueError(f"{split}.{name} has another checksum")
-        arrays[name] = values
-    return Texts(**arrays)
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content; of a folder, of the names, sizes and times of all its files."""
+    if path.is_file():
+        return files.digest(path)
+    sha = hashlib.sha256()
+    for folder, _, names in sorted(os.walk(path, followlinks=True)):
+        sha.update(f"{Path(folder).relative_to(path)}".encode())
+        with os.scandir(folder) as items:
+            stats = {item.name: item.stat() for item in items if item.is_file()}
+        for name in sorted(names):
+            if name in stats:
+                sha.update(f"{name} {stats[name].st_size} {stats[name].st_mtime_ns}\n".encode())
+    return sha.hexdigest()
 
 
-def refuse_unsound(texts: Texts, num_words: int, num_classes: int, split: str) -> None:
-    """Check what all that follows relies on: types, lengths and ranges.
+def checked_index(entry: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON of an entry, and the checksums beside it.
 
     Raises:
-        ValueError: naming the array.
+        FileNotFoundError: if there is no entry.
+        ValueError: if it is not as it was written; or another of `UNSOUND`.
     """
-    for name, dtype in zip(ARRAYS, (np.int32, np.int64, np.int32), strict=True):
-        values = getattr(texts, name)
-        if values.dtype != dtype or values.ndim != 1 or not len(values):
-            raise ValueError(f"{split}.{name} is {values.dtype} of the shape {values.shape}")
-    ids, offsets, labels = texts.ids, texts.offsets, texts.labels
-    if len(offsets) != len(labels) + 1 or offsets[0] or offsets[-1] != len(ids):
-        raise ValueError(f"{split}.offsets are not those of {len(labels):,} texts")
-    if np.diff(offsets).min() < 1:
-        raise ValueError(f"{split}.offsets do not ascend")
-    for name, values, count in (("ids", ids, num_words), ("labels", labels, num_classes)):
-        if values.min() < 0 or values.max() >= count:
-            raise ValueError(f"{split}.{name} are not from 0 to {count - 1:,}")
+    whole = json.loads(entry.with_suffix(".json").read_bytes())
+    if zlib.crc32(whole["index"].encode()) != whole["checksum"]:
+        raise ValueError("the index has another checksum")
+    index, checksums = json.loads(whole["index"]), whole.get("checksums", {})
+    if not isinstance(index, dict) or not isinstance(checksums, dict):
+        raise ValueError("the index is no object")
+    return index, checksums
 
 
-def _array_file(entry: Path, split: str, name: str) -> Path:
-    return entry.with_name(f"{entry.name}-{split}-{name}.npy")
-
-
-def _checksum(values: np.ndarray) -> int:
-    return zlib.crc32(values.data) if values.size else 0
+@contextmanager
+def appearing(path: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name when it is complete and on the disk."""
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:  # never what another has put there
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -15,12 +15,14 @@ import torch
 from annotated_types import Interval, Len
 from jaxtyping import Integer
 
-from seqexp.dataset.characters import Characters, of_files, of_text
+from seqexp.data import Data, Sequences
+from seqexp.dataset.characters.encoding import Characters, of_files, of_text
 from seqexp.errors import InputError
 from seqexp.formats.folders import files_in
 from seqexp.formats.text import open_unpacked
 from seqexp.ranges import Count, Seed
-from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary, stream_seed
+from seqexp.seeding import stream_seed
+from seqexp.spec import Output, TaskSpec, Vocabulary
 
 Part = Annotated[float, Interval(ge=0, le=0.9)]
 

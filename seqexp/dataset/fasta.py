@@ -10,20 +10,22 @@ import psutil
 import torch
 from annotated_types import Interval
 
-from seqexp.dataset.labelled import (
+from seqexp.data import Data, Sequences
+from seqexp.dataset.dna.labelled import (
     Record,
     label_of,
     records_of_fasta,
     records_of_table,
     values_by_name,
 )
-from seqexp.dataset.shuffle import dinucleotide_shuffle
-from seqexp.dataset.splits import SPLITS, drawn, duplicate_notes, without_leaks
+from seqexp.dataset.dna.shuffle import dinucleotide_shuffle
+from seqexp.dataset.dna.splits import SPLITS, drawn, duplicate_notes, without_leaks
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
 from seqexp.formats.expressions import found_in
 from seqexp.ranges import Count, Seed
-from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary, stream_seed
+from seqexp.seeding import stream_seed
+from seqexp.spec import Output, TaskSpec, Vocabulary
 
 Part = Annotated[float, Interval(ge=0, le=0.9)]
 

@@ -4,9 +4,12 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seqexp.dataset.archive import FOLDER, LABELS, reviews_of_archive, reviews_of_folder
-from seqexp.dataset.cache import cached
-from seqexp.dataset.classify import (
+from seqexp.data import Data
+from seqexp.dataset.cache import file_digest, key_of
+from seqexp.dataset.download import download
+from seqexp.dataset.read_only import refuse_download
+from seqexp.dataset.words.cache import cached
+from seqexp.dataset.words.classification import (
     Choices,
     HeadOrTail,
     LeftOrRight,
@@ -15,13 +18,10 @@ from seqexp.dataset.classify import (
     PartOfTraining,
     classification,
 )
-from seqexp.dataset.corpus import Corpus, encode
-from seqexp.dataset.download import download
-from seqexp.dataset.entries import file_digest, key_of
-from seqexp.dataset.looking import refuse_download
-from seqexp.dataset.words import TOKENIZER
+from seqexp.dataset.words.corpus import Corpus, encode
+from seqexp.dataset.words.imdb_archive import FOLDER, LABELS, reviews_of_archive, reviews_of_folder
+from seqexp.dataset.words.tokenizer import TOKENIZER
 from seqexp.ranges import Count, Seed
-from seqexp.spec import Data
 
 log = logging.getLogger("seqexp")
 

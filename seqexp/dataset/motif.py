@@ -9,19 +9,12 @@ import torch
 from annotated_types import Len
 from jaxtyping import Bool, Float, Int, UInt8
 
-from seqexp.dataset.uniform import UniformSource
+from seqexp.data import Data, Pattern, Sequences
 from seqexp.errors import InputError
 from seqexp.formats.motifs import LETTERS, PositionFrequencyMatrix, load_motifs
 from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare, Seed, Share
-from seqexp.spec import (
-    Data,
-    Output,
-    Pattern,
-    Sequences,
-    TaskSpec,
-    Vocabulary,
-    stream_seed,
-)
+from seqexp.seeding import UniformSource, stream_seed
+from seqexp.spec import Output, TaskSpec, Vocabulary
 
 Background = Annotated[list[Share], Len(4, 4)]
 

@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from seqexp.dataset.channel import ErrorRates, random_sequence, read_out
-from seqexp.dataset.read_files import Rules, read_clusters
-from seqexp.dataset.strands import on_one_strand
-from seqexp.dataset.views import read_task, whole_reads, window_task, windows
+from seqexp.data import Cluster, Data, Sequences
+from seqexp.dataset.reads.channel import ErrorRates, random_sequence, read_out
+from seqexp.dataset.reads.files import Rules, read_clusters
+from seqexp.dataset.reads.strands import on_one_strand
+from seqexp.dataset.reads.views import read_task, whole_reads, window_task, windows
 from seqexp.errors import InputError
 from seqexp.ranges import Count, Seed, Share
-from seqexp.spec import Cluster, Data, Sequences, stream_seed
+from seqexp.seeding import stream_seed
 
 ErrorRate = Annotated[float, Interval(ge=0, lt=1)]
 ValidShare = Annotated[float, Interval(ge=0, le=0.9)]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqexp.data import Cluster, Data, Pattern, Sequences, WordVectors
 from seqexp.dataset.values import (
     first_fractional,
     first_outside,
@@ -21,17 +22,7 @@ from seqexp.dataset.values import (
     share_of_padding,
 )
 from seqexp.errors import InputError
-from seqexp.spec import (
-    IGNORE,
-    Cluster,
-    Data,
-    Output,
-    Pattern,
-    Sequences,
-    TaskSpec,
-    Vocabulary,
-    WordVectors,
-)
+from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary
 
 INTEGERS = frozenset(
     getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)
@@ -57,7 +48,7 @@ def checked(loaded: object, name: str) -> Data:
     is_own = not name.startswith(OURS)
     if not isinstance(loaded, Data):
         raise InputError(
-            f"dataset {name}: load() returned {_kind(loaded)}; return a seqexp.spec.Data"
+            f"dataset {name}: load() returned {_kind(loaded)}; return a seqexp.data.Data"
         )
     faults = [*_part_faults(loaded)]
     if not faults:
@@ -94,7 +85,7 @@ def _part_faults(data: Data) -> Iterator[str]:
     for name, split in data.splits().items():
         if not isinstance(split, Sequences):
             hint = ", of no rows where there is nothing to validate on" if name == "valid" else ""
-            yield f"{name} is {_kind(split)}; give a seqexp.spec.Sequences{hint}"
+            yield f"{name} is {_kind(split)}; give a seqexp.data.Sequences{hint}"
             continue
         for part in ("tokens", "targets"):
             values = getattr(split, part)
@@ -344,7 +335,7 @@ def _cluster_faults(clusters: Any) -> Iterator[str]:
 
 def _vector_faults(vectors: Any, spec: TaskSpec) -> Iterator[str]:
     if not isinstance(vectors, WordVectors):
-        yield f"vectors is {_kind(vectors)}; give a seqexp.spec.WordVectors, or None"
+        yield f"vectors is {_kind(vectors)}; give a seqexp.data.WordVectors, or None"
         return
     ids, values = vectors.ids, vectors.values
     tensors = [getattr(vectors, field.name) for field in fields(WordVectors)]

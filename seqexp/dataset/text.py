@@ -7,8 +7,10 @@ from typing import Annotated
 
 from annotated_types import Interval, Len
 
-from seqexp.dataset.cache import cached
-from seqexp.dataset.classify import (
+from seqexp.data import Data
+from seqexp.dataset.cache import file_digest, key_of
+from seqexp.dataset.words.cache import cached
+from seqexp.dataset.words.classification import (
     Choices,
     HeadOrTail,
     LeftOrRight,
@@ -17,15 +19,13 @@ from seqexp.dataset.classify import (
     PartOfTraining,
     classification,
 )
-from seqexp.dataset.corpus import Corpus, encode
-from seqexp.dataset.documents import Columns, read_documents
-from seqexp.dataset.entries import file_digest, key_of
-from seqexp.dataset.labels import classes_of
-from seqexp.dataset.sentences import made_reviews
-from seqexp.dataset.words import TOKENIZER
+from seqexp.dataset.words.corpus import Corpus, encode
+from seqexp.dataset.words.documents import Columns, read_documents
+from seqexp.dataset.words.labels import classes_of
+from seqexp.dataset.words.synthetic import made_reviews
+from seqexp.dataset.words.tokenizer import TOKENIZER
 from seqexp.errors import InputError
 from seqexp.ranges import Count, Seed
-from seqexp.spec import Data
 
 log = logging.getLogger("seqexp")
 

@@ -3,9 +3,9 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from seqexp.decode.edits import DELETE, INSERT, SUBSTITUTE, Edit, Gains, apply, gains
-from seqexp.decode.pair_hmm import Channel
-from seqexp.decode.typical import typical
+from seqexp.decode.consensus.edits import DELETE, INSERT, SUBSTITUTE, Edit, Gains, apply, gains
+from seqexp.decode.consensus.pair_hmm import Channel
+from seqexp.decode.consensus.typical import typical
 from seqexp.formats.dna import LETTERS
 from seqexp.ranges import Count
 

@@ -17,8 +17,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from seqexp.drawing import boxes_for_missing
 from seqexp.interpret.letters import WIDTH, color, limits, stacked
+from seqexp.utils.drawing import boxes_for_missing
 
 
 @functools.cache

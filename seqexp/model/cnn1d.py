@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqexp.compile import Built
 from seqexp.errors import InputError
-from seqexp.model import token_convolution
-from seqexp.model.parts import (
+from seqexp.kernels import convolution_cpp as token_convolution
+from seqexp.kernels.build import Built
+from seqexp.model.layers import (
     ACTIVATIONS,
     Activation,
     EmbeddingSize,

@@ -4,8 +4,9 @@ from typing import Annotated
 
 from annotated_types import Len
 
-from seqexp.model.parts import EmbeddingSize, Init, embedding_size_for
-from seqexp.model.recurrent import Dropout, Kernel, Readout, RecurrentNetwork
+from seqexp.model.layers import EmbeddingSize, Init, embedding_size_for
+from seqexp.model.recurrent import Readout, RecurrentNetwork
+from seqexp.model.recurrent_layer import Dropout, Kernel
 from seqexp.ranges import DropoutRate, Positive, Size
 from seqexp.spec import TaskSpec
 

@@ -4,15 +4,10 @@ from typing import Annotated
 
 from annotated_types import Interval, Len
 
-from seqexp.model.parts import EmbeddingSize, Init, embedding_size_for
-from seqexp.model.recurrent import (
-    CellName,
-    Dropout,
-    DropoutMasks,
-    Kernel,
-    Readout,
-    RecurrentNetwork,
-)
+from seqexp.model.cells import CellName
+from seqexp.model.layers import EmbeddingSize, Init, embedding_size_for
+from seqexp.model.recurrent import Readout, RecurrentNetwork
+from seqexp.model.recurrent_layer import Dropout, DropoutMasks, Kernel
 from seqexp.ranges import DropoutRate, Positive, Size
 from seqexp.spec import TaskSpec
 

@@ -1,7 +1,9 @@
 """Figures of a sweep: its points side by side, and how each of them learned."""
 
+import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -11,9 +13,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from seqexp.drawing import literal
-from seqexp.names import one_line
-from seqexp.sweep.compare import Compared
+from seqexp.metrics import higher_is_better
+from seqexp.sweep.manifest import Manifest
+from seqexp.sweep.statistics import Compared
+from seqexp.sweep.table import compared
+from seqexp.utils.drawing import literal
+from seqexp.utils.names import one_line
 
 MAX_POINTS = 30
 """Points that have room below each other."""
@@ -189,3 +194,55 @@ def _wrapped(label: str) -> str:
 def _finish(axes: Axes) -> None:
     axes.tick_params(labelsize=12)
     axes.grid(alpha=0.3)
+
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
+
+
+def drawn(
+    manifest: Manifest, results: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, "Figure"]]:
+    """Figures by file: of the points, of what was learned when, and of gradients.
+
+    `results` are what each job left of itself.
+    """
+
+    found = compared(manifest)
+    if found[0].point.values(manifest.metric):
+        better = higher_is_better(manifest.metric)
+        yield "comparison.png", points_figure(found, manifest.metric, better)
+    metric = curve_of(manifest.metric)
+    curves: dict[str, list[dict[int, float]]] = {row.point.label: [] for row in found}
+    for name, entry in manifest.jobs.items():
+        curve = _curve(results[name], metric)
+        if curve:
+            curves[manifest.label(entry, "seed") or "all seeds"].append(curve)
+    if any(curves.values()):
+        yield "curves.png", curves_figure(curves, metric)
+    gradients = [
+        (short(manifest.label(entry, "seed")) or "all seeds", flow)
+        for name, entry in manifest.jobs.items()
+        if (flow := results[name].get("gradient_flow"))
+    ]
+    if gradients:
+        from seqexp.interpret.gradient_flow.figures import comparison_figure
+
+        yield "gradient_flow/comparison.png", comparison_figure(gradients)
+
+
+def curve_of(metric: str) -> str:
+    """The metric of each epoch that shows how a metric of a run came about."""
+    kind = metric.rpartition("/")[2].removeprefix("valid_")
+    return "valid/accuracy" if kind == "accuracy" else "valid/loss_nats"
+
+
+def _curve(result: Mapping[str, Any], metric: str) -> dict[int, float]:
+    """A metric by epoch; nothing where it was not measured."""
+    history: Mapping[str, Mapping[str, float]] = result.get("history", {})
+    return {int(epoch): row[metric] for epoch, row in history.items() if metric in row}
+
+
+def short(label: str) -> str:
+    """Overrides by the last part of their keys."""
+    return re.sub(r"(^| )[\w.]*\.(?=\w+=)", r"\1", label)

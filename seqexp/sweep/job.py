@@ -9,9 +9,9 @@ from functools import cached_property
 
 from hydra.core.override_parser.types import Override
 
-from seqexp.config import Config
+from seqexp.checkpoint.identity import code_digest, fingerprint, identity
+from seqexp.config.groups import Config
 from seqexp.errors import InputError
-from seqexp.identity import code_digest, fingerprint, identity
 
 OF_A_SWEEP = ("seeds", "force", "dry_run", "trainer.replicas")
 """Keys that say what is to be done with a sweep, and nothing to its jobs."""

@@ -17,10 +17,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from filelock import FileLock, Timeout
 from hydra.core.utils import JobReturn, JobStatus
 
+from seqexp.checkpoint.provenance import is_result
 from seqexp.errors import InputError, StoppedError
-from seqexp.facts import is_result
-from seqexp.files import LOCK, RESULT, RUN, inside, read_json, write_whole
 from seqexp.sweep.job import Job
+from seqexp.utils.files import LOCK, RESULT, RUN, inside, read_json, write_whole
 
 State = Literal["PENDING", "RUNNING", "FINISHED", "FAILED", "KILLED"]
 

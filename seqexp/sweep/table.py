@@ -8,11 +8,11 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from seqexp import names
 from seqexp.metrics import higher_is_better
-from seqexp.names import one_line
-from seqexp.sweep.compare import METHOD, Compared, Paired, Point, Spread, compare
 from seqexp.sweep.manifest import Entry, Manifest
+from seqexp.sweep.statistics import METHOD, Compared, Paired, Point, Spread, compare
+from seqexp.utils import names
+from seqexp.utils.names import one_line
 
 log = logging.getLogger("seqexp")
 

@@ -27,21 +27,21 @@ from mlflow.types import ColSpec, Schema
 from PIL import Image
 
 from seqexp.errors import RunError
-from seqexp.files import inside, write_whole
-from seqexp.names import visible
 from seqexp.ranges import NotNegative
-from seqexp.tracking.address import absolute, database_file
-from seqexp.tracking.beginning import Beginning
-from seqexp.tracking.database import holders, patiently
-from seqexp.tracking.items import End, Inputs, Item, Name, Points, Tags
-from seqexp.tracking.journal import Journal
-from seqexp.tracking.links import links
-from seqexp.tracking.note import JOURNAL, UNWRITTEN, Note, deliver_command
-from seqexp.tracking.orphans import close_orphans
-from seqexp.tracking.outbox import Outbox, Postman
-from seqexp.tracking.store import StoredRun, connect, input_errors, recorded
+from seqexp.tracking.journal.items import End, Inputs, Item, Name, Points, Tags
+from seqexp.tracking.journal.journal import Journal
+from seqexp.tracking.journal.note import JOURNAL, UNWRITTEN, Note, deliver_command
+from seqexp.tracking.journal.sender import Outbox, Postman
+from seqexp.tracking.journal.waiting import Waiting, lines
+from seqexp.tracking.store.address import absolute, database_file
+from seqexp.tracking.store.client import StoredRun, connect, input_errors, recorded
+from seqexp.tracking.store.database import holders, patiently
+from seqexp.tracking.store.links import links
+from seqexp.tracking.store.orphans import close_orphans
+from seqexp.tracking.store.start import Beginning
 from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
-from seqexp.tracking.waiting import Waiting, lines
+from seqexp.utils.files import inside, write_whole
+from seqexp.utils.names import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
@@ -175,7 +175,7 @@ class MlflowTracker:
 
     def figure(self, figure: "Figure", path: str) -> None:
         """A PNG artifact."""
-        from seqexp.drawing import save  # with Matplotlib, which who draws has imported
+        from seqexp.utils.drawing import save  # with Matplotlib, which who draws has imported
 
         self._keep(path, partial(save, figure))
 

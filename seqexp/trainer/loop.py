@@ -14,17 +14,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from seqexp.data import Batch, Data, Sequences
 from seqexp.errors import NonFiniteError
-from seqexp.spec import (
-    Batch,
-    Carry,
-    Data,
-    Output,
-    Sequences,
-    stream_seed,
-)
-from seqexp.trainer.lazy_adam import LazyAdam
-from seqexp.trainer.score import Margins, Score, evaluate, scored_window
+from seqexp.optimizer.lazy_adam import LazyAdam
+from seqexp.seeding import stream_seed
+from seqexp.spec import Carry, Output
+from seqexp.task.sequence_class import Margins
+from seqexp.trainer.score import Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Metrics, Place, Report, Training, Updates, Work
 

@@ -6,8 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from seqexp.spec import Batch, Carry, Model
-from seqexp.trainer.score import count_correct, cross_entropy_sum
+from seqexp.data import Batch
+from seqexp.spec import Carry, Model
+from seqexp.task.cross_entropy import cross_entropy_sum
+from seqexp.task.sequence_class import count_correct
 
 
 class Losses(nn.Module):

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-from torch.nn import functional
 
-from seqexp.ranking import auprc, auroc
-from seqexp.spec import IGNORE, Batch, Carry, Model, Output, Sequences
+from seqexp.data import Batch, Sequences
+from seqexp.spec import IGNORE, Carry, Model, Output
+from seqexp.task.cross_entropy import cross_entropy_sum
+from seqexp.task.sequence_class import Margins, count_correct
 
 SCORED_TOKENS = 1024
 """Tokens of a stream that are scored at a time, at least: with 50 it takes twice as long."""
@@ -41,78 +40,6 @@ class Score:
             found[f"{split}/perplexity"] = math.exp(loss) if loss < 700 else math.inf
             found[f"{split}/bits_per_token"] = loss / math.log(2)
         return found
-
-
-def cross_entropy_sum(
-    logits: Float[Tensor, "batch positions outputs"], targets: Int[Tensor, "batch positions"]
-) -> Float[Tensor, ""]:
-    """Cross-entropy in nats, summed over scored targets, at least in float32.
-
-    One output is the logit of target 1 against target 0.
-    """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    if logits.shape[-1] == 1:
-        scored = targets != IGNORE
-        return functional.binary_cross_entropy_with_logits(
-            logits[..., 0][scored], targets[scored].to(logits.dtype), reduction="sum"
-        )
-    return functional.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
-    )
-
-
-def count_correct(
-    logits: Float[Tensor, "batch positions outputs"], targets: Int[Tensor, "batch positions"]
-) -> Int[Tensor, ""]:
-    """How many scored targets have the largest logit, or the right sign of the only one."""
-    if logits.shape[-1] == 1:
-        return ((logits[..., 0] > 0) == targets).sum()
-    return (logits.argmax(dim=-1) == targets).sum()
-
-
-def probabilities(
-    logits: Float[Tensor, "*positions outputs"],
-) -> Float[Tensor, "*positions classes"]:
-    """What the model gives each class, in float64: two of them for one output."""
-    logits = logits.double()
-    if logits.shape[-1] == 1:
-        # a single logit against one of zero; a sigmoid would round 1 - p off
-        logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
-    return torch.softmax(logits, dim=-1)
-
-
-@dataclass
-class Margins:
-    """Log-odds of the second of two classes, nats, with what is true."""
-
-    values: list[Tensor] = field(default_factory=list)
-    is_second: list[Tensor] = field(default_factory=list)
-
-    def add(
-        self,
-        logits: Float[Tensor, "batch positions outputs"],
-        targets: Int[Tensor, "batch positions"],
-    ) -> None:
-        """Take in what is scored of a batch; nothing where there are not two classes."""
-        if logits.shape[-1] > 2 or logits.shape[:2] != targets.shape:
-            return
-        scored = targets != IGNORE
-        margins = logits[..., -1]
-        if logits.shape[-1] == 2:
-            margins = margins - logits[..., 0]
-        self.values.append(margins[scored].double().cpu())
-        self.is_second.append((targets[scored] == 1).cpu())
-
-    def metrics(self, split: str) -> dict[str, float]:
-        """Areas under the ROC and the precision-recall curve; nothing where a class is missing."""
-        if not self.values:
-            return {}
-        values, truth = torch.cat(self.values).numpy(), torch.cat(self.is_second).numpy()
-        area = auroc(values, truth)
-        precision = auprc(values, truth)
-        if area is None or precision is None:
-            return {}
-        return {f"{split}/auroc": area, f"{split}/auprc": precision}
 
 
 def scored_window(split: Sequences, window: int | None) -> int | None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from seqexp.trainer import rows
+from seqexp.kernels import lazy_adam_rows as rows
 from seqexp.trainer.training import Training, Updates
 
 SCHEDULED = ("lr", "momentum", "betas")

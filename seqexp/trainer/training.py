@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from seqexp.spec import Batch, Carry, HasPenalty, Model
+from seqexp.data import Batch
+from seqexp.spec import Carry, HasPenalty, Model
+from seqexp.trainer.distributed import Processes
 from seqexp.trainer.losses import Losses
-from seqexp.trainer.processes import Processes
 from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 

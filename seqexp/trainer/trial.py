@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from seqexp.data import Batch, Data
 from seqexp.errors import InputError
-from seqexp.spec import PAD, Batch, Carry, Data, HasPenalty, Output, TaskSpec
-from seqexp.trainer.score import cross_entropy_sum
+from seqexp.spec import PAD, Carry, HasPenalty, Output, TaskSpec
+from seqexp.task.cross_entropy import cross_entropy_sum
 from seqexp.trainer.settings import Settings
 
 MAX_TOKENS = 5000

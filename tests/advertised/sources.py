@@ -11,7 +11,7 @@ from conftest import ROOT
 MODULES = (
     "seqexp",
     *(f"seqexp.{name}" for name in ("predict", "sample", "compare", "reproduce", "ui")),
-    "seqexp.tracking.deliver",
+    "seqexp.cli.deliver",
 )
 """What has a help text."""
 
@@ -37,9 +37,9 @@ ELSEWHERE = {
     "pip install": "downloads packages",
     "python -m seqexp --config-dir conf": "tests/test_readme.py",
     "trusted=my_lab": "tests/test_readme.py",
-    "<Tab>": "tests/test_completion.py",
-    "mlflow models": "tests/commands/test_serving.py",
-    "curl ": "tests/commands/test_serving.py",
+    "<Tab>": "tests/cli/test_completion.py",
+    "mlflow models": "tests/cli/test_serving.py",
+    "curl ": "tests/cli/test_serving.py",
     "export MLFLOW_TRACKING_URI": "of use for the lines below it only",
     "echo '{": "of use for the lines below it only",
     "mlflow server": "needs PostgreSQL",

@@ -16,10 +16,10 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from seqexp.dataset.archive import FOLDER, reviews_of_archive, reviews_of_folder
-from seqexp.dataset.classify import stratified
 from seqexp.dataset.imdb import ARCHIVE
-from seqexp.dataset.words import tokenize
+from seqexp.dataset.words.classification import stratified
+from seqexp.dataset.words.imdb_archive import FOLDER, reviews_of_archive, reviews_of_folder
+from seqexp.dataset.words.tokenizer import tokenize
 
 CHOICES_OF_C = (1.0, 3.0, 10.0, 30.0)
 

@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from seqexp import cli  # noqa: F401  (its resolvers)
-from seqexp.config import build, check
-from seqexp.run import begin, load, total_steps
-from seqexp.terminal import Progress
+from seqexp.build import begin, load, total_steps
+from seqexp.callback.progress import Progress
+from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
+from seqexp.config.check import check
+from seqexp.config.instantiate import build
 from seqexp.trainer.loop import alone, fit
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -18,16 +18,17 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from seqexp import cli  # noqa: F401  (its resolvers)
+from seqexp.build import begin, load
+from seqexp.callback.checkpoint import Saving
 from seqexp.checkpoint import store
-from seqexp.config import build, check
-from seqexp.facts import Story
-from seqexp.folder import RunFolder
-from seqexp.run import begin, load
-from seqexp.saving import Saving
-from seqexp.stopping import Stop
+from seqexp.checkpoint.folder import RunFolder
+from seqexp.checkpoint.result import Story
+from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
+from seqexp.config.check import check
+from seqexp.config.instantiate import build
 from seqexp.tracking.none import NoTracker
 from seqexp.trainer.loop import alone, fit
+from seqexp.utils.signals import Stop
 
 CONF = Path(__file__).parents[2] / "conf"
 

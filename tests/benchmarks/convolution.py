@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from torch.optim import Adam
 
+from seqexp.build import keep_freed_memory
+from seqexp.data import Batch
 from seqexp.model.cnn1d import CNN1D
-from seqexp.run import keep_freed_memory
-from seqexp.spec import Batch, Output, TaskSpec, Vocabulary
+from seqexp.spec import Output, TaskSpec, Vocabulary
 from seqexp.trainer.loop import update
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training, Work

@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer, SparseAdam
 
+from seqexp.build import keep_freed_memory, step_lazily
+from seqexp.data import Batch
+from seqexp.model.layers import TokenInput
 from seqexp.model.lstm import LSTM
-from seqexp.model.parts import TokenInput
-from seqexp.run import keep_freed_memory, step_lazily
-from seqexp.spec import Batch, Output, TaskSpec, Vocabulary
-from seqexp.trainer.lazy_adam import LazyAdam
+from seqexp.optimizer.lazy_adam import LazyAdam
+from seqexp.spec import Output, TaskSpec, Vocabulary
+from seqexp.trainer.distributed import Processes
 from seqexp.trainer.loop import update
-from seqexp.trainer.processes import Processes
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training, Work
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary
+from seqexp.data import Data, Sequences
+from seqexp.spec import Output, TaskSpec, Vocabulary
 from tests.benchmarks.compare import arguments, compare
 from tests.benchmarks.work import Work, prepared
 

@@ -20,9 +20,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from seqexp.model.compiled import available, built
-from seqexp.model.recurrent import CELLS, Dropout, Kernel, RecurrentLayer
-from seqexp.run import keep_freed_memory
+from seqexp.build import keep_freed_memory
+from seqexp.kernels.recurrence_cpp import available, built
+from seqexp.model.cells import CELLS
+from seqexp.model.recurrent_layer import Dropout, Kernel, RecurrentLayer
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 

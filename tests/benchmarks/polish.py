@@ -9,12 +9,12 @@ import argparse
 
 import torch
 
+from seqexp.data import Cluster
 from seqexp.dataset.noisy_reads import NoisyReads
-from seqexp.decode.consensus import Decoded, channel_of, consensus
-from seqexp.decode.pair_hmm import Channel
-from seqexp.decode.score import Estimate
-from seqexp.decode.yardsticks import yardsticks
-from seqexp.spec import Cluster
+from seqexp.decode.consensus.baselines import yardsticks
+from seqexp.decode.consensus.pair_hmm import Channel
+from seqexp.decode.consensus.score import Estimate
+from seqexp.decode.consensus.table import Decoded, channel_of, consensus
 
 
 def main() -> None:

@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from seqexp import cli  # noqa: F401  (its resolvers)
-from seqexp.config import build, check
-from seqexp.run import load, prepare_training
+from seqexp.build import load, prepare_training
+from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
+from seqexp.config.check import check
+from seqexp.config.instantiate import build
 from seqexp.trainer.loop import steps
-from seqexp.trainer.stack import Together
+from seqexp.trainer.replicas import Together
 from seqexp.trainer.training import Report, Training, Work
 
 CONF = Path(__file__).parents[2] / "conf"

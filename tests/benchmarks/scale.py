@@ -93,8 +93,8 @@ def watched() -> Iterator[dict[str, float]]:
 def configured(*overrides: str) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
 
-    from seqexp import cli  # noqa: F401  (its resolvers)
-    from seqexp.config import check
+    from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
+    from seqexp.config.check import check
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return check(compose("config", list(overrides)))
@@ -102,7 +102,7 @@ def configured(*overrides: str) -> dict[str, Any]:
 
 def encode(text: str, cache: str, workers: str) -> dict[str, Any]:
     """Seconds, and memory of the process that has others encode."""
-    from seqexp.dataset.characters import of_files
+    from seqexp.dataset.characters.encoding import of_files
 
     with watched() as peaks:
         began = time.perf_counter()
@@ -116,9 +116,9 @@ def train(text: str, cache: str, updates: str) -> dict[str, Any]:
     """Some updates from a mapped text, and a validation; under the limit."""
     import torch
 
-    from seqexp.config import build
-    from seqexp.identity import identity
-    from seqexp.run import begin, load, prepare
+    from seqexp.build import begin, load, prepare
+    from seqexp.checkpoint.identity import identity
+    from seqexp.config.instantiate import build
     from seqexp.trainer.loop import alone, fit
     from seqexp.trainer.score import evaluate
 
@@ -156,8 +156,8 @@ def compare(text: str, cache: str, updates: str, pairs: str) -> dict[str, Any]:
     """CPU time of the same updates from a file over that from memory, in turn."""
     import torch
 
-    from seqexp.config import build
-    from seqexp.run import begin, load
+    from seqexp.build import begin, load
+    from seqexp.config.instantiate import build
     from seqexp.trainer.loop import alone, fit
 
     torch.set_num_threads(1)
@@ -193,9 +193,9 @@ def alone_in_a_process(what: str, *arguments: object) -> dict[str, Any]:
 
 def imdb(data: str, cache: str, updates: str) -> dict[str, Any]:
     """An epoch of the experiment, as a run trains it."""
-    from seqexp.config import build
-    from seqexp.facts import origin_of
-    from seqexp.run import begin, load, prepare
+    from seqexp.build import begin, load, prepare
+    from seqexp.checkpoint.provenance import origin_of
+    from seqexp.config.instantiate import build
     from seqexp.trainer.loop import alone, fit
     from seqexp.trainer.score import evaluate
 
@@ -220,7 +220,7 @@ def tensors(data: str, cache: str) -> dict[str, Any]:
     """The experiment's tensors, and how its model is built, in a file."""
     import torch
 
-    from seqexp.config import build
+    from seqexp.config.instantiate import build
 
     config = configured("experiment=imdb", f"paths.data={data}", f"dataset.cache={cache}")
     found = build(config["dataset"]).load()

@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqexp.sweep.launchers import cores
+from seqexp.sweep.launcher import cores
 from tests.benchmarks.compare import ROOT
 
 WORK = {

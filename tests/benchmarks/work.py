@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from seqexp.spec import Data
+    from seqexp.data import Data
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -85,8 +85,8 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
     """The checked configuration of a command."""
     from hydra import compose, initialize_config_dir
 
-    from seqexp import cli  # noqa: F401  (its resolvers)
-    from seqexp.config import check
+    from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
+    from seqexp.config.check import check
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return check(compose("config", list(overrides)))
@@ -107,9 +107,9 @@ def prepared(
     """
     import torch
 
-    from seqexp.config import build
-    from seqexp.run import load, prepare_training
-    from seqexp.spec import stream_seed
+    from seqexp.build import load, prepare_training
+    from seqexp.config.instantiate import build
+    from seqexp.seeding import stream_seed
 
     config = composed(overrides)
     settings = build(config["trainer"])

@@ -9,9 +9,9 @@ import torch
 
 from seqexp.checkpoint import store
 from seqexp.checkpoint.encode import same
+from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder
 from seqexp.checkpoint.packed import IMAGES, pack, unpack
 from seqexp.errors import InputError
-from seqexp.folder import CHECKPOINTS, RunFolder
 
 ODD = (float("nan"), float("inf"), -0.0, 5e-324, 0.1 + 0.2)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seqexp.commands.command import run_command
+from seqexp.cli.subcommand import run_command
 
 MODEL = "model/data/model"
 
@@ -36,7 +36,10 @@ def with_values(file: Path, change: Callable[[Any], Any]) -> None:
 
 
 def other_class(artifacts: Path) -> None:
-    target = {"_target_": "seqexp.compile._output", "command": ["touch", str(artifacts / "ran")]}
+    target = {
+        "_target_": "seqexp.kernels.build._output",
+        "command": ["touch", str(artifacts / "ran")],
+    }
     with_values(artifacts / MODEL / "config.json", lambda values: values.update(model=target))
 
 
@@ -62,7 +65,7 @@ def large(artifacts: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (other_class, "seqexp.compile._output'; allowed are seqexp.model"),
+        (other_class, "seqexp.kernels.build._output'; allowed are seqexp.model"),
         (endless_link, "spec.json: is a symbolic link"),
         (pipe, "weights.safetensors: is no plain file"),
         (deep, "config.json: is damaged: nested"),

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from seqexp.data import Sequences
 from seqexp.dataset.chars import GRAMMAR, Chars, grammar_bits_per_character
 from seqexp.errors import InputError
-from seqexp.spec import Sequences
 
 TEXT = "".join(chr(ord("a") + i % 26) for i in range(1000))
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from conftest import SHARED
 
+from seqexp.dataset.dna.labelled import records_of_fasta
 from seqexp.dataset.fasta import Fasta
-from seqexp.dataset.labelled import records_of_fasta
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
 

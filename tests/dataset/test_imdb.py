@@ -13,17 +13,19 @@ from typing import Any
 
 import pytest
 import torch
+from config.test_check import composed
 from conftest import SHARED, write_reviews
-from test_config import composed
 
-from seqexp.config import build, check
-from seqexp.dataset import archive, imdb
-from seqexp.dataset.archive import reviews_of_archive, reviews_of_folder
+from seqexp.config.check import check
+from seqexp.config.instantiate import build
+from seqexp.data import Data
+from seqexp.dataset import imdb
+from seqexp.dataset.cache import file_digest
 from seqexp.dataset.download import download
-from seqexp.dataset.entries import file_digest
 from seqexp.dataset.imdb import ARCHIVE, IMDB
+from seqexp.dataset.words import imdb_archive as archive
+from seqexp.dataset.words.imdb_archive import reviews_of_archive, reviews_of_folder
 from seqexp.errors import InputError
-from seqexp.spec import Data
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 import torch
 from conftest import SHARED, Command
 
-from seqexp.dataset.channel import ErrorRates, random_sequence, read_out
 from seqexp.dataset.noisy_reads import NoisyReads
-from seqexp.dataset.views import VOCABULARY
+from seqexp.dataset.reads.channel import ErrorRates, random_sequence, read_out
+from seqexp.dataset.reads.views import VOCABULARY
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
 from seqexp.spec import IGNORE, PAD, Output
@@ -58,7 +58,7 @@ def test_each_error_has_its_rate() -> None:
 
 def test_reads_are_as_the_notebooks_loop_would_write_them() -> None:
     """The same draws through `sim_error` as it stands in the notebook, one letter at a time."""
-    from seqexp.dataset.uniform import UniformSource
+    from seqexp.seeding import UniformSource
 
     for seed in range(50):
         sequence = random_sequence(40, seed)

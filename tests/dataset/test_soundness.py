@@ -10,20 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from seqexp.data import Cluster, Data, Pattern, Sequences, WordVectors
 from seqexp.dataset.motif import Motif
 from seqexp.dataset.soundness import checked
 from seqexp.errors import InputError
-from seqexp.spec import (
-    IGNORE,
-    Cluster,
-    Data,
-    Output,
-    Pattern,
-    Sequences,
-    TaskSpec,
-    Vocabulary,
-    WordVectors,
-)
+from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary
 
 NAME = "my_lab.own.Own"
 
@@ -101,10 +92,10 @@ def stream(tokens: list[list[int]]) -> Data:
 
 WRONG: dict[str, tuple[Any, str]] = {
     # what load() returns
-    "nothing": (None, "load() returned nothing (None); return a seqexp.spec.Data"),
+    "nothing": (None, "load() returned nothing (None); return a seqexp.data.Data"),
     "a tuple": ((1, 2), "load() returned a tuple"),
     "no valid": (altered(sound(), valid=None), "valid is nothing (None); give a seqexp.spec.Seq"),
-    "a pair": (altered(sound(), test=(1, 2)), "test is a tuple; give a seqexp.spec.Sequences"),
+    "a pair": (altered(sound(), test=(1, 2)), "test is a tuple; give a seqexp.data.Sequences"),
     "no spec": (altered(sound(), spec={}), "spec is a dict; give a seqexp.spec.TaskSpec"),
     # tokens
     "array": (
@@ -199,7 +190,7 @@ WRONG: dict[str, tuple[Any, str]] = {
         altered(sound(), patterns=(altered(PATTERN, ppm=UNIFORM * 8),)),
         "has 8 as the sum of row 0",
     ),
-    "patterns": (altered(sound(), patterns=("p",)), "patterns has a str; give seqexp.spec.Pattern"),
+    "patterns": (altered(sound(), patterns=("p",)), "patterns has a str; give seqexp.data.Pattern"),
     "reads": (
         altered(sound(), clusters=(altered(CLUSTER, reads="ACGT"),)),
         "clusters[0].reads: give a tuple of",

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from seqexp.dataset.documents import Columns, read_documents
-from seqexp.dataset.labels import Document
-from seqexp.dataset.sentences import ADJECTIVES, made_reviews
 from seqexp.dataset.text import Text
-from seqexp.dataset.words import tokenize
+from seqexp.dataset.words.documents import Columns, read_documents
+from seqexp.dataset.words.labels import Document
+from seqexp.dataset.words.synthetic import ADJECTIVES, made_reviews
+from seqexp.dataset.words.tokenizer import tokenize
 from seqexp.errors import InputError
 
 COLUMNS = Columns("text", "label")

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from seqexp.dataset.channel import ErrorRates, random_sequence, read_out
-from seqexp.decode.consensus import consensus
-from seqexp.decode.edits import DELETE, INSERT, SUBSTITUTE, Edit, apply, gains
-from seqexp.decode.pair_hmm import Channel, log_likelihood
+from seqexp.data import Cluster
+from seqexp.dataset.reads.channel import ErrorRates, random_sequence, read_out
+from seqexp.decode.consensus.baselines import abpoa, edit_distance, medoid, spoa, yardsticks
+from seqexp.decode.consensus.edits import DELETE, INSERT, SUBSTITUTE, Edit, apply, gains
+from seqexp.decode.consensus.pair_hmm import Channel, log_likelihood
+from seqexp.decode.consensus.score import Estimate, score
+from seqexp.decode.consensus.table import consensus
 from seqexp.decode.polish import polish, polish_all
-from seqexp.decode.score import Estimate, score
-from seqexp.decode.yardsticks import abpoa, edit_distance, medoid, spoa, yardsticks
-from seqexp.spec import Cluster
 
 
 def test_edits_write_delete_and_insert() -> None:

@@ -168,7 +168,7 @@ def test_forty_steps_of_the_notebooks_optimizer_equal_those_of_keras(
     golden: dict[str, np.ndarray],
 ) -> None:
     """Keras 3 takes two sigmoid losses of the softmax's logits here, so this test does too."""
-    from seqexp.trainer.schedule import inverse_time
+    from seqexp.optimizer.schedule import inverse_time
 
     model = keras_network(golden, "w")
     inputs = as_tokens(golden["cnn_x"])

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from seqexp.errors import InputError
+from seqexp.model.layers import PositionFeatures
 from seqexp.model.lstm import LSTM
-from seqexp.model.parts import PositionFeatures
-from seqexp.model.recurrent import Dropout, RecurrentLayer
+from seqexp.model.recurrent_layer import Dropout, RecurrentLayer
 from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.spec import PAD, Output, TaskSpec, Vocabulary

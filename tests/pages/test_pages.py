@@ -14,7 +14,7 @@ from browser import Browser, missing, served
 from conftest import ROOT
 from mlflow import MlflowClient
 
-from seqexp.tracking.links import table_of_runs
+from seqexp.tracking.store.links import table_of_runs
 
 pytestmark = [
     pytest.mark.slow,

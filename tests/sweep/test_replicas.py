@@ -10,20 +10,21 @@ import torch
 from conftest import Command
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
-from test_sweeper import QUICK, runs_of
+from sweep.grid.test_sweeper import QUICK, runs_of
 
-from seqexp.arguments import CONF, several
+from seqexp.callback.checkpoint import Saving
 from seqexp.checkpoint import store
 from seqexp.checkpoint.encode import encode
-from seqexp.config import check
+from seqexp.checkpoint.result import Result, Start
+from seqexp.cli.arguments import several
+from seqexp.cli.replicas import run_together
+from seqexp.config.check import check
+from seqexp.config.groups import CONF
 from seqexp.errors import ConfigError, NonFiniteError, StoppedError
-from seqexp.facts import Result, Start
-from seqexp.model.compiled import built
+from seqexp.kernels.recurrence_cpp import built
 from seqexp.run import run
-from seqexp.saving import Saving
 from seqexp.sweep.job import Job
-from seqexp.sweep.stacks import stacks
-from seqexp.together import run_together
+from seqexp.sweep.replicas import stacks
 
 TINY = ("dataset.num_train=40", "dataset.num_valid=20", "dataset.num_test=20")
 
@@ -233,7 +234,7 @@ def test_ctrl_c_closes_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise KeyboardInterrupt
 
     runs = replicas(tmp_path, SEEDS, "trainer.epochs=3")
-    monkeypatch.setattr("seqexp.trainer.stack.Stack.update", interrupted)
+    monkeypatch.setattr("seqexp.trainer.replicas.Stack.update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_together(runs)
     for label in SEEDS:
@@ -289,7 +290,10 @@ def test_a_number_of_replicas_is_not_part_of_what_a_run_is(tmp_path: Path) -> No
             ("model.padding=causal", "model.readout=last", "trainer.bptt.k1=5"),
             "trainer.bptt.k1 is 5, but trainer.replicas is 16",
         ),
-        (("sweeper=optuna",), "sweeper._target_ is 'seqexp.sweep.optuna.Optuna', whose trials"),
+        (
+            ("sweeper=optuna",),
+            "sweeper._target_ is 'seqexp.sweep.optuna.settings.Optuna', whose trials",
+        ),
     ],
 )
 def test_what_cannot_be_stacked_is_refused(

@@ -240,7 +240,7 @@ optimizer.eps=[1
 optimizer._target_=os.system
 optimizer._target_=torch.optim.LBFGS
 optimizer._target_=torch.hub.load
-optimizer._target_=seqexp.compile._output
+optimizer._target_=seqexp.kernels.build._output
 optimizer._target_=
 optimizer._target_=null
 optimizer._target_=3
@@ -467,7 +467,8 @@ FILES = {
     "mine/experiment/interpolation.yaml": "# @package _global_\nexperiment_name: ${nothing.here}\n",
     "mine/experiment/missing.yaml": "# @package _global_\nexperiment_name: ???\n",
     "mine/experiment/program.yaml": (
-        "# @package _global_\nmodel:\n  _target_: seqexp.compile._output\n  command: [touch, ran]\n"
+        "# @package _global_\nmodel:\n  _target_: seqexp.kernels.build._output\n"
+        "  command: [touch, ran]\n"
     ),
     "mine/experiment/tagged.yaml": "# @package _global_\nx: !!python/object:os.system [touch]\n",
     "mine/experiment/hydra_part.yaml": "# @package _global_\nhydra: 3\n",
@@ -576,19 +577,19 @@ def prepare() -> None:
     import hydra.main  # noqa: F401
     from hydra import compose, initialize_config_dir
 
-    import seqexp.cli
-    import seqexp.commands.compare
-    import seqexp.commands.predict
-    import seqexp.commands.reproduce
-    import seqexp.commands.sample
-    import seqexp.commands.ui
-    import seqexp.planning
+    import seqexp.cli.compare
+    import seqexp.cli.main
+    import seqexp.cli.predict
+    import seqexp.cli.reproduce
+    import seqexp.cli.sample
+    import seqexp.cli.ui
     import seqexp.run  # noqa: F401
-    from seqexp.config import check
-    from seqexp.explain import explain  # noqa: F401
+    import seqexp.sweep.dry_run
+    from seqexp.cli.explain import explain  # noqa: F401
+    from seqexp.config.check import check
 
-    sys.path.append(str(Path(seqexp.cli.__file__).parent / "sweep" / "plugin"))  # as for -m
-    with initialize_config_dir(str(seqexp.cli.CONF), version_base="1.3"):
+    sys.path.append(str(Path(seqexp.cli.main.__file__).parent / "sweep" / "plugin"))  # as for -m
+    with initialize_config_dir(str(seqexp.config.groups.CONF), version_base="1.3"):
         check(compose("config"))  # what the first composition of a process sets up
     gc.freeze()  # what is there already is not looked through in each fork
 
@@ -663,13 +664,13 @@ def _status(module: str, name: str | None, given: Sequence[str]) -> int:
 
     try:
         if name is None:
-            from seqexp.cli import main
+            from seqexp.cli.main import main
 
             main()
             return 0
         if name == "tracking.deliver":
             return importlib.import_module(module).main(given) or 0
-        from seqexp.commands.command import run_command
+        from seqexp.cli.subcommand import run_command
 
         text = importlib.import_module(module).__doc__
         return run_command(text, f"seqexp.commands.{name}.{name}", given)

@@ -16,13 +16,15 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
+from seqexp.cli import deliver
 from seqexp.errors import InputError, RunError
-from seqexp.tracking import answers, deliver, store
-from seqexp.tracking.address import absolute, default_uri, fault, sqlite_uri
-from seqexp.tracking.items import End, Files, Points, from_line, to_line
-from seqexp.tracking.journal import Journal
+from seqexp.tracking.journal.items import End, Files, Points, from_line, to_line
+from seqexp.tracking.journal.journal import Journal
+from seqexp.tracking.journal.note import Note
 from seqexp.tracking.mlflow import MlflowTracker
-from seqexp.tracking.note import Note
+from seqexp.tracking.store import answers
+from seqexp.tracking.store import client as store
+from seqexp.tracking.store.address import absolute, default_uri, fault, sqlite_uri
 from seqexp.tracking.tracker import RunFacts
 
 RUN_ID = "0" * 32
@@ -424,7 +426,7 @@ def test_lines_of_a_journal_that_found_no_room_are_not_said_to_be_kept(
 def test_an_address_with_a_token_is_refused_before_anything_is_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from seqexp import cli
+    from seqexp.cli import main as cli
 
     monkeypatch.chdir(tmp_path)
     for uri in ("http://TOKEN@host:1", "'http://me:TOKEN@host'"):

@@ -10,23 +10,24 @@ from typing import Any
 import mlflow
 import pytest
 import torch
+from config.test_check import CONF
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
-from test_config import CONF
 
-from seqexp import facts, files
 from seqexp import run as run_module
-from seqexp.config import check
+from seqexp.checkpoint import provenance as facts
+from seqexp.checkpoint.identity import fingerprint
+from seqexp.checkpoint.result import Result, Start
+from seqexp.config.check import check
 from seqexp.errors import ConfigError, InputError, NonFiniteError
-from seqexp.facts import Result, Start
-from seqexp.identity import fingerprint
 from seqexp.run import run
 from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.server import ServerTracker
 from seqexp.tracking.tracker import RunFacts, Tracker
 from seqexp.trainer.training import Report
+from seqexp.utils import files
 
 TINY = (
     "dataset.num_train=40",

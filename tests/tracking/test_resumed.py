@@ -22,14 +22,14 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 from serving import Server
 
+from seqexp.cli import deliver
 from seqexp.errors import InputError
-from seqexp.tracking import deliver
-from seqexp.tracking.beginning import Beginning
-from seqexp.tracking.items import Files, Inputs, Item, Points, Tags
+from seqexp.tracking.journal.items import Files, Inputs, Item, Points, Tags
 from seqexp.tracking.mlflow import MlflowTracker
-from seqexp.tracking.orphans import LOCK, close_orphans
 from seqexp.tracking.server import ServerTracker
-from seqexp.tracking.store import StoredRun
+from seqexp.tracking.store.client import StoredRun
+from seqexp.tracking.store.orphans import LOCK, close_orphans
+from seqexp.tracking.store.start import Beginning
 from seqexp.tracking.tracker import DataFacts, RunFacts
 
 
@@ -267,7 +267,7 @@ def test_a_run_killed_at_random_moments_has_every_point_once(database: str, tmp_
     assert kills == 5
     client = MlflowClient(database)
     experiment = client.get_experiment_by_name("experiment")
-    wanted = f"tags.`seqexp.folder` = '{tmp_path}'"
+    wanted = f"tags.`seqexp.checkpoint.folder` = '{tmp_path}'"
     (run,) = client.search_runs([experiment.experiment_id], wanted)
     run_id = run.info.run_id
     assert run.info.status == "FINISHED" and run.data.params == {"a": "1"}
@@ -300,7 +300,7 @@ def test_a_run_killed_before_its_id_was_noted_is_the_one_that_goes_on(
         again = tracker(database)
         run_id = again.start(facts(tmp_path / name))
         again.finish("FINISHED")
-        wanted = f"tags.`seqexp.folder` = '{tmp_path / name}'"
+        wanted = f"tags.`seqexp.checkpoint.folder` = '{tmp_path / name}'"
         found = client.search_runs([experiment.experiment_id], wanted)
         assert [run.info.run_id for run in found] == [run_id]
         assert found[0].data.params == {"a": "1"}
@@ -327,7 +327,7 @@ def test_a_run_that_was_not_noted_is_found_under_another_experiment_and_is_one(
     again.finish("FINISHED")
     client = MlflowClient(database)
     experiments = [found.experiment_id for found in client.search_experiments()]
-    found = client.search_runs(experiments, f"tags.`seqexp.folder` = '{tmp_path}'")
+    found = client.search_runs(experiments, f"tags.`seqexp.checkpoint.folder` = '{tmp_path}'")
     states = {run.info.run_id: run.info.status for run in found}
     assert states.pop(run_id) == "FINISHED" and list(states.values()) == ["KILLED"]
 
@@ -420,7 +420,7 @@ def test_a_server_killed_and_started_again_has_everything_once(
         with caplog.at_level(logging.WARNING):
             begun.finish("FINISHED")
     assert caplog.text.count("NOT YET in") == 2
-    assert f"python -m seqexp.tracking.deliver {tmp_path / 'hurried'}" in caplog.text
+    assert f"python -m seqexp.cli.deliver {tmp_path / 'hurried'}" in caplog.text
     assert deliver.main([str(tmp_path / "hurried"), named]) == 1
     assert "items NOT delivered" in capsys.readouterr().out
     server.start()

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from seqexp.data import Batch, Data, Sequences
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
 from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
-from seqexp.spec import IGNORE, Batch, Data, Output, Sequences, TaskSpec, Vocabulary
+from seqexp.optimizer.schedule import constant
+from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary
 from seqexp.trainer.loop import fit, train_batch
-from seqexp.trainer.schedule import constant
 from seqexp.trainer.settings import BPTT, Settings
 from seqexp.trainer.training import Place, Training
 

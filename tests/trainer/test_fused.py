@@ -8,8 +8,9 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from seqexp import cli  # noqa: F401  (its resolvers)
-from seqexp.config import ConfigError, build, check
+from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
+from seqexp.config.check import ConfigError, check
+from seqexp.config.instantiate import build
 
 OPTIMIZERS = sorted(file.stem for file in (ROOT / "conf" / "optimizer").glob("*.yaml"))
 

@@ -8,12 +8,13 @@ import yaml
 from conftest import ROOT
 from torch.nn.functional import cross_entropy
 
-from seqexp.config import build
+from seqexp.config.instantiate import build
+from seqexp.data import Data
 from seqexp.dataset.chars import Chars
-from seqexp.spec import Data, TaskSpec
+from seqexp.optimizer.schedule import constant
+from seqexp.spec import TaskSpec
+from seqexp.trainer.distributed import Processes
 from seqexp.trainer.loop import fit
-from seqexp.trainer.processes import Processes
-from seqexp.trainer.schedule import constant
 from seqexp.trainer.settings import BPTT, Settings
 from seqexp.trainer.training import Training
 

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import torch
 
+from seqexp.data import Batch, Data, Sequences
 from seqexp.dataset.motif import Motif
 from seqexp.errors import NonFiniteError, RunError
 from seqexp.model.cnn1d import CNN1D
-from seqexp.spec import IGNORE, Batch, Data, Output, Sequences, TaskSpec
+from seqexp.optimizer.schedule import constant, inverse_time
+from seqexp.spec import IGNORE, Output, TaskSpec
+from seqexp.task.sequence_class import Margins
 from seqexp.trainer.loop import fit, train_batch
-from seqexp.trainer.schedule import constant, inverse_time
-from seqexp.trainer.score import Margins, Score, evaluate
+from seqexp.trainer.score import Score, evaluate
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Place, Report, Training
 
@@ -58,7 +60,7 @@ def test_the_loop_equals_one_written_out_by_hand(data: Data) -> None:
     reports = list(fit(ours, data))
     by_hand = training(data)
     by_hand.model.load_state_dict(start)
-    from seqexp.spec import stream_seed
+    from seqexp.seeding import stream_seed
 
     for epoch in (1, 2, 3):
         generator = torch.Generator().manual_seed(stream_seed(0, "order", epoch))

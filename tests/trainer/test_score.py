@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from seqexp.spec import IGNORE, Sequences
-from seqexp.trainer.score import count_correct, cross_entropy_sum, evaluate, probabilities
+from seqexp.data import Sequences
+from seqexp.spec import IGNORE
+from seqexp.task.cross_entropy import cross_entropy_sum
+from seqexp.task.sequence_class import count_correct, probabilities
+from seqexp.trainer.score import evaluate
 
 LOGITS = torch.tensor([[[2.0]], [[-1.0]], [[0.5]], [[300.0]], [[0.0]]], dtype=torch.float64)
 TARGETS = torch.tensor([[1], [1], [IGNORE], [0], [0]])

@@ -11,14 +11,15 @@ from conftest import ROOT
 from torch import Tensor, optim
 from torch.optim import lr_scheduler
 
+from seqexp.build import step_lazily
 from seqexp.checkpoint.encode import decode, encode, same
+from seqexp.data import Data, Sequences
 from seqexp.model.lstm import LSTM
-from seqexp.run import step_lazily
-from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary
-from seqexp.trainer.lazy_adam import LazyAdam
+from seqexp.optimizer.lazy_adam import LazyAdam
+from seqexp.optimizer.schedule import constant, cosine, inverse_time
+from seqexp.spec import Output, TaskSpec, Vocabulary
+from seqexp.trainer.distributed import Processes
 from seqexp.trainer.loop import fit
-from seqexp.trainer.processes import Processes
-from seqexp.trainer.schedule import constant, cosine, inverse_time
 from seqexp.trainer.settings import BPTT, Settings
 from seqexp.trainer.sound import UnsoundError
 from seqexp.trainer.state import restore, state_of

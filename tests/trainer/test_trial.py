@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from seqexp.data import Data, Sequences
 from seqexp.errors import InputError
-from seqexp.spec import Data, Output, Sequences, TaskSpec, Vocabulary
+from seqexp.spec import Output, TaskSpec, Vocabulary
 from seqexp.trainer.settings import BPTT, Settings
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
 

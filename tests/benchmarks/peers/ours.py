@@ -10,10 +10,12 @@ from unittest import mock
 
 import torch
 
-from seqexp.config import build
-from seqexp.facts import Start
-from seqexp.run import prepare, prepare_training, run
-from seqexp.spec import Data, Sequences, TaskSpec
+from seqexp.build import prepare, prepare_training
+from seqexp.checkpoint.result import Start
+from seqexp.config.instantiate import build
+from seqexp.data import Data, Sequences
+from seqexp.run import run
+from seqexp.spec import TaskSpec
 from seqexp.trainer.loop import fit, steps
 from seqexp.trainer.training import Report, Training
 from seqexp.trainer.training import Work as Update
@@ -69,7 +71,7 @@ def train(work: Work, variant: str, gate: Gate) -> None:
                 gate.passed("epoch" if item.kind == "epoch" else "update")
 
     with (
-        mock.patch("seqexp.run.load", lambda config, settings: data_of(work)),
+        mock.patch("seqexp.build.load", lambda config, settings: data_of(work)),
         mock.patch("seqexp.run.steps", gated),
     ):
         run(config, Start(folder=None if variant == "quiet" else outputs / "runs" / "ours"))

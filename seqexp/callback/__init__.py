@@ -1,0 +1,1 @@
+"""What looks at a run while it trains: one file each, all with one protocol."""

@@ -1,0 +1,195 @@
+"""Shows in MLflow what a run's filters learn, while they form and at the end."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqexp.config.instantiate import build
+from seqexp.data import Data, Pattern, Sequences
+from seqexp.formats.motifs import load_motifs
+from seqexp.interpret.filters.chance import chance_metrics
+from seqexp.interpret.filters.extraction import (
+    Filters,
+    LearnedFilter,
+    motif_metrics,
+    ranked,
+    read_filters,
+)
+from seqexp.interpret.filters.matrix import is_dna
+from seqexp.interpret.filters.ngrams import read_ngrams
+from seqexp.interpret.filters.tomtom import Learned, compared
+from seqexp.interpret.filters.windows import HasFilters
+from seqexp.tracking.none import NoTracker
+from seqexp.tracking.tracker import Tracker
+from seqexp.trainer.training import Training
+
+MAX_TOKENS = 2**20
+"""Of a stream that filters are read on."""
+
+MAX_COUNTED = 100
+"""Symbols whose counts are kept for each place of a filter; of more, n-grams say more."""
+
+
+class Showing:
+    """Reads a model's filters and keeps pictures of them; does nothing for one without filters.
+
+    Args:
+        node: the config of `interpret`; None shows nothing.
+        tracker: where pictures go.
+        training: whose model is read.
+        data: sequences to read the filters on, and what was planted in them.
+
+    Raises:
+        InputError: if the database of known motifs is no motif file.
+    """
+
+    def __init__(
+        self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
+    ) -> None:
+        self.settings: Filters | None = build(node) if node is not None else None
+        if self.settings is not None and data.train.is_stream:
+            # a row of a stream is no sequence, of which one window would be enough
+            self.settings = replace(self.settings, one_per_sequence=False)
+        self.tracker, self.training, self.data = tracker, training, data
+        self.database: list[Pattern] = []
+        if self.settings is not None and self.settings.database is not None:
+            found = load_motifs(self.settings.database)  # before anything is trained
+            self.database = [Pattern(matrix.name, matrix.ppm()) for matrix in found]
+        self.frames: dict[int, bytes] = {}  # epoch -> PNG
+        # drawing takes longer than reading: not where nobody would see it
+        self.draws = not isinstance(tracker, NoTracker)
+        self.are_words = data.spec.words is not None
+
+    def is_due(self) -> bool:
+        """Whether the filters are to be seen after this epoch; the first is always."""
+        every = self.settings.every_epochs if self.settings is not None else None
+        epoch = self.training.epoch
+        return every is not None and (epoch == 1 or epoch % every == 0)
+
+    def forming(self) -> dict[str, float]:
+        """Keep one image of the series; returns how near the filters are to what was planted."""
+        filters = self._read()
+        if filters and self.draws:
+            from seqexp.interpret.filters.card import card
+
+            epoch, symbols = self.training.epoch, self.data.spec.vocabulary.symbols
+            image = card(filters, symbols, self.data.patterns, f"after epoch {epoch}")
+            self.tracker.image(image, "filters", epoch)
+            self.frames[epoch] = image
+        return motif_metrics(filters)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        frames = {
+            epoch: torch.frombuffer(bytearray(image), dtype=torch.uint8)
+            for epoch, image in self.frames.items()
+        }
+        return {"frames": frames}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.frames = {epoch: t.numpy().tobytes() for epoch, t in state["frames"].items()}
+
+    def learned(self) -> Learned:
+        """Keep figures, tables and motif files of the filters as they are at the end."""
+        if self.are_words and self.draws:
+            self._keep_ngrams()
+        filters = self._read()
+        symbols, patterns = self.data.spec.vocabulary.symbols, self.data.patterns
+        if not filters or self.settings is None:
+            return Learned()
+        learned = Learned(filters, metrics=motif_metrics(filters))
+        if self.settings.matches and is_dna(symbols):
+            learned = compared(filters, patterns, self.database, symbols, self.settings.max_q)
+        learned = replace(learned, metrics={**learned.metrics, **self._chance(filters)})
+        if self.draws:
+            self._keep_filters(filters)
+            if is_dna(symbols):
+                self._keep_motifs(learned)
+        return learned
+
+    def _chance(self, filters: Sequence[LearnedFilter]) -> dict[str, float]:
+        """What filters that have learned nothing come to on the same sequences."""
+        assert self.settings is not None
+        both_strands = bool(getattr(self.training.model, "both_strands", False))
+        return chance_metrics(
+            filters,
+            self._tokens(),
+            self.data.spec.vocabulary.symbols,
+            self.data.patterns,
+            self.settings,
+            both_strands,
+            self.training.seed,
+        )
+
+    def _keep_filters(self, filters: Sequence[LearnedFilter]) -> None:
+        from seqexp.interpret.filters.figures import filter_figure, slider_page
+
+        assert self.settings is not None
+        spec, patterns = self.data.spec, self.data.patterns
+        symbols = spec.vocabulary.symbols
+        title, shown = "what the filters learned", self.settings.max_shown
+        figure = filter_figure(filters, symbols, patterns, title, shown)
+        self.tracker.figure(figure, "filters/filters.png")
+        if self.frames:
+            self.tracker.text(slider_page(self.frames), "filters/forming.html")
+        rows = [learned.row(spec.output_names) for learned in ranked(filters)]
+        self.tracker.table(rows, "filters/filters.json")
+        if len(symbols) > MAX_COUNTED:
+            self._keep_ngrams()
+            return
+        counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
+        self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
+
+    def _keep_motifs(self, learned: Learned) -> None:
+        """For other tools, and what the motifs resemble."""
+        from seqexp.interpret.filters.match_figure import match_figure
+        from seqexp.interpret.filters.motif_files import jaspar_text, meme_text
+
+        assert self.settings is not None
+        symbols, shown = self.data.spec.vocabulary.symbols, self.settings.max_shown
+        found = [one for one in ranked(learned.filters) if len(one.motif)]
+        if found:
+            self.tracker.text(jaspar_text(found, symbols), "filters/motifs.jaspar")
+            self.tracker.text(meme_text(found, symbols), "filters/motifs.meme")
+        for name, hits, against in learned.comparisons():
+            figure = match_figure(learned.filters, hits, symbols, against, shown)
+            self.tracker.figure(figure, f"filters/{name}.png")
+            if hits:
+                self.tracker.table([hit.row() for hit in hits], f"filters/{name}.json")
+
+    def _keep_ngrams(self) -> None:
+        """Words have no logos: the n-grams that excite each filter, as a table."""
+        model, spec = self.training.model, self.data.spec
+        if self.settings is None or not isinstance(model, HasFilters):
+            return
+        tokens = self._tokens()
+        symbols, names = spec.vocabulary.symbols, spec.output_names
+        found = read_ngrams(model, tokens, symbols, self.settings, names)
+        self.tracker.table([ngram.row() for ngram in found], "filters/ngrams.json")
+
+    def _read(self) -> list[LearnedFilter]:
+        model = self.training.model
+        if self.settings is None or self.are_words or not isinstance(model, HasFilters):
+            return []
+        model.eval()
+        tokens = self._tokens()
+        symbols = self.data.spec.vocabulary.symbols
+        return read_filters(model, tokens, symbols, self.data.patterns, self.settings)
+
+    @cached_property
+    def _sample(self) -> Sequences:
+        """Training sequences that filters are read on, drawn by class; all of a stream."""
+        assert self.settings is not None
+        return self.data.train.at_most(self.settings.num_sequences, self.training.seed)
+
+    def _tokens(self) -> Tensor:
+        """What filters are read on: some sequences, or of a long stream, where its rows begin."""
+        train = self._sample
+        most = MAX_TOKENS // max(1, len(train)) if train.is_stream else None
+        return train.tokens[:, :most].to(self.training.device)

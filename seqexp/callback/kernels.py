@@ -1,0 +1,124 @@
+"""What computes recurrences and convolutions: said, recorded, and the same when a run goes on."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqexp.data import Data
+from seqexp.errors import InputError
+from seqexp.model.cnn1d import CNN1D
+from seqexp.model.recurrent_layer import RecurrentLayer
+from seqexp.spec import PAD
+from seqexp.trainer.training import Training
+
+log = logging.getLogger("seqexp")
+
+TAGS = ("seqexp.recurrence", "seqexp.convolution")
+"""Of a run: which kernel computed."""
+
+
+class Recurrences:
+    """The kernel of a model's recurrent layers or of its convolution.
+
+    Values depend on it in their last bits.
+
+    Args:
+        training: whose model; one without such parts is fine.
+        data: what it learns from, padded or not.
+
+    Raises:
+        InputError: if the compiled kernel is asked for and cannot be had.
+    """
+
+    def __init__(self, training: Training, data: Data) -> None:
+        assert isinstance(training.model, nn.Module)
+        self.layers = [
+            part for part in training.model.modules() if isinstance(part, RecurrentLayer | CNN1D)
+        ]
+        self.training, self.data = training, data
+        self.stepwise = self._stepwise()
+
+    def tags(self) -> dict[str, str]:
+        """What a run records."""
+        return {self._tag(): self.text()} if self.layers else {}
+
+    def say(self) -> None:
+        """One line, where there is something to choose."""
+        if self.layers:
+            log.info(f"  {self._what()}: {self.text()}")
+
+    def text(self) -> str:
+        """Which kernel computes, and why."""
+        layer, name = self.layers[0], self.stepwise or "fused"
+        with self._precision():
+            found = layer.compiled()
+        if name == "compiled":
+            return f"compiled, by {found.compiler}"
+        if name == "compiled-bf16":
+            return f"compiled, with products in bfloat16, by {found.compiler}"
+        if layer.kernel != "auto":
+            return f"{name}, since model.kernel is {layer.kernel}"
+        if name == "fused":
+            return "fused, PyTorch's own layer, which no dropout or padding forbids"
+        if layer.began_with is not None:
+            return f"{name}, as the run began"
+        return f"{name}, since {found.reason or 'products are wanted in bfloat16'}"
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {"stepwise": self.stepwise}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with the kernel that a checkpoint was computed by.
+
+        Raises:
+            InputError: if it was the compiled one and that cannot be had here.
+        """
+        was = state["stepwise"]
+        if was == self.stepwise or not self.layers:
+            return
+        if was in ("compiled", "compiled-bf16"):
+            with self._precision():
+                reason = self.layers[0].compiled().reason
+            raise InputError(
+                f"model.kernel: the run was begun with the compiled {self._what()}, which cannot be"
+                f" had here: {reason}. Go on where it was begun, or give force=true, which starts"
+                " anew"
+            )
+        for layer in self.layers:
+            layer.began_with = was
+        self.stepwise = was
+        self.say()
+
+    def _tag(self) -> str:
+        return TAGS[0] if isinstance(self.layers[0], RecurrentLayer) else TAGS[1]
+
+    def _what(self) -> str:
+        return self._tag().removeprefix("seqexp.")
+
+    def _stepwise(self) -> str | None:
+        """What computes where PyTorch's own layer cannot; None where it always can."""
+        if not self.layers:
+            return None
+        layer = self.layers[0]
+        with self._precision():
+            if isinstance(layer, RecurrentLayer) and not self._needs_steps(layer):
+                return None
+            return layer.stepwise()
+
+    def _precision(self) -> torch.autocast:
+        """What the model computes in."""
+        is_bf16 = self.training.settings.precision == "bf16"
+        return torch.autocast(self.training.device.type, torch.bfloat16, enabled=is_bf16)
+
+    def _needs_steps(self, layer: RecurrentLayer) -> bool:
+        return (
+            layer.dropout.recurrent > 0 or not layer.can_fuse(layer.weight_h) or self._is_padded()
+        )
+
+    def _is_padded(self) -> bool:
+        splits = [split for split in self.data.splits().values() if not split.is_stream]
+        return any(bool((split.tokens == PAD).any()) for split in splits)

@@ -1,0 +1,135 @@
+"""Keeps in MLflow what a next-token model writes, while it learns and at the end."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+from seqexp.config.instantiate import build
+from seqexp.data import Data
+from seqexp.errors import InputError
+from seqexp.inference import text
+from seqexp.spec import PAD, Model, Output
+from seqexp.tracking.tracker import Tracker
+from seqexp.trainer.training import Training
+from seqexp.utils.names import one_line
+
+log = logging.getLogger("seqexp")
+
+SHORT = 30
+"""Tokens of a text for which the table of all next-token probabilities is shown."""
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A way to write, `conf/decode/*.yaml`."""
+
+    @property
+    def prompt(self) -> str:
+        """Text to begin with; empty begins with the first symbol of the training text."""
+        ...
+
+    @property
+    def every_epochs(self) -> int | None:
+        """Write this often while training; None at the end only."""
+        ...
+
+    def write(
+        self, model: Model, prompt: Sequence[int], device: torch.device
+    ) -> Iterator[tuple[str, list[int]]]:
+        """Continuations of a prompt, each with what it is."""
+        ...
+
+
+class Writing:
+    """Continues a prompt with a model; does nothing for one that classifies.
+
+    Args:
+        node: the config of `decode`; None writes nothing.
+        tracker: where texts go.
+        training: whose model writes.
+        data: its vocabulary, and the text whose first symbol begins without a prompt.
+
+    Raises:
+        InputError: if the prompt has a symbol that the text lacks.
+    """
+
+    def __init__(
+        self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
+    ) -> None:
+        writes = node is not None and data.spec.output is Output.NEXT_TOKEN
+        settings = build(node) if writes and node is not None else None
+        self.settings: Writer | None = settings if isinstance(settings, Writer) else None
+        self.tracker, self.training, self.data = tracker, training, data
+        self.pages: list[str] = []
+        if self.settings is not None:
+            try:
+                prompt = text.encode(self.settings.prompt, data.spec)
+            except InputError as error:
+                raise InputError(f"decode.prompt: {error}") from error
+            self.prompt = data.train.tokens[0, :1].tolist() if prompt == [PAD] else prompt
+
+    def is_due(self) -> bool:
+        """Whether to write after this epoch."""
+        every = self.settings.every_epochs if self.settings is not None else None
+        return every is not None and self.training.epoch % every == 0
+
+    def while_learning(self) -> None:
+        """Keep what the model writes after this epoch."""
+        epoch = self.training.epoch
+        page = self._page(f"after epoch {epoch}")
+        self.tracker.text(page, f"samples/epoch_{epoch:04d}.txt")
+        self.pages.append(page)
+        self.tracker.text("\n\n".join(reversed(self.pages)), "samples/all.txt")
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {"pages": list(self.pages)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.pages = list(state["pages"])
+
+    def at_the_end(self) -> None:
+        """Keep and say what the tested weights write, and for a short text what they expect."""
+        if self.settings is None:
+            return
+        page = self._page("with the tested weights")
+        self.tracker.text(page, "samples/final.txt")
+        log.info("\n" + page)
+        if self.data.train.tokens.numel() <= SHORT:
+            rows = self._next_token_table()
+            self.tracker.table(rows, "samples/probabilities.json")
+            header = "  ".join(f"{one_line(name):>6}" for name in rows[0])
+            lines = ["  ".join(_cell(value) for value in row.values()) for row in rows]
+            log.info("\n".join(["", "probability of the next symbol", header, *lines]))
+
+    def _page(self, title: str) -> str:
+        assert self.settings is not None
+        training, spec = self.training, self.data.spec
+        return "\n".join(
+            f"--- {title}, {what} ---\n{text.decode([*self.prompt, *written], spec)}"
+            for what, written in self.settings.write(training.model, self.prompt, training.device)
+        )
+
+    @torch.no_grad()
+    def _next_token_table(self) -> list[dict[str, Any]]:
+        """What the model expects after each symbol of the training text."""
+        spec, tokens = self.data.spec, self.data.train.tokens[:1].long()
+        logits, _ = self.training.model.eval()(tokens.to(self.training.device))
+        probabilities = torch.softmax(logits[0].double(), dim=1).cpu()
+        return [
+            {
+                "after": text.decode([index], spec),
+                **{
+                    symbol: float(row[column])
+                    for column, symbol in enumerate(spec.vocabulary.symbols, start=1)
+                },
+            }
+            for index, row in zip(tokens[0].tolist(), probabilities, strict=True)
+        ]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:6.3f}" if isinstance(value, float) else f"{one_line(value):>6}"

@@ -1,0 +1,102 @@
+"""What makes a run the run it is: its config and the code that computes.
+
+The same command finds the same run again. Nothing here imports torch.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from seqexp.config.groups import Config
+from seqexp.utils.files import digest
+
+HOW_A_SWEEP_RUNS = ("launcher", "sweeper")
+"""Parts of a config that no run depends on, and that may change when a sweep goes on."""
+
+NOT_IN_FINGERPRINT = (
+    "paths",
+    "tracking",
+    "experiment_name",
+    "optimized_metric",
+    "force",
+    "dry_run",
+    "seeds",
+    *HOW_A_SWEEP_RUNS,
+)
+"""Parts of a config that say where a run is kept, or what is done with it, not what it computes."""
+
+PLACES_OF_DATA = ("folder", "cache")
+"""Keys of a dataset that say where its files are; what is in them has a digest of its own."""
+
+HOW_IT_GOES_ON = ("checkpoint", "max_minutes", "replicas")
+"""Keys of a trainer that say when it is saved and stopped, and how many are trained in one go; a
+resumed run is the same run, and a replica is to rounding."""
+
+COMPUTES = (
+    *("spec.py", "data.py", "seeding.py", "ranges.py", "build.py"),
+    *("formats", "dataset", "task", "model", "kernels", "trainer", "optimizer"),
+)
+"""Sources of seqexp that weights depend on."""
+
+
+def identity(config: Config) -> str:
+    """SHA-256 of a checked config, the files that its dataset names, and the code that computes.
+
+    The same on every machine.
+    """
+    named = [value for value in config["dataset"].values() if isinstance(value, str)]
+    files = [digest(Path(value)) for value in named if Path(value).is_file()]
+    code = code_digest(tuple(config["trusted_packages"]))
+    return _sha(json.dumps([fingerprint(config), files, code]))
+
+
+def fingerprint(config: Config) -> str:
+    """SHA-256 of all that a config says on what is computed."""
+    return _sha(json.dumps(counted(config), sort_keys=True))
+
+
+def counted(config: Config) -> Config:
+    """What of a config says what is computed."""
+    kept = {key: value for key, value in config.items() if key not in NOT_IN_FINGERPRINT}
+    for part, keys in (("dataset", PLACES_OF_DATA), ("trainer", HOW_IT_GOES_ON)):
+        node: Mapping[str, object] = config[part]
+        kept[part] = {key: value for key, value in node.items() if key not in keys}
+    return kept
+
+
+@functools.cache
+def code_digest(trusted_packages: tuple[str, ...] = ()) -> str:
+    """SHA-256 of the sources that weights depend on, and of torch's and numpy's versions."""
+    here = Path(__file__).parent.parent
+    sha = hashlib.sha256()
+    for package in ("torch", "numpy"):
+        sha.update(f"{package} {metadata.version(package)}\n".encode())
+    for root in [*(here / name for name in COMPUTES), *_folders(trusted_packages)]:
+        for file in sources(root):
+            sha.update(f"{file.relative_to(root.parent).as_posix()}\n".encode())
+            sha.update(file.read_bytes())
+    return sha.hexdigest()
+
+
+def sources(root: Path) -> list[Path]:
+    """A file, or those of a folder that compute."""
+    if not root.is_dir():
+        return [root]
+    return sorted(file for file in root.rglob("*") if file.suffix in (".py", ".cpp", ".h"))
+
+
+def _folders(packages: tuple[str, ...]) -> Iterator[Path]:
+    """Where the sources of other packages are; a module that is one file is that file."""
+    for package in packages:
+        found = importlib.util.find_spec(package)
+        if found is not None and found.origin is not None:
+            file = Path(found.origin)
+            yield file.parent if file.name == "__init__.py" else file
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,130 @@
+"""What identifies a run: its config and fingerprint, its data, its code."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import seqexp
+from seqexp.checkpoint.identity import HOW_A_SWEEP_RUNS, code_digest, counted, fingerprint
+from seqexp.checkpoint.result import Start
+from seqexp.config.groups import Config
+from seqexp.config.typed import command_line
+from seqexp.tracking.tracker import RunFacts
+
+if TYPE_CHECKING:
+    from seqexp.data import Data  # PyTorch, which a sweep's own process has no use for
+
+DATA = "the data's digest"
+"""Key of the data's SHA-256 in what a run depends on."""
+
+UNTOLD = ("force", "dry_run", "seeds", *HOW_A_SWEEP_RUNS)
+"""Keys that may be given otherwise when a run goes on, and are no params of it."""
+
+
+def are_texts(value: Any) -> bool:
+    """Whether a value is texts by key."""
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def is_result(found: Mapping[str, Any]) -> bool:
+    """Whether a result is as `Result` has it, as far as a summary and a table look at it."""
+    metrics, summary = found.get("metrics", {}), found.get("summary", {})
+    return (
+        found.get("status") in ("FINISHED", "FAILED", "KILLED")
+        and isinstance(found.get("run_id"), str | None)
+        and isinstance(metrics, dict)
+        and all(type(value) in (int, float) for value in metrics.values())
+        and are_texts(summary)
+        and type(found.get("seconds", 0.0)) in (int, float)
+        and isinstance(found.get("error", ""), str)
+        and isinstance(found.get("traceback", ""), str)
+        and type(found.get("pruned")) in (int, type(None))
+        and isinstance(found.get("history", {}), dict)
+        and isinstance(found.get("gradient_flow", []), list)
+    )
+
+
+def run_facts(
+    config: Config, start: Start, origin: Mapping[str, str], run_id: str | None, mark: int
+) -> RunFacts:
+    """Name, params and tags of a run; of one that goes on, also its id and where."""
+    model, dataset = start.choices.get("model", "model"), data_name(config, start)
+    told = {key: value for key, value in config.items() if key not in UNTOLD}
+    params = {**flatten(told), **start.choices}
+    params["overrides"] = command_line(start.overrides)
+    return RunFacts(
+        experiment=config["experiment_name"] or dataset,
+        name=start.name or f"{model}-{dataset}-seed{config['seed']}",
+        params=params,
+        tags={
+            "seqexp.fingerprint": fingerprint(config),
+            "seqexp.code": code_digest(tuple(config["trusted_packages"])),
+            "seqexp.data_digest": origin[DATA],
+            **code_version(),
+            **start.tags,
+        },
+        parent=start.parent,
+        folder=start.folder,
+        run_id=run_id,
+        mark=mark,
+    )
+
+
+def origin_of(config: Config, data: "Data", num_processes: int = 1) -> dict[str, str]:
+    """What the state of a run depends on, by key: no other run may go on from it."""
+    return {
+        **flatten(counted(config)),
+        DATA: data.digest(),
+        "processes": str(num_processes),  # sums depend on them in the last bit
+        "the task": json.dumps(data.spec.to_dict(), sort_keys=True),
+        "the code's digest": code_digest(tuple(config["trusted_packages"])),
+    }
+
+
+def data_name(config: Config, start: Start) -> str:
+    """The dataset's name on the command line, or its class where there was none."""
+    return start.choices.get("dataset") or config["dataset"]["_target_"].rpartition(".")[2].lower()
+
+
+def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Leaves of a config by dotted key, as JSON writes them (texts without quotes)."""
+    flat = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def code_version() -> dict[str, str]:
+    """Commit of the source tree, if it is one, and versions of what computes."""
+    tags = {"seqexp.version": seqexp.__version__, "seqexp.python": platform.python_version()}
+    for package in ("torch", "numpy", "hydra-core", "mlflow"):
+        tags[f"seqexp.{package}"] = metadata.version(package)
+    folder = Path(seqexp.__file__).parent
+    commit = git(folder, "rev-parse", "HEAD")
+    if commit:
+        tags["mlflow.source.git.commit"] = tags["seqexp.git_commit"] = commit
+        tags["seqexp.git_dirty"] = json.dumps(bool(git(folder, "status", "--porcelain", ".")))
+    return tags
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Output of a git command; nothing where there is no git or no repository."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def sizes(data: "Data") -> dict[str, Any]:
+    """Sequences a split, what the tokens mean, and what else is to be known."""
+    counts = {f"num_{name}": len(split) for name, split in data.splits().items()}
+    return {**counts, **data.spec.to_dict(), "notes": list(data.notes)}

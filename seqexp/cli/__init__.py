@@ -1,0 +1,1 @@
+"""Everything that a person types: a subcommand is a file."""

@@ -1,0 +1,225 @@
+"""Any runs side by side, as the runs of a sweep are."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Run
+
+from seqexp.checkpoint.identity import HOW_IT_GOES_ON, NOT_IN_FINGERPRINT, PLACES_OF_DATA
+from seqexp.cli.run_lookup import OURS, PARENT, Store
+from seqexp.cli.store_location import Place
+from seqexp.config.groups import SUPPLIED
+from seqexp.errors import InputError
+from seqexp.inference.claims import read_json, result
+from seqexp.metrics import METRICS
+from seqexp.sweep.figures import curve_of, drawn
+from seqexp.sweep.manifest import Entry, Manifest, differing
+from seqexp.sweep.table import (
+    csv_text,
+    has_seeds,
+    points_of,
+    rows_of_points,
+    rows_of_runs,
+    table_text,
+)
+from seqexp.utils.drawing import save
+from seqexp.utils.files import RESULT
+from seqexp.utils.nearest import did_you_mean
+from seqexp.utils.streams import show
+
+UNTOLD = (*NOT_IN_FINGERPRINT, "overrides", "experiment", "trusted_packages")
+"""Params that say where and how a run was started, not what it is."""
+
+ID_LETTERS = 8
+"""Of a run's id, in a folder's name."""
+
+
+def compare(
+    place: Place,
+    runs: tuple[str, ...] | None = None,
+    sweep: str | None = None,
+    metric: str | None = None,
+    output: str | None = None,
+) -> None:
+    """Print the table of a set of runs, and leave it with its figures in a folder.
+
+    Raises:
+        InputError: if neither or both are given, a run is not there, or a metric is none.
+    """
+    if (runs is None) == (sweep is None):
+        raise InputError("give either runs=ID,ID,... or sweep=ID, the id of a sweep's own run")
+    store = Store(place)
+    found = _children(store, sweep) if sweep is not None else _named(store, runs or ())
+    found = list(_each_once(found))
+    manifest = manifest_of(found, _metric(found, metric))
+    results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
+    folder = Path(output) if output is not None else _folder(place, sweep, found)
+    show(f"\n{table_text(manifest)}\n")
+    for file in _kept(manifest, results, folder):
+        show(f"  {file}")
+
+
+def _named(store: Store, names: Sequence[str]) -> list[Run]:
+    """The runs of these ids, each once."""
+    found = {run.info.run_id: run for run in (store.find(name, "runs") for name in names)}
+    if len(found) < 2:
+        raise InputError(f"runs is {','.join(names)}; give at least two runs to compare")
+    for run in found.values():
+        if "seqexp.fingerprint" not in run.data.tags:
+            raise InputError(
+                f"runs has {run.info.run_id} ({run.info.run_name}), which trained nothing; if it is"
+                f" a sweep's own, give sweep={run.info.run_id[:ID_LETTERS]}"
+            )
+    return list(found.values())
+
+
+def _children(store: Store, text: str) -> list[Run]:
+    parent = store.find(text, "sweep")
+    found = store.search(f"tags.`{PARENT}` = '{parent.info.run_id}' AND {OURS}")
+    if not found:
+        raise InputError(
+            f"sweep is {text}, but no run is below {parent.info.run_id} ({parent.info.run_name})"
+        )
+    return found[::-1]
+
+
+def _each_once(found: Sequence[Run]) -> Iterator[Run]:
+    """Of runs with the same configuration and seed, the newest that finished."""
+
+    def order(run: Run) -> tuple[bool, int]:
+        return (run.info.status == "FINISHED", run.info.start_time)
+
+    best: dict[str, Run] = {}
+    for run in sorted(found, key=order):
+        best[run.data.tags["seqexp.fingerprint"]] = run
+    for run in found:
+        kept = best[run.data.tags["seqexp.fingerprint"]]
+        if run is kept:
+            yield run
+        else:
+            print(
+                f"{run.info.run_id} is left out: the configuration and seed of {kept.info.run_id}"
+            )
+
+
+def _metric(found: Sequence[Run], given: str | None) -> str:
+    """What runs are sorted by: what they all were to optimize, unless it is said."""
+    if given is None:
+        wanted = sorted({run.data.params["optimized_metric"] for run in found})
+        if len(wanted) > 1:
+            raise InputError(f"the runs optimize {' and '.join(wanted)}; give metric=NAME")
+        return wanted[0]
+    if given not in METRICS:
+        hint = did_you_mean(given, METRICS) or f"; give one of {', '.join(METRICS)}"
+        raise InputError(f"metric is {given!r}: no such metric{hint}")
+    if not any(given in run.data.metrics for run in found):
+        there = sorted({key for run in found for key in run.data.metrics if key in METRICS})
+        raise InputError(
+            f"metric is {given!r}, which none of the runs reports; they report {', '.join(there)}"
+        )
+    return given
+
+
+# --- what is known of them --------------------------------------------------------------------
+
+
+def manifest_of(found: Sequence[Run], metric: str) -> Manifest:
+    """Runs as the jobs of a sweep: what sets them apart are their values, by key."""
+    keys = differing_keys([run.data.params for run in found])
+    jobs = {}
+    for name, run in _by_name(found).items():
+        params = run.data.params
+        seconds = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000
+        jobs[name] = Entry(
+            fingerprint=run.data.tags["seqexp.fingerprint"],
+            overrides=[f"{key}={params[key]}" for key in keys if key in params],
+            seed=int(params["seed"]),
+            state="FINISHED" if run.info.status == "FINISHED" else _state(run),
+            run_id=run.info.run_id,
+            seconds=seconds,
+            metrics=dict(run.data.metrics),
+            error=run.data.tags.get("seqexp.error", ""),
+        )
+    return Manifest(None, swept=keys, metric=metric, jobs=jobs)
+
+
+def _state(run: Run) -> Any:
+    return run.info.status if run.info.status in ("RUNNING", "FAILED", "KILLED") else "PENDING"
+
+
+def _by_name(found: Sequence[Run]) -> dict[str, Run]:
+    return {run.info.run_id: run for run in found}
+
+
+def differing_keys(params: Sequence[Mapping[str, str]]) -> list[str]:
+    """Keys of what sets runs apart; a group's only as far as it says more than its option does.
+
+    `model=lstm` beside `model=rnn` is enough, although all their values have other keys.
+    """
+    found = {key for key in differing(params) if key in SUPPLIED and key not in UNTOLD}
+    found |= {"seed"} & differing(params)
+    for key in differing(params) - found:
+        group = key.partition(".")[0]
+        follows = all(one.get(key) in (None, one["seed"]) for one in params)  # ${seed}
+        if group in UNTOLD or key in SUPPLIED or _is_untold(key) or follows:
+            continue
+        for option in {one.get(group) for one in params}:
+            if differing([one for one in params if one.get(group) == option]) & {key}:
+                found.add(key)
+    return sorted(found)
+
+
+def _is_untold(key: str) -> bool:
+    """A target says what its option says; the rest may differ between the same runs."""
+    group, _, name = key.partition(".")
+    kept = {"dataset": PLACES_OF_DATA, "trainer": HOW_IT_GOES_ON}.get(group, ())
+    return name.split(".")[0] in kept or key.endswith("._target_")
+
+
+def _result(store: Store, run: Run, metric: str) -> dict[str, Any]:
+    """What a run left in its folder; its curve from the store, where that is not to be had."""
+    file = Path(run.data.tags.get("seqexp.checkpoint.folder", "nowhere")) / RESULT
+    with contextlib.suppress(InputError):
+        left = result(read_json(file)) if file.is_file() else None
+        if left is not None and left.get("run_id") == run.info.run_id:
+            return left
+    curve = curve_of(metric)
+    points = store.client.get_metric_history(run.info.run_id, curve)
+    return {"history": {point.step: {curve: point.value} for point in points}}
+
+
+# --- what is left -----------------------------------------------------------------------------
+
+
+def _folder(place: Place, sweep: str | None, found: Sequence[Run]) -> Path:
+    if sweep is not None:
+        name = f"sweep-{found[0].data.tags[PARENT][:ID_LETTERS]}"
+    else:
+        ids = sorted(run.info.run_id for run in found)
+        name = f"runs-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:ID_LETTERS]}"
+    return place.outputs / "comparisons" / name
+
+
+def _kept(
+    manifest: Manifest, results: Mapping[str, Mapping[str, Any]], folder: Path
+) -> Iterator[Path]:
+    """Write tables and figures, and say which."""
+    tables = {"comparison.csv": rows_of_runs(manifest)}
+    if has_seeds(points_of(manifest)):
+        tables["points.csv"] = rows_of_points(manifest)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, rows in tables.items():
+            (folder / name).write_text(csv_text(rows), encoding="utf-8")
+            yield folder / name
+        for name, figure in drawn(manifest, results):
+            (folder / name).parent.mkdir(exist_ok=True)
+            save(figure, folder / name)
+            yield folder / name
+    except OSError as error:
+        raise InputError(
+            f"output is {folder}, which cannot be written ({error.strerror})"
+        ) from error

@@ -1,0 +1,50 @@
+"""What a trained model writes after a prompt."""
+
+import torch
+
+from seqexp.cli.run_lookup import Store
+from seqexp.cli.store_location import Place
+from seqexp.decode.sample import Sample
+from seqexp.errors import InputError
+from seqexp.inference import text
+from seqexp.ranges import Count, Seed, Temperature
+from seqexp.spec import PAD, Output
+from seqexp.utils.streams import show
+
+
+def sample(
+    place: Place,
+    run: str,
+    prompt: str,
+    length: Count = 200,
+    temperature: Temperature = 1.0,
+    top_k: Count | None = None,
+    seed: Seed = 0,
+    trusted: tuple[str, ...] = (),
+) -> None:
+    """Print the prompt and what follows it.
+
+    Raises:
+        InputError: if there is no such run, its model classifies, or it cannot read the prompt.
+    """
+    torch.set_num_threads(1)
+    store = Store(place)
+    found = store.find(run)
+    model = store.model(found, trusted)
+    spec = model.spec
+    if spec.output is not Output.NEXT_TOKEN:
+        raise InputError(
+            f"run is {run}, whose model ({found.info.run_name}) tells"
+            f" {', '.join(spec.output_names)} apart and does not write; see python -m"
+            " seqexp.predict"
+        )
+    try:
+        ids = text.encode(prompt, spec)
+    except InputError as error:
+        raise InputError(f"prompt is {prompt!r}: {error}") from error
+    if ids == [PAD]:
+        known = ", ".join(spec.vocabulary.symbols[:30])
+        raise InputError(f"prompt is empty; give at least one of the symbols {known}")
+    settings = Sample(prompt, length, (float(temperature),), top_k, None, seed)
+    for _, written in settings.write(model.model, ids, torch.device("cpu")):  # type: ignore[arg-type]
+        show(text.decode([*ids, *written], spec))

@@ -1,0 +1,375 @@
+"""The config check: every fault of a composition, in one message, before any work.
+
+What is allowed is read from the constructors that the config names (their keys, types and ranges,
+see `seqexp.config.signature`), so that nothing is declared twice. Rules over several keys stand in
+`check.py` of the rooms. Neither imports torch.
+"""
+
+import functools
+import json
+import re
+import shlex
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import annotated_types as limits
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from seqexp.config.groups import CONF, OPTIONAL_GROUPS, SUPPLIED, Config
+from seqexp.config.signature import (
+    Parameter,
+    Signature,
+    TargetError,
+    signature,
+    signature_by_source,
+    told,
+)
+from seqexp.config.trust import TARGET, name_fault, package_of
+from seqexp.errors import ConfigError
+from seqexp.metrics import METRICS
+from seqexp.ranges import Count, DropoutRate, NotNegative, Positive, Seed
+from seqexp.utils.nearest import CLOSE_OPTION, did_you_mean, nearest
+
+_TORCH_RANGES: dict[str, Any] = {
+    # torch.optim annotates no ranges; these are the ones that its constructors raise on
+    "lr": Annotated[float, limits.Interval(ge=0, le=1000)],  # far above, a step overflows
+    "momentum": NotNegative,
+    "weight_decay": NotNegative,
+    "lr_decay": NotNegative,
+    "eps": NotNegative,
+    "dampening": NotNegative,
+    "alpha": NotNegative,
+    "betas": tuple[DropoutRate, DropoutRate],
+    "gamma": Positive,
+}
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where files go."""
+
+    outputs: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Root:
+    """The keys beside the groups."""
+
+    seed: Seed
+    experiment_name: str | None
+    optimized_metric: str
+    trusted_packages: list[str]
+    seeds: Count | None
+    force: bool
+    dry_run: bool
+
+
+def check(config: DictConfig, where: str = "") -> Config:
+    """Resolve a composition, add our constructors' defaults, and refuse it if anything is wrong.
+
+    Raises:
+        ConfigError: with every fault: unknown keys (and the nearest name), missing keys, wrong
+            types and ranges, targets that may not be called, impossible combinations.
+    """
+    plain, faults = _resolve(config)
+    if faults:
+        raise ConfigError(faults, where)
+    return check_resolved(plain, where)
+
+
+def check_resolved(plain: Config, where: str = "") -> Config:
+    """The same of one that is resolved: in it, `${...}` is a text like any other.
+
+    Raises:
+        ConfigError: as `check`.
+    """
+    faults = list(find_faults(plain))
+    if faults:
+        raise ConfigError(faults, where)
+    return _completed(plain)
+
+
+def find_faults(config: Config) -> Iterator[str]:
+    """Every fault of a resolved composition, in the order of its keys."""
+    broken: set[str] = set()
+    for name, faults in _faults_by_part(config):
+        for fault in faults:
+            broken.add(name)
+            yield fault
+    # a part at fault is not looked at again: its target may be one that must not be imported
+    sound = _completed({key: node for key, node in config.items() if key not in broken})
+    for rule in RULES:
+        if all(sound.get(part) for part in rule.parts):
+            yield from rule.function(sound)
+
+
+def _completed(config: Config) -> Config:
+    """The config with the defaults of our own constructors, so that a record of it is whole."""
+    return {
+        key: _with_defaults(node, SUPPLIED[key]) if key in SUPPLIED and node else node
+        for key, node in config.items()
+    }
+
+
+def _with_defaults(node: Any, supplied: frozenset[str]) -> Any:
+    if not isinstance(node, Mapping) or str(node.get("_target_", "torch.")).startswith("torch."):
+        return node
+    try:
+        found = signature(node["_target_"]).parameters
+    except TargetError:
+        return node
+    defaults = {
+        name: list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+        for name, parameter in found.items()
+        if name not in supplied and not parameter.required
+    }
+    return {**defaults, **{key: _with_defaults(value, frozenset()) for key, value in node.items()}}
+
+
+def _resolve(config: DictConfig) -> tuple[Config, list[str]]:
+    """Plain values of a composition, or what keeps it from having them."""
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            return {}, [f"{key}: has no value (???); give one" for key in missing]
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        key = error.full_key or "the configuration"
+        return {}, [f"{key}: {str(error.msg or error).splitlines()[0]}"]
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}, []
+
+
+def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
+    root = signature(f"{Root.__module__}.{Root.__qualname__}")
+    known = [*root.parameters, *SUPPLIED, "paths"]
+    for key, value in config.items():
+        if key in root.parameters:
+            yield key, value_faults(key, value, root.parameters[key].annotation)
+        elif key == "paths":
+            paths = signature(f"{Paths.__module__}.{Paths.__qualname__}")
+            yield key, _argument_faults(key, value, paths, frozenset(), ())
+        elif key not in SUPPLIED:
+            hint = did_you_mean(key, known, _leaves(config)) or f"; known are {', '.join(known)}"
+            yield key, [f"{key}: unknown{hint}"]
+        elif value is not None or key not in OPTIONAL_GROUPS:
+            trusted = _strings(config.get("trusted_packages"))
+            yield key, _node_faults(key, value, SUPPLIED[key], trusted)
+    for key in known:
+        if key not in config:
+            yield key, [f"{key}: missing; give it a value"]
+    metric = config.get("optimized_metric")
+    if isinstance(metric, str) and metric not in METRICS:
+        hint = did_you_mean(metric, METRICS) or f"; give one of {', '.join(METRICS)}"
+        yield "optimized_metric", [f"optimized_metric is {metric!r}: no such metric{hint}"]
+
+
+def _node_faults(
+    key: str, node: Any, supplied: frozenset[str], trusted: Sequence[str]
+) -> Iterator[str]:
+    """Faults of a part of the config that names a class or function by `_target_`."""
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        yield f"{key} is {node!r}; choose one on the command line, as {key}=NAME"
+        return
+    target = node["_target_"]
+    try:
+        fault = name_fault(key, target, trusted)
+    except Exception as error:  # whatever the user's module does when it is imported
+        fault = f"{key}.{TARGET} is {target!r}, which cannot be imported ({told(error)})"
+    if fault is not None:
+        package = package_of(target, trusted)
+        hint = f" (add your package, as trusted_packages=[{package}])" if package else ""
+        yield f"{fault}{hint}"
+        return
+    try:
+        found = signature(target)
+    except TargetError as error:
+        yield f"{key}._target_ is {target!r}: {error}"
+        return
+    yield from _argument_faults(key, node, found, supplied, trusted)
+
+
+def _argument_faults(
+    key: str,
+    node: Any,
+    found: Signature,
+    supplied: frozenset[str],
+    trusted: Sequence[str],
+) -> Iterator[str]:
+    if not isinstance(node, Mapping):
+        yield f"{key} is {node!r}; give a mapping of {', '.join(found.parameters)}"
+        return
+    is_torch = str(node.get("_target_", "")).startswith("torch.")
+    allowed = {name: p for name, p in found.parameters.items() if name not in supplied}
+    for name, value in node.items():
+        path = f"{key}.{name}"
+        if name == TARGET:
+            continue
+        if name in supplied:
+            yield f"{path}: seqexp gives this itself; remove it"
+        elif name not in allowed:
+            if not found.takes_any:
+                yield f"{path}: unknown{_hint(key, str(name), node, allowed)}"
+        elif isinstance(value, Mapping) and "_target_" in value:
+            yield from _node_faults(path, value, frozenset(), trusted)
+        else:
+            yield from value_faults(path, value, _annotation(allowed[name], name, is_torch))
+    for name, parameter in allowed.items():
+        if parameter.required and name not in node:
+            yield f"{key}.{name}: missing; give {describe(parameter.annotation)}"
+
+
+def _hint(key: str, name: str, node: Mapping[str, Any], allowed: Iterable[str]) -> str:
+    """What an unknown key may mean: the options that have it, and the nearest that is here."""
+    known = f"; known are {', '.join(allowed)}" if allowed else "; it has no keys"
+    meant = did_you_mean(name, allowed) or known
+    offered = _offered(key)
+    have = []
+    for option, targets in offered.items():
+        found = signature_by_source(targets[0])
+        names = found.parameters if found is not None else {}
+        same = name if name in names or allowed else nearest(name, names)
+        if same in names:
+            have.append(f"{key}={option}" + (f" has {same}" if same != name else ""))
+    if not have:
+        return meant
+    chosen = [option for option, targets in offered.items() if targets[0] == node.get(TARGET)]
+    here = f" for {key}={chosen[0]}" if chosen else ""
+    verb = "" if " has " in have[-1] else " has it" if len(have) == 1 else " have it"
+    return f"{here}; {' and '.join([', '.join(have[:-1]), have[-1]][not have[:-1] :])}{verb}{meant}"
+
+
+@functools.cache
+def _offered(group: str) -> dict[str, list[str]]:
+    """Option -> the targets that its file names, its own first."""
+    files = sorted((CONF / group).rglob("*.yaml")) if group in SUPPLIED else []
+    found = {
+        str(file.relative_to(CONF / group).with_suffix("")): _targets_in(file) for file in files
+    }
+    return {option: targets for option, targets in found.items() if targets}
+
+
+def _targets_in(file: Path) -> list[str]:
+    text = file.read_text(encoding="utf-8")
+    return re.findall(rf"^ *{TARGET}: *([\w.]+)", text, re.M)
+
+
+def _annotation(parameter: Parameter, name: str, is_torch: bool) -> Any:
+    return _TORCH_RANGES.get(name, parameter.annotation) if is_torch else parameter.annotation
+
+
+@functools.cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def value_faults(key: str, value: Any, annotation: Any) -> Iterator[str]:
+    """Faults of one value against the type and range of its argument."""
+    if isinstance(value, Mapping | list) and _contains_target(value):
+        yield f"{key}: a _target_ may not stand here"
+        return
+    if annotation is Any:
+        return
+    try:
+        # through JSON: a YAML list may fill a tuple, but "3" is no integer and true is no number
+        _adapter(annotation).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        own = [e for e in error.errors() if e["type"] == "value_error"]
+        if own:
+            yield f"{key} is {value!r}: {own[0]['ctx']['error']}"
+        else:
+            choices = _choices(annotation)
+            is_text = isinstance(value, str)
+            hint = did_you_mean(value, choices, close=CLOSE_OPTION) if is_text else ""
+            wants_text = describe(annotation).startswith("a text")
+            if wants_text and isinstance(value, int | float) and not hint:
+                hint = "; as one write " + shlex.quote(f'{key}="{json.dumps(value)}"')
+            yield f"{key} is {value!r}; give {describe(annotation)}{hint}"
+
+
+def _contains_target(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(_contains_target(item) for item in value.values())
+    return isinstance(value, list) and any(_contains_target(item) for item in value)
+
+
+def describe(annotation: Any) -> str:
+    """What a value of this type may be, in words: `an integer from 1 to 65536`."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return describe(arguments[0]) + _describe_limits(arguments[1:])
+    if origin is typing.Literal:
+        return "one of " + ", ".join(str(item) for item in arguments)
+    if origin in (typing.Union, types.UnionType):
+        known = [a for a in arguments if getattr(a, "__name__", "") != "UnknownType"]
+        part = [] if len(known) == len(arguments) else ["a mapping of its own keys"]
+        return " or ".join([*part, *(describe(item) for item in known)])
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return "a list of " + " and ".join(describe(item) for item in arguments)
+    if origin is not None and arguments:
+        return f"a list ({describe(arguments[0])} each)"
+    words = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
+    words |= {type(None): "null", Path: "a path"}
+    return words.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _describe_limits(metadata: Sequence[Any]) -> str:
+    """`from 1 to 9`, `>= 0`, `above 0 and below 1`: a limit at infinity only means finite."""
+    found: dict[str, Any] = {}
+    for item in metadata:
+        for name in ("ge", "gt", "le", "lt"):
+            if isinstance(item, limits.Interval | limits.Ge | limits.Gt | limits.Le | limits.Lt):
+                limit = getattr(item, name, None)
+                if limit is not None and limit != float("inf"):
+                    found[name] = limit
+    if {"ge", "le"} <= found.keys():
+        return f" from {found['ge']} to {found['le']}"
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return "".join(
+        f"{' and' if index else ''} {words[name]} {limit}"
+        for index, (name, limit) in enumerate(found.items())
+    )
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The strings that an annotation lists by name, wherever it lists them."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return [item for item in typing.get_args(annotation) if isinstance(item, str)]
+    return [choice for item in typing.get_args(annotation) for choice in _choices(item)]
+
+
+def _leaves(config: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{group}.{key}"
+        for group, node in config.items()
+        if isinstance(node, Mapping)
+        for key in node
+        if key != TARGET
+    ]
+
+
+def _strings(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One law over several keys; `function` yields a fault for each way it is broken."""
+
+    parts: tuple[str, ...]
+    function: Callable[[Config], Iterator[str]]
+
+
+RULES: list[Rule] = []
+
+
+def rule(*parts: str) -> Callable[[Callable[[Config], Iterator[str]]], None]:
+    """Add a function to the rules, over these parts of the config."""
+    return lambda function: RULES.append(Rule(parts, function))

@@ -1,0 +1,1 @@
+"""Texts as streams of characters, in memory or mapped from a file."""

@@ -1,0 +1,185 @@
+"""What cannot work within a dataset, as far as it can be seen before any data is read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from seqexp.config.check import rule
+from seqexp.config.groups import Config
+from seqexp.formats.expressions import expression_fault
+
+MOTIF = "seqexp.dataset.motif.Motif"
+FASTA = "seqexp.dataset.fasta.Fasta"
+CHARS = "seqexp.dataset.chars.Chars"
+TEXT = "seqexp.dataset.text.Text"
+NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
+
+
+@rule("dataset")
+def _one_way_to_validate(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset.get("validate_on_test") and dataset.get("valid_share"):
+        yield (
+            f"dataset.validate_on_test is true and dataset.valid_share is {dataset['valid_share']};"
+            " give one of them (valid_share=0.0 or validate_on_test=false)"
+        )
+    if dataset.get("num_valid") and dataset.get("keras_validation_split"):
+        yield (
+            f"dataset.num_valid is {dataset['num_valid']} and dataset.keras_validation_split is"
+            f" {dataset['keras_validation_split']}; give one of them (num_valid=0 or"
+            " keras_validation_split=null)"
+        )
+
+
+@rule("dataset")
+def _motif_fits_its_sequence(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != MOTIF:
+        return
+    from seqexp.errors import InputError
+    from seqexp.formats.motifs import load_motifs
+
+    try:
+        motifs = load_motifs(dataset["motif"], dataset["motif_names"])
+    except InputError as error:
+        yield f"dataset.motif: {error}"
+        return
+    widest = max(motifs, key=lambda motif: motif.width)
+    length = dataset["length"]
+    if widest.width > length:
+        yield (
+            f"dataset.length is {length}, but motif {widest.name} is {widest.width} wide;"
+            f" give at least {widest.width}"
+        )
+
+
+@rule("dataset")
+def _background_is_a_composition(config: Config) -> Iterator[str]:
+    background = config["dataset"].get("background")
+    if isinstance(background, list) and abs(sum(background) - 1) > 1e-6:
+        yield (
+            f"dataset.background is {background}, which sums to {sum(background):g};"
+            " give shares that sum to 1"
+        )
+
+
+@rule("dataset")
+def _motif_data_fit_in_memory(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != MOTIF:
+        return
+    sequences = 2 * sum(dataset[key] for key in ("num_train", "num_valid", "num_test"))
+    tokens = sequences * dataset["length"]
+    needed, there = 8 * tokens, psutil.virtual_memory().total
+    if needed > there // 2:
+        yield (
+            f"dataset.num_train, num_valid, num_test and length ask for {tokens:,} letters,"
+            f" {needed / 2**30:,.0f} GiB; half of this machine's memory is {there / 2**31:,.0f} GiB"
+        )
+
+
+@rule("dataset")
+def _one_source_of_sequences(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != FASTA:
+        return
+    given = [key for key in ("positives", "sequences", "table") if dataset[key] is not None]
+    if len(given) != 1:
+        yield (
+            f"dataset.{' and dataset.'.join(given) or 'positives'}"
+            f" {'are both given' if given else 'is null'}; give one of dataset.positives,"
+            " dataset.sequences (with dataset.labels) and dataset.table"
+        )
+    if (dataset["sequences"] is None) != (dataset["labels"] is None):
+        yield (
+            f"dataset.sequences is {dataset['sequences']} and dataset.labels is"
+            f" {dataset['labels']}; give both or none"
+        )
+    files = ("positives", "negatives", "sequences", "labels", "table", "splits")
+    for key in files:
+        path = dataset[key]
+        if (
+            path is not None
+            and (key, path) != ("negatives", "shuffle")
+            and not Path(path).is_file()
+        ):
+            yield f"dataset.{key} is {path}: there is no such file"
+
+
+@rule("dataset")
+def _names_are_patterns(config: Config) -> Iterator[str]:
+    for key in ("valid_names", "test_names"):
+        pattern = config["dataset"].get(key)
+        fault = None if pattern is None else expression_fault(pattern)
+        if fault is not None:
+            yield f"dataset.{key} is {pattern[:100]!r}, which {fault}"
+
+
+@rule("dataset")
+def _one_text(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != CHARS:
+        return
+    path = dataset["path"]
+    if path is not None and dataset["text"] is not None:
+        yield f"dataset.path is {path} and dataset.text is given too; give one of them"
+    if path is not None and not Path(path).exists():
+        yield f"dataset.path is {path}: there is no such file or folder"
+    if dataset["valid_share"] + dataset["test_share"] > 0.95:
+        yield (
+            f"dataset.valid_share is {dataset['valid_share']} and dataset.test_share is"
+            f" {dataset['test_share']}, which leaves too little for training; give at most 0.95"
+            " in all"
+        )
+
+
+@rule("dataset")
+def _texts_can_be_read(config: Config) -> Iterator[str]:
+    """As far as the first text of each file tells."""
+    dataset = config["dataset"]
+    if dataset["_target_"] != TEXT:
+        return
+    from seqexp.dataset.words.documents import Columns, check_documents
+    from seqexp.errors import InputError
+
+    columns = Columns(dataset["text_column"], dataset["label_column"])
+    if columns.text == columns.label:
+        yield f"dataset.text_column and dataset.label_column are both {columns.text!r}; give two"
+        return
+    for key in ("path", "valid_path", "test_path"):
+        if dataset[key] is None:
+            continue
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {dataset[key]}, but dataset.path is null; give dataset.path"
+        try:
+            check_documents(Path(dataset[key]), columns)
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
+
+
+@rule("dataset")
+def _errors_are_shares_of_one_draw(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != NOISY_READS:
+        return
+    rates = {key: dataset[key] for key in ("insertion", "deletion", "substitution")}
+    if sum(rates.values()) > 1:
+        given = ", ".join(f"dataset.{key} is {rate}" for key, rate in rates.items())
+        yield f"{given}, which sum to {sum(rates.values()):g}; give rates that sum to at most 1"
+
+
+@rule("dataset")
+def _reads_are_there(config: Config) -> Iterator[str]:
+    dataset = config["dataset"]
+    if dataset["_target_"] != NOISY_READS:
+        return
+    path, has_truth = dataset["reads"], dataset["reads_have_truth"]
+    if path is not None and not Path(path).is_file():
+        what = "is a folder" if Path(path).is_dir() else "there is no such file"
+        yield f"dataset.reads is {path}: {what}; give a FASTA, FASTQ or cluster file"
+    if path is None and has_truth is not None:
+        yield (
+            f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"
+            " simulated reads always have one; give a file, or reads_have_truth=null"
+        )

@@ -1,0 +1,1 @@
+"""Splits and shuffles of DNA sequences."""

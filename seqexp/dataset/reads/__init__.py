@@ -1,0 +1,1 @@
+"""Erroneous reads of DNA: files, a channel, views."""

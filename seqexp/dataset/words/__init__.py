@@ -1,0 +1,1 @@
+"""Texts as words: documents, tokens, vocabularies, vectors."""

@@ -1,0 +1,206 @@
+"""From a corpus of labelled texts to a classification task."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from annotated_types import Interval
+from jaxtyping import Int
+
+from seqexp.data import Data, Sequences, WordVectors
+from seqexp.dataset.words.apart import Apart, Rows, distinct, word_notes
+from seqexp.dataset.words.corpus import Corpus
+from seqexp.dataset.words.tokenizer import read_vectors, vocabulary
+from seqexp.errors import InputError
+from seqexp.seeding import stream_seed
+from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
+
+log = logging.getLogger("seqexp")
+
+NUM_SPECIAL = 2
+"""Ids that are no words: padding and `<unk>`."""
+
+MaxTokens = Annotated[int, Interval(ge=NUM_SPECIAL + 1, le=10**7)]
+"""Size of a vocabulary of words, with padding, `<unk>` and at least one word."""
+
+MaxLength = Annotated[int, Interval(ge=1, le=10**6)]
+
+PartOfTraining = Annotated[float, Interval(ge=0, le=0.9)]
+
+HeadOrTail = Literal["head", "tail"]
+LeftOrRight = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How texts become token ids, and which of them are used; see the datasets' arguments."""
+
+    max_tokens: int
+    max_length: int
+    truncate: HeadOrTail
+    pad: LeftOrRight
+    one_output: bool
+    vectors: str | None
+    valid_share: float
+    test_share: float
+    num_train: int | None
+    seed: int
+    keep_apart: bool = False  # texts of the same words stand in one split
+
+
+def classification(corpus: Corpus, choices: Choices) -> Data:
+    """Cut what the corpus does not have as splits off its training split, and encode all.
+
+    Raises:
+        InputError: if a split would be empty, or a choice does not fit the classes.
+    """
+    if choices.one_output and len(corpus.classes) != 2:
+        raise InputError(
+            f"dataset.one_output is true, but there are {len(corpus.classes)} classes"
+            f" ({', '.join(corpus.classes[:10])}); one output is for two: give false"
+        )
+    apart = Apart(corpus) if choices.keep_apart else None
+    rows = _rows(corpus, choices, apart)
+    notes = list(corpus.notes)
+    if choices.valid_share and not len(rows["valid"][1]):
+        notes.append(
+            f"dataset.valid_share is {choices.valid_share}, but no class has two texts left, one of"
+            " which could be held out: nothing is validated"
+        )
+    if apart is not None:
+        rows, told = apart.without_leaks(rows)
+        notes += [*apart.notes(), *told]
+    symbols = _symbols(corpus, rows["train"][1], choices.max_tokens)
+    longest = max(int(texts.lengths().max()) for texts in corpus.texts.values())
+    width = min(choices.max_length, longest)
+    matrices = _matrices(corpus, rows, symbols, width, choices)
+    notes += word_notes(corpus, rows, symbols)
+    encoded = {
+        split: _sequences(matrices[split], corpus.texts[source].labels[chosen])
+        for split, (source, chosen) in rows.items()
+    }
+    spec = TaskSpec(
+        vocabulary=Vocabulary(symbols),
+        num_outputs=1 if choices.one_output else len(corpus.classes),
+        output=Output.SEQUENCE_CLASS,
+        output_names=corpus.classes,
+        length=width,
+        words=WordEncoding(choices.truncate, choices.pad),
+    )
+    return Data(
+        spec,
+        train=encoded["train"],
+        valid=encoded["valid"],
+        test=encoded["test"],
+        vectors=_vectors(choices.vectors, symbols),
+        notes=tuple(notes),
+    )
+
+
+def _rows(corpus: Corpus, choices: Choices, apart: Apart | None) -> Rows:
+    """For each split, the corpus' split that it is taken from, and which of its texts."""
+    rows = {name: (name, np.arange(len(texts))) for name, texts in corpus.texts.items()}
+    labels = corpus.texts["train"].labels
+    left = np.arange(len(labels))
+    for split, share in (("test", choices.test_share), ("valid", choices.valid_share)):
+        if split not in rows:
+            chosen = _drawn(labels, left, share, choices.seed, split, apart)
+            if split == "test" and share and not len(chosen):
+                raise InputError(
+                    f"dataset.{split}_share is {share}, but no class has two texts, one of which"
+                    f" could be held out ({len(corpus.classes):,} classes in {len(left):,} texts);"
+                    f" is dataset.label_column right? Give more texts, or dataset.{split}_path"
+                )
+            rows[split] = ("train", chosen)
+            left = np.setdiff1d(left, chosen)
+    if choices.num_train is not None and choices.num_train < len(left):
+        left = stratified(labels, left, choices.num_train / len(left), choices.seed, "train")
+    return {**rows, "train": ("train", left)}
+
+
+def _drawn(
+    labels: Int[np.ndarray, " texts"],
+    among: Int[np.ndarray, " rows"],
+    share: float,
+    seed: int,
+    name: str,
+    apart: Apart | None,
+) -> Int[np.ndarray, " chosen"]:
+    """As `stratified`, all texts of the same words together where that is possible."""
+    if apart is not None:
+        firsts = apart.firsts["train"][among]
+        chosen = stratified(labels, distinct(firsts), share, seed, name)
+        if len(chosen):
+            return among[np.isin(firsts, chosen)]
+    return stratified(labels, among, share, seed, name)
+
+
+def stratified(
+    labels: Int[np.ndarray, " texts"],
+    among: Int[np.ndarray, " rows"],
+    share: float,
+    seed: int,
+    name: str,
+) -> Int[np.ndarray, " chosen"]:
+    """This share of each class, at least one text of it and never all, in the order they have."""
+    chosen = []
+    for label in distinct(labels[among]) if share else []:
+        rows = among[labels[among] == label]
+        count = min(max(1, round(share * len(rows))), len(rows) - 1)
+        # NumPy promises the same raw bits for a seed in every release, but not the same shuffle
+        bits = np.random.PCG64(np.random.SeedSequence(stream_seed(seed, name, int(label))))
+        chosen.append(rows[np.argsort(bits.random_raw(len(rows)), kind="stable")[:count]])
+    return np.sort(np.concatenate(chosen)) if chosen else among[:0]
+
+
+def _symbols(corpus: Corpus, train: Int[np.ndarray, " rows"], max_tokens: int) -> tuple[str, ...]:
+    """The most frequent words of the texts that are trained on."""
+    counts = corpus.texts["train"].counts(train, len(corpus.words))
+    max_words = max_tokens - NUM_SPECIAL
+    # most words are too rare: they need not be sorted (one more: `<unk>` may be among them)
+    rarest = np.sort(counts)[-max_words - 1] if max_words < len(counts) else 0
+    frequent = np.flatnonzero(counts >= max(rarest, 1))
+    words = ((corpus.words[index], int(counts[index])) for index in frequent)
+    return vocabulary(dict(words), max_words)
+
+
+def _matrices(
+    corpus: Corpus,
+    rows: Rows,
+    symbols: tuple[str, ...],
+    width: int,
+    choices: Choices,
+) -> dict[str, Int[np.ndarray, "rows width"]]:
+    """Texts as token ids; words that the vocabulary lacks are `<unk>`, id 1."""
+    ids = {symbol: index for index, symbol in enumerate(symbols, start=1)}
+    small = len(symbols) < np.iinfo(np.int16).max
+    token_ids = np.array(
+        [ids.get(word, 1) for word in corpus.words], dtype=np.int16 if small else np.int32
+    )
+    cut_head, pad_left = choices.truncate == "head", choices.pad == "left"
+    return {
+        split: corpus.texts[source].matrix(token_ids, width, cut_head, pad_left, chosen)
+        for split, (source, chosen) in rows.items()
+    }
+
+
+def _sequences(
+    tokens: Int[np.ndarray, "texts width"], labels: Int[np.ndarray, " texts"]
+) -> Sequences:
+    targets = torch.from_numpy(labels.astype(np.int64))[:, None]
+    return Sequences(torch.from_numpy(tokens), targets)
+
+
+def _vectors(path: str | None, symbols: tuple[str, ...]) -> WordVectors | None:
+    if path is None:
+        return None
+    vectors = read_vectors(Path(path), symbols)
+    found = len(vectors.ids)
+    log.info(
+        f"{path}: vectors of {found:,} of the {len(symbols):,} words of the vocabulary"
+        f" ({found / len(symbols):.1%}), {vectors.values.shape[1]} values each"
+    )
+    return vectors

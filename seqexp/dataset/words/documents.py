@@ -1,0 +1,122 @@
+"""Labelled texts of a person's own: a table, JSON lines, or a folder with a folder a class.
+
+Nothing here needs torch, so that the config check can look at a file as well.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from seqexp.dataset.words.labels import Document, Labels
+from seqexp.errors import InputError
+from seqexp.formats.folders import files_in, folders_in
+from seqexp.formats.records import (
+    JSON_LINES,
+    column,
+    read_json_lines,
+    read_table,
+    text_value,
+    whole,
+)
+from seqexp.formats.records import SEPARATORS as SEPARATORS
+from seqexp.formats.text import ending, read_lines
+
+MAX_UNPACKED = 2**31
+"""Bytes of a packed file, unpacked; a file that is not packed may be larger."""
+
+MAX_FIELD = 2**31 - 1
+
+ADVICE = "; name it by dataset.text_column and dataset.label_column"
+
+
+class Columns(NamedTuple):
+    """Which columns of a table, or keys of a JSON line, hold text and label."""
+
+    text: str
+    label: str
+
+
+def read_documents(path: Path, columns: Columns) -> list[Document]:
+    """All texts of a .csv, .tsv, .jsonl or .ndjson file, or a folder of classes.
+
+    Endings may be in capitals, and files may be packed by gzip, whatever their name; hidden files
+    and folders are omitted. Tables and JSON lines are read as `formats.records` has it.
+
+    Raises:
+        InputError: naming the file, and the line where there is one: if it is missing, no UTF-8
+            text, or malformed; lacks a column; has an empty text; lacks labels; or holds nothing.
+    """
+    labels = Labels(path, columns.label)
+    documents = list(_documents(path, columns, labels))
+    labels.refuse()
+    if not documents:
+        raise InputError(f"{path}: holds no texts")
+    return documents
+
+
+def check_documents(path: Path, columns: Columns) -> None:
+    """Look at the first text only.
+
+    Raises:
+        InputError: if this cannot be a file of texts.
+    """
+    if next(_documents(path, columns, Labels(path, columns.label)), None) is None:
+        raise InputError(f"{path}: holds no texts")
+
+
+def _documents(path: Path, columns: Columns, labels: Labels) -> Iterator[Document]:
+    if path.is_dir():
+        return _of_folder(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder")
+    if ending(path) in SEPARATORS:
+        return _of_table(path, columns, labels)
+    if ending(path) in JSON_LINES:
+        return _of_json_lines(path, columns, labels)
+    known = ", ".join([*SEPARATORS, *JSON_LINES])
+    raise InputError(f"{path}: give a {known} file (also .gz), or a folder with a folder a class")
+
+
+def _of_folder(path: Path) -> Iterator[Document]:
+    classes = folders_in(path)
+    if not classes:
+        raise InputError(f"{path}: has no folders; give one a class, with .txt files in them")
+    for folder in classes:
+        files = files_in(folder, (".txt",))
+        if not files:
+            raise InputError(f"{folder}: has no .txt files, so class {folder.name} has no texts")
+        for file in files:
+            text = "\n".join(read_lines(file, _limit(file)))
+            yield Document(_checked(text, str(file)), folder.name.strip(), str(file))
+
+
+def _of_table(path: Path, columns: Columns, labels: Labels) -> Iterator[Document]:
+    rows = read_table(path, _limit(path))
+    header = next(rows, None)
+    if header is None:
+        raise InputError(f"{path}: is empty; its first line must name the columns")
+    text, label = (column(name, header.fields, str(path), ADVICE) for name in columns)
+    for line, fields in rows:
+        place = f"{path}, line {line}"
+        yield Document(_checked(fields[text], place), labels.read(fields[label], place), place)
+
+
+def _of_json_lines(path: Path, columns: Columns, labels: Labels) -> Iterator[Document]:
+    for line, values in read_json_lines(path, _limit(path)):
+        place = f"{path}, line {line}"
+        for name in columns:
+            if name not in values:
+                column(name, list(values), place, ADVICE)
+        text = text_value(values, columns.text, place)
+        label = labels.read(values[columns.label], place)
+        yield Document(_checked(text, place), whole(label, columns.label, place), place)
+
+
+def _limit(path: Path) -> int:
+    return max(MAX_UNPACKED, path.stat().st_size)
+
+
+def _checked(text: str, place: str) -> str:
+    if not text.strip():
+        raise InputError(f"{place}: the text is empty; remove it")
+    return text

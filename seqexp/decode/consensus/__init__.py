@@ -1,0 +1,1 @@
+"""Consensus of erroneous reads by a pair-HMM."""

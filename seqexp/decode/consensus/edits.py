@@ -1,0 +1,140 @@
+"""What every single edit of a draft would gain, from one pass forward and one backward.
+
+All ways to an edit's left side and all ways from its right side are known from the unchanged
+draft; an edit only joins them anew. So the exact likelihood of all substitutions, insertions and
+deletions costs little more than that of the draft itself.
+
+Source: the idea is that of Quiver (Chin et al. 2013, supplement).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from seqexp.decode.consensus.alignments import sums, wide_band
+from seqexp.decode.consensus.pair_hmm import Channel, align, encode
+from seqexp.formats.dna import LETTERS
+
+SUBSTITUTE, DELETE, INSERT = 0, len(LETTERS), len(LETTERS) + 1
+"""First columns of the table of gains; a letter is added to the first and last."""
+
+PER_BASE = -math.log(len(LETTERS))
+"""Log-probability of each base before any read was seen.
+
+All sequences of one length are equally probable, and so are all lengths. Without it drafts are too
+long: of the many sequences with one base more, one fits what is there by chance.
+"""
+
+
+class Edit(NamedTuple):
+    """One change: at a base (counted from 0), or before it for an insertion."""
+
+    place: int
+    column: int
+
+
+@dataclass(frozen=True, eq=False)
+class Gains:
+    """How well a draft explains its reads, and what each single edit would add to that.
+
+    `log_likelihood` is of the reads given the draft; `table` adds to `score`, which has the
+    probability of the draft itself in it. Its rows are (bases + 1, 9): write A, C, G or T for a
+    base, delete it, insert A, C, G or T before it. The last is the end, for insertions only.
+    """
+
+    draft: str
+    log_likelihood: float
+    table: Float[Tensor, "places edits"]
+
+    @property
+    def score(self) -> float:
+        """Log-probability of reads and draft together, up to a constant."""
+        return self.log_likelihood + PER_BASE * len(self.draft)
+
+    def best(self, *kinds: int) -> tuple[Edit, float]:
+        """The edit of these kinds that gains most."""
+        table = torch.full_like(self.table, -torch.inf)
+        for kind in kinds:
+            columns = slice(kind, kind + (1 if kind == DELETE else len(LETTERS)))
+            table[:, columns] = self.table[:, columns]
+        index = int(table.argmax())
+        return Edit(*divmod(index, table.shape[1])), float(table.flatten()[index])
+
+    def certainty(self) -> Float[Tensor, " bases"]:
+        """Probability of each base of the draft against all single edits at its place, 0 to 1.
+
+        An insertion counts for the base behind it.
+        """
+        return 1 / (1 + self.table[:-1].exp().sum(dim=1))
+
+
+def apply(draft: str, edits: Sequence[Edit]) -> str:
+    """The draft with edits at different places."""
+    pieces = list(draft)
+    for place, column in sorted(edits, reverse=True):  # from the end: places before stay
+        if column == DELETE:
+            del pieces[place]
+        elif column >= INSERT:
+            pieces.insert(place, LETTERS[column - INSERT])
+        else:
+            pieces[place] = LETTERS[column]
+    return "".join(pieces)
+
+
+def gains(
+    drafts: Sequence[str], clusters: Sequence[Sequence[str]], channels: Sequence[Channel]
+) -> list[Gains]:
+    """Gains of all single edits of each draft, under the reads of its own cluster and channel."""
+    which = torch.tensor([index for index, reads in enumerate(clusters) for _ in reads])
+    bases, num_bases = encode(drafts)
+    read, num_letters = encode(list(chain.from_iterable(clusters)))
+    pairs, end = align(channels, (bases[which], num_bases[which]), (read, num_letters), which)
+    insertion = torch.stack([channel.insertion for channel in channels])[which]
+    found = sums(pairs, insertion, wide_band(pairs))
+    emission = torch.stack([channel.emission for channel in channels])[which]
+    deletion = torch.stack([channel.deletion for channel in channels])[which][:, None]
+    substituted = _passes(emission, deletion, found.passed, found.skipped)
+    inserted = _passes(emission, deletion, found.inserted, found.through)
+    # the gap before a base that is gone is one with the gap behind it: not twice its insertions
+    twice = torch.einsum("pl,pbl->pb", insertion, found.passed)
+    deleted = (found.skipped - twice).clamp(min=1e-300)
+    no_base = (0, 0, 0, 1)
+    by_read = torch.cat(
+        [
+            torch.nn.functional.pad(substituted.log(), no_base, value=-torch.inf),
+            torch.nn.functional.pad(deleted.log()[:, :, None], no_base, value=-torch.inf),
+            inserted.log(),
+        ],
+        dim=2,
+    )  # (pairs, places, edits)
+    tables = by_read.new_zeros(len(drafts), *by_read.shape[1:]).index_add(0, which, by_read)
+    known = bases.clamp(min=0)[:, :, None]
+    tables[:, :, DELETE] -= PER_BASE
+    tables[:, :, INSERT:] += PER_BASE
+    tables[:, :-1].scatter_(2, known, -torch.inf)  # a base for itself is no edit
+    total = end.new_zeros(len(drafts)).index_add(0, which, found.log_likelihood + end)
+    result = []
+    for draft, table, value in zip(drafts, tables, total.tolist(), strict=True):
+        own = table[: len(draft) + 1].clone()
+        own[-1, :INSERT] = -torch.inf
+        result.append(Gains(draft, value, own))
+    return result
+
+
+def _passes(
+    emission: Float[Tensor, "pairs bases letters"],
+    deletion: Float[Tensor, "pairs 1 bases"],
+    with_letter: Float[Tensor, "pairs places letters"],
+    without: Float[Tensor, "pairs places"],
+) -> Float[Tensor, "pairs places bases"]:
+    """Likelihood, relative to the draft's, with each base at a place: passed on or skipped."""
+    likelihood = (
+        torch.einsum("pal,pbl->pba", emission, with_letter) + deletion * without[:, :, None]
+    )
+    return likelihood.clamp(min=1e-300)

@@ -1,0 +1,274 @@
+"""What a stored model says of itself, looked at before any memory is taken for it.
+
+Its files may be anybody's: sizes that a config names are compared with those of the weights that
+are there, and a task's values with their ranges.
+"""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqexp.config.check import value_faults
+from seqexp.config.groups import SUPPLIED
+from seqexp.config.signature import TargetError, signature
+from seqexp.config.trust import TARGET
+from seqexp.errors import InputError
+from seqexp.spec import Output, TaskSpec
+
+MAX_JSON = 2**28
+"""Bytes of a file of JSON: a vocabulary of millions of words has as many."""
+
+MAX_HEADER = 100_000_000
+"""Bytes of the header of a safetensors file, as that format has it."""
+
+MAX_SYMBOLS = 2**24
+
+MAX_LENGTH = 10**7
+"""Tokens of a sequence, where all have the same number."""
+
+MAX_DEPTH = 100
+"""Levels of nested JSON."""
+
+UNKNOWN = "<unk>"
+"""Stands for a word that the vocabulary lacks."""
+
+DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""Types of numbers, and their names in a safetensors file."""
+
+Claimed = dict[str, tuple[str, list[int]]]
+"""Type and shape of tensors by name."""
+
+
+def parsed(text: str, source: str) -> Any:
+    """Values of a text of JSON that anybody may have written.
+
+    Raises:
+        InputError: naming the source, if it is no JSON, too large or nested too deeply.
+    """
+    if len(text) > MAX_JSON:
+        raise InputError(f"{source}: is larger than {MAX_JSON:,} letters")
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise InputError(f"{source}: is damaged: nested more than {MAX_DEPTH} deep") from error
+    except ValueError as error:
+        raise InputError(f"{source}: is damaged ({error})") from error
+    if _depth(found) > MAX_DEPTH:
+        raise InputError(f"{source}: is damaged: nested more than {MAX_DEPTH} deep")
+    return found
+
+
+def read_json(file: Path) -> Any:
+    """The same of a file.
+
+    Raises:
+        InputError: also if it cannot be read.
+    """
+    try:
+        if file.stat().st_size > MAX_JSON:
+            raise InputError(f"{file}: is larger than {MAX_JSON:,} bytes")
+        return parsed(file.read_text(encoding="utf-8"), str(file))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: is damaged ({error})") from error
+
+
+def _depth(value: Any) -> int:
+    """Levels, counted only up to one too many."""
+    depth, level = 0, [value]
+    while level and depth <= MAX_DEPTH:
+        inner = [item for item in level if isinstance(item, dict | list)]
+        level = [v for item in inner for v in (item.values() if isinstance(item, dict) else item)]
+        depth += 1
+    return depth
+
+
+# --- what a run has left ------------------------------------------------------------------------
+
+
+def result(values: Any) -> dict[str, Any] | None:
+    """What a run has left of itself, if it is of the form that is drawn and compared; else None."""
+    if not isinstance(values, dict):
+        return None
+    history, flows = values.get("history", {}), values.get("gradient_flow", [])
+    are_epochs = isinstance(history, dict) and all(
+        epoch.isascii() and epoch.isdigit() and len(epoch) < 10 and _are_metrics(metrics)
+        for epoch, metrics in history.items()
+    )
+    are_flows = isinstance(flows, list) and all(
+        isinstance(flow, dict)
+        and type(flow.get("epoch")) is int
+        and isinstance(flow.get("log10_relative"), list)
+        and all(map(_is_number, flow["log10_relative"]))
+        for flow in flows
+    )
+    return values if are_epochs and are_flows else None
+
+
+def _are_metrics(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < 2**53)
+
+
+# --- the task ---------------------------------------------------------------------------------
+
+
+def task(values: Any, source: str) -> TaskSpec:
+    """The task that a stored model is for.
+
+    Raises:
+        InputError: naming the key that is missing, of another type or out of range.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{source}: is damaged: {_shown(values)} is no mapping")
+    keys = ("vocabulary", "num_outputs", "output", "output_names", "length")
+    for key in keys:
+        if key not in values:
+            raise InputError(f"{source}: is damaged: it has no {key}")
+    for key in values:
+        if key not in (*keys, "words"):
+            raise InputError(f"{source}: is damaged: {_shown(key)} is no key of a task")
+
+    def refuse(key: str, expected: str) -> InputError:
+        return InputError(f"{source}: {key} is {_shown(values[key])}; expected is {expected}")
+
+    symbols, names, count = values["vocabulary"], values["output_names"], values["num_outputs"]
+    if not _are_texts(symbols) or not 1 <= len(symbols) <= MAX_SYMBOLS:
+        raise refuse("vocabulary", f"a list of 1 to {MAX_SYMBOLS:,} texts")
+    if len(set(symbols)) != len(symbols) or "" in symbols:
+        raise refuse("vocabulary", "texts, none of them empty or twice")
+    if values["output"] not in [output.value for output in Output]:
+        raise refuse("output", " or ".join(output.value for output in Output))
+    if type(count) is not int or not 1 <= count <= MAX_SYMBOLS:
+        raise refuse("num_outputs", f"an integer from 1 to {MAX_SYMBOLS:,}")
+    is_class = values["output"] == Output.SEQUENCE_CLASS.value
+    if not _are_texts(names) or (is_class and len(names) != max(2, count)):
+        raise refuse("output_names", f"a list of {max(2, count) if is_class else ''} texts")
+    if not is_class and count not in (len(symbols), len(symbols) + 1):
+        raise refuse("num_outputs", f"{len(symbols) + 1:,}, of the symbols and padding")
+    length = values["length"]
+    if length is not None and (type(length) is not int or not 1 <= length <= MAX_LENGTH):
+        raise refuse("length", f"null or an integer from 1 to {MAX_LENGTH:,}")
+    if "words" in values and not _are_words(values["words"], length, symbols):
+        raise refuse("words", "truncate (head, tail) and pad (left, right), and a length")
+    return TaskSpec.from_dict(values)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _are_words(words: Any, length: int | None, symbols: Sequence[str]) -> bool:
+    return (
+        isinstance(words, dict)
+        and words.keys() == {"truncate", "pad"}
+        and words["truncate"] in ("head", "tail")
+        and words["pad"] in ("left", "right")
+        and length is not None
+        and UNKNOWN in symbols
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | dict) and len(value) > 4:
+        return f"a {'list' if isinstance(value, list) else 'mapping'} of {len(value):,}"
+    return repr(value)[:80]
+
+
+# --- the model --------------------------------------------------------------------------------
+
+
+def refuse_arguments(node: Mapping[str, Any], source: str) -> None:
+    """Refuse arguments of a model that its constructor does not have, or not in this range.
+
+    Raises:
+        InputError: with all of them.
+    """
+    try:
+        found = signature(node[TARGET])
+    except TargetError as error:
+        raise InputError(f"{source}: model.{TARGET} is {node[TARGET]!r}: {error}") from error
+    known = {k: p for k, p in found.parameters.items() if k not in SUPPLIED["model"]}
+    faults: list[str] = []
+    for name, value in node.items():
+        if name == TARGET or (isinstance(value, Mapping) and TARGET in value):
+            continue
+        if name in known:
+            faults += value_faults(f"model.{name}", value, known[name].annotation)
+        elif not found.takes_any:
+            faults.append(f"model.{name}: unknown; known are {', '.join(known)}")
+    faults += [f"model.{k}: missing" for k, p in known.items() if p.required and k not in node]
+    if faults:
+        raise InputError("\n  ".join([f"{source}: is damaged", *(f[:500] for f in faults)]))
+
+
+def header(file: Path) -> Claimed:
+    """Type and shape of each tensor of a safetensors file, whose numbers are not read.
+
+    Raises:
+        InputError: if the file is none, or says more than it holds.
+    """
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8).ljust(8, b"\xff"))
+            if length > min(MAX_HEADER, size - 8):
+                raise InputError(f"{file}: is damaged: its header would have {length:,} bytes")
+            text = opened.read(length).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: is damaged ({error})") from error
+    found = parsed(text, str(file))
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: is damaged: its header is no mapping")
+    claimed: Claimed = {}
+    for name, told in found.items():
+        if name == "__metadata__":
+            continue
+        if not isinstance(told, dict) or not isinstance(told.get("shape"), list):
+            raise InputError(f"{file}: is damaged: {_shown(name)} has no shape")
+        claimed[name] = (str(told.get("dtype")), told["shape"])
+    return claimed
+
+
+def refuse_other_weights(claimed: Claimed, expected: Mapping[str, Tensor], file: Path) -> None:
+    """Refuse weights that are not those of a model, by their names, shapes and types.
+
+    Raises:
+        InputError: naming the first that differs.
+    """
+    for name, tensor in expected.items():
+        wanted = (DTYPES.get(tensor.dtype, str(tensor.dtype)), list(tensor.shape))
+        if name not in claimed:
+            raise InputError(f"{file}: is damaged or of another model: it has no {name}")
+        if claimed[name] != wanted:
+            (dtype, shape), (other, size) = claimed[name], wanted
+            raise InputError(
+                f"{file}: is damaged or of another model: {name} is {dtype} of {shape}, and the"
+                f" model of its config has {other} of {size}"
+            )
+    for name in claimed:
+        if name not in expected:
+            raise InputError(
+                f"{file}: is damaged or of another model: the model of its config has no"
+                f" {name[:100]}"
+            )

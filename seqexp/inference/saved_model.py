@@ -1,0 +1,97 @@
+"""A trained model as a folder: weights, task and config, and no code.
+
+`load` rebuilds it from the folder alone; MLflow calls `_load_pyfunc` for the same, to predict from
+raw text.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from seqexp.config.instantiate import build
+from seqexp.config.trust import refuse_other_code
+from seqexp.errors import InputError
+from seqexp.inference import claims
+from seqexp.spec import Output, TaskSpec
+
+WEIGHTS, SPEC, CONFIG = "weights.safetensors", "spec.json", "config.json"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model with what it was built from."""
+
+    model: nn.Module
+    spec: TaskSpec
+    config: dict[str, Any]
+
+
+def save(folder: Path, model: nn.Module, spec: TaskSpec, config: dict[str, Any]) -> None:
+    """Write a model's folder; `config` is the whole composition."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    (folder / SPEC).write_text(json.dumps(spec.to_dict(), indent=2), encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
+    """Rebuild a model from its folder.
+
+    A stored config is data: it may name models of seqexp, and of packages that the caller trusts,
+    but never says itself whom to trust. The sizes that it names are compared with those of the
+    weights first, on a model without memory.
+
+    Raises:
+        InputError: if a file is missing or damaged, or the config names anything else.
+    """
+    for name in (WEIGHTS, SPEC, CONFIG):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} is no saved model: it has no {name}")
+    spec = claims.task(claims.read_json(folder / SPEC), str(folder / SPEC))
+    config = claims.read_json(folder / CONFIG)
+    node = config.get("model") if isinstance(config, dict) else None
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise InputError(f"{folder / CONFIG}: is damaged: it names no model by _target_")
+    refuse_other_code({"model": node}, str(folder / CONFIG), trusted)
+    claims.refuse_arguments(node, str(folder / CONFIG))
+    _refuse_other_weights(folder, node, spec)
+    model: nn.Module = build(node, spec=spec)
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except Exception as error:  # safetensors has its own error type for each kind of damage
+        raise InputError(f"{folder / WEIGHTS}: is damaged or of another model ({error})") from error
+    for name, tensor in model.named_parameters():
+        if not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{folder / WEIGHTS}: {name} has inf or nan, which predicts nothing")
+    return SavedModel(model.eval(), spec, config)
+
+
+def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec) -> None:
+    """Compare the model that a config names with the weights that are there, before it has any."""
+    claimed = claims.header(folder / WEIGHTS)
+    is_ours = str(node["_target_"]).startswith("seqexp.")
+    try:
+        with torch.device("meta"):
+            like: nn.Module = build(node, spec=spec)
+    except InputError as error:
+        raise InputError(f"{folder / CONFIG}: {error}") from error
+    except Exception as error:
+        if not is_ours:  # which may not be made for tensors without memory
+            return
+        raise InputError(f"{folder / CONFIG}: no model can be made of it ({error})") from error
+    claims.refuse_other_weights(claimed, like.state_dict(), folder / WEIGHTS)
+
+
+def output_columns(spec: TaskSpec) -> tuple[str, ...]:
+    """Names of the columns of a prediction."""
+    if spec.output is Output.SEQUENCE_CLASS:
+        return spec.output_names
+    names = spec.vocabulary.symbols
+    return names if len(names) == spec.num_outputs else ("padding", *names)

@@ -1,0 +1,1 @@
+"""What convolution filters learned: motifs, matches, baselines, pages."""

@@ -1,0 +1,152 @@
+"""Figures of learned filters: heat maps and sequence logos, large and sharp."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from seqexp.data import Pattern
+from seqexp.interpret.filters.alignment import aligned
+from seqexp.interpret.filters.card import DEAD
+from seqexp.interpret.filters.extraction import LearnedFilter, shown
+from seqexp.interpret.filters.matrix import information
+from seqexp.interpret.letters import MAX_LETTERS, centred, have_logo, label_of, letter_of, numbered
+from seqexp.interpret.logo import draw_logo
+from seqexp.utils.drawing import literal
+from seqexp.utils.names import one_line
+
+
+def filter_figure(
+    filters: Sequence[LearnedFilter],
+    symbols: Sequence[str],
+    patterns: Sequence[Pattern],
+    title: str,
+    max_shown: int,
+) -> Figure:
+    """One column a filter: weights as heat map and logo, the exciting windows' logo, the pattern.
+
+    The best filters are shown, best first; dead ones only where all are.
+    """
+    drawn, note = shown(filters, max_shown)
+    rows = 4 if patterns else 3
+    per_line = min(2, len(drawn))
+    lines = -(-len(drawn) // per_line)
+    height = 2.2 * rows * lines + 0.8
+    figure = Figure(figsize=(8.5 * per_line, height))
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{title}\n{note}".strip(), fontsize=13 if note else 18, y=1 - 0.25 / height)
+    # fixed margins: a layout engine would draw everything twice
+    grid = figure.add_gridspec(
+        rows * lines,
+        per_line,
+        left=0.06 / per_line + 0.01,
+        right=0.99,
+        bottom=0.45 / height,
+        top=1 - 0.9 / height,
+        hspace=0.55,
+        wspace=0.12,
+    )
+    for index, learned in enumerate(drawn):
+        line, column = divmod(index, per_line)
+        axes = [figure.add_subplot(grid[line * rows + row, column]) for row in range(rows)]
+        _heat_map(axes[0], learned, symbols)
+        _logo(axes[1], learned.weights, symbols, "weights, centred", of_weights=True)
+        label = f"{learned.hits} exciting windows [bits]" if learned.hits else DEAD
+        _logo(axes[2], information(learned.ppm), symbols, label)
+        if patterns:
+            _planted(axes, learned, symbols, patterns)
+    return literal(figure)
+
+
+_PAGE = """<!doctype html><meta charset="utf-8"><title>filters while they form</title>
+<style>body {{font-family: sans-serif; text-align: center}} img {{max-width: 100%}}
+input {{width: 60%}}</style>
+<p><input type="range" min="0" max="{last}" value="{last}" id="step"
+ aria-label="epoch"></p><img id="image" alt="logos of the filters">
+<script>
+const frames = {frames};
+const step = document.getElementById("step"), image = document.getElementById("image");
+step.oninput = () => {{ image.src = "data:image/png;base64," + frames[step.value]; }};
+step.oninput();
+</script>
+"""
+
+
+def slider_page(frames: Mapping[int, bytes]) -> str:
+    """One HTML page, complete in itself, that shows the PNG images of a series with a slider."""
+    encoded = [base64.b64encode(frames[step]).decode() for step in sorted(frames)]
+    return _PAGE.format(last=len(encoded) - 1, frames=json.dumps(encoded))
+
+
+def draw_bits(
+    axes: Axes,
+    heights: Float[np.ndarray, "width symbols"],
+    symbols: Sequence[str],
+    label: str,
+    first: int = 1,
+) -> None:
+    """A logo of information, from 0 to all that a place can tell."""
+    _logo(axes, heights, symbols, label, first=first)
+
+
+def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> None:
+    limit = float(np.abs(learned.weights).max()) or 1.0
+    width = len(learned.weights)
+    extent = (0.5, width + 0.5, len(symbols) - 0.5, -0.5)  # places are counted from 1
+    axes.imshow(
+        learned.weights.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
+    )
+    if len(symbols) <= MAX_LETTERS:
+        shown = [label_of(symbol) for symbol in symbols]
+        axes.set_yticks(range(len(symbols)), shown, fontsize=10 if len(symbols) < 8 else 5)
+    axes.set_xticks(range(1, width + 1))
+    largest = one_line(learned.consensus, 40)
+    title = f"filter {learned.index}: weights within ±{limit:.2g}; largest: {largest}"
+    axes.set_title(title, fontsize=13)
+
+
+def _logo(
+    axes: Axes,
+    heights: Float[np.ndarray, "width symbols"],
+    symbols: Sequence[str],
+    label: str,
+    of_weights: bool = False,
+    first: int = 1,
+) -> None:
+    axes.set_title(label, fontsize=14)
+    if not have_logo(symbols):
+        axes.text(0.5, 0.5, "no logo: symbols are not letters", ha="center", va="center")
+        axes.set_axis_off()
+        return
+    if of_weights:
+        heights = centred(heights)
+    if not heights.any():
+        axes.text(0.5, 0.5, "nothing", ha="center", va="center", fontsize=14, color="grey")
+        axes.set_axis_off()
+        return
+    draw_logo(axes, heights, [letter_of(symbol) for symbol in symbols], first)
+    if not of_weights:
+        axes.set_ylim(0, np.log2(len(symbols)))
+    axes.set_xticks(numbered(first, len(heights)))
+    axes.tick_params(labelsize=11)
+
+
+def _planted(
+    axes: Sequence[Axes],
+    learned: LearnedFilter,
+    symbols: Sequence[str],
+    patterns: Sequence[Pattern],
+) -> None:
+    """Draw the nearest pattern on the last axes, under the filter's columns that it agrees with.
+
+    All axes get the same places, so that a column can be followed down.
+    """
+    below = aligned(learned, symbols, patterns)
+    _logo(axes[-1], information(below.ppm), symbols, below.label, first=below.first)
+    for axis in axes:
+        axis.set_xlim(below.places[0] - 0.6, below.places[1] + 0.6)

@@ -1,0 +1,239 @@
+"""One page on what a run learned, complete in itself: what one would show to a colleague."""
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from seqexp.interpret.filters.extraction import LearnedFilter, shown
+from seqexp.interpret.filters.figures import draw_bits
+from seqexp.interpret.filters.match_figure import place_hit, why_no_hit
+from seqexp.interpret.filters.matrix import information
+from seqexp.interpret.filters.tomtom import Hit, Learned
+from seqexp.utils.drawing import literal, save
+from seqexp.utils.names import SHORT, one_line, visible
+
+Rows = Sequence[Mapping[str, object]]
+
+_STYLE = """
+body {font-family: system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+ line-height: 1.45; color: #222}
+h1 {font-size: 1.6rem} h2 {font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc}
+h1, p, td, th {overflow-wrap: anywhere}
+table {border-collapse: collapse; margin: .6rem 0} td, th {padding: .2rem .9rem .2rem 0;
+ text-align: left; vertical-align: top} th {font-weight: 600; border-bottom: 1px solid #999}
+img {max-width: 100%} .motif {display: grid; grid-template-columns: 3fr 2fr; gap: 1.2rem;
+ align-items: start; border-bottom: 1px solid #eee; padding: .8rem 0}
+.verdict {background: #f4f6f8; padding: .6rem 1rem; border-left: 4px solid #255c99}
+.small {color: #666; font-size: .9rem}
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """What stands on the page.
+
+    `history` has the metrics of each epoch, `results` and `data` what is known of model and data,
+    `where` the figure of evidence along some sequences.
+    """
+
+    title: str
+    history: Mapping[int, Mapping[str, float]]
+    results: Rows
+    baselines: Rows
+    data: Rows
+    notes: Sequence[str]
+    learned: Learned
+    symbols: Sequence[str]
+    output_names: Sequence[str]
+    max_shown: int
+    where: Figure | None = None
+
+
+def report_page(page: Page) -> str:
+    """The page as HTML, with its images inside."""
+    drawn, note = shown(page.learned.filters, page.max_shown)
+    parts = [
+        f"<h1>{_escaped(page.title)}</h1>",
+        f'<div class="verdict">{_paragraphs(verdict(page))}</div>',
+        "<h2>How well it predicts</h2>",
+        _table(page.baselines or page.results),
+        _table(page.results) if page.baselines else "",
+        _image(_curve(page.history), "loss and accuracy by epoch") if page.history else "",
+        f"<h2>What the filters learned</h2><p>The best {len(drawn)} of"
+        f" {len(page.learned.filters)} filters, ordered by effect on the output x windows x"
+        f" information{'; ' * bool(note)}{_escaped(note)}. Logos are of the windows that"
+        " excite a filter, in bits.</p>",
+        *(_motif(page, learned) for learned in drawn),
+        _where(page.where),
+        "<h2>The data</h2>",
+        _table(page.data),
+        _paragraphs(page.notes),
+    ]
+    head = f'<meta charset="utf-8"><title>{_escaped(page.title)}</title><style>{_STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>'
+
+
+def verdict(page: Page) -> list[str]:
+    """What was found, in a sentence each, and how sure it is."""
+    learned, said = page.learned, []
+    metrics = learned.metrics
+    if learned.planted is not None:
+        best = min(learned.planted, key=lambda hit: hit.q_value, default=None)
+        share = metrics.get("motif/recovered", 0.0)
+        outcome = {0.0: "was not recovered", 1.0: "was recovered"}.get(
+            share, f"was recovered for {share:.0%} of the patterns"
+        )
+        sentence = f"What was planted {outcome}"
+        if best is not None:
+            sentence += (
+                f": filter {best.filter_index} resembles {one_line(best.target.name)}"
+                f" ({_p('p', best.q_value)}, corrected for all comparisons; correlation"
+                f" {metrics.get('motif/correlation', 0.0):.3f})"
+            )
+        said.append(sentence + ".")
+    if learned.known:
+        first = learned.known[0]
+        said.append(
+            f"Among {learned.num_known:,} known motifs, the most significant match is"
+            f" {one_line(first.target.name)}, of filter {first.filter_index}"
+            f" ({_p('q', first.q_value)})."
+            " A match says what a motif looks like, not which protein binds there."
+        )
+    elif learned.known is not None:
+        said.append(f"No filter resembles any of {learned.num_known:,} known motifs significantly.")
+    dead = sum(not one.hits for one in learned.filters)
+    if dead == len(learned.filters):
+        said.append("No filter learned anything: no window excites any of them.")
+    if learned.planted is None and learned.known is None:
+        if "motif/correlation" in metrics:
+            said.append(
+                "The motif that is nearest to what was planted has a correlation of"
+                f" {metrics['motif/correlation']:.3f} with it."
+            )
+        said.append("p-values: interpret.match=true, or interpret.database=FILE of known motifs.")
+    return said
+
+
+def png(figure: Figure, dpi: int = 100) -> bytes:
+    """A figure as a file."""
+    file = io.BytesIO()
+    save(figure, file, dpi)
+    return file.getvalue()
+
+
+def _motif(page: Page, learned: LearnedFilter) -> str:
+    """A filter's logo above those of what it resembles, and what is known of it."""
+    hits: list[Hit] = []
+    for _, found, _ in page.learned.comparisons():
+        own = [hit for hit in found if hit.filter_index == learned.index]
+        if own:
+            hits.append(min(own, key=lambda hit: hit.p_value))
+    row = learned.row(page.output_names)
+    favoured = one_line(str(row["speaks for"] or "-"))
+    facts = [
+        ("exciting windows", f"{learned.hits:,}"),
+        ("information", f"{learned.bits:.1f} bits"),
+        ("effect", f"{learned.strength:.2f} nats, speaks for {favoured}"),
+    ]
+    if learned.match is not None:
+        correlation, pattern = learned.match.correlation, learned.match.pattern
+        agreement = f"correlation {correlation:.3f} with {one_line(pattern)}, which was planted"
+        facts.append(("agreement", agreement))
+    for hit in hits:
+        probable = f"{_p('p', hit.p_value)}, {_p('q', hit.q_value)}; {hit.overlap} shared places,"
+        strand = f" strand {'-' if hit.reverse else '+'}"
+        facts.append((one_line(hit.target.name), probable + strand))
+    if not hits and (page.learned.planted is not None or page.learned.known is not None):
+        facts.append(("matches", why_no_hit(learned)))
+    table = "".join(f"<tr><td>{_escaped(k)}</td><td>{_escaped(v)}</td></tr>" for k, v in facts)
+    image = _image(_logos(learned, hits, page.symbols), f"logo of filter {learned.index}")
+    return f'<div class="motif">{image}<table>{table}</table></div>'
+
+
+def _logos(learned: LearnedFilter, hits: Sequence[Hit], symbols: Sequence[str]) -> Figure:
+    rows = 1 + len(hits)
+    figure = Figure(figsize=(7, 1.75 * rows))
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(rows, 1, squeeze=False).ravel())
+    figure.subplots_adjust(
+        left=0.06, right=0.99, bottom=0.14 / rows, top=1 - 0.17 / rows, hspace=0.6
+    )
+    draw_bits(axes[0], information(learned.motif), symbols, f"filter {learned.index}")
+    limits = [(0.4, len(learned.motif) + 0.6)]
+    for axis, hit in zip(axes[1:], hits, strict=True):
+        ppm, first = place_hit(hit, symbols)
+        name = one_line(hit.target.name) + (" (other strand)" if hit.reverse else "")
+        draw_bits(axis, information(ppm), symbols, name, first)
+        limits.append((first - 0.6, first + len(ppm) - 0.4))
+    for axis in axes:
+        axis.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
+    return literal(figure)
+
+
+def _curve(history: Mapping[int, Mapping[str, float]]) -> Figure:
+    figure = Figure(figsize=(9, 3))
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.17, top=0.9, wspace=0.2)
+    for axes, what in zip(panels, ("loss_nats", "accuracy"), strict=True):
+        for split in ("train", "valid"):
+            points = [
+                (e, m[f"{split}/{what}"]) for e, m in history.items() if f"{split}/{what}" in m
+            ]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=split, marker=".")
+        axes.set_title(what.replace("_nats", ", nats"), fontsize=11)
+        axes.set_xlabel("epoch")
+        axes.legend()
+    return figure
+
+
+def _where(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    text = (
+        "<h2>Where the evidence is</h2><p>Each filter along some test sequences, what each change"
+        " of a letter does to the log-odds, and what is lost without each letter. What was planted,"
+        " if anything, is shaded.</p>"
+    )
+    return text + _image(figure, "evidence along test sequences", dpi=80)
+
+
+def _p(name: str, value: float) -> str:
+    return f"{name} = {value:.1e}" if value < 0.001 else f"{name} = {value:.2g}"
+
+
+def _table(rows: Rows) -> str:
+    if not rows:
+        return ""
+    head = "".join(f"<th>{_escaped(str(name))}</th>" for name in rows[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_escaped(_cell(value))}</td>" for value in row.values()) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else one_line(str(value), 4 * SHORT)
+
+
+def _paragraphs(texts: Sequence[str]) -> str:
+    return "".join(f"<p>{_escaped(text)}</p>" for text in texts)
+
+
+def _escaped(text: str) -> str:
+    """Text that is neither markup nor a control character."""
+    return html.escape(visible(text))
+
+
+def _image(figure: Figure, alt: str, dpi: int = 100) -> str:
+    encoded = base64.b64encode(png(figure, dpi)).decode()
+    return f'<img alt="{_escaped(alt)}" src="data:image/png;base64,{encoded}">'

@@ -1,0 +1,1 @@
+"""Errors of reads by place, before and after a consensus."""

@@ -1,0 +1,1 @@
+"""Which letters of a sequence decide a prediction."""

@@ -1,0 +1,93 @@
+"""One sequence, letter by letter: filters along it, what each change does, and what matters."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from seqexp.interpret.letters import label_of, letter_of
+from seqexp.interpret.logo import draw_logo
+from seqexp.interpret.saliency.mutagenesis import Trace
+from seqexp.utils.drawing import literal
+from seqexp.utils.names import one_line
+
+MAX_TRACKS = 4
+"""Filters along one sequence that can be told apart."""
+
+
+def where_figure(
+    traces: Sequence[Trace], symbols: Sequence[str], filters: Sequence[int], output: str
+) -> Figure:
+    """Three panels a sequence; what was planted is shaded.
+
+    Args:
+        traces: the sequences.
+        symbols: of the vocabulary, one character each.
+        filters: indices of those that matter most, the first first.
+        output: name of the output looked at.
+    """
+    longest = max(len(trace.letters) for trace in traces)
+    rows = 3 if filters else 2
+    figure = Figure(figsize=(min(60, max(12, 0.17 * longest)), 6.2 * len(traces) + 0.6))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows * len(traces), 1, squeeze=False).ravel()
+    height = figure.get_figheight()
+    figure.subplots_adjust(
+        left=0.95 / figure.get_figwidth(),
+        right=1 - 0.2 / figure.get_figwidth(),
+        bottom=0.5 / height,
+        top=1 - 0.5 / height,
+        hspace=0.55,
+    )
+    for index, trace in enumerate(traces):
+        panels = axes[rows * index : rows * (index + 1)]
+        if filters:
+            _tracks(panels[0], trace, filters[:MAX_TRACKS])
+        _changes(panels[-2], trace, symbols)
+        _importance(panels[-1], trace, symbols)
+        panels[0].set_title(
+            f"test sequence {index + 1}: log-odds of {one_line(output)} {trace.margin:+.1f} nats",
+            fontsize=14,
+        )
+        for panel in panels:
+            _shade(panel, trace)
+            panel.set_xlim(0.4, longest + 0.6)
+    return literal(figure)
+
+
+def _tracks(axes: Axes, trace: Trace, filters: Sequence[int]) -> None:
+    centre = 1 + (trace.width - 1) / 2  # of the window that starts at the first letter
+    places = centre + np.arange(trace.tracks.shape[1])
+    for index in filters:
+        axes.plot(places, trace.tracks[index], label=f"filter {index}", linewidth=1.5)
+    axes.set_ylabel("activation\nof the window here", fontsize=10)
+    axes.legend(loc="upper right", fontsize=10, ncols=len(filters))
+
+
+def _changes(axes: Axes, trace: Trace, symbols: Sequence[str]) -> None:
+    limit = float(np.abs(trace.changes).max()) or 1.0
+    extent = (0.5, len(trace.letters) + 0.5, len(symbols) - 0.5, -0.5)
+    axes.imshow(
+        trace.changes.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
+    )
+    axes.set_yticks(range(len(symbols)), [label_of(symbol) for symbol in symbols])
+    axes.set_ylabel(f"replaced by\n(within ±{limit:.2g})", fontsize=10)
+
+
+def _importance(axes: Axes, trace: Trace, symbols: Sequence[str]) -> None:
+    there = np.array([[letter == symbol for symbol in symbols] for letter in trace.letters])
+    shown = [letter_of(symbol) for symbol in symbols]
+    draw_logo(axes, there * trace.importance[:, None], shown)
+    axes.set_ylabel("lost without\nthis letter", fontsize=10)
+
+
+def _shade(axes: Axes, trace: Trace) -> None:
+    if trace.planted is None or not trace.planted.any():
+        return
+    places = np.flatnonzero(trace.planted) + 1
+    for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1):
+        axes.axvspan(run[0] - 0.5, run[-1] + 0.5, color="#f7b32b", alpha=0.2, zorder=-1)
+        axes.axvline(run[0] - 0.5, color="black", linewidth=0.8, linestyle=":")
+        axes.axvline(run[-1] + 0.5, color="black", linewidth=0.8, linestyle=":")

@@ -1,0 +1,1 @@
+"""C++ and hand-written backward passes, their build and their sources."""

@@ -1,0 +1,197 @@
+"""What every model has around its body: the input of tokens and the way to outputs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from seqexp.data import WordVectors
+from seqexp.errors import InputError
+from seqexp.ranges import Size
+from seqexp.spec import PAD, Vocabulary
+
+Init = Literal["keras", "torch"]
+Activation = Literal["relu", "tanh", "sigmoid", "gelu", "linear"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "gelu": functional.gelu,
+    "linear": lambda values: values,
+}
+
+LONGEST = 1000.0
+"""Longest wavelength of position features, in tokens over 2 pi."""
+
+
+EmbeddingSize = Size | Literal["auto"] | None
+"""Size of learned token vectors; None is one-hot; `auto` is one-hot for alphabets, learned vectors
+of `WORD_SIZE` where there are more than `MAX_ALPHABET` symbols."""
+
+WORD_SIZE = 128
+MAX_ALPHABET = 256
+
+MAX_ONE_HOT = 5000
+"""Symbols; a batch of sequences of so many zeros and ones a token fills the memory beyond."""
+
+
+def embedding_size_for(vocabulary: Vocabulary, size: int | str | None) -> int | None:
+    """What `auto` means for these symbols; other sizes stay."""
+    if size == "auto":
+        return WORD_SIZE if len(vocabulary.symbols) > MAX_ALPHABET else None
+    assert not isinstance(size, str)
+    return size
+
+
+OnReading = Callable[[Int[Tensor, " rows"]], None]
+"""Is told of the rows of a table that are about to be read, once each."""
+
+
+class TokenInput(nn.Module):
+    """Token ids to vectors: learned ones, or one-hot where `embedding_size` is None.
+
+    Padding is the zero vector in both. Where `on_reading` is set, it is called with the rows of the
+    table that are about to be read, and the table's gradient is sparse: of these rows, once each.
+
+    Raises:
+        InputError: on one-hot vectors for more symbols than memory is for.
+    """
+
+    table: Tensor
+
+    def __init__(self, vocabulary: Vocabulary, embedding_size: int | None) -> None:
+        super().__init__()
+        self.on_reading: OnReading | None = None
+        if embedding_size is None:
+            self.size = len(vocabulary.symbols)
+            if self.size > MAX_ONE_HOT:
+                raise InputError(
+                    f"model.embedding_size is null, which makes each token {self.size:,} numbers,"
+                    f" one a symbol; give a size, or auto; null is for at most {MAX_ONE_HOT:,}"
+                )
+            one_hot = torch.eye(len(vocabulary))[:, 1:]  # (ids, symbols): no column for padding
+            self.register_buffer("table", one_hot, persistent=False)
+        else:
+            self.size = embedding_size
+            self.table = nn.Parameter(torch.empty(len(vocabulary), embedding_size))
+            with torch.no_grad():
+                nn.init.normal_(self.table)  # as nn.Embedding
+                self.table[PAD] = 0
+
+    def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channels"]:
+        """Vectors of tokens."""
+        if self.on_reading is None:
+            return functional.embedding(tokens, self.table, padding_idx=PAD)
+        rows, places = torch.unique(tokens.long(), return_inverse=True)
+        self.on_reading(rows)
+        vectors: Tensor = _Rows.apply(self.table, rows, places)  # type: ignore[no-untyped-call]
+        return vectors
+
+    def start_from(self, vectors: WordVectors) -> None:
+        """Take pretrained vectors for the symbols that have one.
+
+        Raises:
+            InputError: if they are of another size.
+        """
+        size = vectors.values.shape[1]
+        if not isinstance(self.table, nn.Parameter) or size != self.size:
+            has = self.size if isinstance(self.table, nn.Parameter) else None
+            raise InputError(
+                f"model.embedding_size is {has}, but dataset.vectors has {size} values a word; give"
+                f" model.embedding_size={size}"
+            )
+        with torch.no_grad():
+            self.table[vectors.ids.to(self.table.device)] = vectors.values.to(self.table.device)
+
+    def symbols(self) -> Float[Tensor, "symbols channels"]:
+        """The vector of each symbol of the vocabulary."""
+        return self.table[1:]
+
+
+class _Rows(torch.autograd.Function):
+    """Rows of a table, with a sparse gradient; padding has none."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, places)
+        ctx.shape = table.shape
+        return functional.embedding(places, table.index_select(0, rows))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        rows, places = ctx.saved_tensors
+        values = gradient.new_zeros(len(rows), ctx.shape[1])
+        values.index_add_(0, places.flatten(), gradient.flatten(0, 1))
+        values[:1].masked_fill_(rows[:1, None] == PAD, 0)  # a product would keep inf and nan
+        # rows are distinct, and in order
+        sparse = torch.sparse_coo_tensor(
+            rows[None], values, ctx.shape, check_invariants=False, is_coalesced=True
+        )
+        return sparse, None, None
+
+
+class PositionFeatures(nn.Module):
+    """Where in its sequence a token stands: a sine and a cosine of each of some wavelengths.
+
+    Source: Vaswani et al. (2017), sec. 3.5; added here as channels of their own.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, num_wavelengths: int) -> None:
+        super().__init__()
+        self.size = 2 * num_wavelengths
+        exponents = torch.arange(num_wavelengths) / num_wavelengths
+        self.register_buffer("frequencies", LONGEST**-exponents, persistent=False)
+
+    def forward(self, positions: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channels"]:
+        """Features of positions from 0."""
+        angles = positions[:, :, None] * self.frequencies
+        return torch.cat([angles.sin(), angles.cos()], dim=2)
+
+
+class Head(nn.Module):
+    """Dense layers with ReLU between, and the linear layer that gives the logits."""
+
+    def __init__(
+        self, num_inputs: int, hidden_layers: Sequence[int], num_outputs: int, dropout: float
+    ) -> None:
+        super().__init__()
+        sizes = [num_inputs, *hidden_layers]
+        self.hidden = nn.ModuleList(
+            nn.Linear(size, next_size)
+            for size, next_size in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(sizes[-1], num_outputs)
+
+    def forward(
+        self, features: Float[Tensor, "batch positions features"]
+    ) -> Float[Tensor, "batch positions outputs"]:
+        """Logits."""
+        for layer in self.hidden:
+            features = torch.relu(layer(self.dropout(features)))
+        logits: Tensor = self.output(self.dropout(features))
+        return logits
+
+
+def initialise_as_keras(model: nn.Module) -> None:
+    """Glorot-uniform weights, zero biases, embeddings from U(-0.05, 0.05).
+
+    Source: Glorot & Bengio (2010), eq. 16; the defaults of Keras' Dense, Conv1D and Embedding.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter):
+            nn.init.uniform_(module.table, -0.05, 0.05)
+            with torch.no_grad():
+                module.table[PAD] = 0

@@ -1,0 +1,1 @@
+"""Optimizers and schedules of our own, beside those of `torch.optim`."""

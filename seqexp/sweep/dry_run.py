@@ -1,0 +1,173 @@
+"""What a run would do, without doing it: `dry_run=true`. Nothing is written or downloaded."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from seqexp.build import build_model, load, total_steps
+from seqexp.config.groups import Config
+from seqexp.config.instantiate import build
+from seqexp.data import Data
+from seqexp.dataset.read_only import NotHereError, only_looking
+from seqexp.errors import InputError
+from seqexp.inference.claims import read_json
+from seqexp.trainer.settings import Settings
+from seqexp.utils.names import one_line
+from seqexp.utils.streams import show
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a run before it starts; None is not known.
+
+    Args:
+        label: what it is.
+        state: what is there already.
+        parameters: of its model, trained ones.
+        sequences: that it trains on; of a stream, tokens.
+        steps: updates in all, if it is not stopped early.
+        done: of these, updates that need not be taken again.
+        fault: why it cannot start.
+    """
+
+    label: str
+    state: str
+    parameters: int | None = None
+    sequences: str = ""
+    steps: int | None = None
+    done: int = 0
+    fault: str = ""
+
+
+class Planner:
+    """Builds data and models to count them, each once.
+
+    A model is built without memory for its weights, as PyTorch's device `meta` has it.
+    """
+
+    def __init__(self) -> None:
+        self._data: dict[str, Data | InputError] = {}
+        self._parameters: dict[str, int] = {}
+
+    def plan(self, label: str, config: Config, folder: Path | None) -> Plan:
+        """What would be done for a config whose run lives in `folder`."""
+        state, done = _state(folder, config["force"])
+        data = self._load(config)
+        if isinstance(data, NotHereError):
+            return Plan(label, state, sequences="data not here")
+        if isinstance(data, InputError):
+            return Plan(label, state, fault=str(data))
+        settings: Settings = build(config["trainer"])
+        steps = total_steps(settings, data)
+        try:
+            parameters = self._count(config, data)
+        except InputError as error:
+            return Plan(label, state, sequences=_size(data), fault=str(error))
+        return Plan(
+            label,
+            state,
+            parameters,
+            _size(data),
+            steps,
+            steps if state == "done" else min(done, steps),
+        )
+
+    def _load(self, config: Config) -> Data | InputError:
+        settings: Settings = build(config["trainer"])
+        most, patience = settings.max_sequences, settings.patience
+        sample = None if most is None else [most, config["seed"]]
+        key = json.dumps([config["dataset"], sample, patience is None, settings.test_weights])
+        if key not in self._data:
+            try:
+                with only_looking():
+                    self._data[key] = load(config, settings)
+            except InputError as error:
+                self._data[key] = error
+        return self._data[key]
+
+    def _count(self, config: Config, data: Data) -> int:
+        key = json.dumps([config["model"], data.spec.to_dict()])
+        if key not in self._parameters:
+            with torch.device("meta"):
+                model = build_model(config, data, torch.device("meta"))
+            counts = [p.numel() for p in model.parameters() if p.requires_grad]
+            self._parameters[key] = sum(counts)
+        return self._parameters[key]
+
+
+def say_plans(runs: Sequence[tuple[str, Config, Path | None]]) -> None:
+    """Print what would be done for each run: its label, config and folder.
+
+    Raises:
+        InputError: at the end, if a run could not start.
+    """
+    planner = Planner()
+    plans = [planner.plan(*run) for run in runs]
+    show(_table(plans))
+    print(f"\n{_total(plans)}\nNothing was started; without dry_run it is.")
+    faults = dict.fromkeys(plan.fault for plan in plans if plan.fault)
+    if faults:
+        raise InputError("\n  ".join(["some could not start:", *faults]))
+
+
+def _state(folder: Path | None, force: bool) -> tuple[str, int]:
+    """In words, what is there of a run; and the updates that it need not take again."""
+    if folder is None or force:
+        return "to run", 0
+    file = folder / "result.json"
+    result = read_json(file) if file.is_file() else {}
+    if not isinstance(result, Mapping):
+        raise InputError(f"{file}: is damaged: it is no mapping; force=true starts anew")
+    if result.get("status") == "FINISHED":
+        return "done", 0
+    step = _step(folder / "checkpoints")
+    failed = "failed before, " if result.get("status") == "FAILED" else ""
+    if step is None:
+        return f"{failed}to run", 0
+    return f"{failed}to continue at step {step:,}", step
+
+
+def _step(checkpoints: Path) -> int | None:
+    """Updates done at the newest checkpoint."""
+    if not checkpoints.is_dir():
+        return None
+    from seqexp.checkpoint import store
+
+    state, _ = store.newest(checkpoints)
+    try:
+        return None if state is None else int(state["training"]["progress"]["step"])
+    except (TypeError, ValueError, LookupError) as error:
+        raise InputError(
+            f"{checkpoints}: holds no state of a run; force=true starts anew"
+        ) from error
+
+
+def _size(data: Data) -> str:
+    if data.train.is_stream:
+        return f"{data.train.tokens.numel():,} tokens"
+    return f"{len(data.train):,}"
+
+
+def _table(plans: Sequence[Plan]) -> str:
+    cells = [["run", "state", "parameters", "trained on", "steps"], ["---"] * 5]
+    for plan in plans:
+        numbers = [plan.parameters, plan.steps]
+        parameters, steps = ("" if number is None else f"{number:,}" for number in numbers)
+        sequences = "cannot start" if plan.fault else plan.sequences
+        cells.append(
+            [one_line(plan.label, 240) or "as configured", plan.state, parameters, sequences, steps]
+        )
+    widths = [max(len(row[i]) for row in cells) for i in range(5)]
+    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in cells)
+
+
+def _total(plans: Sequence[Plan]) -> str:
+    left = sum((plan.steps or 0) - plan.done for plan in plans)
+    done = sum(plan.state == "done" for plan in plans)
+    unknown = sum(plan.steps is None for plan in plans)
+    more = f", and {unknown} whose steps are not known" if unknown else ""
+    noun = "run" if len(plans) == 1 else "runs"
+    return f"{len(plans)} {noun}, {done} done; {left:,} steps to train{more}, unless stopped early"

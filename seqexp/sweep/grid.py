@@ -1,8 +1,0 @@
-"""`sweeper=grid`: every combination, see `seqexp.sweep.sweeper`."""
-
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Nothing to set: what is swept stands on the command line, or in `hydra.sweeper.grids`."""

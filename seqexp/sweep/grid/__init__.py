@@ -1,0 +1,1 @@
+"""sweeper=grid: every combination of the given values."""

@@ -1,0 +1,1 @@
+"""sweeper=optuna: a search for good values."""

@@ -1,0 +1,1 @@
+"""Kinds of prediction: their losses, scores and predictions."""

@@ -1,0 +1,1 @@
+"""The MLflow store: its address, its client, its links."""

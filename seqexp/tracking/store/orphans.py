@@ -1,0 +1,56 @@
+"""Runs that say RUNNING though their process is gone."""
+
+import contextlib
+import socket
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from mlflow import MlflowClient
+
+from seqexp.utils.files import LOCK
+
+HOST, FOLDER, PID = "seqexp.host", "seqexp.checkpoint.folder", "seqexp.pid"
+"""Tags that say where a run is at work."""
+
+
+def close_orphans(client: MlflowClient, own: Collection[str | None]) -> list[str]:
+    """Set runs of this machine to KILLED whose folder nobody works in; returns their ids.
+
+    Args:
+        own: ids of runs that are left alone; so are those of other machines and programs.
+    """
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    wanted = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{socket.gethostname()}'"
+    closed = []
+    for run in client.search_runs(experiments, wanted, max_results=1000):
+        folder = run.data.tags.get(FOLDER)
+        if folder is None or run.info.run_id in own:
+            continue
+        # held while we write: its command, started again, must not find itself KILLED
+        with abandoned(Path(folder)) as is_abandoned:
+            if is_abandoned:
+                client.set_terminated(run.info.run_id, "KILLED")
+                closed.append(str(run.info.run_id))
+    return closed
+
+
+@contextlib.contextmanager
+def abandoned(folder: Path) -> Iterator[bool]:
+    """Whether no process runs in a folder; while this lasts, none can begin to."""
+    if not (folder / LOCK).is_file():
+        yield True
+        return
+    if (folder / LOCK).is_symlink():  # taking it would cut off what it leads to
+        yield False
+        return
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except (Timeout, OSError):  # or it is another user's
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -1,0 +1,201 @@
+"""How a run begins in a store, once, whatever interrupts it."""
+
+import getpass
+import os
+import re
+import socket
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Param
+from mlflow.exceptions import MlflowException
+
+from seqexp.errors import InputError
+from seqexp.metrics import higher_is_better
+from seqexp.tracking.journal.note import Note
+from seqexp.tracking.store.address import absolute, is_served
+from seqexp.tracking.store.client import is_refusal
+from seqexp.tracking.store.links import view_of_runs
+from seqexp.tracking.store.orphans import FOLDER, HOST, PID
+from seqexp.tracking.tracker import RunFacts
+from seqexp.utils.names import one_line, visible
+
+TOKEN = "seqexp.token"
+"""Tag by which a run is found whose id could not be noted."""
+
+_MAX_VALUE, _MAX_KEY = 6000, 250
+"""Characters of a parameter, and of its key, that MLflow keeps."""
+
+_MAX_NAME = 500
+"""Characters of an experiment's name that MLflow takes."""
+
+
+class Beginning:
+    """Creates runs, or goes on with one.
+
+    Args:
+        artifacts: folder for those of a new experiment; None where a server keeps them.
+        journal: folder in which the run is noted.
+    """
+
+    def __init__(
+        self, client: MlflowClient, uri: str, artifacts: str | None, journal: Path
+    ) -> None:
+        self.client = client
+        self.uri = uri
+        self.artifacts = None if is_served(uri) else artifacts
+        self.journal = journal
+
+    def __call__(self, facts: RunFacts) -> tuple[str, str]:
+        """Ids of the run and its experiment.
+
+        Raises:
+            InputError: if the run to go on with is not there.
+        """
+        note = Note.read(self.journal)
+        if facts.run_id and note and note.run_id not in (None, facts.run_id):
+            raise InputError(f"{self.journal} is of run {note.run_id}, not of {facts.run_id}")
+        token = note.token if note else uuid.uuid4().hex
+        known = facts.run_id or (note.run_id if note else None)
+        experiment = self._experiment_of(known) if known else self._experiment(facts)
+        run_id = known or (self._begun(token) if note else None)
+        uri = absolute(self.uri)
+        if run_id is None:
+            Note(uri, token).write(self.journal)
+            run_id = self._create(experiment, facts, token)
+        else:
+            experiment = experiment if known else self._experiment_of(run_id)
+            self._go_on(run_id)
+        Note(uri, token, run_id).write(self.journal)
+        if facts.run_id is None:
+            self._log_params(run_id, facts)
+            self._choose_columns(experiment, facts)
+        return run_id, experiment
+
+    def _choose_columns(self, experiment: str, facts: RunFacts) -> None:
+        """Of the table of runs, in the view that the printed address opens."""
+        metric = facts.params.get("optimized_metric")
+        if metric is not None:
+            view = view_of_runs(metric, higher_is_better(metric))
+            with suppress(MlflowException):  # a table without them is no reason to fail
+                self.client.set_experiment_tag(experiment, *view)
+
+    def _experiment_of(self, run_id: str) -> str:
+        try:
+            return str(self.client.get_run(run_id).info.experiment_id)
+        except MlflowException as error:
+            raise self._gone(run_id, error) from error
+
+    def _gone(self, run_id: str, error: MlflowException) -> Exception:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST" and not is_refusal(error):
+            return error
+        return InputError(
+            f"{self.journal.parent}: its run {run_id} cannot be continued in {self.uri} ({error});"
+            " give the tracking.uri that it was started with, restore the run, or move the folder"
+            " away to start anew"
+        )
+
+    def _experiment(self, facts: RunFacts) -> str:
+        if facts.parent:  # the page of a sweep lists the runs of its own experiment only
+            return str(self.client.get_run(facts.parent).info.experiment_id)
+        name = visible(facts.experiment)
+        if len(name) > _MAX_NAME:
+            raise InputError(
+                f"experiment_name is {one_line(name)!r}, of {len(name):,} characters; give at most"
+                f" {_MAX_NAME}"
+            )
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return self._new_experiment(name)
+        if found.lifecycle_stage != "active":
+            raise InputError(
+                f"experiment_name is {facts.experiment!r}, an experiment that was deleted in"
+                " MLflow; restore it there, or give another name"
+            )
+        return str(found.experiment_id)
+
+    def _new_experiment(self, name: str) -> str:
+        location = Path(self.artifacts).as_uri() if self.artifacts else None
+        try:
+            return str(self.client.create_experiment(name, location))
+        except MlflowException as error:  # another run may just have done so
+            found = self.client.get_experiment_by_name(name)
+            if found is None and is_refusal(error):
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(
+                    f"experiment_name is {name[:40]!r}, which MLflow does not take ({reason});"
+                    " give another"
+                ) from error
+            if found is None or not is_refusal(error):
+                raise
+            return str(found.experiment_id)
+
+    def _begun(self, token: str) -> str | None:
+        """The run that a process created which was killed before it could note its id.
+
+        Of several, as a request that was repeated makes them, the first; the others are closed.
+        """
+        experiments = [found.experiment_id for found in self.client.search_experiments()]
+        query, order = f"tags.`{TOKEN}` = '{token}'", ["attributes.start_time ASC"]
+        found = list(self.client.search_runs(experiments, query, order_by=order))
+        for double in found[1:]:
+            self.client.set_terminated(double.info.run_id, "KILLED")
+        return str(found[0].info.run_id) if found else None
+
+    def _create(self, experiment: str, facts: RunFacts, token: str) -> str:
+        tags = {
+            "mlflow.user": _user(),
+            "mlflow.source.name": "seqexp",
+            "mlflow.source.type": "LOCAL",
+            TOKEN: token,
+            **_place(),
+            **facts.tags,
+        }
+        if facts.folder:
+            tags[FOLDER] = str(facts.folder.absolute())
+        if facts.parent:
+            tags["mlflow.parentRunId"] = facts.parent
+        run = self.client.create_run(experiment, tags=tags, run_name=one_line(facts.name, _MAX_KEY))
+        return str(run.info.run_id)
+
+    def _go_on(self, run_id: str) -> None:
+        try:
+            self.client.update_run(run_id, status="RUNNING")
+        except MlflowException as error:
+            raise self._gone(run_id, error) from error
+        for tag, value in _place().items():
+            self.client.set_tag(run_id, tag, value)
+
+    def _log_params(self, run_id: str, facts: RunFacts) -> None:
+        values = {_key(key): _shortened(visible(value)) for key, value in facts.params.items()}
+        params = [Param(key, value) for key, value in values.items()]
+        for start in range(0, len(params), 100):  # MLflow takes a hundred at a time
+            try:
+                self.client.log_batch(run_id, params=params[start : start + 100])
+            except MlflowException as error:
+                # it was begun by another command of the same run, whose words for it stay
+                if "Changing param values" not in str(error):
+                    raise
+
+
+def _place() -> dict[str, str]:
+    return {HOST: socket.gethostname(), PID: str(os.getpid())}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
+
+
+def _key(key: str) -> str:
+    """A key as MLflow takes it: of letters, digits and a few signs, and no path that climbs."""
+    parts = re.sub(r"[^\w.\- :/]", "_", key).split("/")
+    return "/".join(part if part.strip(".") else f"_{part}" for part in parts)[:_MAX_KEY]
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 3]}..."

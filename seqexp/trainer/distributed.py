@@ -1,0 +1,94 @@
+"""Several processes that train one model: each takes its share of the rows of every batch."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from seqexp.data import Batch
+from seqexp.spec import IGNORE
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(minutes=30)
+"""How long processes wait for each other; the first one may be drawing or writing."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which of the processes this is; alone by default."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that keeps, records and says things."""
+        return self.rank == 0
+
+    def share(self, batch: Batch) -> Batch:
+        """This one's rows of a batch. Where it has none, a row that is not scored."""
+        if self.count == 1:
+            return batch
+        rows = slice(self.rank, None, self.count)
+        tokens, targets = batch.tokens[rows], batch.targets[rows]
+        if not len(tokens):  # a layer may refuse no rows at all
+            tokens, targets = batch.tokens[:1], torch.full_like(batch.targets[:1], IGNORE)
+        return Batch(tokens, targets, batch.is_stream)
+
+    def averaging(self, losses: nn.Module) -> nn.Module:
+        """Have gradients of what this module returns averaged over all processes."""
+        if self.count == 1:
+            return losses
+        from torch.nn.parallel import DistributedDataParallel
+
+        return DistributedDataParallel(losses)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
+        if self.count > 1:
+            torch.distributed.all_reduce(values)
+        return values
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether one of them says so."""
+        if self.count == 1:
+            return flag
+        return bool(self.sum(torch.tensor(float(flag), device=device)) > 0)
+
+    def gathered(self, value: T) -> list[T]:
+        """The value of each, in order."""
+        found = [value] * self.count
+        if self.count > 1:
+            torch.distributed.all_gather_object(found, value)
+        return found
+
+    def told(self, value: T) -> T:
+        """The value of the first."""
+        values = [value]
+        if self.count > 1:
+            torch.distributed.broadcast_object_list(values)
+        return values[0]
+
+
+@contextlib.contextmanager
+def joined(use_gpu: bool) -> Iterator[Processes]:
+    """The processes that `torchrun` has started, or this one alone."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Processes()
+        return
+    from torch import distributed
+
+    if use_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if use_gpu else "gloo", timeout=PATIENCE)
+    try:
+        yield Processes(distributed.get_rank(), count)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,100 @@
+"""How a split is cut into batches."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from seqexp import spec
+from seqexp.data import Batch, Data, Sequences
+from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary
+
+
+def of_lengths(lengths: list[int], pad: str = "right") -> Sequences:
+    """Row i holds the id i + 1, so often; its label is i."""
+    width = max(lengths)
+    tokens = torch.full((len(lengths), width), PAD)
+    for row, length in enumerate(lengths):
+        place = slice(0, length) if pad == "right" else slice(width - length, width)
+        tokens[row, place] = row + 1
+    return Sequences(tokens, torch.arange(len(lengths))[:, None])
+
+
+@pytest.mark.parametrize("pad", ["right", "left"])
+def test_sequences_of_like_length_come_together_without_shared_padding(pad: str) -> None:
+    split = of_lengths([3, 9, 1, 8, 2, 7], pad)
+    batches = list(split.batches(2, length_pool=3))  # one pool of all six
+    assert [batch.targets[:, 0].tolist() for batch in batches] == [[2, 4], [0, 5], [3, 1]]
+    assert [batch.tokens.shape[1] for batch in batches] == [2, 7, 9]
+    for batch in batches:
+        for row, label in zip(batch.tokens, batch.targets[:, 0], strict=True):
+            whole = split.tokens[label]
+            assert row[row != PAD].tolist() == whole[whole != PAD].tolist()
+
+
+def test_only_sequences_of_a_pool_are_sorted_together() -> None:
+    split = of_lengths([9, 8, 7, 6, 1, 2, 3, 4])
+    batches = list(split.batches(2, length_pool=2))
+    assert [b.targets[:, 0].tolist() for b in batches] == [[3, 2], [1, 0], [4, 5], [6, 7]]
+
+
+def test_pooled_batches_hold_all_once_in_an_order_of_the_seed() -> None:
+    split = of_lengths([(7 * i) % 13 + 1 for i in range(50)])
+    orders = [
+        [label for b in split.batches(8, seed, length_pool=3) for label in b.targets[:, 0].tolist()]
+        for seed in (1, 1, 2)
+    ]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == list(range(50))
+    widths = [batch.tokens.shape[1] for batch in split.batches(8, 1, length_pool=7)]
+    assert sorted(widths) != widths  # the batches themselves are shuffled
+
+
+def test_trimming_keeps_targets_with_their_tokens() -> None:
+    tokens = torch.tensor([[0, 1, 2, 0, 0], [0, 0, 3, 4, 0]])
+    trimmed = Batch(tokens, torch.where(tokens == PAD, IGNORE, tokens)).trimmed()
+    assert trimmed.tokens.tolist() == [[1, 2, 0], [0, 3, 4]]
+    assert trimmed.targets.tolist() == [[1, 2, IGNORE], [IGNORE, 3, 4]]
+    assert Batch(tokens[:, :1], tokens[:, :1]).trimmed().tokens.tolist() == [[0], [0]]
+
+
+def stream(targets_of: Callable[[torch.Tensor], torch.Tensor] = lambda ids: ids[1:]) -> Sequences:
+    """Two rows of six of the ids 1 to 13, and the id after each."""
+    ids = torch.arange(1, 14, dtype=torch.uint8)
+    return Sequences(ids[:-1].view(2, 6), targets_of(ids).view(2, 6), is_stream=True)
+
+
+def test_windows_of_a_stream_are_read_in_the_order_of_the_batch() -> None:
+    (batch,) = stream().batches(2, order_seed=0)
+    assert batch.rows is not None
+    first, second = batch.windows(4)
+    assert first.tokens.tolist() == [[6 * row + i for i in (1, 2, 3, 4)] for row in batch.rows]
+    assert second.targets.tolist() == [[6 * row + i for i in (6, 7)] for row in batch.rows]
+    part = batch.part(1, 4, scored_from=3)
+    assert part.targets.tolist() == [[IGNORE, IGNORE, 6 * row + 5] for row in batch.rows]
+    assert [b.rows is None and b.tokens.dtype == torch.int64 for b in (first, part)] == [True] * 2
+    assert {len(b) for b in stream().batches(1)} == {1}
+
+
+def test_a_large_stream_stays_where_it_is_and_its_windows_move(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = stream().to(torch.device("meta"))
+    assert small.tokens.device.type == "meta"
+    monkeypatch.setattr(spec, "MAX_ON_DEVICE", 10)
+    large = stream().to(torch.device("meta"))
+    assert large.tokens.device.type == "cpu"
+    (batch,) = large.batches(2, order_seed=0, length_pool=3)
+    for window in batch.windows(4):
+        assert window.tokens.device.type == window.targets.device.type == "meta"
+
+
+def test_a_digest_depends_on_every_target_of_a_stream() -> None:
+    task = TaskSpec(Vocabulary(tuple("abc")), 4, Output.NEXT_TOKEN, ("padding", *"abc"))
+
+    def changed(place: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda ids: ids[1:] + (torch.arange(12) == place)
+
+    splits = [stream(), *(stream(changed(place)) for place in range(12))]
+    digests = {Data(task, split, split, split).digest() for split in splits}
+    assert len(digests) == 13
