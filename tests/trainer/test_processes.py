@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from seqexp import cli  # noqa: F401  (its resolvers)
 from seqexp.checkpoint import store
 from seqexp.checkpoint.encode import same
+from seqexp.checkpoint.packed import unpack
 from seqexp.config import check
 from seqexp.errors import StoppedError
 from seqexp.facts import Start
@@ -93,7 +94,7 @@ def trained(folder: Path) -> dict[str, Any]:
 
 def curves(folder: Path) -> list[dict[str, float]]:
     (file,) = store.files(folder / "checkpoints")
-    history = store.read(file)["parts"]["story"]["history"]
+    history = unpack(store.read(file), file.parent)["parts"]["story"]["history"]
     timed = ("time/", "speed/")
     return [
         {k: v for k, v in metrics.items() if not k.startswith(timed)}
