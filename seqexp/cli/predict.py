@@ -1,9 +1,10 @@
 """Class probabilities of any number of records, by a model that was trained."""
 
 import csv
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,7 @@ from seqexp.inference.saved_model import SavedModel, output_columns
 from seqexp.inference.text import encode
 from seqexp.ranges import Count
 from seqexp.spec import Output, TaskSpec
+from seqexp.utils.files import appearing
 from seqexp.utils.names import visible
 from seqexp.utils.streams import Seen
 
@@ -131,16 +133,14 @@ def _written(output: str | None) -> Iterator[TextIO | Seen]:
         yield Seen(sys.stdout) if sys.stdout.isatty() else sys.stdout
         sys.stdout.flush()
         return
-    unfinished = Path(f"{output}.unfinished")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
+        with (
+            appearing(Path(output)) as opened,
+            os.fdopen(opened.fileno(), "w", encoding="utf-8", newline="", closefd=False) as file,
+        ):
             yield file
-        unfinished.replace(output)
     except OSError as error:
         raise _unwritable(output, error) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def _unwritable(output: str, error: OSError) -> Exception:

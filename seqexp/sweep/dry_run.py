@@ -13,8 +13,8 @@ from seqexp.config.instantiate import build
 from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
-from seqexp.inference.claims import read_json
 from seqexp.trainer.settings import Settings
+from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
 from seqexp.utils.streams import show
 
