@@ -14,7 +14,7 @@ import torch
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
 from seqexp.errors import InputError
-from seqexp.formats.dna import dna
+from seqexp.formats.dna import LETTERS, dna
 from seqexp.formats.records import Format, Record, records
 from seqexp.inference.pyfunc import class_probabilities
 from seqexp.inference.saved_model import SavedModel, output_columns
@@ -102,7 +102,7 @@ def _encode(record: Record, model: SavedModel, source: str) -> list[int]:
 
 def _is_dna(spec: TaskSpec) -> bool:
     """Whether its symbols are the bases, perhaps with the ends of reads."""
-    return set("ACGT") <= set(spec.vocabulary.symbols) <= set("ACGT<>")
+    return set(LETTERS) <= set(spec.vocabulary.symbols) <= {*LETTERS, "<", ">"}
 
 
 def _probabilities(model: SavedModel, encoded: list[list[int]], source: str) -> list[list[float]]:
