@@ -72,6 +72,7 @@ def test_the_wheel_has_configs_types_licence_and_the_command(wheel: Path) -> Non
     kernels = [*ROOT.glob("seqexp/**/*.cpp"), *ROOT.glob("seqexp/**/*.h")]
     assert len(kernels) > 2 and {str(file.relative_to(ROOT)) for file in kernels} <= set(names)
     assert "seqexp/py.typed" in names and "seqexp/formats/MA0149.1.jaspar" in names
+    assert "seqexp/interpret/filters/report.html" in names
     assert any(name.endswith("licenses/.github/LICENSE") for name in names)
     assert any(name.endswith("entry_points.txt") for name in names)
 

@@ -12,6 +12,7 @@ from seqexp.interpret.filters.tomtom import Learned
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Report
+from seqexp.utils import table
 from seqexp.utils.names import markdown, one_line
 
 log = logging.getLogger("seqexp")
@@ -106,11 +107,7 @@ def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
 def description(result: Result, learned: Learned) -> str:
     """The summary for the run's page."""
     rows = summary_rows(result, learned)
-    lines = [
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {markdown(value)} |" for name, value in rows.items()),
-    ]
+    lines = [table.markdown(["", ""], ((name, markdown(value)) for name, value in rows.items()))]
     if learned.filters:
         lines += [
             "",
@@ -140,8 +137,7 @@ def say_summary(result: Result) -> None:
     rows = result.summary
     if not rows:  # a search has stopped it, and has said so
         return
-    width = max(map(len, rows), default=0)
-    log.info("\n".join(["", *(f"  {name:{width}}  {value}" for name, value in rows.items())]))
+    log.info("\n" + table.pairs(rows.items()))
 
 
 def say_again(result: Result) -> None:

@@ -10,14 +10,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from seqexp.checkpoint import store
 from seqexp.checkpoint.packed import pack, unpack
 from seqexp.checkpoint.provenance import are_texts, is_result
 from seqexp.checkpoint.result import Result
 from seqexp.errors import InputError
-from seqexp.utils.files import LOCK, RESULT, RUN, inside, read_json, set_aside, write_whole
+from seqexp.utils.files import RESULT, RUN, inside, read_json, set_aside, write_whole
+from seqexp.utils.lock import locked
 
 log = logging.getLogger("seqexp")
 
@@ -172,17 +171,9 @@ def owned(path: Path | None) -> Iterator[RunFolder]:
     path.mkdir(parents=True, exist_ok=True)
     for name in STATE:  # a link would have others' files written, or removed
         inside(path, name)
-    lock = FileLock(inside(path, LOCK))
-    try:
-        lock.acquire(timeout=3)  # who looks for orphans holds it for a moment
-    except Timeout as error:
-        raise InputError(
-            f"{path}: another process is running this; wait for it, or change the seed"
-        ) from error
-    try:
+    refusal = "another process is running this; wait for it, or change the seed"
+    with locked(path, refusal, seconds=3):  # who looks for orphans holds it for a moment
         yield RunFolder(path)
-    finally:
-        lock.release()
 
 
 def _short(value: str | None) -> str:

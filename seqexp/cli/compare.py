@@ -13,7 +13,7 @@ from seqexp.cli.run_lookup import OURS, PARENT, Store
 from seqexp.cli.store_location import Place
 from seqexp.config.groups import SUPPLIED
 from seqexp.errors import InputError
-from seqexp.inference.claims import read_json, result
+from seqexp.inference.claims import result
 from seqexp.metrics import METRICS
 from seqexp.sweep.figures import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
@@ -26,7 +26,7 @@ from seqexp.sweep.table import (
     table_text,
 )
 from seqexp.utils.drawing import save
-from seqexp.utils.files import RESULT
+from seqexp.utils.files import RESULT, read_json
 from seqexp.utils.nearest import did_you_mean
 from seqexp.utils.streams import show
 

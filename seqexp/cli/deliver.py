@@ -19,6 +19,7 @@ from seqexp.errors import InputError
 from seqexp.tracking.journal.note import JOURNAL, NAME, UNWRITTEN, Note, deliver_command
 from seqexp.tracking.store.address import absolute, database_file, default_uri, fault
 from seqexp.utils.files import inside
+from seqexp.utils.lock import unused
 from seqexp.utils.names import visible
 from seqexp.utils.streams import at_any_terminal, show
 
@@ -77,17 +78,13 @@ def deliver(folder: Path, away: dict[str, str], uri: str | None = None) -> bool:
         away: stores that did not answer, and why, so that each is waited for once only.
         uri: the store that the caller names; None is that of the configuration.
     """
-    from seqexp.tracking.store.orphans import (
-        abandoned,  # MLflow: only where there is something to do
-    )
-
     try:
         note = Note.read(inside(folder, JOURNAL))
         if note is None or note.run_id is None:
             show(f"{folder}: its run was never begun; nothing was told")
             return True
         _refuse_unnamed(folder, note, uri)
-        with abandoned(folder) as is_abandoned:
+        with unused(folder) as is_abandoned:
             if not is_abandoned:
                 show(f"{folder}: is still running; it delivers itself")
                 return False

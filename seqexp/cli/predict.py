@@ -1,9 +1,10 @@
 """Class probabilities of any number of records, by a model that was trained."""
 
 import csv
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
@@ -13,13 +14,14 @@ import torch
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
 from seqexp.errors import InputError
-from seqexp.formats.dna import dna
+from seqexp.formats.dna import LETTERS, dna
 from seqexp.formats.records import Format, Record, records
 from seqexp.inference.pyfunc import class_probabilities
 from seqexp.inference.saved_model import SavedModel, output_columns
 from seqexp.inference.text import encode
 from seqexp.ranges import Count
 from seqexp.spec import Output, TaskSpec
+from seqexp.utils.files import appearing
 from seqexp.utils.names import visible
 from seqexp.utils.streams import Seen
 
@@ -100,7 +102,7 @@ def _encode(record: Record, model: SavedModel, source: str) -> list[int]:
 
 def _is_dna(spec: TaskSpec) -> bool:
     """Whether its symbols are the bases, perhaps with the ends of reads."""
-    return set("ACGT") <= set(spec.vocabulary.symbols) <= set("ACGT<>")
+    return set(LETTERS) <= set(spec.vocabulary.symbols) <= {*LETTERS, "<", ">"}
 
 
 def _probabilities(model: SavedModel, encoded: list[list[int]], source: str) -> list[list[float]]:
@@ -131,16 +133,14 @@ def _written(output: str | None) -> Iterator[TextIO | Seen]:
         yield Seen(sys.stdout) if sys.stdout.isatty() else sys.stdout
         sys.stdout.flush()
         return
-    unfinished = Path(f"{output}.unfinished")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
+        with (
+            appearing(Path(output)) as opened,
+            os.fdopen(opened.fileno(), "w", encoding="utf-8", newline="", closefd=False) as file,
+        ):
             yield file
-        unfinished.replace(output)
     except OSError as error:
         raise _unwritable(output, error) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def _unwritable(output: str, error: OSError) -> Exception:

@@ -18,9 +18,9 @@ from mlflow.exceptions import MlflowException
 from seqexp.cli.store_location import Place, refuse_missing
 from seqexp.errors import InputError
 from seqexp.inference import saved_model as saved
-from seqexp.inference.claims import MAX_JSON, parsed
 from seqexp.tracking.store.answers import FILE_SECONDS, within
 from seqexp.tracking.store.client import connect, input_errors
+from seqexp.utils.files import MAX_JSON, parsed
 
 LATEST = "latest"
 

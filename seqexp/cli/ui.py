@@ -19,6 +19,7 @@ from seqexp.tracking.store.address import is_served
 from seqexp.tracking.store.links import sorted_runs, table_of_runs, view_of_runs
 from seqexp.utils.names import one_line
 from seqexp.utils.signals import sigterm_raises
+from seqexp.utils.table import pairs
 
 HOST = "127.0.0.1"
 
@@ -74,10 +75,9 @@ def ended(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _say(store: Store, address: str) -> None:
-    rows = list(_tables(store, address))
-    width = max((len(one_line(name)) for name, _ in rows), default=0)
-    for name, page in rows[:MAX_EXPERIMENTS]:
-        print(f"  {one_line(name):{width}}  {page}")
+    rows = [(one_line(name), page) for name, page in _tables(store, address)]
+    if rows:
+        print(pairs(rows[:MAX_EXPERIMENTS]))
     if len(rows) > MAX_EXPERIMENTS:
         print(f"  and {len(rows) - MAX_EXPERIMENTS} more experiments, in the list on the left")
     if not rows:

@@ -4,12 +4,10 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
@@ -100,17 +98,3 @@ def checked_index(entry: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(index, dict) or not isinstance(checksums, dict):
         raise ValueError("the index is no object")
     return index, checksums
-
-
-@contextmanager
-def appearing(path: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name when it is complete and on the disk."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:  # never what another has put there
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,11 +13,10 @@ from seqexp.dataset.reads.files import Rules, read_clusters
 from seqexp.dataset.reads.strands import on_one_strand
 from seqexp.dataset.reads.views import read_task, whole_reads, window_task, windows
 from seqexp.errors import InputError
-from seqexp.ranges import Count, Seed, Share
+from seqexp.ranges import Count, HeldOut, Seed, Share
 from seqexp.seeding import stream_seed
 
 ErrorRate = Annotated[float, Interval(ge=0, lt=1)]
-ValidShare = Annotated[float, Interval(ge=0, le=0.9)]
 Length = Annotated[int, Interval(ge=1, le=10**6)]
 
 
@@ -78,7 +77,7 @@ class NoisyReads:
     window: Length = 50
     window_starts: bool = False
     reverse: bool = False
-    valid_share: ValidShare = 0.2
+    valid_share: HeldOut = 0.2
     seed: Seed = 0
 
     output_by_view = {"windows": "sequence-class", "reads": "next-token"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from seqexp.errors import InputError
 
 LETTERS = "ACGT"
+"""The alphabet of DNA, in the order of its columns and token ids."""
 
 IUPAC = "ACGTUNRYSWKMBDHV"
 
@@ -17,7 +18,7 @@ _OPEN = b"RYSWKMBDHVryswkmbdhv"
 
 _KNOWN = (IUPAC + IUPAC.lower()).encode()
 _READ_AS = bytes.maketrans(_KNOWN, (b"ACGTT" + b"N" * 11) * 2)
-_TURN = str.maketrans("ACGT", "TGCA")
+_TURN = str.maketrans(LETTERS, "TGCA")
 
 
 def reverse_complement(sequence: str) -> str:

@@ -5,7 +5,6 @@ pandas and Excel where that makes a row whole, and plain characters elsewhere.
 """
 
 import csv
-import difflib
 import json
 import logging
 import re
@@ -19,6 +18,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 from seqexp.errors import InputError
 from seqexp.formats.fasta import FASTA, first_letter, read_fasta, read_fastq
 from seqexp.formats.text import MAX_LINE, ending, open_unpacked, read_lines
+from seqexp.utils.nearest import nearest
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
@@ -109,8 +109,8 @@ def column(name: str, header: Sequence[str], place: str, advice: str = "") -> in
         return header.index(name)
     if count:
         raise InputError(f"{place}: has {count} columns {name!r}; rename one")
-    near = difflib.get_close_matches(name, header, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, header, close=0.5)
+    hint = f"; did you mean {near!r}?" if near is not None else ""
     more = ", ..." if len(header) > 20 else ""
     shown = f"{', '.join(header[:20]):.400}{more}"
     raise InputError(f"{place}: has no column {name!r}{hint} (there are {shown}){advice}")

@@ -4,7 +4,6 @@ Its files may be anybody's: sizes that a config names are compared with those of
 are there, and a task's values with their ranges.
 """
 
-import json
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +18,7 @@ from seqexp.config.signature import TargetError, signature
 from seqexp.config.trust import TARGET
 from seqexp.errors import InputError
 from seqexp.spec import Output, TaskSpec
-
-MAX_JSON = 2**28
-"""Bytes of a file of JSON: a vocabulary of millions of words has as many."""
+from seqexp.utils.files import parsed
 
 MAX_HEADER = 100_000_000
 """Bytes of the header of a safetensors file, as that format has it."""
@@ -30,9 +27,6 @@ MAX_SYMBOLS = 2**24
 
 MAX_LENGTH = 10**7
 """Tokens of a sequence, where all have the same number."""
-
-MAX_DEPTH = 100
-"""Levels of nested JSON."""
 
 UNKNOWN = "<unk>"
 """Stands for a word that the vocabulary lacks."""
@@ -53,51 +47,6 @@ DTYPES = {
 
 Claimed = dict[str, tuple[str, list[int]]]
 """Type and shape of tensors by name."""
-
-
-def parsed(text: str, source: str) -> Any:
-    """Values of a text of JSON that anybody may have written.
-
-    Raises:
-        InputError: naming the source, if it is no JSON, too large or nested too deeply.
-    """
-    if len(text) > MAX_JSON:
-        raise InputError(f"{source}: is larger than {MAX_JSON:,} letters")
-    try:
-        found = json.loads(text)
-    except RecursionError as error:
-        raise InputError(f"{source}: is damaged: nested more than {MAX_DEPTH} deep") from error
-    except ValueError as error:
-        raise InputError(f"{source}: is damaged ({error})") from error
-    if _depth(found) > MAX_DEPTH:
-        raise InputError(f"{source}: is damaged: nested more than {MAX_DEPTH} deep")
-    return found
-
-
-def read_json(file: Path) -> Any:
-    """The same of a file.
-
-    Raises:
-        InputError: also if it cannot be read.
-    """
-    try:
-        if file.stat().st_size > MAX_JSON:
-            raise InputError(f"{file}: is larger than {MAX_JSON:,} bytes")
-        return parsed(file.read_text(encoding="utf-8"), str(file))
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: is damaged ({error})") from error
-
-
-def _depth(value: Any) -> int:
-    """Levels, counted only up to one too many."""
-    depth, level = 0, [value]
-    while level and depth <= MAX_DEPTH:
-        inner = [item for item in level if isinstance(item, dict | list)]
-        level = [v for item in inner for v in (item.values() if isinstance(item, dict) else item)]
-        depth += 1
-    return depth
 
 
 # --- what a run has left ------------------------------------------------------------------------

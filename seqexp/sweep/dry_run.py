@@ -13,10 +13,11 @@ from seqexp.config.instantiate import build
 from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
-from seqexp.inference.claims import read_json
 from seqexp.trainer.settings import Settings
+from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
 from seqexp.utils.streams import show
+from seqexp.utils.table import markdown
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _size(data: Data) -> str:
 
 
 def _table(plans: Sequence[Plan]) -> str:
-    cells = [["run", "state", "parameters", "trained on", "steps"], ["---"] * 5]
+    cells = []
     for plan in plans:
         numbers = [plan.parameters, plan.steps]
         parameters, steps = ("" if number is None else f"{number:,}" for number in numbers)
@@ -160,8 +161,7 @@ def _table(plans: Sequence[Plan]) -> str:
         cells.append(
             [one_line(plan.label, 240) or "as configured", plan.state, parameters, sequences, steps]
         )
-    widths = [max(len(row[i]) for row in cells) for i in range(5)]
-    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in cells)
+    return markdown(["run", "state", "parameters", "trained on", "steps"], cells)
 
 
 def _total(plans: Sequence[Plan]) -> str:

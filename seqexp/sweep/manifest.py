@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from filelock import FileLock, Timeout
 from hydra.core.utils import JobReturn, JobStatus
 
 from seqexp.checkpoint.provenance import is_result
 from seqexp.errors import InputError, StoppedError
 from seqexp.sweep.job import Job
 from seqexp.utils.files import LOCK, RESULT, RUN, inside, read_json, write_whole
+from seqexp.utils.lock import is_held, locked
 
 State = Literal["PENDING", "RUNNING", "FINISHED", "FAILED", "KILLED"]
 
@@ -241,30 +241,9 @@ def held(folder: Path | None) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # launchers keep pickles in it
     for name in (LOCK, MANIFEST, "multirun.yaml", ".submitit"):
         inside(folder, name)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(
-            f"{folder}: another process is running this sweep; wait for it, or stop it"
-        ) from error
-    try:
+    refusal = "another process is running this sweep; wait for it, or stop it"
+    with locked(folder, refusal):
         yield
-    finally:
-        lock.release()
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a process is running the job of a folder."""
-    if not (folder / LOCK).is_file() or (folder / LOCK).is_symlink():
-        return False
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
 
 
 def _read(file: Path) -> dict[str, Any]:

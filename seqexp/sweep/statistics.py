@@ -5,11 +5,11 @@ are compared seed by seed: what a seed does to both, as the data it draws, falls
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95
 """Of the intervals; 1 - LEVEL is the level of the tests."""
@@ -136,12 +136,15 @@ def paired(differences: Sequence[float]) -> Paired | None:
     mean = float(values.mean())
     if n == 1:
         return Paired(n, mean)
-    error = float(values.std(ddof=1)) / math.sqrt(n)
-    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
-    if error == 0:  # all differences are the same
+    if values.std() == 0:  # all differences are the same: scipy's p-value is NaN
         return Paired(n, mean, mean, mean, 1.0 if mean == 0 else 0.0)
-    p = float(2 * stdtr(n - 1, -abs(mean) / error))
-    return Paired(n, mean, mean - half, mean + half, p)
+    from scipy.stats import ttest_1samp  # half a second
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Precision loss")  # nearly equal differences
+        test = ttest_1samp(values, 0.0)
+    interval = test.confidence_interval(LEVEL)
+    return Paired(n, mean, float(interval.low), float(interval.high), float(test.pvalue))
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -11,7 +11,7 @@ from typing import Any
 from seqexp.metrics import higher_is_better
 from seqexp.sweep.manifest import Entry, Manifest
 from seqexp.sweep.statistics import METHOD, Compared, Paired, Point, Spread, compare
-from seqexp.utils import names
+from seqexp.utils import names, table
 from seqexp.utils.names import one_line
 
 log = logging.getLogger("seqexp")
@@ -181,8 +181,7 @@ def say_table(manifest: Manifest) -> None:
     """The table in the terminal, and where to look."""
     log.info(f"\n{table_text(manifest)}")
     if manifest.links:
-        links = manifest.links.items()
-        log.info("\n" + "\n".join(f"  {name:12}  {value}" for name, value in links))
+        log.info("\n" + table.pairs(manifest.links.items(), width=12))
 
 
 def table_text(manifest: Manifest) -> str:
@@ -223,12 +222,9 @@ def markdown(
     write = cell or _shown
     shown = rows if most is None or len(rows) <= most else rows[: most - 1]
     columns = [key for key in rows[0] if any(row[key] not in ("", None) for row in rows)]
-    cells = [columns, ["---"] * len(columns)]
-    cells += [[write(row[column]) for column in columns] for row in shown]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    lines = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in cells]
+    text = table.markdown(columns, ([write(row[column]) for column in columns] for row in shown))
     left = len(rows) - len(shown)
-    return "\n".join([*lines, *([f"... and {left} more, in the sweep's page"] if left else [])])
+    return f"{text}\n... and {left} more, in the sweep's page" if left else text
 
 
 def _shown(value: Any) -> str:

@@ -14,9 +14,9 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from seqexp.errors import InputError
 
@@ -39,7 +39,10 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 MAX_JSON = 2**28
-"""Bytes of a file of JSON above which it is refused."""
+"""Bytes of a file of JSON above which it is refused: a vocabulary of millions of words has less."""
+
+MAX_DEPTH = 100
+"""Levels of nested JSON."""
 
 _LEFT_SECONDS = 3600
 """Age from which a file that is being written has no writer any more."""
@@ -51,36 +54,48 @@ def write_whole(file: Path, content: bytes) -> None:
     Raises:
         OSError: naming the file, if it cannot be written; a file of that name is as it was.
     """
-    try:
-        unfinished = _write_beside(file, content)
-        try:
-            unfinished.replace(file)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
-        sync(file.parent)  # the new name is not safe before
-    except OSError as error:
-        error.filename = str(file)
-        raise
-    _drop_left(file)
+    with _naming(file), appearing(file) as opened:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(opened.fileno(), rest) :]
 
 
-def _write_beside(file: Path, content: bytes) -> Path:
-    """Write under a name that nobody can know before; what has it already is not touched."""
+@contextlib.contextmanager
+def appearing(file: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which gets its name when it is complete and on the disk.
+
+    Until then it has a name that nobody can know before; what has that already is not touched.
+
+    Raises:
+        OSError: naming the file, if it cannot be made; a file of that name is as it was.
+    """
     unfinished = file.with_name(f"{file.name}.{secrets.token_hex(8)}{UNFINISHED}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o666)
+    with _naming(file):
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o666)
     try:
-        try:
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with os.fdopen(descriptor, "wb") as opened:
+            yield opened
+            with _naming(file):
+                opened.flush()
+                os.fsync(descriptor)
+        with _naming(file):
+            unfinished.replace(file)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    return unfinished
+    with _naming(file):
+        sync(file.parent)  # the new name is not safe before
+    _drop_left(file)
+
+
+@contextlib.contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Have errors name the file that is meant, not the one that is written in its place."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(file)
+        raise
 
 
 def _drop_left(file: Path) -> None:
@@ -160,20 +175,45 @@ def read_json(file: Path, what: str = "JSON") -> Any:
         what: it should hold, for a message.
 
     Raises:
-        InputError: naming the file, if it cannot be read or is no JSON.
+        InputError: naming the file, if it cannot be read, is too large or is no JSON.
     """
     try:
         with file.open("rb") as opened:
             content = opened.read(MAX_JSON + 1)
-        if len(content) > MAX_JSON:
-            raise InputError(f"{file}: is larger than {MAX_JSON:,} bytes; expected is {what}")
-        return json.loads(content)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+    return parsed(content, str(file), what)
+
+
+def parsed(text: str | bytes, source: str, what: str = "JSON") -> Any:
+    """Values of a text of JSON that anybody may have written.
+
+    Raises:
+        InputError: naming the source, if it is no JSON, too large or nested too deeply.
+    """
+    if len(text) > MAX_JSON:
+        raise InputError(f"{source}: is larger than {MAX_JSON:,} bytes; expected is {what}")
+    try:
+        found = json.loads(text)
+        if _depth(found) > MAX_DEPTH:
+            raise RecursionError
     except RecursionError as error:
-        raise InputError(f"{file}: is nested too deeply; expected is {what}") from error
+        raise InputError(
+            f"{source}: is damaged: nested more than {MAX_DEPTH} deep; expected is {what}"
+        ) from error
     except ValueError as error:
-        raise InputError(f"{file}: is damaged ({error}); expected is {what}") from error
+        raise InputError(f"{source}: is damaged ({error}); expected is {what}") from error
+    return found
+
+
+def _depth(value: Any) -> int:
+    """Levels, counted only up to one too many."""
+    depth, level = 0, [value]
+    while level and depth <= MAX_DEPTH:
+        inner = [item for item in level if isinstance(item, dict | list)]
+        level = [v for item in inner for v in (item.values() if isinstance(item, dict) else item)]
+        depth += 1
+    return depth
 
 
 def full_disk(error: BaseException) -> str | None:

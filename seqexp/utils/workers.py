@@ -5,15 +5,15 @@ threads. It imports what the function's module does and nothing else, so keep th
 """
 
 import os
-import pickle
 import signal
-import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from queue import SimpleQueue
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -42,14 +42,16 @@ def each(
         yield from ((index, function(*call)) for index, call in waiting)
         return
     failed: dict[int, BaseException] = {}
-    with _team(workers) as ask:
+    started: list[SpawnProcess] = []
+    pool = ProcessPoolExecutor(workers, _Spawn(started), _obey_parent)
+    try:
         going: dict[Future[T], int] = {}
         while True:
             while not failed and len(going) < 2 * workers:
                 index, call = next(waiting, (-1, ()))
                 if index < 0:
                     break
-                going[ask(function, call)] = index
+                going[pool.submit(function, *call)] = index
             if not going:
                 break
             for future in wait(going, return_when=FIRST_COMPLETED).done:
@@ -58,75 +60,54 @@ def each(
                     yield index, future.result()
                 else:
                     failed[index] = error
-    if failed:
-        raise failed[min(failed)]
+        if failed:
+            raise failed[min(failed)]
+    except BrokenProcessPool as broken:
+        pool.shutdown()
+        status = _status(started)
+        raise RuntimeError(f"a worker process ended with status {status}") from broken
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-@contextmanager
-def _team(workers: int) -> Iterator[Callable[..., Future[Any]]]:
-    """How to have workers do something; they end with the block, whatever they are at."""
-    free: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+class _Worker(SpawnProcess):
+    """A worker that does not import this process's main module: it may be heavy, or unguarded."""
 
-    def ask(function: Callable[..., Any], call: tuple[Any, ...]) -> Any:
-        worker = free.get()
+    def start(self) -> None:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
         try:
-            return _answer(worker, function, call)
+            super().start()
         finally:
-            free.put(worker)
-
-    with ExitStack() as stack:
-        threads = stack.enter_context(ThreadPoolExecutor(workers))
-        for _ in range(workers):
-            worker = _start()
-            stack.callback(_end, worker)  # before the threads, which wait for answers
-            free.put(worker)
-        yield lambda function, call: threads.submit(ask, function, call)
+            sys.modules["__main__"] = main
 
 
-def _start() -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    command = [sys.executable, "-P", "-c", "from seqexp.utils.workers import serve; serve()"]
-    pipe = subprocess.PIPE
-    env = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env)
+class _Spawn(SpawnContext):
+    """Starts workers and keeps them in a list: the pool does not tell how one of them ended."""
+
+    def __init__(self, started: list[SpawnProcess]) -> None:
+        self._started = started
+
+    def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        worker = _Worker(*args, **options)
+        self._started.append(worker)
+        return worker
 
 
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    worker.kill()
-    worker.wait()
-    for stream in (worker.stdin, worker.stdout):
-        with suppress(OSError):  # what it was not told any more
-            assert stream is not None
-            stream.close()
+def _obey_parent() -> None:
+    """In a worker: leave Ctrl-C to the parent, and end with it even where it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _answer(
-    worker: subprocess.Popen[bytes], function: Callable[..., Any], call: tuple[Any, ...]
-) -> Any:
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    try:
-        pickle.dump((function, call), worker.stdin)
-        worker.stdin.flush()
-        is_sound, answer = pickle.load(worker.stdout)
-    except (EOFError, OSError, pickle.UnpicklingError) as error:
-        raise RuntimeError(f"a worker process ended with status {worker.wait()}") from error
-    if not is_sound:
-        raise answer
-    return answer
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
-def serve() -> None:
-    """Do what is asked on standard input, and answer on standard output, until that is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what is printed is no answer
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            function, call = pickle.load(sys.stdin.buffer)
-            try:
-                answer = True, function(*call)
-            except Exception as error:
-                answer = False, error
-            pickle.dump(answer, answers)
-            answers.flush()
+def _status(workers: Iterable[SpawnProcess]) -> int | None:
+    """Exit status of the worker that broke the pool; the others were sent SIGTERM because of it."""
+    codes = [worker.exitcode for worker in workers]
+    return next((code for code in codes if code not in (None, 0, -signal.SIGTERM)), codes[0])

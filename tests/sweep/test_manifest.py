@@ -12,9 +12,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from seqexp.errors import InputError, StoppedError, SweepError
 from seqexp.sweep.grid.sweeper import _raise_unfinished
 from seqexp.sweep.job import Job, distinct, seeds_override, sweep_identity, sweep_name
-from seqexp.sweep.manifest import MANIFEST, Manifest, held, is_held
+from seqexp.sweep.manifest import MANIFEST, Manifest, held
 from seqexp.sweep.table import rows_of_runs
 from seqexp.utils.files import set_aside
+from seqexp.utils.lock import is_held
 
 METRIC = "best/valid_loss_nats"
 

@@ -28,9 +28,10 @@ from seqexp.tracking.journal.items import Files, Inputs, Item, Points, Tags
 from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.server import ServerTracker
 from seqexp.tracking.store.client import StoredRun
-from seqexp.tracking.store.orphans import LOCK, close_orphans
+from seqexp.tracking.store.orphans import close_orphans
 from seqexp.tracking.store.start import Beginning
 from seqexp.tracking.tracker import DataFacts, RunFacts
+from seqexp.utils.files import LOCK
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,11 @@ import math
 import operator
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,7 +18,8 @@ from seqexp.utils.workers import each
 
 @pytest.fixture(autouse=True)
 def nobody_left_behind() -> Iterator[None]:
-    """Other tests' processes may be there before, as the one that cleans up after semaphores."""
+    """Python's own process that cleans up after semaphores stays until this one ends."""
+    resource_tracker.ensure_running()
     before = psutil.Process().children()
     yield
     assert psutil.Process().children() == before
@@ -42,3 +47,38 @@ def test_the_first_of_the_calls_that_fail_is_told() -> None:
 def test_a_worker_that_is_killed_is_noticed() -> None:
     with pytest.raises(RuntimeError, match="a worker process ended with status -9"):
         list(each(signal.raise_signal, [(signal.SIGKILL,)], 2))
+
+
+def test_a_failing_source_of_calls_ends_the_workers() -> None:
+    def calls() -> Iterator[tuple[int, int]]:
+        yield 1, 2
+        raise KeyError("no more")
+
+    with pytest.raises(KeyError, match="no more"):
+        list(each(operator.mul, calls(), 2))
+
+
+UNGUARDED = """
+import time
+from seqexp.utils.workers import each
+for _, pid in each(__import__("os").getpid, [()] * 2, 2):
+    print(pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_of_a_killed_process_end_and_do_not_import_its_main_module(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(UNGUARDED)
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    worker = psutil.Process(int(parent.stdout.readline()))
+    children = psutil.Process(parent.pid).children()
+    assert worker in children
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive

@@ -23,7 +23,6 @@ from jaxtyping import Integer
 
 from seqexp.dataset.cache import (
     UNSOUND,
-    appearing,
     checked_index,
     file_digest,
     found_or_made,
@@ -34,6 +33,7 @@ from seqexp.dataset.characters.blocks import Block, Scan
 from seqexp.dataset.characters.progress import Done
 from seqexp.errors import InputError
 from seqexp.formats.text import is_gzipped, open_unpacked
+from seqexp.utils.files import appearing, write_whole
 from seqexp.utils.progress import Work
 from seqexp.utils.workers import cores
 
@@ -175,10 +175,8 @@ def _make(entry: Path, cuts: Sequence[Block], workers: int) -> Characters:
         checksums = done.all("write", blocks.write, calls, workers, after, _is_checksum)
     index = {"symbols": symbols, "borders": borders, "checksums": checksums}
     content = json.dumps(index)
-    with appearing(entry.with_suffix(".json")) as file:
-        file.write(
-            json.dumps({"index": content, "checksum": zlib.crc32(content.encode())}).encode()
-        )
+    whole = {"index": content, "checksum": zlib.crc32(content.encode())}
+    write_whole(entry.with_suffix(".json"), json.dumps(whole).encode())
     journal.unlink()
     log.info(
         f"{cuts[0].source}: {borders[-1]:,} characters, {len(symbols):,} different, in"

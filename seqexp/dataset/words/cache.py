@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from seqexp.dataset.cache import UNSOUND, appearing, checked_index, found_or_made
+from seqexp.dataset.cache import UNSOUND, checked_index, found_or_made
 from seqexp.dataset.words.corpus import Corpus, Texts
+from seqexp.utils.files import appearing, write_whole
 
 log = logging.getLogger("seqexp")
 
@@ -56,8 +57,7 @@ def write(entry: Path, corpus: Corpus) -> None:
     }
     content = json.dumps(index, ensure_ascii=False)
     whole = {"checksums": checksums, "checksum": zlib.crc32(content.encode()), "index": content}
-    with appearing(entry.with_suffix(".json")) as file:
-        file.write(json.dumps(whole, ensure_ascii=False).encode())
+    write_whole(entry.with_suffix(".json"), json.dumps(whole, ensure_ascii=False).encode())
 
 
 def read(entry: Path) -> Corpus | None:

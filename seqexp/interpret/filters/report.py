@@ -1,11 +1,12 @@
 """One page on what a run learned, complete in itself: what one would show to a colleague."""
 
 import base64
-import html
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -18,19 +19,6 @@ from seqexp.utils.drawing import literal, save
 from seqexp.utils.names import SHORT, one_line, visible
 
 Rows = Sequence[Mapping[str, object]]
-
-_STYLE = """
-body {font-family: system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
- line-height: 1.45; color: #222}
-h1 {font-size: 1.6rem} h2 {font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc}
-h1, p, td, th {overflow-wrap: anywhere}
-table {border-collapse: collapse; margin: .6rem 0} td, th {padding: .2rem .9rem .2rem 0;
- text-align: left; vertical-align: top} th {font-weight: 600; border-bottom: 1px solid #999}
-img {max-width: 100%} .motif {display: grid; grid-template-columns: 3fr 2fr; gap: 1.2rem;
- align-items: start; border-bottom: 1px solid #eee; padding: .8rem 0}
-.verdict {background: #f4f6f8; padding: .6rem 1rem; border-left: 4px solid #255c99}
-.small {color: #666; font-size: .9rem}
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,27 +43,23 @@ class Page:
 
 
 def report_page(page: Page) -> str:
-    """The page as HTML, with its images inside."""
+    """The page as HTML, with its images inside; `report.html` is its template."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_seen,
+    )
+    environment.filters["cell"] = _cell
     drawn, note = shown(page.learned.filters, page.max_shown)
-    parts = [
-        f"<h1>{_escaped(page.title)}</h1>",
-        f'<div class="verdict">{_paragraphs(verdict(page))}</div>',
-        "<h2>How well it predicts</h2>",
-        _table(page.baselines or page.results),
-        _table(page.results) if page.baselines else "",
-        _image(_curve(page.history), "loss and accuracy by epoch") if page.history else "",
-        f"<h2>What the filters learned</h2><p>The best {len(drawn)} of"
-        f" {len(page.learned.filters)} filters, ordered by effect on the output x windows x"
-        f" information{'; ' * bool(note)}{_escaped(note)}. Logos are of the windows that"
-        " excite a filter, in bits.</p>",
-        *(_motif(page, learned) for learned in drawn),
-        _where(page.where),
-        "<h2>The data</h2>",
-        _table(page.data),
-        _paragraphs(page.notes),
-    ]
-    head = f'<meta charset="utf-8"><title>{_escaped(page.title)}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>'
+    return environment.get_template("report.html").render(
+        page=page,
+        verdict=verdict(page),
+        curve=_image(_curve(page.history)) if page.history else None,
+        motifs=[_motif(page, learned) for learned in drawn],
+        note=note,
+        where=_image(page.where, dpi=80) if page.where is not None else None,
+    )
 
 
 def verdict(page: Page) -> list[str]:
@@ -126,7 +110,7 @@ def png(figure: Figure, dpi: int = 100) -> bytes:
     return file.getvalue()
 
 
-def _motif(page: Page, learned: LearnedFilter) -> str:
+def _motif(page: Page, learned: LearnedFilter) -> dict[str, object]:
     """A filter's logo above those of what it resembles, and what is known of it."""
     hits: list[Hit] = []
     for _, found, _ in page.learned.comparisons():
@@ -150,9 +134,8 @@ def _motif(page: Page, learned: LearnedFilter) -> str:
         facts.append((one_line(hit.target.name), probable + strand))
     if not hits and (page.learned.planted is not None or page.learned.known is not None):
         facts.append(("matches", why_no_hit(learned)))
-    table = "".join(f"<tr><td>{_escaped(k)}</td><td>{_escaped(v)}</td></tr>" for k, v in facts)
-    image = _image(_logos(learned, hits, page.symbols), f"logo of filter {learned.index}")
-    return f'<div class="motif">{image}<table>{table}</table></div>'
+    logos = _image(_logos(learned, hits, page.symbols))
+    return {"index": learned.index, "logos": logos, "facts": facts}
 
 
 def _logos(learned: LearnedFilter, hits: Sequence[Hit], symbols: Sequence[str]) -> Figure:
@@ -193,30 +176,8 @@ def _curve(history: Mapping[int, Mapping[str, float]]) -> Figure:
     return figure
 
 
-def _where(figure: Figure | None) -> str:
-    if figure is None:
-        return ""
-    text = (
-        "<h2>Where the evidence is</h2><p>Each filter along some test sequences, what each change"
-        " of a letter does to the log-odds, and what is lost without each letter. What was planted,"
-        " if anything, is shaded.</p>"
-    )
-    return text + _image(figure, "evidence along test sequences", dpi=80)
-
-
 def _p(name: str, value: float) -> str:
     return f"{name} = {value:.1e}" if value < 0.001 else f"{name} = {value:.2g}"
-
-
-def _table(rows: Rows) -> str:
-    if not rows:
-        return ""
-    head = "".join(f"<th>{_escaped(str(name))}</th>" for name in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_escaped(_cell(value))}</td>" for value in row.values()) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _cell(value: object) -> str:
@@ -225,15 +186,12 @@ def _cell(value: object) -> str:
     return "-" if value is None else one_line(str(value), 4 * SHORT)
 
 
-def _paragraphs(texts: Sequence[str]) -> str:
-    return "".join(f"<p>{_escaped(text)}</p>" for text in texts)
+def _seen(value: object) -> object:
+    """A text with control characters as escapes, before the template escapes markup."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return visible(str(value)) if is_text else value
 
 
-def _escaped(text: str) -> str:
-    """Text that is neither markup nor a control character."""
-    return html.escape(visible(text))
-
-
-def _image(figure: Figure, alt: str, dpi: int = 100) -> str:
-    encoded = base64.b64encode(png(figure, dpi)).decode()
-    return f'<img alt="{_escaped(alt)}" src="data:image/png;base64,{encoded}">'
+def _image(figure: Figure, dpi: int = 100) -> str:
+    """The content of a picture, as a page holds it."""
+    return base64.b64encode(png(figure, dpi)).decode()

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 
 from seqexp.data import Pattern
+from seqexp.formats.dna import LETTERS
 from seqexp.interpret.filters.extraction import LearnedFilter, motif_metrics
 from seqexp.interpret.filters.matrix import chance_bits, information, is_dna
 
@@ -135,8 +136,10 @@ def match_database(
     leaves 0 to 2 of the 64.
     """
     queries = [learned for learned in filters if matchable(learned)]
+    from scipy.stats import false_discovery_control  # half a second
+
     hits = _tomtom(queries, database, symbols)
-    q_values = false_discovery_rates(np.array([hit.p_value for hit in hits]))
+    q_values = false_discovery_control([hit.p_value for hit in hits])
     hits = [replace(hit, q_value=float(q)) for hit, q in zip(hits, q_values, strict=True)]
     hits = [hit for hit in hits if hit.q_value <= max_q]
     found = {hit.filter_index for hit in hits}
@@ -182,18 +185,6 @@ def recovery_metrics(
     }
 
 
-def false_discovery_rates(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
-    """q-values: the rate of false ones among all that are at least as significant as each.
-
-    Source: Benjamini & Hochberg (1995).
-    """
-    order = np.argsort(p_values)
-    scaled = p_values[order] * len(p_values) / np.arange(1, len(p_values) + 1)
-    q_values = np.empty(len(p_values))
-    q_values[order] = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1)
-    return q_values
-
-
 def _tomtom(
     queries: Sequence[LearnedFilter], targets: Sequence[Pattern], symbols: Sequence[str]
 ) -> list[Hit]:
@@ -223,7 +214,7 @@ def _letters_first(
     ppm: Float[np.ndarray, "width symbols"], symbols: Sequence[str]
 ) -> Float[np.ndarray, "symbols width"]:
     """As Tomtom wants it: a row a letter, A C G T, which backwards is the complement."""
-    rows: np.ndarray = ppm[:, [list(symbols).index(letter) for letter in "ACGT"]].T
+    rows: np.ndarray = ppm[:, [list(symbols).index(letter) for letter in LETTERS]].T
     return rows
 
 

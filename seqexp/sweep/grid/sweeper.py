@@ -15,7 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -38,9 +37,10 @@ from seqexp.sweep.job import (
     sweep_name,
 )
 from seqexp.sweep.launcher import refuse_missing_commands
-from seqexp.sweep.manifest import Manifest, differing, held, is_held
+from seqexp.sweep.manifest import Manifest, differing, held
 from seqexp.sweep.replicas import parted, stacks, told
 from seqexp.utils.files import LOCK, set_aside
+from seqexp.utils.lock import is_held, wait_for
 from seqexp.utils.signals import Jobs
 
 log = logging.getLogger("seqexp")
@@ -151,8 +151,7 @@ class CheckedSweeper(BasicSweeper):
         assert folder is not None
         label = manifest.label(manifest.entry(job))
         log.info(f"{label}: another process is still running this; waiting for it")
-        with FileLock(folder / job.name / LOCK):
-            pass
+        wait_for(folder / job.name)
 
     def _launch(self, jobs: Sequence[Job], first: int, manifest: Manifest) -> list[JobReturn]:
         assert self.launcher is not None

@@ -21,6 +21,7 @@ from seqexp.sweep.table import SHOWN, csv_text, markdown, on_a_page
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import RunFacts, Status, Tracker
 from seqexp.utils import names
+from seqexp.utils.table import pairs
 
 log = logging.getLogger("seqexp")
 
@@ -129,7 +130,7 @@ class SearchRun:
         links = dict(self.tracker.links(self.metric))
         if links:
             links = {"this search": links.pop("this run"), **links}
-            log.info("\n" + "\n".join(f"  {name:12}  {value}" for name, value in links.items()))
+            log.info("\n" + pairs(links.items(), width=12))
 
     def _tell_best(self, value: float) -> None:
         """Once, though a search may be continued many times."""

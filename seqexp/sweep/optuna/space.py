@@ -5,7 +5,6 @@ words: `model=lstm,rnn`, `optimizer.lr=interval(1e-4,1e-1)`, `tag(log,interval(1
 `int(interval(16,256))`, `range(16,257,16)`.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,10 @@ from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
+from seqexp.utils.nearest import CLOSE_OPTION, did_you_mean
+
 BOUNDS = ("low", "high", "log", "step")
+_KNOWN = ", ".join(BOUNDS)
 
 NOT_SEARCHED = ("launcher", "sweeper", "tracking", "paths", "optimized_metric", "hydra")
 """Parts of a config that no run depends on."""
@@ -105,9 +107,8 @@ def _range_faults(where: str, bounds: Mapping[str, Any]) -> list[str]:
     faults = []
     for name in bounds:
         if name not in BOUNDS:
-            near = difflib.get_close_matches(str(name), BOUNDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(BOUNDS)}"
-            faults.append(f"{where}.{name}: unknown; {hint}")
+            hint = did_you_mean(str(name), BOUNDS, close=CLOSE_OPTION)
+            faults.append(f"{where}.{name}: unknown{hint or f'; known are {_KNOWN}'}")
     for name in ("low", "high"):
         if name not in bounds:
             faults.append(f"{where}.{name}: missing; give a number")

@@ -1,14 +1,12 @@
 """Runs that say RUNNING though their process is gone."""
 
-import contextlib
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
-from seqexp.utils.files import LOCK
+from seqexp.utils.lock import unused
 
 HOST, FOLDER, PID = "seqexp.host", "seqexp.checkpoint.folder", "seqexp.pid"
 """Tags that say where a run is at work."""
@@ -28,29 +26,8 @@ def close_orphans(client: MlflowClient, own: Collection[str | None]) -> list[str
         if folder is None or run.info.run_id in own:
             continue
         # held while we write: its command, started again, must not find itself KILLED
-        with abandoned(Path(folder)) as is_abandoned:
+        with unused(Path(folder)) as is_abandoned:
             if is_abandoned:
                 client.set_terminated(run.info.run_id, "KILLED")
                 closed.append(str(run.info.run_id))
     return closed
-
-
-@contextlib.contextmanager
-def abandoned(folder: Path) -> Iterator[bool]:
-    """Whether no process runs in a folder; while this lasts, none can begin to."""
-    if not (folder / LOCK).is_file():
-        yield True
-        return
-    if (folder / LOCK).is_symlink():  # taking it would cut off what it leads to
-        yield False
-        return
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except (Timeout, OSError):  # or it is another user's
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import false_discovery_control
 
 from seqexp.data import Pattern
 from seqexp.formats.motifs import load_motifs, read_motifs
@@ -25,7 +24,6 @@ from seqexp.interpret.filters.motif_files import jaspar_text, meme_text
 from seqexp.interpret.filters.tomtom import (
     Hit,
     compared,
-    false_discovery_rates,
     match_database,
     match_planted,
     matchable,
@@ -170,14 +168,6 @@ def test_nothing_planted_nothing_claimed(database: list[Pattern]) -> None:
 
 
 # --- numbers ----------------------------------------------------------------------------------
-
-
-def test_q_values_equal_those_of_scipy() -> None:
-    p_values = np.random.default_rng(5).random(500) ** 3
-    np.testing.assert_allclose(
-        false_discovery_rates(p_values), false_discovery_control(p_values), rtol=1e-12
-    )
-    assert false_discovery_rates(np.array([])).shape == (0,)
 
 
 def test_threads_of_pytorch_are_left_as_they_were(database: list[Pattern]) -> None:
