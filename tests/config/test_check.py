@@ -11,7 +11,7 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from seqexp.config.check import check, describe, find_faults
+from seqexp.config.check import Root, check, describe, find_faults, rules
 from seqexp.config.groups import SUPPLIED
 from seqexp.errors import ConfigError
 from seqexp.ranges import Count, DropoutRate, OpenShare, Share
@@ -243,6 +243,15 @@ def test_filters_that_cannot_be_read_so_are_refused(
     monkeypatch.chdir(ROOT)
     with pytest.raises(ConfigError, match=says):
         check(composed(*overrides))
+
+
+def test_a_rule_reads_groups_and_keys_beside_them() -> None:
+    known = {*SUPPLIED, *Root.__annotations__}
+    assert {"dataset", "model", "trainer", "experiment_name"} <= known
+    read = {name for names in rules().values() for name in names}
+    assert {"dataset", "model", "trainer", "experiment_name"} <= read <= known
+    rooms = {rule.__module__ for rule in rules()}
+    assert rooms == {f"seqexp.{room}.check" for room in ("dataset", "model", "tracking", "trainer")}
 
 
 def test_nesterov_wants_momentum() -> None:
