@@ -15,11 +15,11 @@ TAG = "seqexp.pruned"
 
 
 @runtime_checkable
-class Search(Protocol):
-    """A sweeper that may stop runs early."""
+class Prunes(Protocol):
+    """A search that may stop its runs."""
 
-    def trial_of_run(self, num_epochs: int) -> Any:
-        """The trial that a run of so many epochs reports to; None where nothing stops it early."""
+    def trial_to_prune(self, num_epochs: int) -> Any:
+        """The trial that a run is, which the study may stop; None where it may not."""
         ...
 
 
@@ -39,8 +39,8 @@ class Pruning:
         self.epoch = 0
         epochs = training.settings.epochs
         self.trial: Any = None
-        if isinstance(settings, Search):
-            self.trial = settings.trial_of_run(epochs)
+        if isinstance(settings, Prunes):
+            self.trial = settings.trial_to_prune(epochs)
 
     def stops(self, report: Report) -> bool:
         """Whether to stop after this epoch."""

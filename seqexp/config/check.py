@@ -37,7 +37,7 @@ from seqexp.dataset import check as dataset_check
 from seqexp.errors import ConfigError
 from seqexp.metrics import METRICS
 from seqexp.model import check as model_check
-from seqexp.ranges import Count, DropoutRate, NotNegative, Positive, Seed
+from seqexp.ranges import Count, NotNegative, Positive, Rate, Seed
 from seqexp.tracking import check as tracking_check
 from seqexp.trainer import check as trainer_check
 from seqexp.utils.nearest import CLOSE_OPTION, did_you_mean, nearest
@@ -54,7 +54,7 @@ _TORCH_RANGES: dict[str, Any] = {
     "eps": NotNegative,
     "dampening": NotNegative,
     "alpha": NotNegative,
-    "betas": tuple[DropoutRate, DropoutRate],
+    "betas": tuple[Rate, Rate],
     "gamma": Positive,
 }
 

@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 import psutil
 import torch
-from annotated_types import Interval
 
 from seqexp.data import Data, Sequences
 from seqexp.dataset.dna.labelled import (
@@ -21,13 +19,11 @@ from seqexp.dataset.dna.labelled import (
 from seqexp.dataset.dna.shuffle import dinucleotide_shuffle
 from seqexp.dataset.dna.splits import SPLITS, drawn, duplicate_notes, without_leaks
 from seqexp.errors import InputError
-from seqexp.formats.dna import reverse_complement
+from seqexp.formats.dna import LETTERS, reverse_complement
 from seqexp.formats.expressions import found_in
-from seqexp.ranges import Count, Seed
+from seqexp.ranges import Count, HeldOutShare, Seed
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output, TaskSpec, Vocabulary
-
-Part = Annotated[float, Interval(ge=0, le=0.9)]
 
 SHUFFLE = "shuffle"
 
@@ -81,8 +77,8 @@ class Fasta:
     splits: str | None = None
     valid_names: str | None = None
     test_names: str | None = None
-    valid_share: Part = 0.1
-    test_share: Part = 0.2
+    valid_share: HeldOutShare = 0.1
+    test_share: HeldOutShare = 0.2
     min_length: Count = 20
     reverse_complement: bool = False
     seed: Seed = 0
@@ -105,7 +101,7 @@ class Fasta:
         lengths = {len(record.sequence) for part in parts.values() for record in part}
         _refuse_too_much(sum(map(len, parts.values())), max(lengths))
         spec = TaskSpec(
-            vocabulary=Vocabulary(tuple("ACGT")),
+            vocabulary=Vocabulary(tuple(LETTERS)),
             num_outputs=2,
             output=Output.SEQUENCE_CLASS,
             output_names=("negative", "positive"),

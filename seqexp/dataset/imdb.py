@@ -15,13 +15,12 @@ from seqexp.dataset.words.classification import (
     LeftOrRight,
     MaxLength,
     MaxTokens,
-    PartOfTraining,
     classification,
 )
 from seqexp.dataset.words.corpus import Corpus, encode
 from seqexp.dataset.words.imdb_archive import FOLDER, LABELS, reviews_of_archive, reviews_of_folder
 from seqexp.dataset.words.tokenizer import TOKENIZER
-from seqexp.ranges import Count, Seed
+from seqexp.ranges import Count, HeldOutShare, Seed
 
 log = logging.getLogger("seqexp")
 
@@ -69,7 +68,7 @@ class IMDB:
     pad: LeftOrRight = "right"
     one_output: bool = False
     vectors: str | None = None
-    valid_share: PartOfTraining = 0.1
+    valid_share: HeldOutShare = 0.1
     validate_on_test: bool = False
     num_train: Count | None = None
     seed: Seed = 0

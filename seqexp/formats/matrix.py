@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from seqexp.errors import InputError
-
-LETTERS = "ACGT"
+from seqexp.formats.dna import LETTERS
 
 MAX_POSITIONS, MAX_MOTIFS = 100_000, 100_000
 """Of a motif, and of a file. Databases have a few thousand motifs of at most 100 positions."""

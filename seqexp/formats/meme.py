@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from seqexp.formats.matrix import LETTERS, LOG_ODDS, MAX_NAME, MAX_POSITIONS, Found, Lines, numbers
+from seqexp.formats.dna import LETTERS
+from seqexp.formats.matrix import LOG_ODDS, MAX_NAME, MAX_POSITIONS, Found, Lines, numbers
 
 DEFAULT_SITES = 20.0
 """What the format says for a matrix without `nsites`."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqexp.formats.matrix import LETTERS, PositionFrequencyMatrix
+from seqexp.formats.dna import LETTERS
+from seqexp.formats.matrix import PositionFrequencyMatrix
 
 
 def jaspar_text(motifs: Sequence[PositionFrequencyMatrix]) -> str:

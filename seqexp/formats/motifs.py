@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqexp.errors import InputError
-from seqexp.formats.matrix import LETTERS, Found, Lines, PositionFrequencyMatrix
+from seqexp.formats.matrix import Found, Lines, PositionFrequencyMatrix
 from seqexp.formats.meme import is_meme, read_meme
 from seqexp.formats.pfm import is_pfm, read_pfm
 from seqexp.formats.text import read_lines
 from seqexp.formats.transfac import is_transfac, read_transfac
 
-__all__ = ["BUILT_IN", "LETTERS", "PositionFrequencyMatrix", "load_motifs", "read_motifs"]
+__all__ = ["BUILT_IN", "PositionFrequencyMatrix", "load_motifs", "read_motifs"]
 
 log = logging.getLogger("seqexp")
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
+from seqexp.formats.dna import LETTERS
 from seqexp.formats.matrix import (
-    LETTERS,
     LOG_ODDS,
     MAX_MOTIFS,
     MAX_NAME,

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from seqexp.config.check import Root, check, describe, find_faults, rules
 from seqexp.config.groups import SUPPLIED
 from seqexp.errors import ConfigError
-from seqexp.ranges import Count, DropoutRate, OpenShare, Share
+from seqexp.ranges import Count, OpenShare, Rate, Share
 
 CONF = ROOT / "conf"
 
@@ -449,7 +449,7 @@ def test_constructors_defaults_are_filled_in(good: dict[str, Any]) -> None:
         (Count, "an integer from 1 to 1000000000"),
         (Share, "a number from 0 to 1"),
         (OpenShare, "a number above 0 and below 1"),
-        (DropoutRate | None, "a number at least 0 and below 1 or null"),
+        (Rate | None, "a number at least 0 and below 1 or null"),
         (list[int], "a list (an integer each)"),
         (bool, "true or false"),
     ],

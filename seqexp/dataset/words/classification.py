@@ -28,8 +28,6 @@ MaxTokens = Annotated[int, Interval(ge=NUM_SPECIAL + 1, le=10**7)]
 
 MaxLength = Annotated[int, Interval(ge=1, le=10**6)]
 
-PartOfTraining = Annotated[float, Interval(ge=0, le=0.9)]
-
 HeadOrTail = Literal["head", "tail"]
 LeftOrRight = Literal["left", "right"]
 

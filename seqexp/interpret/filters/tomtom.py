@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 
 from seqexp.data import Pattern
+from seqexp.formats.dna import LETTERS
 from seqexp.interpret.filters.extraction import LearnedFilter, motif_metrics
 from seqexp.interpret.filters.matrix import chance_bits, information, is_dna
 
@@ -223,7 +224,7 @@ def _letters_first(
     ppm: Float[np.ndarray, "width symbols"], symbols: Sequence[str]
 ) -> Float[np.ndarray, "symbols width"]:
     """As Tomtom wants it: a row a letter, A C G T, which backwards is the complement."""
-    rows: np.ndarray = ppm[:, [list(symbols).index(letter) for letter in "ACGT"]].T
+    rows: np.ndarray = ppm[:, [list(symbols).index(letter) for letter in LETTERS]].T
     return rows
 
 

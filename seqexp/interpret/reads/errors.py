@@ -11,7 +11,8 @@ import edlib
 import numpy as np
 from jaxtyping import Float
 
-LETTERS = "ACGT"
+from seqexp.formats.dna import LETTERS
+
 GAP = "-"
 
 

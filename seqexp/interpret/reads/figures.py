@@ -9,10 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from seqexp.formats.dna import LETTERS
 from seqexp.interpret.letters import DNA_COLORS
 from seqexp.interpret.reads.errors import (
     GAP,
-    LETTERS,
     AlignedRows,
     ErrorProfile,
     align_all,

@@ -38,8 +38,8 @@ class Optuna:
     study: str | None = None
     trial: int | None = None
 
-    def trial_of_run(self, num_epochs: int) -> Any:
-        """The trial that a run of so many epochs reports to; None where nothing stops it early."""
+    def trial_to_prune(self, num_epochs: int) -> Any:
+        """The trial that a run is, which the study may stop; None where it may not."""
         if self.trial is None or self.pruner == "none":
             return None
         from seqexp.sweep.optuna.trial import make_pruner, opened  # Optuna: only where it prunes
