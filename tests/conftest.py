@@ -22,8 +22,10 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def no_network_talk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")  # no talk to the network
+    # which a command sets for Hydra, and this takes back: children of a test would show tracebacks
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the README tells a newcomer to write and to type does what it says."""
+"""What the pages tell a newcomer to write and to type does what they say."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from conftest import ROOT
 
 
 def typed(command: str, folder: Path) -> str:
-    """What a command of the README prints, with `python` as the one that runs the tests."""
+    """What a command of a page prints, with `python` as the one that runs the tests."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -36,7 +36,9 @@ def test_a_dataset_a_model_and_an_experiment_of_ones_own(tmp_path: Path) -> None
         "my_lab/dense.py",
         "my_lab/parity.py",
     ]
-    train, sweep, predict = readme.commands()
+    (alone,) = readme.commands("README.md")
+    assert "test/accuracy" in typed(alone, tmp_path)
+    train, sweep, predict = readme.commands("conf/README.md")
     assert re.search(r"test/accuracy +1\n", typed(train, tmp_path))
     table = typed(sweep, tmp_path).split("behind the best", 1)[1]
     assert {"model=dense", "model=rnn"} <= set(re.findall(r"model=\w+", table))

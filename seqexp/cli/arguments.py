@@ -95,10 +95,9 @@ def _faults(arguments: Sequence[str]) -> Iterator[str]:
     found = {flag for flag in modes if flag not in HELPS}
     if len(found) > 1 and not found <= {"-m", "--multirun"}:
         yield f"{' and '.join(sorted(found))}: give one of them"
+    given = {item.partition("=")[0] for item in arguments}
     for flag in ("--resolve", "--package", "-p"):
-        if flag in arguments and not {*MODES[4:6], *HELPS} & {
-            a.partition("=")[0] for a in arguments
-        }:
+        if flag in given and not given & {"--cfg", "-c", *HELPS}:
             yield f"{flag}: is for --cfg; add --cfg job"
     yield from known.twice()
 

@@ -26,6 +26,11 @@ MATTERS = frozenset(
 )
 """Keys that are more than another number: files that are read, and other ways through the code."""
 
+TRAINING = re.compile(
+    r"(?:-m seqexp|^seqexp)(?: (?!(?:predict|sample|compare|reproduce|ui|deliver)\b)|$)"
+)
+"""`python -m seqexp` or `seqexp` itself, not what comes after training."""
+
 AS_CODE = re.compile(r"`([^`]+)`")
 """Code in a sentence."""
 
@@ -47,8 +52,8 @@ class Command:
         return shlex.split(match[1]) if match and self.is_training() else []
 
     def is_training(self) -> bool:
-        """Whether it is `python -m seqexp` or `seqexp` itself, not what comes after training."""
-        return re.search(r"(?:-m seqexp|^seqexp)(?: |$)", self.line) is not None
+        """Whether it trains, and is none of the commands for afterwards."""
+        return TRAINING.search(self.line) is not None
 
     def family(self) -> tuple[str, ...]:
         """What it has in common with commands that differ in values only."""

@@ -45,6 +45,7 @@ ELSEWHERE = {
     "mlflow server": "needs PostgreSQL",
     "psycopg2": "needs PostgreSQL",
     "MLFLOW_TRACKING_": "the name of a variable",
+    "deliver outputs tracking.uri": "there is no server of that name",
     "python -m pdoc": "an extra that the tests do not install",
     "python -m pytest": "these are the tests",
     "launcher=ray": "an extra that the tests do not install",
@@ -119,7 +120,11 @@ def as_typed(command: Command, planned: bool = False) -> str:
         line = line.replace(word, own)
     if not command.is_training() or re.search(r" (--help|--cfg)|num_filter=", line):
         return line
-    return f"{line} dry_run=true" if planned else f"{line}{''.join(f' {a}' for a in short(line))}"
+    for item in ["dry_run=true"] if planned else short(line):
+        key = re.escape(item.partition("=")[0])
+        line, count = re.subn(rf"(?<= ){key}=\S+", item, line)
+        line = line if count else f"{line} {item}"
+    return line
 
 
 def short(line: str) -> list[str]:

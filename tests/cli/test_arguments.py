@@ -85,7 +85,9 @@ def test_sound_words_are_left_alone(line: list[str]) -> None:
 
 def test_every_mode_is_a_flag() -> None:
     for flag in MODES:
-        refuse_words([flag, *(["job"] if flag in ("--cfg", "-c") else [])])
+        after = {"--cfg": ["job"], "-c": ["job"], "-sc": ["query=bash"]}
+        after["--shell-completion"] = ["install=bash"]
+        refuse_words([flag, *after.get(flag, [])])
 
 
 def test_no_experiment_is_the_default() -> None:

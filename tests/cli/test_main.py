@@ -1,18 +1,15 @@
 """The command as a person runs it: exit status, what is said, what is left."""
 
 import re
-import shlex
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import readme
 from conftest import ROOT, Command
 
 from seqexp.cli.arguments import forgiving
@@ -205,40 +202,6 @@ def test_help_lists_configs_of_the_users_own(seqexp: Command, tmp_path: Path) ->
     lines = seqexp("--config-dir", str(tmp_path), "--help").stdout.splitlines()
     (models,) = (line for line in lines if line.startswith("model: "))
     assert "cnn1d, " in models and ", mine, " in models
-
-
-def test_every_command_of_the_help_composes(seqexp: Command, tmp_path: Path) -> None:
-    """The commands that --help shows, with --cfg job so that none is run."""
-    (tmp_path / "peaks.fa").write_text(">a\nACGT\n")
-    assert_commands_compose(seqexp, seqexp("--help").stdout)
-
-
-def test_every_command_of_the_readme_composes(seqexp: Command, tmp_path: Path) -> None:
-    readme.write_project(tmp_path)
-    (tmp_path / "peaks.fa").write_text(">a\nACGT\n")
-    (tmp_path / "jaspar.meme").write_text("not looked into before a run\n")
-    (tmp_path / "my_motifs.meme").write_text(
-        "MEME version 4\n\nMOTIF X\nletter-probability matrix: alength= 4 w= 1 nsites= 4\n1 0 0 0\n"
-    )
-    assert_commands_compose(seqexp, (ROOT / "README.md").read_text())
-
-
-def assert_commands_compose(seqexp: Command, text: str) -> None:
-    shown = re.findall(r"^ *python -m seqexp(?![.\w])(.*)$", text, re.M)
-    assert len(shown) >= 6
-    for arguments in shown:
-        if "--help" in arguments:
-            continue
-        command = re.split("  +", arguments)[0]  # what follows says what it does
-        given = [argument for argument in shlex.split(command) if argument != "-m"]
-        given = [re.sub(r",.*|(?<=seed=)range.*", "", argument) or argument for argument in given]
-        given = [argument for argument in given if not argument.endswith(("=", "tag(log"))]
-        done = seqexp(*(["--cfg", "job"] if "--cfg" not in given else []), *given)
-        if "launcher=ray" in given and find_spec("ray") is None:  # not among what tests install
-            assert "pip install 'seqexp[ray]'" in done.stderr
-            continue
-        assert done.returncode == 0, (arguments, done.stderr)
-        assert "_target_" in done.stdout
 
 
 def test_only_plain_keys_are_let_into_the_composition() -> None:

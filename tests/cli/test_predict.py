@@ -62,7 +62,7 @@ def written(folder: Path, layout: str) -> Path:
     file = folder / f"records.{layout}"
     pairs = SEQUENCES.items()
     if layout == "fasta.gz":
-        file.write_bytes(gzip.compress(fasta().encode()))
+        file.write_bytes(gzip.compress(fasta().encode(), mtime=0))
     elif layout == "fastq":
         file.write_text("".join(f"@{n} x\n{s}\n+\n{'@' * len(s)}\n" for n, s in pairs))
     elif layout == "csv":
@@ -124,7 +124,7 @@ def test_a_batch_is_bounded_in_records_and_in_letters() -> None:
 def test_standard_input_is_read(outputs: Path) -> None:
     command = [sys.executable, "-m", "seqexp.predict", "run=latest", "input=-"]
     environment = {**os.environ, "SEQEXP_OUTPUTS": str(outputs)}
-    content = gzip.compress(fasta().encode())
+    content = gzip.compress(fasta().encode(), mtime=0)
     done = subprocess.run(command, input=content, capture_output=True, env=environment, timeout=60)
     assert done.returncode == 0 and done.stderr == b""
     assert [line.split(b",")[0] for line in done.stdout.splitlines()[1:]] == [
@@ -160,9 +160,9 @@ WRAPPED = "@a x\nACGTN\nACGTAC\n+\n@II\nIIIIIIII\n@b\nACGT\n+\nIIII\n"
     ("name", "content", "found"),
     [
         ("a.fq", WRAPPED, {"a": "ACGTNACGTAC", "b": "ACGT"}),
-        ("A.FA.GZ", gzip.compress(b"\xef\xbb\xbf>a x\racgt\rAC\r"), {"a": "acgtAC"}),
+        ("A.FA.GZ", gzip.compress(b"\xef\xbb\xbf>a x\racgt\rAC\r", mtime=0), {"a": "acgtAC"}),
         ("a", "\ufeff\n>a x\nAC GT\n", {"a": "ACGT"}),
-        ("T.CSV", gzip.compress(b" id , sequence\r\n\r\na,ACGT\r\n,\r\n"), {"a": "ACGT"}),
+        ("T.CSV", gzip.compress(b" id , sequence\r\n\r\na,ACGT\r\n,\r\n", mtime=0), {"a": "ACGT"}),
         ("t.tsv", 'sequence\tnote\nAC\t"open\nGT\t"a ""b"" c"\n', {"1": "AC", "2": "GT"}),
         (
             "t.jsonl",

@@ -65,8 +65,8 @@ def test_files_that_are_no_text_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "binary.txt").write_bytes(b"\xff\x80\xfe")
     (tmp_path / "wide.txt").write_text("a text", encoding="utf-16")
-    (tmp_path / "packed.txt").write_bytes(gzip.compress(b"text\xff"))
-    (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(b"text" * 100)[:-9])
+    (tmp_path / "packed.txt").write_bytes(gzip.compress(b"text\xff", mtime=0))
+    (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(b"text" * 100, mtime=0)[:-9])
     (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 and more")
     (tmp_path / "folder").mkdir()
     for name, says in (
@@ -117,7 +117,9 @@ def test_marks_capitals_packing_and_line_ends_do_not_change_a_corpus(tmp_path: P
                 folder.mkdir()
                 for name, text in TEXTS.items():
                     content = mark + text.replace("\n", end).encode()
-                    (folder / name).write_bytes(gzip.compress(content) if packed else content)
+                    (folder / name).write_bytes(
+                        gzip.compress(content, mtime=0) if packed else content
+                    )
                 for litter in (".hidden.txt", "._a.TXT", "Thumbs.db", "b.txt~"):
                     (folder / litter).write_bytes(b"\xff litter")
                 (folder / "__MACOSX").mkdir()

@@ -103,7 +103,7 @@ def test_numbers_and_truth_values_are_labels_in_json(tmp_path: Path) -> None:
         ("a.csv", "text,label\na, \n", "1 of 1 texts have no label: .*line 2 .nothing.; give one"),
         ("a.csv", b"text,label\na,b\n\xe9,c\n", "line 3: is not UTF-8 text"),
         ("a.csv", "text,label\na,b\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
-        ("a.csv.gz", gzip.compress(b"text,label\n" * 9)[:-9], "a.csv.gz: cannot be read"),
+        ("a.csv.gz", gzip.compress(b"text,label\n" * 9, mtime=0)[:-9], "a.csv.gz: cannot be read"),
         ("a.jsonl", '{"text": "a", "label": "b"}\n{"text"\n', "line 2: is no JSON"),
         ("a.jsonl", '["a", "b"]\n', "line 1: is no JSON object"),
         ("a.jsonl", '{"text": 3, "label": "b"}\n', "line 1: text is 3, which is no text"),
@@ -194,7 +194,7 @@ def test_capitals_marks_line_ends_and_packing_change_no_text(
     for name, lines in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         content = mark + (end.join(lines) + end).encode()
-        written(tmp_path / name, gzip.compress(content) if packed else content)
+        written(tmp_path / name, gzip.compress(content, mtime=0) if packed else content)
     for name in ("A.CSV", "a.csv.gz", "A.JSONL", "B.NDJSON.GZ", "folder"):
         found = read_documents(tmp_path / name, COLUMNS)
         assert sorted((text, label) for text, label, _ in found) == sorted(rows), name

@@ -458,7 +458,7 @@ def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_gzipped_files_are_read_and_damaged_ones_are_named(tmp_path: Path) -> None:
-    packed = gzip.compress(JASPAR.encode())
+    packed = gzip.compress(JASPAR.encode(), mtime=0)
     file = tmp_path / "motifs.jaspar"
     file.write_bytes(packed)
     assert [motif.name for motif in read_motifs(file)] == ["MA1 one", "MA2 two"]
@@ -527,7 +527,7 @@ def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "small.gz"
     line = b"x" * 500_000 + b"\n"
     comments = (b"#" + line) * (MAX_BYTES // len(line) + 1)
-    file.write_bytes(gzip.compress(b">m\n1 1 1 1\n" + comments, 1))
+    file.write_bytes(gzip.compress(b">m\n1 1 1 1\n" + comments, 1, mtime=0))
     with pytest.raises(InputError, match="has more than 67,108,864 bytes"):
         read_motifs(file)
 

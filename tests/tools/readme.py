@@ -1,4 +1,4 @@
-"""What the README shows as files and commands, so that tests can take it at its word."""
+"""What the pages show as files and commands, so that tests can take them at their word."""
 
 import re
 from pathlib import Path
@@ -8,22 +8,32 @@ from conftest import ROOT
 FILE = re.compile(r"^`([\w/]+\.\w+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 """A path on a line of its own, and the block below it."""
 
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-def section(title: str) -> str:
-    """The text below a heading, up to the next one of its level."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return text.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+PAGES = {
+    "README.md": "Add your own",
+    "seqexp/model/README.md": "Your own model",
+    "conf/README.md": "Your own experiment",
+}
+"""Pages that show a part of one project, and the section of each."""
+
+
+def section(page: str) -> str:
+    """The text of a page below its section's heading, up to the next one of its level."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return text.split(f"\n## {PAGES[page]}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def write_project(folder: Path) -> None:
-    """Write the files of the section on adding one's own."""
-    for name, content in FILE.findall(section("Add your own")):
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content, encoding="utf-8")
+    """Write the files of all sections."""
+    for page in PAGES:
+        for name, content in FILE.findall(section(page)):
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content, encoding="utf-8")
 
 
-def commands() -> list[str]:
-    """The commands of the same section."""
-    (block,) = re.findall(r"^```sh\n(.*?)^```$", section("Add your own"), re.MULTILINE | re.DOTALL)
+def commands(page: str) -> list[str]:
+    """The commands of a page's section."""
+    (block,) = SHELL.findall(section(page))
     return str(block).splitlines()

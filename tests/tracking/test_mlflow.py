@@ -397,7 +397,7 @@ def test_the_table_of_matches_names_the_site(client: MlflowClient, evidence: Res
         f"{client.get_run(evidence.run_id).info.artifact_uri}/filters/matches.json"
     )
     targets = [row[table["columns"].index("target")] for row in table["data"]]
-    assert targets[0] == "site site"
+    assert targets[0] == "site"
 
 
 def test_the_printed_table_has_the_metric_of_the_runs_first(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_dir
 
 from seqexp.checkpoint import store
 from seqexp.checkpoint.encode import same
+from seqexp.checkpoint.packed import unpack
 from seqexp.checkpoint.result import Start
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import check
@@ -94,7 +95,7 @@ def trained(folder: Path) -> dict[str, Any]:
 
 def curves(folder: Path) -> list[dict[str, float]]:
     (file,) = store.files(folder / "checkpoints")
-    history = store.read(file)["parts"]["story"]["history"]
+    history = unpack(store.read(file), file.parent)["parts"]["story"]["history"]
     timed = ("time/", "speed/")
     return [
         {k: v for k, v in metrics.items() if not k.startswith(timed)}
