@@ -20,7 +20,6 @@ from seqexp.model.layers import TokenInput
 from seqexp.optimizer.lazy_adam import LazyAdam
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output
-from seqexp.sweep.launcher import Launcher
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.restarts import choose_start
 from seqexp.trainer.settings import Settings
@@ -38,15 +37,15 @@ ROWS_COUNTED = 1000
 """Sequences whose targets are counted together."""
 
 
-def prepare(settings: Settings, launcher: Launcher) -> torch.device:
-    """Set PyTorch up and choose the device.
+def prepare(settings: Settings, threads: int | None) -> torch.device:
+    """Set PyTorch up and choose the device; `threads` is what the settings leave open.
 
     Raises:
         InputError: if a GPU is asked for that is not there.
     """
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("trainer.device is cuda, but PyTorch sees no GPU; give auto or cpu")
-    num_threads = settings.num_threads or launcher.threads()
+    num_threads = settings.num_threads or threads
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     keep_freed_memory()

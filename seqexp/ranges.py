@@ -28,8 +28,11 @@ HeldOut = Annotated[float, Interval(ge=0, le=0.9)]
 OpenShare = Annotated[float, Interval(gt=0, lt=1)]
 """A part of a whole, neither none nor all of it."""
 
-DropoutRate = Annotated[float, Interval(ge=0, lt=1)]
-"""A probability of being dropped; 1 would drop everything."""
+HeldOutShare = Annotated[float, Interval(ge=0, le=0.9)]
+"""A part of the data that is kept from training; 0 is none."""
+
+Rate = Annotated[float, Interval(ge=0, lt=1)]
+"""A probability or a decay, below 1."""
 
 Positive = Annotated[float, Gt(0), Lt(float("inf"))]
 """A finite number above zero."""

@@ -68,7 +68,7 @@ def working(
         As `run`.
     """
     settings: Settings = build(config["trainer"])
-    device = prepare(settings, build(config["launcher"]))
+    device = prepare(settings, build(config["launcher"]).threads())
     with contextlib.ExitStack() as stack:
         stack.enter_context(room_on_disk())
         processes = stack.enter_context(joined(device.type == "cuda"))

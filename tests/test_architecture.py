@@ -1,105 +1,198 @@
-"""The map of design: who may import whom, and that configs and packages mirror each other."""
+"""The law of the house: floors, rooms, and that each group of configs lies in its room."""
 
 import ast
 import importlib.machinery
 import importlib.util
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
 
+from seqexp.config.groups import GROUPS
+
 CODE = ROOT / "seqexp"
 CONF = ROOT / "conf"
 
-LEAVES = {
-    *("bar", "compile", "drawing", "errors", "files", "names", "ranges", "ranking", "metrics"),
-    *("streams", "workers"),
-}
-"""Modules without imports of ours, but each other, which any part may use."""
+FLOORS = (
+    {"errors"},
+    {"spec", "ranges", "metrics", "seeding", "utils"},
+    {"kernels", "task", "data", "formats"},
+    {"dataset", "interpret", "decode", "tracking", "optimizer"},
+    {"model", "trainer"},
+    {"config"},
+    {"build", "checkpoint", "inference"},
+    {"callback", "sweep"},
+    {"run"},
+    {"cli"},
+    {"__main__"},
+)
+"""Rooms and files of seqexp by floor, from 0; each imports from those below it only."""
 
-MAY_IMPORT = {
-    "compile": set(),
-    "errors": set(),
-    "files": set(),
-    "formats": set(),
-    "ranges": set(),
-    "metrics": set(),
-    "ranking": set(),
-    "signature": set(),
-    "spec": set(),
-    "tracking": set(),
-    "checkpoint": set(),
-    "dataset": {"spec", "formats"},
-    "model": {"spec"},
-    "interpret": {"spec", "formats"},
-    "trainer": {"spec"},
-    "decode": {"spec", "formats"},
-}
-"""Part -> parts of ours that it may import, beside itself and the leaves."""
+STOREYS = {room: storey for storey, rooms in enumerate(FLOORS) for room in rooms}
 
-NEVER = {
-    "dataset": {"mlflow", "hydra", "omegaconf"},
-    "model": {"mlflow", "hydra", "omegaconf"},
-    "interpret": {"mlflow", "hydra", "omegaconf"},
-    "trainer": {"mlflow", "hydra", "omegaconf"},
-    "decode": {"mlflow", "hydra", "omegaconf"},
-    "checkpoint": {"mlflow", "hydra", "omegaconf"},
-    "spec": {"mlflow", "hydra", "omegaconf"},
-}
+RULED = {"dataset", "model", "tracking", "trainer"}
+"""Rooms with a `check.py`: of them, and of all on their floors, config reads nothing else."""
 
-MIRRORED = ("dataset", "model", "tracking")
-"""Groups whose options are one module each, of the same name."""
+SCIENCE = {
+    *("spec", "data", "seeding", "kernels", "task", "formats"),
+    *("dataset", "model", "interpret", "trainer", "decode", "optimizer", "checkpoint"),
+}
+"""Rooms that see neither configs nor trackers of others."""
+
+CONFIGS_AND_TRACKERS = {"mlflow", "hydra", "omegaconf"}
+
+HEAVY = ("torch", "mlflow", "pandas", "matplotlib")
+
+MAX_AT_THE_TOP = 10
+MAX_LINES_OF_A_README = 80
+
+FILES = sorted(CODE.rglob("*.py"))
+ROOMS = sorted(path for path in CODE.iterdir() if path.is_dir() and any(path.glob("*.py")))
 
 
 def imports(file: Path) -> set[str]:
+    """Dotted names that a file imports anywhere in it; of `from a import b`, a and a.b."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: give the whole name of what is imported"
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
 
-def files_of(part: str) -> list[Path]:
-    folder = CODE / part
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [CODE / f"{part}.py"]
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(CODE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("part", MAY_IMPORT)
-def test_a_part_imports_only_what_the_map_allows(part: str) -> None:
-    files = files_of(part)
-    assert files and all(file.is_file() for file in files)
-    ours = {
-        name.split(".")[1] for file in files for name in imports(file) if name.startswith("seqexp.")
+def room_of(module: str) -> str:
+    """The room, or the file at the top; of seqexp itself, `seqexp`."""
+    return [*module.split("."), ""][1] or "seqexp"
+
+
+OLD_NAMES = "old_names.py"
+"""The bridge from names of before, which lead to any floor; it stands beside the law."""
+
+MODULES = {module_of(file): file for file in FILES if file.name != OLD_NAMES}
+OURS = {module: sorted(imports(file) & MODULES.keys()) for module, file in MODULES.items()}
+"""Module -> modules of ours that it imports, at its top or late."""
+
+
+def test_every_room_has_its_floor() -> None:
+    rooms = {room_of(module) for module in MODULES} - {"seqexp"}
+    assert len(rooms) > 20
+    assert rooms == STOREYS.keys()
+
+
+@pytest.mark.parametrize("room", [*STOREYS, "seqexp"])
+def test_a_room_imports_only_from_floors_below(room: str) -> None:
+    upward = [
+        f"{module} -> {other}"
+        for module, others in OURS.items()
+        if room_of(module) == room
+        for other in others
+        if room_of(other) not in (room, "seqexp")
+        and STOREYS[room_of(other)] >= STOREYS.get(room, -1)
+    ]
+    assert upward == []
+
+
+def test_the_map_tells_the_same_floors() -> None:
+    rows = re.findall(r"^ ?(\d+)((?: +\w+)+)$", (CODE / "README.md").read_text(), re.M)
+    assert {int(number): set(rooms.split()) for number, rooms in rows} == dict(enumerate(FLOORS))
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {module: [m for m in others if m != "seqexp"] for module, others in OURS.items()}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, with the circle
+
+
+def test_config_reads_the_rules_of_rooms_and_nothing_else_of_them() -> None:
+    checked = {f"seqexp.{room}.check" for room in RULED}
+    assert {file.parent.name for file in CODE.glob("*/check.py")} == RULED | {"config"}
+    low, high = STOREYS["dataset"], STOREYS["config"]
+    read = {
+        other
+        for module, others in OURS.items()
+        if room_of(module) == "config"
+        for other in others
+        if low <= STOREYS.get(room_of(other), -1) < high and other.count(".") > 1
     }
-    assert ours - LEAVES - {part} <= MAY_IMPORT[part]
+    assert read == checked
 
 
-@pytest.mark.parametrize("part", NEVER)
-def test_a_part_never_sees_configs_or_trackers(part: str) -> None:
-    packages = {name.split(".")[0] for file in files_of(part) for name in imports(file)}
-    assert packages & NEVER[part] == set()
+@pytest.mark.parametrize("room", sorted(SCIENCE))
+def test_science_sees_neither_configs_nor_trackers(room: str) -> None:
+    files = [file for module, file in MODULES.items() if room_of(module) == room]
+    assert files
+    packages = {name.split(".")[0] for file in files for name in imports(file)}
+    assert packages & CONFIGS_AND_TRACKERS == set()
 
 
-def test_every_package_has_its_place_on_the_map() -> None:
-    packages = {path.name for path in CODE.iterdir() if (path / "__init__.py").is_file()}
-    assert packages == {*MAY_IMPORT, "sweep", "commands"} - {
-        part for part in MAY_IMPORT if not (CODE / part).is_dir()
-    }
+def test_few_files_stand_at_the_top() -> None:
+    files = {path.name for path in CODE.iterdir() if path.is_file()}
+    assert len(files - {"py.typed"}) <= MAX_AT_THE_TOP + 1, files  # and the README
+    assert {file for file in files if not file.endswith(".py")} <= {"py.typed", "README.md"}
 
 
-@pytest.mark.parametrize("group", MIRRORED)
-def test_an_option_is_a_module_of_the_same_name(group: str) -> None:
-    options = sorted((CONF / group).glob("*.yaml"))
-    assert options
-    for option in options:
-        content = yaml.safe_load(option.read_text())
-        target = (content.get(group) or content)["_target_"]
-        assert target.startswith(f"seqexp.{group}.{option.stem.replace('-', '_')}.")
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: path.name)
+def test_a_room_says_what_it_is_for(room: Path) -> None:
+    readme = room / "README.md"
+    assert readme.is_file()
+    assert 0 < len(readme.read_text().splitlines()) <= MAX_LINES_OF_A_README
+
+
+SETS_THE_ENVIRONMENT = "tracking"
+"""The room whose `__init__.py` also sets variables, before MLflow is imported anywhere."""
+
+
+def test_a_folder_is_a_package_of_one_docstring() -> None:
+    # the plugin is found in a package of Hydra's, which has no file of its own
+    folders = {file.parent for file in FILES if "plugin" not in file.parts} - {CODE}
+    assert len(folders) > len(ROOMS) > 10
+    for folder in folders:
+        body = ast.parse((folder / "__init__.py").read_text()).body
+        assert isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant), folder
+        assert len(body) == 1 or folder.name == SETS_THE_ENVIRONMENT, folder
+
+
+def options() -> list[tuple[str, str, str]]:
+    """Group, option and the target that the option's file names."""
+    found = []
+    for name in GROUPS:
+        for file in sorted((CONF / name).glob("*.yaml")):
+            content = yaml.safe_load(file.read_text())
+            node = content.get(name, content)
+            if isinstance(node, dict) and "_target_" in node:
+                found.append((name, file.stem, node["_target_"]))
+    return found
+
+
+SAME_CLASS = {("decode", "greedy"): "sample"}
+"""Options that are another option's class with other values."""
+
+
+@pytest.mark.parametrize(("group", "option", "target"), options())
+def test_an_option_lies_in_the_room_of_its_group(group: str, option: str, target: str) -> None:
+    if target.startswith("torch."):
+        assert GROUPS[group].pytorch is not None
+        return
+    name = SAME_CLASS.get((group, option), option).replace("-", "_")
+    home = "seqexp." + GROUPS[group].home.format(option=name)
+    module, _, called = target.rpartition(".")
+    assert module == home or module.startswith(f"{home}.")
+    if group == "schedule":
+        assert called == name
+
+
+def test_every_group_has_an_option_that_lies_in_its_room() -> None:
+    assert {group for group, _, _ in options()} == {*GROUPS}
 
 
 def test_every_config_opens_with_what_it_is() -> None:
@@ -111,15 +204,35 @@ def test_every_config_opens_with_what_it_is() -> None:
         assert head.startswith("# "), file
 
 
+HEADS = [file for name in GROUPS for file in sorted((CONF / name).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("file", HEADS, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_the_head_of_an_option_names_its_code(file: Path) -> None:
+    text = file.read_text()
+    named = re.findall(r"^# Code: (\S+)$", text, re.M)
+    content = yaml.safe_load(text)
+    node = content.get(file.parent.name, content)
+    if node is None:  # the option that turns its group off
+        assert named == []
+    elif "_target_" not in node:  # a variant of another option
+        assert len(named) == 1 and (ROOT / named[0]).is_file()
+        (other,) = node["defaults"]
+        assert f"# Code: {named[0]}\n" in (file.parent / f"{other}.yaml").read_text()
+    else:
+        module, target = node["_target_"].rpartition(".")[0], node["_target_"]
+        path = f"{module.replace('.', '/')}.py"
+        assert named == [path if (ROOT / path).is_file() else target]
+
+
 def test_nothing_heavy_is_imported_for_help() -> None:
-    heavy = ("torch", "mlflow", "pandas", "matplotlib", "pydantic", "Bio")
-    assert heavy_imports("--help", heavy) == []
+    assert heavy_imports("--help", (*HEAVY, "pydantic", "Bio")) == []
 
 
 def test_torch_and_mlflow_are_not_imported_for_a_config_that_is_wrong() -> None:
     # all kinds of faults that need a constructor's signature
     arguments = ("model.num_filters=-1", "optimizer.lr=-1", "schedule.x=1", "dataset.length=3")
-    assert heavy_imports(*arguments, heavy=("torch", "mlflow", "pandas", "matplotlib")) == []
+    assert heavy_imports(*arguments, heavy=HEAVY) == []
 
 
 def heavy_imports(*arguments: str | tuple[str, ...], heavy: tuple[str, ...] = ()) -> list[str]:

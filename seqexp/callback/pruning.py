@@ -2,17 +2,25 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from seqexp.checkpoint.result import Result
 from seqexp.config.instantiate import build
-from seqexp.sweep.optuna.settings import Optuna
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Report, Training
 
 log = logging.getLogger("seqexp")
 
 TAG = "seqexp.pruned"
+
+
+@runtime_checkable
+class Prunes(Protocol):
+    """A search that may stop its runs."""
+
+    def trial_to_prune(self, num_epochs: int) -> Any:
+        """The trial that a run is, which the study may stop; None where it may not."""
+        ...
 
 
 class Pruning:
@@ -29,12 +37,10 @@ class Pruning:
         self.metric, self.training = metric, training
         self.pruned = False
         self.epoch = 0
+        epochs = training.settings.epochs
         self.trial: Any = None
-        is_trial = isinstance(settings, Optuna) and settings.trial is not None
-        if is_trial and settings.pruner != "none":
-            from seqexp.sweep.optuna.study import trial_of  # Optuna: only in a search that prunes
-
-            self.trial = trial_of(settings, training.settings.epochs)
+        if isinstance(settings, Prunes):
+            self.trial = settings.trial_to_prune(epochs)
 
     def stops(self, report: Report) -> bool:
         """Whether to stop after this epoch."""

@@ -18,6 +18,7 @@ from seqexp.checkpoint.provenance import origin_of
 from seqexp.config.groups import Config
 from seqexp.config.instantiate import build
 from seqexp.data import Cluster, Data
+from seqexp.dataset.reads.views import END, START
 from seqexp.decode.beam import Beam, Ending, beam_search
 from seqexp.decode.certainty import certainties
 from seqexp.decode.consensus.join import best_join
@@ -34,8 +35,6 @@ from seqexp.trainer.training import Training
 from seqexp.utils.signals import Stop
 
 log = logging.getLogger("seqexp")
-
-START, END = "<", ">"
 
 MAX_FIGURES = 5
 """Clusters of which an alignment is drawn."""

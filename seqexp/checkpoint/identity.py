@@ -7,34 +7,12 @@ import functools
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from seqexp.config.groups import Config
+from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT, Config
 from seqexp.utils.files import digest
-
-HOW_A_SWEEP_RUNS = ("launcher", "sweeper")
-"""Parts of a config that no run depends on, and that may change when a sweep goes on."""
-
-NOT_IN_FINGERPRINT = (
-    "paths",
-    "tracking",
-    "experiment_name",
-    "optimized_metric",
-    "force",
-    "dry_run",
-    "seeds",
-    *HOW_A_SWEEP_RUNS,
-)
-"""Parts of a config that say where a run is kept, or what is done with it, not what it computes."""
-
-PLACES_OF_DATA = ("folder", "cache")
-"""Keys of a dataset that say where its files are; what is in them has a digest of its own."""
-
-HOW_IT_GOES_ON = ("checkpoint", "max_minutes", "replicas")
-"""Keys of a trainer that say when it is saved and stopped, and how many are trained in one go; a
-resumed run is the same run, and a replica is to rounding."""
 
 COMPUTES = (
     *("spec.py", "data.py", "seeding.py", "ranges.py", "build.py"),
@@ -62,9 +40,9 @@ def fingerprint(config: Config) -> str:
 def counted(config: Config) -> Config:
     """What of a config says what is computed."""
     kept = {key: value for key, value in config.items() if key not in NOT_IN_FINGERPRINT}
-    for part, keys in (("dataset", PLACES_OF_DATA), ("trainer", HOW_IT_GOES_ON)):
-        node: Mapping[str, object] = config[part]
-        kept[part] = {key: value for key, value in node.items() if key not in keys}
+    for name, group in GROUPS.items():
+        if group.free and name in kept:
+            kept[name] = {key: v for key, v in kept[name].items() if key not in group.free}
     return kept
 
 

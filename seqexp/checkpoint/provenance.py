@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import seqexp
-from seqexp.checkpoint.identity import HOW_A_SWEEP_RUNS, code_digest, counted, fingerprint
+from seqexp.checkpoint.identity import code_digest, counted, fingerprint
 from seqexp.checkpoint.result import Start
-from seqexp.config.groups import Config
+from seqexp.config.groups import UNTOLD, Config
 from seqexp.config.typed import command_line
 from seqexp.tracking.tracker import RunFacts
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 DATA = "the data's digest"
 """Key of the data's SHA-256 in what a run depends on."""
-
-UNTOLD = ("force", "dry_run", "seeds", *HOW_A_SWEEP_RUNS)
-"""Keys that may be given otherwise when a run goes on, and are no params of it."""
 
 
 def are_texts(value: Any) -> bool:

@@ -8,10 +8,9 @@ from typing import Any
 
 from mlflow.entities import Run
 
-from seqexp.checkpoint.identity import HOW_IT_GOES_ON, NOT_IN_FINGERPRINT, PLACES_OF_DATA
 from seqexp.cli.run_lookup import OURS, PARENT, Store
 from seqexp.cli.store_location import Place
-from seqexp.config.groups import SUPPLIED
+from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT
 from seqexp.errors import InputError
 from seqexp.inference.claims import result
 from seqexp.metrics import METRICS
@@ -159,12 +158,12 @@ def differing_keys(params: Sequence[Mapping[str, str]]) -> list[str]:
 
     `model=lstm` beside `model=rnn` is enough, although all their values have other keys.
     """
-    found = {key for key in differing(params) if key in SUPPLIED and key not in UNTOLD}
+    found = {key for key in differing(params) if key in GROUPS and key not in UNTOLD}
     found |= {"seed"} & differing(params)
     for key in differing(params) - found:
         group = key.partition(".")[0]
         follows = all(one.get(key) in (None, one["seed"]) for one in params)  # ${seed}
-        if group in UNTOLD or key in SUPPLIED or _is_untold(key) or follows:
+        if group in UNTOLD or key in GROUPS or _is_untold(key) or follows:
             continue
         for option in {one.get(group) for one in params}:
             if differing([one for one in params if one.get(group) == option]) & {key}:
@@ -175,8 +174,8 @@ def differing_keys(params: Sequence[Mapping[str, str]]) -> list[str]:
 def _is_untold(key: str) -> bool:
     """A target says what its option says; the rest may differ between the same runs."""
     group, _, name = key.partition(".")
-    kept = {"dataset": PLACES_OF_DATA, "trainer": HOW_IT_GOES_ON}.get(group, ())
-    return name.split(".")[0] in kept or key.endswith("._target_")
+    free = GROUPS[group].free if group in GROUPS else ()
+    return name.split(".")[0] in free or key.endswith("._target_")
 
 
 def _result(store: Store, run: Run, metric: str) -> dict[str, Any]:

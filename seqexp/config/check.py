@@ -1,11 +1,12 @@
 """The config check: every fault of a composition, in one message, before any work.
 
 What is allowed is read from the constructors that the config names (their keys, types and ranges,
-see `seqexp.config.signature`), so that nothing is declared twice. Rules over several keys stand in
-`check.py` of the rooms. Neither imports torch.
+see `seqexp.config.signature`), so that nothing is declared twice. Rules over several keys are the
+functions in `check.py` of four rooms (see `seqexp.utils.rules`). None of them imports torch.
 """
 
 import functools
+import inspect
 import json
 import re
 import shlex
@@ -26,15 +27,23 @@ from seqexp.config.signature import (
     Parameter,
     Signature,
     TargetError,
+    constants,
     signature,
     signature_by_source,
     told,
 )
 from seqexp.config.trust import TARGET, name_fault, package_of
+from seqexp.dataset import check as dataset_check
 from seqexp.errors import ConfigError
 from seqexp.metrics import METRICS
-from seqexp.ranges import Count, DropoutRate, NotNegative, Positive, Seed
+from seqexp.model import check as model_check
+from seqexp.ranges import Count, NotNegative, Positive, Rate, Seed
+from seqexp.tracking import check as tracking_check
+from seqexp.trainer import check as trainer_check
 from seqexp.utils.nearest import CLOSE_OPTION, did_you_mean, nearest
+from seqexp.utils.rules import CONSTANTS, Faults
+
+Rule = Callable[..., Faults]
 
 _TORCH_RANGES: dict[str, Any] = {
     # torch.optim annotates no ranges; these are the ones that its constructors raise on
@@ -45,7 +54,7 @@ _TORCH_RANGES: dict[str, Any] = {
     "eps": NotNegative,
     "dampening": NotNegative,
     "alpha": NotNegative,
-    "betas": tuple[DropoutRate, DropoutRate],
+    "betas": tuple[Rate, Rate],
     "gamma": Positive,
 }
 
@@ -105,9 +114,30 @@ def find_faults(config: Config) -> Iterator[str]:
             yield fault
     # a part at fault is not looked at again: its target may be one that must not be imported
     sound = _completed({key: node for key, node in config.items() if key not in broken})
-    for rule in RULES:
-        if all(sound.get(part) for part in rule.parts):
-            yield from rule.function(sound)
+    for rule, names in rules().items():
+        if all(sound.get(name) if name in SUPPLIED else name in sound for name in names):
+            yield from rule(*(_as_read(sound[name]) for name in names))
+
+
+@functools.cache
+def rules() -> dict[Rule, tuple[str, ...]]:
+    """The public functions of the rooms' `check.py`, and what each reads: its arguments' names."""
+    found = [
+        function
+        for room in (dataset_check, model_check, tracking_check, trainer_check)
+        for name, function in vars(room).items()
+        if inspect.isfunction(function)
+        and function.__module__ == room.__name__
+        and not name.startswith("_")
+    ]
+    return {function: tuple(inspect.signature(function).parameters) for function in found}
+
+
+def _as_read(node: Any) -> Any:
+    """A group as a rule reads it: with the plain values of its class."""
+    if not isinstance(node, Mapping):
+        return node
+    return {**node, CONSTANTS: constants(node[TARGET])}
 
 
 def _completed(config: Config) -> Config:
@@ -357,19 +387,3 @@ def _leaves(config: Mapping[str, Any]) -> list[str]:
 
 def _strings(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One law over several keys; `function` yields a fault for each way it is broken."""
-
-    parts: tuple[str, ...]
-    function: Callable[[Config], Iterator[str]]
-
-
-RULES: list[Rule] = []
-
-
-def rule(*parts: str) -> Callable[[Callable[[Config], Iterator[str]]], None]:
-    """Add a function to the rules, over these parts of the config."""
-    return lambda function: RULES.append(Rule(parts, function))

@@ -1,29 +1,94 @@
-"""The groups of the configuration, and what each may name."""
+"""The groups of the configuration: one table, from which all lists of groups are read.
 
+A new group is a folder of `conf/`, a line of `conf/config.yaml` and a line here.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 Config = dict[str, Any]
 """A resolved composition: plain dicts, lists and values."""
 
+Decides = Literal["results", "record", "sweep"]
+"""What a part of the config decides: what a run computes, where it is kept, how a sweep runs."""
 
-SUPPLIED: dict[str, frozenset[str]] = {
-    "dataset": frozenset(),
-    "model": frozenset({"spec"}),
-    "trainer": frozenset(),
-    "optimizer": frozenset({"params"}),
-    "schedule": frozenset({"optimizer", "total_steps"}),
-    "interpret": frozenset(),
-    "decode": frozenset(),
-    "gradient_flow": frozenset(),
-    "tracking": frozenset(),
-    "launcher": frozenset(),
-    "sweeper": frozenset(),
+
+@dataclass(frozen=True)
+class Group:
+    """A group of the config: `name=OPTION` chooses a file of `conf/name/`.
+
+    Args:
+        name: of the group.
+        home: module below `seqexp` that defines the targets of its options, or a folder of such
+            modules; `{option}` stands for the option's name.
+        supplied: arguments of a target that seqexp passes itself.
+        is_optional: whether it may be null.
+        decides: see `Decides`; a resumed run may change what decides no results.
+        free: keys that decide no results though the group does.
+        pytorch: class of `torch.optim` whose subclasses may be named too.
+    """
+
+    name: str
+    home: str
+    supplied: tuple[str, ...] = ()
+    is_optional: bool = False
+    decides: Decides = "results"
+    free: tuple[str, ...] = ()
+    pytorch: str | None = None
+
+
+_TABLE = (
+    # the files of a dataset have a digest of their own, wherever they are
+    Group("dataset", "dataset.{option}", free=("folder", "cache")),
+    Group("model", "model.{option}", supplied=("spec",)),
+    # when a run is saved and stopped, and how many are trained in one go
+    Group("trainer", "trainer.settings", free=("checkpoint", "max_minutes", "replicas")),
+    Group("optimizer", "optimizer.{option}", supplied=("params",), pytorch="Optimizer"),
+    Group(
+        "schedule",
+        "optimizer.schedule",
+        supplied=("optimizer", "total_steps"),
+        pytorch="LRScheduler",
+    ),
+    Group("interpret", "interpret.filters", is_optional=True),
+    Group("decode", "decode.{option}", is_optional=True),
+    Group("gradient_flow", "interpret.gradient_flow", is_optional=True),
+    Group("tracking", "tracking.{option}", decides="record"),
+    Group("launcher", "sweep.launcher", decides="sweep"),
+    Group("sweeper", "sweep.{option}", decides="sweep"),
+)
+
+GROUPS = {group.name: group for group in _TABLE}
+
+BESIDE: dict[str, Decides] = {
+    "paths": "record",
+    "seed": "results",
+    "experiment_name": "record",
+    "optimized_metric": "record",
+    "trusted_packages": "results",
+    "seeds": "sweep",
+    "force": "sweep",
+    "dry_run": "sweep",
 }
-"""The config's groups, and the arguments of each that seqexp passes itself."""
+"""The keys beside the groups, and what they decide."""
 
+SUPPLIED = {name: frozenset(group.supplied) for name, group in GROUPS.items()}
+"""Arguments that seqexp passes itself, by group."""
 
-OPTIONAL_GROUPS = ("interpret", "decode", "gradient_flow")
+OPTIONAL_GROUPS = tuple(name for name, group in GROUPS.items() if group.is_optional)
+
+PYTORCH = {name: group.pytorch for name, group in GROUPS.items() if group.pytorch is not None}
+"""Groups that take what PyTorch defines: the class that it derives from."""
+
+DECIDES: dict[str, Decides] = {**{name: group.decides for name, group in GROUPS.items()}, **BESIDE}
+"""What each part of a config decides."""
+
+NOT_IN_FINGERPRINT = tuple(name for name, decides in DECIDES.items() if decides != "results")
+"""Parts of a config that say where a run is kept, or what is done with it, not what it computes."""
+
+UNTOLD = tuple(name for name, decides in DECIDES.items() if decides == "sweep")
+"""Parts that may differ when a run is resumed, and that are not logged as its parameters."""
 
 
 _HERE = Path(__file__).resolve().parent.parent  # the package

@@ -9,6 +9,7 @@ imported after all.
 import ast
 import builtins
 import collections.abc
+import contextlib
 import functools
 import importlib
 import importlib.machinery
@@ -70,16 +71,19 @@ def signature_by_source(target: str) -> Signature | None:
     return None if found is None else _of_node(*found)
 
 
-def constant(target: str, name: str) -> Any:
-    """A plain value that a class at a dotted name holds by this name; None where it has none."""
+@functools.cache
+def constants(target: str) -> dict[str, Any]:
+    """The plain values that a class at a dotted name holds, by name; none of anything else."""
     module, _, class_name = target.rpartition(".")
     found = _find(module, class_name) if module else None
     if found is None or not isinstance(found[1], ast.ClassDef):
-        return None
+        return {}
+    values = {}
     for item in found[1].body:
-        if isinstance(item, ast.Assign) and getattr(item.targets[0], "id", None) == name:
-            return ast.literal_eval(item.value)
-    return None
+        if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):
+            with contextlib.suppress(ValueError, TypeError):  # not a plain value
+                values[item.targets[0].id] = ast.literal_eval(item.value)
+    return values
 
 
 def home(target: str) -> tuple[str, bool] | None:

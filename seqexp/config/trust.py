@@ -20,14 +20,11 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from seqexp.config.groups import CONF
+from seqexp.config.groups import CONF, PYTORCH
 from seqexp.config.signature import derives, home
 from seqexp.errors import InputError
 
 TARGET = "_target_"
-
-PYTORCH = {"optimizer": "Optimizer", "schedule": "LRScheduler"}
-"""Groups that take what PyTorch defines: the class that it derives from."""
 
 TORCH = "torch.optim"
 

@@ -20,7 +20,7 @@ from seqexp.dataset.characters.encoding import Characters, of_files, of_text
 from seqexp.errors import InputError
 from seqexp.formats.folders import files_in
 from seqexp.formats.text import open_unpacked
-from seqexp.ranges import Count, HeldOut, Seed
+from seqexp.ranges import Count, HeldOutShare, Seed
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output, TaskSpec, Vocabulary
 
@@ -87,8 +87,8 @@ class Chars:
     text: Annotated[str, Len(2)] | None = None
     num_chars: Annotated[int, Interval(ge=100, le=10**8)] = 20_000
     batch_size: Count = 32
-    valid_share: HeldOut = 0.05
-    test_share: HeldOut = 0.05
+    valid_share: HeldOutShare = 0.05
+    test_share: HeldOutShare = 0.05
     cache: str | None = None
     seed: Seed = 0
 

@@ -1,13 +1,11 @@
 """What cannot work within a dataset, as far as it can be seen before any data is read."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from seqexp.config.check import rule
-from seqexp.config.groups import Config
 from seqexp.formats.expressions import expression_fault
+from seqexp.utils.rules import Faults, Node
 
 MOTIF = "seqexp.dataset.motif.Motif"
 FASTA = "seqexp.dataset.fasta.Fasta"
@@ -16,9 +14,7 @@ TEXT = "seqexp.dataset.text.Text"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 
 
-@rule("dataset")
-def _one_way_to_validate(config: Config) -> Iterator[str]:
-    dataset = config["dataset"]
+def one_way_to_validate(dataset: Node) -> Faults:
     if dataset.get("validate_on_test") and dataset.get("valid_share"):
         yield (
             f"dataset.validate_on_test is true and dataset.valid_share is {dataset['valid_share']};"
@@ -32,9 +28,7 @@ def _one_way_to_validate(config: Config) -> Iterator[str]:
         )
 
 
-@rule("dataset")
-def _motif_fits_its_sequence(config: Config) -> Iterator[str]:
-    dataset = config["dataset"]
+def motif_fits_its_sequence(dataset: Node) -> Faults:
     if dataset["_target_"] != MOTIF:
         return
     from seqexp.errors import InputError
@@ -54,9 +48,8 @@ def _motif_fits_its_sequence(config: Config) -> Iterator[str]:
         )
 
 
-@rule("dataset")
-def _background_is_a_composition(config: Config) -> Iterator[str]:
-    background = config["dataset"].get("background")
+def background_is_a_composition(dataset: Node) -> Faults:
+    background = dataset.get("background")
     if isinstance(background, list) and abs(sum(background) - 1) > 1e-6:
         yield (
             f"dataset.background is {background}, which sums to {sum(background):g};"
@@ -64,9 +57,7 @@ def _background_is_a_composition(config: Config) -> Iterator[str]:
         )
 
 
-@rule("dataset")
-def _motif_data_fit_in_memory(config: Config) -> Iterator[str]:
-    dataset = config["dataset"]
+def motif_data_fit_in_memory(dataset: Node) -> Faults:
     if dataset["_target_"] != MOTIF:
         return
     sequences = 2 * sum(dataset[key] for key in ("num_train", "num_valid", "num_test"))
@@ -79,9 +70,7 @@ def _motif_data_fit_in_memory(config: Config) -> Iterator[str]:
         )
 
 
-@rule("dataset")
-def _one_source_of_sequences(config: Config) -> Iterator[str]:
-    dataset = config["dataset"]
+def one_source_of_sequences(dataset: Node) -> Faults:
     if dataset["_target_"] != FASTA:
         return
     given = [key for key in ("positives", "sequences", "table") if dataset[key] is not None]
@@ -107,18 +96,14 @@ def _one_source_of_sequences(config: Config) -> Iterator[str]:
             yield f"dataset.{key} is {path}: there is no such file"
 
 
-@rule("dataset")
-def _names_are_patterns(config: Config) -> Iterator[str]:
+def names_are_patterns(dataset: Node) -> Faults:
     for key in ("valid_names", "test_names"):
-        pattern = config["dataset"].get(key)
-        fault = None if pattern is None else expression_fault(pattern)
-        if fault is not None:
+        pattern = dataset.get(key)
+        if pattern is not None and (fault := expression_fault(pattern)) is not None:
             yield f"dataset.{key} is {pattern[:100]!r}, which {fault}"
 
 
-@rule("dataset")
-def _one_text(config: Config) -> Iterator[str]:
-    dataset = config["dataset"]
+def one_text(dataset: Node) -> Faults:
     if dataset["_target_"] != CHARS:
         return
     path = dataset["path"]
@@ -134,10 +119,8 @@ def _one_text(config: Config) -> Iterator[str]:
         )
 
 
-@rule("dataset")
-def _texts_can_be_read(config: Config) -> Iterator[str]:
+def texts_can_be_read(dataset: Node) -> Faults:
     """As far as the first text of each file tells."""
-    dataset = config["dataset"]
     if dataset["_target_"] != TEXT:
         return
     from seqexp.dataset.words.documents import Columns, check_documents
@@ -158,9 +141,7 @@ def _texts_can_be_read(config: Config) -> Iterator[str]:
             yield f"dataset.{key}: {error}"
 
 
-@rule("dataset")
-def _errors_are_shares_of_one_draw(config: Config) -> Iterator[str]:
-    dataset = config["dataset"]
+def errors_are_shares_of_one_draw(dataset: Node) -> Faults:
     if dataset["_target_"] != NOISY_READS:
         return
     rates = {key: dataset[key] for key in ("insertion", "deletion", "substitution")}
@@ -169,9 +150,7 @@ def _errors_are_shares_of_one_draw(config: Config) -> Iterator[str]:
         yield f"{given}, which sum to {sum(rates.values()):g}; give rates that sum to at most 1"
 
 
-@rule("dataset")
-def _reads_are_there(config: Config) -> Iterator[str]:
-    dataset = config["dataset"]
+def reads_are_there(dataset: Node) -> Faults:
     if dataset["_target_"] != NOISY_READS:
         return
     path, has_truth = dataset["reads"], dataset["reads_have_truth"]

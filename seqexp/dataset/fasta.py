@@ -21,7 +21,7 @@ from seqexp.dataset.dna.splits import SPLITS, drawn, duplicate_notes, without_le
 from seqexp.errors import InputError
 from seqexp.formats.dna import LETTERS, reverse_complement
 from seqexp.formats.expressions import found_in
-from seqexp.ranges import Count, HeldOut, Seed
+from seqexp.ranges import Count, HeldOutShare, Seed
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output, TaskSpec, Vocabulary
 
@@ -77,8 +77,8 @@ class Fasta:
     splits: str | None = None
     valid_names: str | None = None
     test_names: str | None = None
-    valid_share: HeldOut = 0.1
-    test_share: HeldOut = 0.2
+    valid_share: HeldOutShare = 0.1
+    test_share: HeldOutShare = 0.2
     min_length: Count = 20
     reverse_complement: bool = False
     seed: Seed = 0

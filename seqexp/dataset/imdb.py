@@ -20,7 +20,7 @@ from seqexp.dataset.words.classification import (
 from seqexp.dataset.words.corpus import Corpus, encode
 from seqexp.dataset.words.imdb_archive import FOLDER, LABELS, reviews_of_archive, reviews_of_folder
 from seqexp.dataset.words.tokenizer import TOKENIZER
-from seqexp.ranges import Count, HeldOut, Seed
+from seqexp.ranges import Count, HeldOutShare, Seed
 
 log = logging.getLogger("seqexp")
 
@@ -68,7 +68,7 @@ class IMDB:
     pad: LeftOrRight = "right"
     one_output: bool = False
     vectors: str | None = None
-    valid_share: HeldOut = 0.1
+    valid_share: HeldOutShare = 0.1
     validate_on_test: bool = False
     num_train: Count | None = None
     seed: Seed = 0

@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from seqexp.data import Data, Pattern, Sequences
 from seqexp.errors import InputError
-from seqexp.formats.motifs import LETTERS, PositionFrequencyMatrix, load_motifs
+from seqexp.formats.dna import LETTERS
+from seqexp.formats.motifs import PositionFrequencyMatrix, load_motifs
 from seqexp.ranges import Count, CountOrZero, NotNegative, OpenShare, Seed, Share
 from seqexp.seeding import UniformSource, stream_seed
 from seqexp.spec import Output, TaskSpec, Vocabulary

@@ -13,10 +13,9 @@ from seqexp.dataset.reads.files import Rules, read_clusters
 from seqexp.dataset.reads.strands import on_one_strand
 from seqexp.dataset.reads.views import read_task, whole_reads, window_task, windows
 from seqexp.errors import InputError
-from seqexp.ranges import Count, HeldOut, Seed, Share
+from seqexp.ranges import Count, HeldOutShare, Rate, Seed, Share
 from seqexp.seeding import stream_seed
 
-ErrorRate = Annotated[float, Interval(ge=0, lt=1)]
 Length = Annotated[int, Interval(ge=1, le=10**6)]
 
 
@@ -70,14 +69,14 @@ class NoisyReads:
     num_clusters: Count = 1
     length: Length = 220
     num_reads: Count = 20
-    insertion: ErrorRate = 0.05
-    deletion: ErrorRate = 0.05
+    insertion: Rate = 0.05
+    deletion: Rate = 0.05
     substitution: Share = 0.01
     view: Literal["windows", "reads"] = "reads"
     window: Length = 50
     window_starts: bool = False
     reverse: bool = False
-    valid_share: HeldOut = 0.2
+    valid_share: HeldOutShare = 0.2
     seed: Seed = 0
 
     output_by_view = {"windows": "sequence-class", "reads": "next-token"}

@@ -24,7 +24,7 @@ from seqexp.dataset.words.labels import classes_of
 from seqexp.dataset.words.synthetic import made_reviews
 from seqexp.dataset.words.tokenizer import TOKENIZER
 from seqexp.errors import InputError
-from seqexp.ranges import Count, HeldOut, Seed
+from seqexp.ranges import Count, HeldOutShare, Seed
 
 log = logging.getLogger("seqexp")
 
@@ -72,7 +72,7 @@ class Text:
     label_column: Name = "label"
     valid_path: str | None = None
     test_path: str | None = None
-    valid_share: HeldOut = 0.1
+    valid_share: HeldOutShare = 0.1
     test_share: Annotated[float, Interval(gt=0, le=0.9)] = 0.1
     num_made: Annotated[int, Interval(ge=20, le=10**6)] = 2000
     cache: str | None = None

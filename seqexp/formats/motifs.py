@@ -21,7 +21,7 @@ from seqexp.formats.pfm import is_pfm, read_pfm
 from seqexp.formats.text import read_lines
 from seqexp.formats.transfac import is_transfac, read_transfac
 
-__all__ = ["BUILT_IN", "LETTERS", "PositionFrequencyMatrix", "load_motifs", "read_motifs"]
+__all__ = ["BUILT_IN", "PositionFrequencyMatrix", "load_motifs", "read_motifs"]
 
 log = logging.getLogger("seqexp")
 

@@ -26,6 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import torch
+
+REALS = {torch.float32: "float", torch.float64: "double"}
+"""Types of numbers that kernels are built for, and their names in C++."""
+
 COMPILERS = ("c++", "g++", "clang++")
 """Tried in this order, after `CXX`."""
 

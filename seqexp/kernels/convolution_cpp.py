@@ -15,11 +15,9 @@ from torch.autograd.function import once_differentiable
 from torch.overrides import handle_torch_function, has_torch_function
 
 from seqexp.kernels import build as building
-from seqexp.kernels.build import Built
+from seqexp.kernels.build import REALS, Built
 
 SOURCE = Path(__file__).with_name("cpp") / "convolution.cpp"
-
-REALS = {torch.float32: "float", torch.float64: "double"}
 
 NUMBERS = (
     *("models", "batch", "time", "symbols", "filters", "width", "positions", "before", "rectified"),

@@ -14,11 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from seqexp.errors import InputError
-from seqexp.kernels.build import Built, built
+from seqexp.kernels.build import REALS, Built, built
 
 SOURCE = Path(__file__).parent / "cpp" / "rows.cpp"
-
-REALS = {torch.float32: "float", torch.float64: "double"}
 
 State = dict[str, Any]
 """What an optimizer holds of a table; see `begun`."""

@@ -16,11 +16,9 @@ from torch.autograd.function import once_differentiable
 from torch.overrides import handle_torch_function, has_torch_function
 
 from seqexp.kernels import build as building
-from seqexp.kernels.build import Built
+from seqexp.kernels.build import REALS, Built
 
 SOURCE = Path(__file__).with_name("cpp") / "recurrence.cpp"
-
-REALS = {torch.float32: "float", torch.float64: "double"}
 
 SIZES = ("batch", "time", "inputs", "hidden", "num_masks", "threads", "x_row", "x_step")
 GIVEN = ("x", "weight_x", "weight_h", "bias", "h0", "c0", "x_masks", "h_masks", "is_real")

@@ -1,10 +1,8 @@
 """What cannot work in a model, between it and its data, and where its filters are read."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from seqexp.config.check import rule
-from seqexp.config.groups import Config
+from seqexp.utils.rules import Faults, Node
 
 IMDB = "seqexp.dataset.imdb.IMDB"
 
@@ -12,9 +10,7 @@ MAX_ONE_HOT = 5000
 """Symbols; of more, a batch of one-hot sequences fills the memory."""
 
 
-@rule("model")
-def _forget_bias_needs_a_forget_gate(config: Config) -> Iterator[str]:
-    model = config["model"]
+def forget_bias_needs_a_forget_gate(model: Node) -> Faults:
     if model.get("forget_bias") is not None and model.get("cell", "lstm") != "lstm":
         yield (
             f"model.forget_bias is {model['forget_bias']}, but cells of model.cell={model['cell']}"
@@ -22,16 +18,12 @@ def _forget_bias_needs_a_forget_gate(config: Config) -> Iterator[str]:
         )
 
 
-@rule("model")
-def _both_strands_are_read_out_by_their_maximum(config: Config) -> Iterator[str]:
-    model = config["model"]
+def both_strands_are_read_out_by_their_maximum(model: Node) -> Faults:
     if model.get("strands") == "both" and model.get("readout") != "max":
         yield f"model.strands is both and model.readout is {model.get('readout')}; give readout=max"
 
 
-@rule("model")
-def _positive_readout_is_of_the_filters_themselves(config: Config) -> Iterator[str]:
-    model = config["model"]
+def positive_readout_is_of_the_filters_themselves(model: Node) -> Faults:
     if model.get("positive_readout") and model.get("hidden_layers"):
         yield (
             f"model.positive_readout is true, but model.hidden_layers is"
@@ -39,14 +31,13 @@ def _positive_readout_is_of_the_filters_themselves(config: Config) -> Iterator[s
         )
 
 
-@rule("model", "dataset")
-def _filter_fits_without_padding(config: Config) -> Iterator[str]:
-    model, width = config["model"], config["model"].get("filter_width")
-    if model.get("padding") != "valid":
+def filter_fits_without_padding(model: Node, dataset: Node) -> Faults:
+    width = model.get("filter_width")
+    if model.get("padding") != "valid" or width is None:
         return
     for key in ("length", "max_length", "window"):
-        length = config["dataset"].get(key)
-        if key == "length" and "window" in config["dataset"]:
+        length = dataset.get(key)
+        if key == "length" and "window" in dataset:
             continue  # there, of whole sequences; the model sees windows
         if isinstance(length, int) and width > length:
             yield (
@@ -55,9 +46,8 @@ def _filter_fits_without_padding(config: Config) -> Iterator[str]:
             )
 
 
-@rule("model", "dataset")
-def _no_sequence_is_shorter_than_a_filter(config: Config) -> Iterator[str]:
-    width, shortest = config["model"].get("filter_width"), config["dataset"].get("min_length")
+def no_sequence_is_shorter_than_a_filter(model: Node, dataset: Node) -> Faults:
+    width, shortest = model.get("filter_width"), dataset.get("min_length")
     if width is not None and shortest is not None and width > shortest:
         yield (
             f"model.filter_width is {width}, but dataset.min_length is {shortest}; give"
@@ -65,9 +55,8 @@ def _no_sequence_is_shorter_than_a_filter(config: Config) -> Iterator[str]:
         )
 
 
-@rule("dataset", "model")
-def _word_vectors_fit_the_embedding(config: Config) -> Iterator[str]:
-    path = config["dataset"].get("vectors")
+def word_vectors_fit_the_embedding(dataset: Node, model: Node) -> Faults:
+    path = dataset.get("vectors")
     if path is None:
         return
     from seqexp.errors import InputError
@@ -78,7 +67,7 @@ def _word_vectors_fit_the_embedding(config: Config) -> Iterator[str]:
     except InputError as error:
         yield f"dataset.vectors: {error}"
         return
-    given = config["model"].get("embedding_size", size)
+    given = model.get("embedding_size", size)
     if given != size:
         yield (
             f"model.embedding_size is {given}, but {path} has {size} values a word; give"
@@ -86,9 +75,7 @@ def _word_vectors_fit_the_embedding(config: Config) -> Iterator[str]:
         )
 
 
-@rule("dataset", "model")
-def _many_words_are_not_one_hot(config: Config) -> Iterator[str]:
-    dataset, model = config["dataset"], config["model"]
+def many_words_are_not_one_hot(dataset: Node, model: Node) -> Faults:
     if dataset["_target_"] != IMDB or dataset["max_tokens"] <= MAX_ONE_HOT:
         return
     if "embedding_size" in model and model["embedding_size"] is None:
@@ -98,9 +85,7 @@ def _many_words_are_not_one_hot(config: Config) -> Iterator[str]:
         )
 
 
-@rule("interpret")
-def _database_is_a_file_that_is_used(config: Config) -> Iterator[str]:
-    interpret = config["interpret"]
+def database_is_a_file_that_is_used(interpret: Node) -> Faults:
     database = interpret.get("database")
     if database is None:
         return

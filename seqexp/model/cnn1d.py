@@ -21,7 +21,7 @@ from seqexp.model.layers import (
     embedding_size_for,
     initialise_as_keras,
 )
-from seqexp.ranges import DropoutRate, NotNegative, Size
+from seqexp.ranges import NotNegative, Rate, Size
 from seqexp.spec import PAD, Carry, Output, TaskSpec, other_strand
 
 Padding = Literal["auto", "same", "causal", "valid"]
@@ -72,7 +72,7 @@ class CNN1D(nn.Module):
         activation: Activation = "relu",
         readout: Readout = "max",
         hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
-        dropout: DropoutRate = 0.0,
+        dropout: Rate = 0.0,
         strands: Literal["forward", "both"] = "forward",
         positive_readout: bool = False,
         filter_l1: NotNegative = 0.0,

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from seqexp.data import WordVectors
 from seqexp.errors import InputError
+from seqexp.model.check import MAX_ONE_HOT
 from seqexp.ranges import Size
 from seqexp.spec import PAD, Vocabulary
 
@@ -35,9 +36,6 @@ of `WORD_SIZE` where there are more than `MAX_ALPHABET` symbols."""
 
 WORD_SIZE = 128
 MAX_ALPHABET = 256
-
-MAX_ONE_HOT = 5000
-"""Symbols; a batch of sequences of so many zeros and ones a token fills the memory beyond."""
 
 
 def embedding_size_for(vocabulary: Vocabulary, size: int | str | None) -> int | None:

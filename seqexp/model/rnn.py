@@ -7,7 +7,7 @@ from annotated_types import Len
 from seqexp.model.layers import EmbeddingSize, Init, embedding_size_for
 from seqexp.model.recurrent import Readout, RecurrentNetwork
 from seqexp.model.recurrent_layer import Dropout, Kernel
-from seqexp.ranges import DropoutRate, Positive, Size
+from seqexp.ranges import Positive, Rate, Size
 from seqexp.spec import TaskSpec
 
 
@@ -49,10 +49,10 @@ class RNN(RecurrentNetwork):
         bidirectional: bool = False,
         readout: Readout = "last",
         hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
-        dropout: DropoutRate = 0.0,
-        recurrent_dropout: DropoutRate = 0.0,
-        token_dropout: DropoutRate = 0.0,
-        readout_dropout: DropoutRate = 0.0,
+        dropout: Rate = 0.0,
+        recurrent_dropout: Rate = 0.0,
+        token_dropout: Rate = 0.0,
+        readout_dropout: Rate = 0.0,
         init: Init = "keras",
         kernel: Kernel = "auto",
         position_features: Size | None = None,

@@ -8,7 +8,7 @@ from seqexp.model.cells import CellName
 from seqexp.model.layers import EmbeddingSize, Init, embedding_size_for
 from seqexp.model.recurrent import Readout, RecurrentNetwork
 from seqexp.model.recurrent_layer import Dropout, DropoutMasks, Kernel
-from seqexp.ranges import DropoutRate, Positive, Size
+from seqexp.ranges import Positive, Rate, Size
 from seqexp.spec import TaskSpec
 
 
@@ -57,10 +57,10 @@ class StackedRNN(RecurrentNetwork):
         bidirectional: bool = False,
         readout: Readout = "last",
         hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
-        dropout: DropoutRate = 0.0,
-        recurrent_dropout: DropoutRate = 0.0,
-        token_dropout: DropoutRate = 0.0,
-        readout_dropout: DropoutRate = 0.0,
+        dropout: Rate = 0.0,
+        recurrent_dropout: Rate = 0.0,
+        token_dropout: Rate = 0.0,
+        readout_dropout: Rate = 0.0,
         dropout_masks: DropoutMasks = "tied",
         init: Init = "keras",
         forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,

@@ -5,15 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Interval, Len
+from annotated_types import Len
 from jaxtyping import Int
 from torch import Tensor, nn
 from torch.optim import Adam
 
 from seqexp.kernels import lazy_adam_rows as rows
-from seqexp.ranges import SLOWEST, NotNegative
-
-Decay = Annotated[float, Interval(ge=0, lt=1)]
+from seqexp.ranges import SLOWEST, NotNegative, Rate
 
 NEGLIGIBLE = 1e-20
 """Of a row's movement in one step: after so much decay, later steps are left out."""
@@ -51,7 +49,7 @@ class LazyAdam(Adam):
         self,
         params: Any,
         lr: NotNegative = 0.001,
-        betas: Annotated[Sequence[Decay], Len(2, 2)] = (0.9, 0.999),
+        betas: Annotated[Sequence[Rate], Len(2, 2)] = (0.9, 0.999),
         eps: NotNegative = 1e-8,
         catch_up: bool = True,
     ) -> None:

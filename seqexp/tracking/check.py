@@ -4,14 +4,12 @@ Importing it has OmegaConf know `${sqlite:PATH}`, the address of a database's fi
 """
 
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from seqexp.config.check import rule
-from seqexp.config.groups import Config
 from seqexp.tracking.store.address import fault, is_served, sqlite_uri
+from seqexp.utils.rules import Faults, Node
 
 MAX_EXPERIMENT_NAME = 500
 """Characters that MLflow takes."""
@@ -19,25 +17,23 @@ MAX_EXPERIMENT_NAME = 500
 OmegaConf.register_new_resolver("sqlite", lambda path: sqlite_uri(Path(path)), replace=True)
 
 
-@rule("tracking")
-def _store_has_an_address(config: Config) -> Iterator[str]:
-    uri = config["tracking"].get("uri")
+def store_has_an_address(tracking: Node) -> Faults:
+    uri = tracking.get("uri")
     if uri is None:
         return
     wrong = fault(uri)
     if wrong is not None:
         yield wrong
-    elif config["tracking"]["_target_"].endswith(".ServerTracker") and not is_served(uri):
+    elif tracking["_target_"].endswith(".ServerTracker") and not is_served(uri):
         yield (
             f"tracking.uri is {uri!r}, no server's address; give http://HOST:PORT, or"
             " tracking=mlflow for a file of your own"
         )
 
 
-@rule("tracking")
-def _experiment_has_a_name(config: Config) -> Iterator[str]:
-    name = config["experiment_name"]
-    if config["tracking"].get("uri") is None or not isinstance(name, str):
+def experiment_has_a_name(tracking: Node, experiment_name: str | None) -> Faults:
+    name = experiment_name
+    if tracking.get("uri") is None or not isinstance(name, str):
         return
     shown = name if len(name) <= 40 else f"{name[:40]}..."
     if not name.strip():

@@ -1,11 +1,7 @@
 """What cannot work in a training: optimizer, truncation, validation, what is measured."""
 
-from collections.abc import Iterator
-
-from seqexp.config.check import rule
-from seqexp.config.groups import Config
-from seqexp.config.signature import constant
 from seqexp.ranges import SLOWEST
+from seqexp.utils.rules import Faults, Node
 
 OTHER_VALIDATION = (
     "keras_validation_split",
@@ -29,9 +25,7 @@ MAX_STACKED_STATE = {"rnn": 64, "gru": 16}
 """Cell -> hidden units up to which a stack of layers is faster: tests/benchmarks/replicas.py."""
 
 
-@rule("optimizer")
-def _nesterov_needs_momentum(config: Config) -> Iterator[str]:
-    optimizer = config["optimizer"]
+def nesterov_needs_momentum(optimizer: Node) -> Faults:
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
         yield (
             f"optimizer.nesterov is true, but optimizer.momentum is"
@@ -44,9 +38,7 @@ def _nesterov_needs_momentum(config: Config) -> Iterator[str]:
         )
 
 
-@rule("optimizer")
-def _an_optimizer_is_fused_or_something_else(config: Config) -> Iterator[str]:
-    optimizer = config["optimizer"]
+def an_optimizer_is_fused_or_something_else(optimizer: Node) -> Faults:
     for key in ("foreach", "differentiable"):
         if optimizer.get("fused") and optimizer.get(key):
             yield (
@@ -55,9 +47,7 @@ def _an_optimizer_is_fused_or_something_else(config: Config) -> Iterator[str]:
             )
 
 
-@rule("optimizer")
-def _what_rows_miss_fades(config: Config) -> Iterator[str]:
-    optimizer = config["optimizer"]
+def what_rows_miss_fades(optimizer: Node) -> Faults:
     if optimizer["_target_"] != "seqexp.optimizer.lazy_adam.LazyAdam" or not optimizer["catch_up"]:
         return
     beta1, beta2 = optimizer["betas"]
@@ -69,9 +59,8 @@ def _what_rows_miss_fades(config: Config) -> Iterator[str]:
         )
 
 
-@rule("optimizer")
-def _optimizer_steps_on_the_gradient_alone(config: Config) -> Iterator[str]:
-    target = config["optimizer"]["_target_"]
+def optimizer_steps_on_the_gradient_alone(optimizer: Node) -> Faults:
+    target = optimizer["_target_"]
     if target == "torch.optim.LBFGS":
         yield (
             f"optimizer._target_ is {target!r}: it wants to evaluate the loss several times a"
@@ -79,9 +68,8 @@ def _optimizer_steps_on_the_gradient_alone(config: Config) -> Iterator[str]:
         )
 
 
-@rule("schedule")
-def _schedule_needs_no_metric(config: Config) -> Iterator[str]:
-    target = config["schedule"]["_target_"]
+def schedule_needs_no_metric(schedule: Node) -> Faults:
+    target = schedule["_target_"]
     if target == "torch.optim.lr_scheduler.ReduceLROnPlateau":
         yield (
             f"schedule._target_ is {target!r}: schedules are stepped by update, without a metric;"
@@ -89,9 +77,7 @@ def _schedule_needs_no_metric(config: Config) -> Iterator[str]:
         )
 
 
-@rule("trainer", "dataset")
-def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
-    dataset, trainer = config["dataset"], config["trainer"]
+def best_weights_need_validation_data(trainer: Node, dataset: Node) -> Faults:
     none_of = [key for key in ("num_valid", "valid_share") if dataset.get(key) == 0]
     if not none_of or any(dataset.get(key) for key in OTHER_VALIDATION):
         return
@@ -102,9 +88,8 @@ def _best_weights_need_validation_data(config: Config) -> Iterator[str]:
         yield f"trainer.test_weights is best, {why}, or test_weights=last"
 
 
-@rule("trainer")
-def _gradients_reach_back_over_the_updates_tokens(config: Config) -> Iterator[str]:
-    k1, k2 = _truncation(config)
+def gradients_reach_back_over_the_updates_tokens(trainer: Node) -> Faults:
+    k1, k2 = _truncation(trainer)
     if k1 is None and k2 is not None:
         yield f"trainer.bptt.k2 is {k2}, but trainer.bptt.k1 is null; give k1, at most {k2}"
     if k1 is not None and k2 is not None and k2 < k1:
@@ -114,27 +99,26 @@ def _gradients_reach_back_over_the_updates_tokens(config: Config) -> Iterator[st
         )
 
 
-@rule("trainer", "model")
-def _lengths_differ_where_they_are_sorted(config: Config) -> Iterator[str]:
-    pool = config["trainer"]["length_pool"]
+def lengths_differ_where_they_are_sorted(trainer: Node, model: Node) -> Faults:
+    pool = trainer["length_pool"]
     if pool is None:
         return
     why = f"but trainer.length_pool is {pool}, which makes batches of different lengths"
-    if config["model"].get("readout") == "flatten":
+    if model.get("readout") == "flatten":
         yield f"model.readout is flatten, {why}; give another readout, or length_pool=null"
-    k1, _ = _truncation(config)
+    k1, _ = _truncation(trainer)
     if k1 is not None:
         yield f"trainer.bptt.k1 is {k1}, {why}; give k1=null, or length_pool=null"
 
 
-@rule("trainer", "model", "dataset")
-def _later_tokens_are_not_seen_where_they_must_not_be(config: Config) -> Iterator[str]:
+def later_tokens_are_not_seen_where_they_must_not_be(
+    trainer: Node, model: Node, dataset: Node
+) -> Faults:
     """Neither when the next token is predicted, nor from a window, which knows nothing of them."""
-    k1, _ = _truncation(config)
-    predicts_next = _output(config["dataset"]) == "next-token"
+    k1, _ = _truncation(trainer)
+    predicts_next = _output(dataset) == "next-token"
     if not predicts_next and k1 is None:
         return
-    model = config["model"]
     if predicts_next:
         why, way_out = "but the dataset wants the next token predicted", ""
     else:
@@ -148,20 +132,19 @@ def _later_tokens_are_not_seen_where_they_must_not_be(config: Config) -> Iterato
         yield f"model.padding is {model['padding']}, {why}; give causal{way_out}"
 
 
-@rule("gradient_flow", "model", "dataset")
-def _gradients_flow_back_through_states(config: Config) -> Iterator[str]:
-    every, model = config["gradient_flow"].get("every_epochs"), config["model"]
+def gradients_flow_back_through_states(gradient_flow: Node, model: Node, dataset: Node) -> Faults:
+    every = gradient_flow.get("every_epochs")
     if every is None:
         return
     measured = f"gradient_flow.every_epochs is {every}"
-    if not constant(model["_target_"], "recurrent"):
+    if not model["_constants_"].get("recurrent"):
         yield (
             f"{measured}, but {model['_target_'].rpartition('.')[2]} has no hidden state that a"
             " gradient flows back through; give model=rnn, lstm or stacked-rnn, or"
             " gradient_flow.every_epochs=null"
         )
         return
-    predicts_next = _output(config["dataset"]) == "next-token"
+    predicts_next = _output(dataset) == "next-token"
     if model.get("bidirectional") and not predicts_next:
         yield (
             f"{measured}, but model.bidirectional is true, and a state then depends on later"
@@ -174,9 +157,8 @@ def _gradients_flow_back_through_states(config: Config) -> Iterator[str]:
         )
 
 
-@rule("trainer", "optimizer")
-def _a_stack_is_stepped_as_each_of_its_models(config: Config) -> Iterator[str]:
-    replicas, target = config["trainer"]["replicas"], config["optimizer"]["_target_"]
+def a_stack_is_stepped_as_each_of_its_models(trainer: Node, optimizer: Node) -> Faults:
+    replicas, target = trainer["replicas"], optimizer["_target_"]
     if replicas is not None and target not in BY_ELEMENT:
         yield (
             f"trainer.replicas is {replicas}, but optimizer._target_ is {target!r}, which is not"
@@ -185,9 +167,8 @@ def _a_stack_is_stepped_as_each_of_its_models(config: Config) -> Iterator[str]:
         )
 
 
-@rule("trainer", "sweeper")
-def _a_search_tries_one_after_the_other(config: Config) -> Iterator[str]:
-    replicas, target = config["trainer"]["replicas"], config["sweeper"]["_target_"]
+def a_search_tries_one_after_the_other(trainer: Node, sweeper: Node) -> Faults:
+    replicas, target = trainer["replicas"], sweeper["_target_"]
     if replicas is not None and target != "seqexp.sweep.grid.settings.Grid":
         yield (
             f"trainer.replicas is {replicas}, but sweeper._target_ is {target!r}, whose trials"
@@ -195,10 +176,8 @@ def _a_search_tries_one_after_the_other(config: Config) -> Iterator[str]:
         )
 
 
-@rule("trainer", "model")
-def _models_are_stacked_where_it_pays(config: Config) -> Iterator[str]:
+def models_are_stacked_where_it_pays(trainer: Node, model: Node) -> Faults:
     """Each reason is one of the model's keys, or of the trainer's."""
-    trainer, model = config["trainer"], config["model"]
     replicas = trainer["replicas"]
     if replicas is None:
         return
@@ -207,7 +186,7 @@ def _models_are_stacked_where_it_pays(config: Config) -> Iterator[str]:
     name = model["_target_"].rpartition(".")[2]
     cell = model.get("cell", name.lower())
     most = MAX_STACKED_STATE.get(cell, 0)
-    is_recurrent = constant(model["_target_"], "recurrent")
+    is_recurrent = model["_constants_"].get("recurrent")
     if cell == "lstm":
         yield f"model is {name} of LSTM cells, {why}, which is no faster than one by one; {instead}"
     elif is_recurrent and model["hidden_size"] > most:
@@ -235,25 +214,23 @@ def _models_are_stacked_where_it_pays(config: Config) -> Iterator[str]:
         )
 
 
-@rule("trainer", "dataset")
-def _a_stack_has_an_update_a_window(config: Config) -> Iterator[str]:
-    replicas, (k1, _) = config["trainer"]["replicas"], _truncation(config)
-    if replicas is not None and k1 is not None and _output(config["dataset"]) != "next-token":
+def a_stack_has_an_update_a_window(trainer: Node, dataset: Node) -> Faults:
+    replicas, (k1, _) = trainer["replicas"], _truncation(trainer)
+    if replicas is not None and k1 is not None and _output(dataset) != "next-token":
         yield (
             f"trainer.bptt.k1 is {k1}, but trainer.replicas is {replicas}, and windows without a"
             " label take no step that could be one for all; give k1=null, or replicas=null"
         )
 
 
-def _output(dataset: Config) -> str | None:
+def _output(dataset: Node) -> str | None:
     """What a dataset wants predicted; it may depend on the view of the data."""
-    by_view = constant(dataset["_target_"], "output_by_view")
-    if by_view is not None:
-        return str(by_view[dataset["view"]])
-    output: str | None = constant(dataset["_target_"], "output")
+    constants = dataset["_constants_"]
+    by_view = constants.get("output_by_view")
+    output: str | None = constants.get("output") if by_view is None else by_view[dataset["view"]]
     return output
 
 
-def _truncation(config: Config) -> tuple[int | None, int | None]:
-    bptt = config["trainer"].get("bptt") or {}
+def _truncation(trainer: Node) -> tuple[int | None, int | None]:
+    bptt = trainer.get("bptt") or {}
     return bptt.get("k1"), bptt.get("k2")

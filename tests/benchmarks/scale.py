@@ -127,7 +127,7 @@ def train(text: str, cache: str, updates: str) -> dict[str, Any]:
         "experiment=chars", f"dataset.path={text}", f"dataset.cache={cache}", *SMALL
     )
     settings = build(config["trainer"])
-    device = prepare(settings, build(config["launcher"]))
+    device = prepare(settings, build(config["launcher"]).threads())
     with watched() as peaks:
         began = time.perf_counter()
         identity(config)
@@ -204,7 +204,7 @@ def imdb(data: str, cache: str, updates: str) -> dict[str, Any]:
             "experiment=imdb", f"paths.data={data}", f"dataset.cache={cache}", "tracking=none"
         )
         settings = build(config["trainer"])
-        device = prepare(settings, build(config["launcher"]))
+        device = prepare(settings, build(config["launcher"]).threads())
         split = load(config, settings)
         origin_of(config, split)
         training, _ = alone(begin(config, settings, split, device))

@@ -11,10 +11,10 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from seqexp.config.check import check, describe, find_faults
+from seqexp.config.check import Root, check, describe, find_faults, rules
 from seqexp.config.groups import SUPPLIED
 from seqexp.errors import ConfigError
-from seqexp.ranges import Count, DropoutRate, OpenShare, Share
+from seqexp.ranges import Count, OpenShare, Rate, Share
 
 CONF = ROOT / "conf"
 
@@ -245,6 +245,15 @@ def test_filters_that_cannot_be_read_so_are_refused(
         check(composed(*overrides))
 
 
+def test_a_rule_reads_groups_and_keys_beside_them() -> None:
+    known = {*SUPPLIED, *Root.__annotations__}
+    assert {"dataset", "model", "trainer", "experiment_name"} <= known
+    read = {name for names in rules().values() for name in names}
+    assert {"dataset", "model", "trainer", "experiment_name"} <= read <= known
+    rooms = {rule.__module__ for rule in rules()}
+    assert rooms == {f"seqexp.{room}.check" for room in ("dataset", "model", "tracking", "trainer")}
+
+
 def test_nesterov_wants_momentum() -> None:
     with pytest.raises(
         ConfigError, match="optimizer.nesterov is true, but optimizer.momentum is 0"
@@ -440,7 +449,7 @@ def test_constructors_defaults_are_filled_in(good: dict[str, Any]) -> None:
         (Count, "an integer from 1 to 1000000000"),
         (Share, "a number from 0 to 1"),
         (OpenShare, "a number above 0 and below 1"),
-        (DropoutRate | None, "a number at least 0 and below 1 or null"),
+        (Rate | None, "a number at least 0 and below 1 or null"),
         (list[int], "a list (an integer each)"),
         (bool, "true or false"),
     ],

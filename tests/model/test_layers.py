@@ -8,7 +8,6 @@ import torch
 from seqexp.build import start_from_vectors
 from seqexp.data import WordVectors
 from seqexp.errors import InputError
-from seqexp.model.check import MAX_ONE_HOT as MAX_ONE_HOT_OF_RULES
 from seqexp.model.layers import MAX_ALPHABET, MAX_ONE_HOT, WORD_SIZE, TokenInput
 from seqexp.model.lstm import LSTM
 from seqexp.spec import Output, TaskSpec, Vocabulary
@@ -31,7 +30,6 @@ def test_auto_is_one_hot_for_alphabets_and_learned_for_words() -> None:
 
 
 def test_one_hot_vectors_of_too_many_words_are_refused() -> None:
-    assert MAX_ONE_HOT == MAX_ONE_HOT_OF_RULES
     with pytest.raises(InputError, match="model.embedding_size is null, .* 5,001 numbers"):
         TokenInput(vocabulary(MAX_ONE_HOT + 1), None)
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from seqexp.formats import motif_text
-from seqexp.formats.motifs import LETTERS, PositionFrequencyMatrix
+from seqexp.formats.dna import LETTERS
+from seqexp.formats.motifs import PositionFrequencyMatrix
 from seqexp.interpret.filters.extraction import LearnedFilter
 
 

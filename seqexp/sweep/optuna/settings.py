@@ -1,6 +1,7 @@
 """`sweeper=optuna`: what can be set; `seqexp.sweep.optuna.sweeper` is what does it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from seqexp.ranges import Count, CountOrZero, Seed
@@ -36,3 +37,12 @@ class Optuna:
     warmup_epochs: CountOrZero = 0
     study: str | None = None
     trial: int | None = None
+
+    def trial_to_prune(self, num_epochs: int) -> Any:
+        """The trial that a run is, which the study may stop; None where it may not."""
+        if self.trial is None or self.pruner == "none":
+            return None
+        from seqexp.sweep.optuna.trial import make_pruner, opened  # Optuna: only where it prunes
+
+        prunes = make_pruner(self.pruner, self.startup_trials, self.warmup_epochs, num_epochs)
+        return opened(Path(str(self.study)), self.trial, prunes)

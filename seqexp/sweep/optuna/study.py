@@ -12,23 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from seqexp.errors import InputError
 from seqexp.sweep.optuna.settings import Optuna
 from seqexp.sweep.optuna.space import Range, Space
+from seqexp.sweep.optuna.trial import NAME, make_pruner, storage
 from seqexp.utils.files import inside
 
-NAME = "search"
 JOURNAL = "study.journal"
 LOST, AGAIN = "lost", "again"
 """Notes on a trial whose process ended before it did, and on the one that takes its place."""
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Keys = Callable[[Mapping[str, str]], Sequence[str]]
 """Which of the other keys vary, given what was chosen of each group."""
@@ -56,7 +51,12 @@ class Study:
             self.study = optuna.create_study(
                 study_name=NAME,
                 storage=storage(self.path),
-                pruner=pruner(settings, num_epochs),
+                pruner=make_pruner(
+                    settings.pruner,
+                    settings.startup_trials,
+                    settings.warmup_epochs,
+                    num_epochs,
+                ),
                 direction="maximize" if maximize else "minimize",
                 load_if_exists=True,
             )
@@ -161,28 +161,6 @@ class Study:
         yield from (trial for trial in trials if trial.state is not TrialState.COMPLETE)
 
 
-class Lock(JournalFileOpenLock):
-    """One that ends with its process; Optuna's own is a file, waited for 30 s after a kill."""
-
-    def __init__(self, path: Path) -> None:
-        self.lock = FileLock(path)
-
-    def acquire(self) -> bool:
-        """Wait until it is free."""
-        self.lock.acquire()
-        return True
-
-    def release(self) -> None:
-        """Let others have it."""
-        self.lock.release()
-
-
-def storage(journal: Path) -> JournalStorage:
-    """Where Optuna keeps a study."""
-    lock = Lock(journal.with_suffix(".lock"))
-    return JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
-
-
 def mend(journal: Path) -> None:
     """Take off a last line that was not written to its end; every other line stands."""
     if not journal.is_file():
@@ -205,23 +183,3 @@ def sampler(settings: Optuna, number: int) -> BaseSampler:
         return RandomSampler(seed)
     # trials that still run count as bad ones, so that those asked for together differ
     return TPESampler(n_startup_trials=settings.startup_trials, seed=seed, constant_liar=True)
-
-
-def pruner(settings: Optuna, num_epochs: int) -> optuna.pruners.BasePruner:
-    """What says whether a run goes on."""
-    if settings.pruner == "median":
-        return optuna.pruners.MedianPruner(settings.startup_trials, settings.warmup_epochs)
-    if settings.pruner == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=num_epochs)
-    return optuna.pruners.NopPruner()
-
-
-def trial_of(settings: Optuna, num_epochs: int) -> Trial:
-    """The trial that a job is, from inside the job."""
-    study = optuna.load_study(
-        study_name=NAME,
-        storage=storage(Path(str(settings.study))),
-        pruner=pruner(settings, num_epochs),
-    )
-    (found,) = (t for t in study.get_trials(deepcopy=False) if t.number == settings.trial)
-    return Trial(study, found._trial_id)

@@ -45,7 +45,7 @@ def losses(work: Work, variant: str) -> list[float]:
     changed = [f"model.{key}={value}" for key, value in without.items()]
     config = composed([*work.overrides, *QUIET, *changed, "trainer.log_every_steps=1"])
     settings, data = build(config["trainer"]), data_of(work)
-    device = prepare(settings, build(config["launcher"]))
+    device = prepare(settings, build(config["launcher"]).threads())
     training = prepare_training(config, settings, data, device)
     found: list[float] = []
     for report in fit(training, data):
