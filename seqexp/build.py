@@ -17,14 +17,13 @@ from seqexp.data import Data, WordVectors
 from seqexp.dataset.soundness import checked
 from seqexp.errors import InputError
 from seqexp.model.layers import TokenInput
-from seqexp.optimizer.lazy_adam import LazyAdam
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output
 from seqexp.sweep.launcher import Launcher
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.restarts import choose_start
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import Training, Work
+from seqexp.trainer.training import LazyOptimizer, Training, Work
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
 
 ALONE = Processes()
@@ -168,7 +167,7 @@ def prepare_training(
     if data.vectors is not None:
         start_from_vectors(model, data.vectors)
     optimizer = build_optimizer(config, model, device)
-    if isinstance(optimizer, LazyAdam):
+    if isinstance(optimizer, LazyOptimizer):
         step_lazily(optimizer, model, processes)
     supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps(settings, data)}
     wanted = signature(config["schedule"]["_target_"]).parameters
@@ -214,12 +213,12 @@ def build_optimizer(config: Config, model: nn.Module, device: torch.device) -> A
         return build_torch("optimizer", config["optimizer"], params=weights)
 
     optimizer = make(list(model.parameters()))
-    if not isinstance(optimizer, LazyAdam):
+    if not isinstance(optimizer, LazyOptimizer):
         try_optimizer(make, device)
     return optimizer
 
 
-def step_lazily(optimizer: LazyAdam, model: nn.Module, processes: Processes) -> None:
+def step_lazily(optimizer: LazyOptimizer, model: nn.Module, processes: Processes) -> None:
     """Hand the model's tables of token vectors to an optimizer that steps them as they are read.
 
     Raises:

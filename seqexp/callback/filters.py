@@ -23,8 +23,7 @@ from seqexp.interpret.filters.extraction import (
 from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.ngrams import read_ngrams
 from seqexp.interpret.filters.tomtom import Learned, compared
-from seqexp.interpret.filters.windows import HasFilters
-from seqexp.tracking.none import NoTracker
+from seqexp.interpret.filters.windows import HasFilters, reads_both_strands
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Training
 
@@ -62,7 +61,7 @@ class Showing:
             self.database = [Pattern(matrix.name, matrix.ppm()) for matrix in found]
         self.frames: dict[int, bytes] = {}  # epoch -> PNG
         # drawing takes longer than reading: not where nobody would see it
-        self.draws = not isinstance(tracker, NoTracker)
+        self.draws = tracker.keeps
         self.are_words = data.spec.words is not None
 
     def is_due(self) -> bool:
@@ -116,14 +115,13 @@ class Showing:
     def _chance(self, filters: Sequence[LearnedFilter]) -> dict[str, float]:
         """What filters that have learned nothing come to on the same sequences."""
         assert self.settings is not None
-        both_strands = bool(getattr(self.training.model, "both_strands", False))
         return chance_metrics(
             filters,
             self._tokens(),
             self.data.spec.vocabulary.symbols,
             self.data.patterns,
             self.settings,
-            both_strands,
+            reads_both_strands(self.training.model),
             self.training.seed,
         )
 

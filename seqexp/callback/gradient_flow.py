@@ -15,7 +15,6 @@ from seqexp.interpret.gradient_flow.measure import (
     draw_sample,
     measure,
 )
-from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Report, Training
 
@@ -42,7 +41,7 @@ class Flowing:
         self.flows: list[Flow] = []
         self.updates: list[tuple[int, float, float]] = []  # update, norm, norm after clipping
         # drawing takes longer than measuring: not where nobody would see it
-        self.draws = not isinstance(tracker, NoTracker)
+        self.draws = tracker.keeps
         if settings is not None and self.every is not None:
             if not isinstance(training.model, Recurrent) or not training.model.causal:
                 raise InputError(

@@ -210,7 +210,7 @@ class Reading:
 
     def _keep_figures(self, wanted: Decoded) -> None:
         """Reads, decode and truth below each other; what kinds of errors there were and are."""
-        if isinstance(self.tracker, NoTracker):
+        if not self.tracker.keeps:
             return
         from seqexp.interpret.reads.figures import alignment_figure, profile_figure
 

@@ -8,7 +8,6 @@ from seqexp.checkpoint.result import Start, Story
 from seqexp.config.groups import Config
 from seqexp.data import Data
 from seqexp.interpret.filters.tomtom import Learned
-from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def keep_report(
     where: "Figure | None",
 ) -> None:
     """Write `report.html`; does nothing for runs without filters, or where nothing is kept."""
-    if not learned.filters or isinstance(tracker, NoTracker):
+    if not learned.filters or not tracker.keeps:
         return
     from seqexp.interpret.filters.report import Page, report_page
 

@@ -12,7 +12,6 @@ from seqexp.interpret.filters.extraction import Filters, LearnedFilter, ranked
 from seqexp.interpret.saliency.mutagenesis import Trace, agreement, trace
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output
-from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Training
 
@@ -42,7 +41,7 @@ def show_where(
     fits = len(symbols) <= MAX_SYMBOLS and all(len(symbol) == 1 for symbol in symbols)
     if settings is None or not fits or data.spec.output is not Output.SEQUENCE_CLASS:
         return {}, None
-    draws = settings.num_traced > 0 and not isinstance(tracker, NoTracker)
+    draws = settings.num_traced > 0 and tracker.keeps
     count = NUM_AGREEMENT if data.test.planted is not None else 0
     traces = _traces(training, data, max(count, settings.num_traced if draws else 0))
     order = [learned.index for learned in ranked(filters) if learned.hits]

@@ -25,6 +25,8 @@ NODE = {"_target_": "seqexp.interpret.gradient_flow.measure.GradientFlow", "max_
 class Kept:
     """A tracker that remembers what it was given, by path or key."""
 
+    keeps = True
+
     def __init__(self) -> None:
         self.kept: dict[str, Any] = {}
 

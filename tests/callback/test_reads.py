@@ -36,6 +36,8 @@ class Knows(torch.nn.Module):
 class Kept:
     """A tracker that keeps tables and texts, and the names of figures."""
 
+    keeps = True
+
     def __init__(self) -> None:
         self.tables: dict[str, Any] = {}
         self.texts: dict[str, str] = {}
