@@ -18,7 +18,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 from torch import nn
 
-from seqexp.build import begin, load, prepare
+from seqexp import build
 from seqexp.callback.base import Log, Watching
 from seqexp.callback.checkpoint import Saving
 from seqexp.callback.console import description, say, say_again, say_start, say_summary, summary
@@ -30,15 +30,12 @@ from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
 from seqexp.checkpoint.provenance import DATA, data_name, origin_of, run_facts, sizes
 from seqexp.checkpoint.result import Result, Start, Story
 from seqexp.config.groups import Config
-from seqexp.config.instantiate import build
 from seqexp.data import Data
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.inference import pyfunc, saved_model, text
-from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
 from seqexp.trainer.distributed import joined
 from seqexp.trainer.loop import alone, steps
-from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training, Work
 from seqexp.utils.files import full_disk
 from seqexp.utils.signals import Stop, sigterm_raises
@@ -67,17 +64,18 @@ def working(
     Raises:
         As `run`.
     """
-    settings: Settings = build(config["trainer"])
-    device = prepare(settings, build(config["launcher"]))
     with contextlib.ExitStack() as stack:
         stack.enter_context(room_on_disk())
+        parts = build.parts(config)
+        device = build.prepare(parts.settings, parts.threads)
         processes = stack.enter_context(joined(device.type == "cuda"))
         if not processes.is_first:
-            config, start = silent(config), Start()
+            parts, start = build.parts(config, only_trains=True), Start()
+        config, tracker = parts.config, parts.tracker
         folder = stack.enter_context(owned(start.folder))
         if config["force"]:
             folder.set_aside()
-        data = load(config, settings)
+        data = build.load(parts)
         origin = origin_of(config, data, processes.count)
         left: tuple[str | None, Result | None] = (folder.run_id(origin), folder.result())
         run_id, finished = processes.told(left)
@@ -85,15 +83,11 @@ def working(
             say_again(finished)
             return finished
         state = processes.told(at_step(folder, folder.checkpoint(origin), step))
-        training, starts = yield from begin(
-            config, settings, data, device, processes, state is None
-        )
-        tracker: Tracker = build(config["tracking"])
-        both_ways = directions(config, settings, device, folder, stop)
-        watch = Watching(config, tracker, training, data, both_ways)
+        training, starts = yield from build.begin(parts, data, device, processes, state is None)
+        watch = Watching(parts, training, data, directions(parts, device, folder, stop))
         story, recurrences = Story(), Recurrences(training, data)
-        parts = {**watch.parts(), "story": story, "recurrences": recurrences}
-        saving = Saving(folder, origin, training, parts, stop)
+        kept = {**watch.parts(), "story": story, "recurrences": recurrences}
+        saving = Saving(folder, origin, training, kept, stop)
         if state is not None:
             saving.restore(state)
         mark = state["mark"] if state is not None else 0
@@ -183,15 +177,6 @@ def tell_start(
     num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
     log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
     say_start(config, start, data, num_parameters)
-
-
-def silent(config: Config) -> Config:
-    """For a process that only helps: it trains, and says, draws and keeps nothing."""
-    parts = dict.fromkeys(("interpret", "decode", "gradient_flow"))
-    return {**config, **parts, "tracking": {"_target_": f"{NoTracker.__module__}.NoTracker"}}
-
-
-# --- building the parts -----------------------------------------------------------------------
 
 
 # --- recording --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from seqexp.build import Parts
 from seqexp.callback.baselines import compare_with_baselines
 from seqexp.callback.checkpoint import Part
 from seqexp.callback.filters import Showing
@@ -17,7 +18,6 @@ from seqexp.checkpoint.result import Start, Story
 from seqexp.config.groups import Config
 from seqexp.data import Data
 from seqexp.interpret.filters.tomtom import Learned
-from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Report, Training
 
 Log = Callable[[Mapping[str, float], int], None]
@@ -28,8 +28,7 @@ class Watching:
     """All that looks at the model, each part doing nothing where there is nothing for it to see.
 
     Args:
-        config: the whole composition.
-        tracker: where pictures, texts and tables go.
+        parts: what the config describes.
         training: whose model is looked at.
         data: what it learns from.
         directions: whether reads are written backwards, and how to train the model the other way.
@@ -40,18 +39,18 @@ class Watching:
 
     def __init__(
         self,
-        config: Config,
-        tracker: Tracker,
+        parts: Parts,
         training: Training,
         data: Data,
         directions: Mapping[str, Any],
     ) -> None:
+        tracker = parts.tracker
         self.tracker, self.training, self.data = tracker, training, data
-        self.show = Showing(config["interpret"], tracker, training, data)
-        self.write = Writing(config["decode"], tracker, training, data)
-        self.read = Reading(config["decode"], tracker, training, data, **directions)
-        self.flow = Flowing(config["gradient_flow"], tracker, training, data)
-        self.prune = Pruning(config["sweeper"], config["optimized_metric"], training)
+        self.show = Showing(parts.filters, tracker, training, data)
+        self.write = Writing(parts.decoder, tracker, training, data)
+        self.read = Reading(parts.decoder, tracker, training, data, **directions)
+        self.flow = Flowing(parts.gradient_flow, tracker, training, data)
+        self.prune = Pruning(parts.sweeper, parts.optimized_metric, training)
 
     def parts(self) -> dict[str, Part]:
         """Those that remember what they have seen."""

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqexp.config.instantiate import build
 from seqexp.data import Data, Pattern, Sequences
 from seqexp.formats.motifs import load_motifs
 from seqexp.interpret.filters.chance import chance_metrics
@@ -38,7 +37,7 @@ class Showing:
     """Reads a model's filters and keeps pictures of them; does nothing for one without filters.
 
     Args:
-        node: the config of `interpret`; None shows nothing.
+        settings: what is read, and how; None shows nothing.
         tracker: where pictures go.
         training: whose model is read.
         data: sequences to read the filters on, and what was planted in them.
@@ -48,16 +47,16 @@ class Showing:
     """
 
     def __init__(
-        self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
+        self, settings: Filters | None, tracker: Tracker, training: Training, data: Data
     ) -> None:
-        self.settings: Filters | None = build(node) if node is not None else None
-        if self.settings is not None and data.train.is_stream:
+        if settings is not None and data.train.is_stream:
             # a row of a stream is no sequence, of which one window would be enough
-            self.settings = replace(self.settings, one_per_sequence=False)
+            settings = replace(settings, one_per_sequence=False)
+        self.settings = settings
         self.tracker, self.training, self.data = tracker, training, data
         self.database: list[Pattern] = []
-        if self.settings is not None and self.settings.database is not None:
-            found = load_motifs(self.settings.database)  # before anything is trained
+        if settings is not None and settings.database is not None:
+            found = load_motifs(settings.database)  # before anything is trained
             self.database = [Pattern(matrix.name, matrix.ppm()) for matrix in found]
         self.frames: dict[int, bytes] = {}  # epoch -> PNG
         # drawing takes longer than reading: not where nobody would see it

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from seqexp.checkpoint.result import Result
-from seqexp.config.instantiate import build
 from seqexp.data import Data
 from seqexp.errors import InputError
 from seqexp.interpret.gradient_flow.measure import (
@@ -23,7 +22,7 @@ class Flowing:
     """Measures a recurrent model's gradient flow; does nothing unless `every_epochs` is given.
 
     Args:
-        node: the config of `gradient_flow`; None measures nothing.
+        settings: what is measured, and how often; None measures nothing.
         tracker: where pictures go.
         training: whose model is measured.
         data: sequences to measure it on.
@@ -33,9 +32,8 @@ class Flowing:
     """
 
     def __init__(
-        self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
+        self, settings: GradientFlow | None, tracker: Tracker, training: Training, data: Data
     ) -> None:
-        settings: GradientFlow | None = build(node) if node is not None else None
         self.every = settings.every_epochs if settings is not None else None
         self.tracker, self.training = tracker, training
         self.flows: list[Flow] = []

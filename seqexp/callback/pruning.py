@@ -1,11 +1,9 @@
 """Stops a run of a search that is worse than others were after as many epochs."""
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from seqexp.checkpoint.result import Result
-from seqexp.config.instantiate import build
 from seqexp.sweep.optuna.settings import Optuna
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Report, Training
@@ -19,22 +17,20 @@ class Pruning:
     """Tells the study how a run gets on, and asks whether it shall; does nothing in other runs.
 
     Args:
-        node: the config of `sweeper`.
+        sweeper: what the run is a trial of.
         metric: what the search works on.
         training: that may be stopped.
     """
 
-    def __init__(self, node: Mapping[str, Any], metric: str, training: Training) -> None:
-        settings = build(node)
+    def __init__(self, sweeper: object, metric: str, training: Training) -> None:
         self.metric, self.training = metric, training
         self.pruned = False
         self.epoch = 0
         self.trial: Any = None
-        is_trial = isinstance(settings, Optuna) and settings.trial is not None
-        if is_trial and settings.pruner != "none":
+        if isinstance(sweeper, Optuna) and sweeper.trial is not None and sweeper.pruner != "none":
             from seqexp.sweep.optuna.study import trial_of  # Optuna: only in a search that prunes
 
-            self.trial = trial_of(settings, training.settings.epochs)
+            self.trial = trial_of(sweeper, training.settings.epochs)
 
     def stops(self, report: Report) -> bool:
         """Whether to stop after this epoch."""

@@ -2,21 +2,19 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 
-from seqexp.build import begin, load
+from seqexp.build import Parts, begin, load
 from seqexp.callback.checkpoint import Saving
 from seqexp.callback.console import say
 from seqexp.callback.kernels import Recurrences
 from seqexp.callback.progress import shown
 from seqexp.checkpoint.folder import TWIN, RunFolder
 from seqexp.checkpoint.provenance import origin_of
-from seqexp.config.groups import Config
-from seqexp.config.instantiate import build
 from seqexp.data import Cluster, Data
 from seqexp.decode.beam import Beam, Ending, beam_search
 from seqexp.decode.certainty import certainties
@@ -29,7 +27,6 @@ from seqexp.spec import Model, Output
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.loop import alone, fit
-from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training
 from seqexp.utils.signals import Stop
 
@@ -47,7 +44,7 @@ class Reading:
     One network learns one sequence: of several clusters only the methods without a network tell.
 
     Args:
-        node: the config of `decode`; None decodes nothing.
+        decoder: how reads are decoded; None decodes nothing.
         tracker: where tables and sequences go.
         training: whose model is read.
         data: the clusters of reads.
@@ -57,14 +54,14 @@ class Reading:
 
     def __init__(
         self,
-        node: Mapping[str, Any] | None,
+        decoder: object,
         tracker: Tracker,
         training: Training,
         data: Data,
         backwards: bool,
         train_twin: Callable[[], Model],
     ) -> None:
-        self.settings: Any = build(node) if node is not None and data.clusters else None
+        self.settings: Any = decoder if data.clusters else None
         self.tracker, self.training, self.data = tracker, training, data
         self.backwards, self.train_twin = backwards, train_twin
 
@@ -243,27 +240,24 @@ def _shown(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else "-"
 
 
-def directions(
-    config: Config, settings: Settings, device: torch.device, folder: RunFolder, stop: Stop
-) -> dict[str, Any]:
+def directions(parts: Parts, device: torch.device, folder: RunFolder, stop: Stop) -> dict[str, Any]:
     """Whether reads are written backwards, and how to train the same model the other way round."""
-    backwards = bool(config["dataset"].get("reverse"))
 
     def train_twin() -> Model:
-        twin = {**config, "dataset": {**config["dataset"], "reverse": not backwards}}
-        data = load(twin, settings)
-        own, origin = folder.within(TWIN), origin_of(twin, data)
+        twin = parts.other_way_round()
+        data = load(twin)
+        own, origin = folder.within(TWIN), origin_of(twin.config, data)
         state = own.checkpoint(origin)
-        training, _ = alone(begin(twin, settings, data, device, is_new=state is None))
-        parts = {"recurrences": Recurrences(training, data)}
-        saving = Saving(own, origin, training, parts, stop)
+        training, _ = alone(begin(twin, data, device, is_new=state is None))
+        kept = {"recurrences": Recurrences(training, data)}
+        saving = Saving(own, origin, training, kept, stop)
         if state is not None:
             saving.restore(state)
         with stop.listening(), shown(training, data) as progress:
             for report in fit(training, data.to(device)):
                 progress.after(report)
-                say(report, settings)
+                say(report, twin.settings)
                 saving.after(report, NoTracker())
         return training.model
 
-    return {"backwards": backwards, "train_twin": train_twin}
+    return {"backwards": parts.reads_backwards, "train_twin": train_twin}

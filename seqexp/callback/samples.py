@@ -6,7 +6,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from seqexp.config.instantiate import build
 from seqexp.data import Data
 from seqexp.errors import InputError
 from seqexp.inference import text
@@ -46,7 +45,7 @@ class Writing:
     """Continues a prompt with a model; does nothing for one that classifies.
 
     Args:
-        node: the config of `decode`; None writes nothing.
+        decoder: how to write; None, or what only decodes reads, writes nothing.
         tracker: where texts go.
         training: whose model writes.
         data: its vocabulary, and the text whose first symbol begins without a prompt.
@@ -55,12 +54,9 @@ class Writing:
         InputError: if the prompt has a symbol that the text lacks.
     """
 
-    def __init__(
-        self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
-    ) -> None:
-        writes = node is not None and data.spec.output is Output.NEXT_TOKEN
-        settings = build(node) if writes and node is not None else None
-        self.settings: Writer | None = settings if isinstance(settings, Writer) else None
+    def __init__(self, decoder: object, tracker: Tracker, training: Training, data: Data) -> None:
+        writes = data.spec.output is Output.NEXT_TOKEN
+        self.settings = decoder if writes and isinstance(decoder, Writer) else None
         self.tracker, self.training, self.data = tracker, training, data
         self.pages: list[str] = []
         if self.settings is not None:

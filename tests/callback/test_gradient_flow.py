@@ -11,6 +11,7 @@ from seqexp.checkpoint.result import Result
 from seqexp.data import Data
 from seqexp.dataset.chars import Chars
 from seqexp.errors import InputError
+from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
 from seqexp.optimizer.schedule import constant
@@ -19,7 +20,9 @@ from seqexp.trainer.loop import fit
 from seqexp.trainer.settings import BPTT, Settings
 from seqexp.trainer.training import Training
 
-NODE = {"_target_": "seqexp.interpret.gradient_flow.measure.GradientFlow", "max_lag": 6}
+
+def measured_every(epochs: int | None) -> GradientFlow:
+    return GradientFlow(every_epochs=epochs, max_lag=6)
 
 
 class Kept:
@@ -69,8 +72,10 @@ def followed(flow: Flowing, data: Data) -> list[int]:
 
 def test_measuring_leaves_the_training_as_it_is_to_the_bit(data: Data) -> None:
     plain, measured = training(data, hidden_size=4), training(data, hidden_size=4)
-    assert followed(Flowing(NODE, NoTracker(), plain, data), data) == []  # off by default
-    flow = Flowing({**NODE, "every_epochs": 2}, NoTracker(), measured, data)
+    assert (
+        followed(Flowing(measured_every(None), NoTracker(), plain, data), data) == []
+    )  # off by default
+    flow = Flowing(measured_every(2), NoTracker(), measured, data)
     assert followed(flow, data) == [0, 2]
     weights = plain.model.state_dict()
     for name, tensor in measured.model.state_dict().items():
@@ -80,7 +85,7 @@ def test_measuring_leaves_the_training_as_it_is_to_the_bit(data: Data) -> None:
 def test_figure_table_and_curves_are_kept_also_of_a_run_that_explodes(data: Data) -> None:
     tracker: Any = Kept()
     run, result = training(data, hidden_size=4), Result()
-    flow = Flowing({**NODE, "every_epochs": 1}, tracker, run, data)
+    flow = Flowing(measured_every(1), tracker, run, data)
     with pytest.raises(FloatingPointError), flow.drawn_at_the_end(result):
         followed(flow, data)
         raise FloatingPointError
@@ -101,4 +106,4 @@ def test_figure_table_and_curves_are_kept_also_of_a_run_that_explodes(data: Data
 
 def test_a_model_without_states_is_refused(data: Data) -> None:
     with pytest.raises(InputError, match="gradient_flow.every_epochs is 1, but the model has no"):
-        Flowing({**NODE, "every_epochs": 1}, NoTracker(), training(data, CNN1D), data)
+        Flowing(measured_every(1), NoTracker(), training(data, CNN1D), data)

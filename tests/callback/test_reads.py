@@ -64,9 +64,8 @@ def reading(model: torch.nn.Module, twin: torch.nn.Module | None = None, **optio
     training: Any = Trained()
     training.model = model
     tracker: Any = Kept()
-    made = Reading(None, tracker, training, data, False, lambda: twin)  # type: ignore[arg-type,return-value]
-    made.settings = Beam(length=options.pop("length", None), **options)
-    return made
+    beam = Beam(length=options.pop("length", None), **options)
+    return Reading(beam, tracker, training, data, False, lambda: twin)  # type: ignore[arg-type,return-value]
 
 
 def test_a_model_that_knows_the_sequence_gives_it_back() -> None:

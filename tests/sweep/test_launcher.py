@@ -83,9 +83,11 @@ def test_a_worker_of_a_parallel_sweep_takes_its_share_of_threads() -> None:
     from seqexp.trainer.settings import Settings
 
     try:
-        prepare(Settings(num_threads=None, deterministic=False), Parallel(jobs=max(1, cores())))
+        prepare(
+            Settings(num_threads=None, deterministic=False), Parallel(max(1, cores())).threads()
+        )
         assert torch.get_num_threads() == 1
-        prepare(Settings(num_threads=3, deterministic=False), Parallel(jobs=1))
+        prepare(Settings(num_threads=3, deterministic=False), Parallel(jobs=1).threads())
         assert torch.get_num_threads() == 3  # what is said counts
     finally:
         torch.set_num_threads(1)
