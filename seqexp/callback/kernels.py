@@ -7,11 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from seqexp.data import Data
+from seqexp.callback.base import Callback, Observed
 from seqexp.errors import InputError
 from seqexp.kernels.build import Built
 from seqexp.spec import PAD
-from seqexp.trainer.training import Training
 
 log = logging.getLogger("seqexp")
 
@@ -40,28 +39,35 @@ class HasKernel(Protocol):
         ...
 
 
-class Recurrences:
+class Kernels(Callback):
     """The kernel of a model's recurrent layers or of its convolution.
 
     Values depend on it in their last bits.
 
     Args:
-        training: whose model; one without such parts is fine.
-        data: what it learns from, padded or not.
+        run: whose model, on its data; one without such parts is fine.
 
     Raises:
         InputError: if the compiled kernel is asked for and cannot be had.
     """
 
-    def __init__(self, training: Training, data: Data) -> None:
+    name = "recurrences"
+
+    def __init__(self, run: Observed) -> None:
+        training = run.training
         assert isinstance(training.model, nn.Module)
         self.layers = [part for part in training.model.modules() if isinstance(part, HasKernel)]
-        self.training, self.data = training, data
+        self.run, self.training, self.data = run, training, run.data
         self.stepwise = self._stepwise()
 
     def tags(self) -> dict[str, str]:
         """What a run records."""
         return {self._tag(): self.text()} if self.layers else {}
+
+    def before(self) -> None:
+        """Say it, at the beginning of a run."""
+        if self.run.is_new:
+            self.say()
 
     def say(self) -> None:
         """One line, where there is something to choose."""

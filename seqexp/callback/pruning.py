@@ -1,56 +1,62 @@
 """Stops a run of a search that is worse than others were after as many epochs."""
 
 import logging
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from seqexp.checkpoint.result import Result
-from seqexp.sweep.optuna.settings import Optuna
-from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.training import Report, Training
+from seqexp.callback.base import Callback, Observed
+from seqexp.trainer.training import Report
 
 log = logging.getLogger("seqexp")
 
 TAG = "seqexp.pruned"
 
 
-class Pruning:
+@runtime_checkable
+class Prunes(Protocol):
+    """A search that may stop its runs."""
+
+    def trial_to_prune(self, num_epochs: int) -> Any:
+        """The trial that a run is, which the study may stop; None where it may not."""
+        ...
+
+
+class Pruning(Callback):
     """Tells the study how a run gets on, and asks whether it shall; does nothing in other runs.
 
     Args:
         sweeper: what the run is a trial of.
         metric: what the search works on.
-        training: that may be stopped.
+        run: that may be stopped.
     """
 
-    def __init__(self, sweeper: object, metric: str, training: Training) -> None:
-        self.metric, self.training = metric, training
-        self.pruned = False
-        self.epoch = 0
+    def __init__(self, sweeper: object, metric: str, run: Observed) -> None:
+        self.metric, self.run = metric, run
         self.trial: Any = None
-        if isinstance(sweeper, Optuna) and sweeper.trial is not None and sweeper.pruner != "none":
-            from seqexp.sweep.optuna.study import trial_of  # Optuna: only in a search that prunes
+        if isinstance(sweeper, Prunes):
+            self.trial = sweeper.trial_to_prune(run.training.settings.epochs)
 
-            self.trial = trial_of(sweeper, training.settings.epochs)
-
-    def stops(self, report: Report) -> bool:
-        """Whether to stop after this epoch."""
-        if self.trial is None:
-            return False
-        value = {**report.metrics, **self.training.best_metrics}.get(self.metric)
+    def after(self, report: Report) -> None:
+        """Tell the study of an epoch, and end the run if it is not worth more."""
+        if self.trial is None or report.kind != "epoch":
+            return
+        training = self.run.training
+        value = {**report.metrics, **training.best_metrics}.get(self.metric)
         if value is None:
-            return False
-        self.epoch = report.step
+            return
         self.trial.report(value, report.step)
         # after the last epoch there is nothing to save
-        is_last = report.step >= self.training.settings.epochs
-        self.pruned = not is_last and bool(self.trial.should_prune())
-        return self.pruned
+        is_last = report.step >= training.settings.epochs
+        self.ends_run = not is_last and bool(self.trial.should_prune())
+        if self.ends_run and training.processes.is_first:
+            self._record(report.step)
 
-    def record(self, tracker: Tracker, result: Result) -> None:
+    def _record(self, epoch: int) -> None:
         """Say that the run was stopped; it ends as one that finished, for nothing is left to do."""
-        result.pruned = self.epoch
-        self.trial.set_user_attr("pruned", self.epoch)
-        said = f"stopped after epoch {self.epoch}: other trials were better by then"
-        tracker.tags({TAG: f"after epoch {self.epoch}"})
-        tracker.describe(said)
+        run = self.run
+        run.log(run.training.best_metrics, 0)
+        run.story.result.pruned = epoch
+        self.trial.set_user_attr("pruned", epoch)
+        said = f"stopped after epoch {epoch}: other trials were better by then"
+        run.tracker.tags({TAG: f"after epoch {epoch}"})
+        run.tracker.describe(said)
         log.info(f"{said} (sweeper.pruner)")

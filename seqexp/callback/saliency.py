@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqexp.callback.base import Observed
 from seqexp.data import Data
 from seqexp.interpret.filters.extraction import Filters, LearnedFilter, ranked
 from seqexp.interpret.saliency.mutagenesis import Trace, agreement, trace
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output
-from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Training
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ NUM_AGREEMENT = 50
 
 def show_where(
     settings: Filters | None,
-    tracker: Tracker,
-    training: Training,
-    data: Data,
+    run: Observed,
     filters: Sequence[LearnedFilter],
 ) -> tuple[dict[str, float], "Figure | None"]:
     """Keep a figure of some sequences that hold what the last output stands for.
@@ -37,6 +35,7 @@ def show_where(
     Returns how well importance agrees with what was planted, where that is known, and the figure.
     Does nothing for models that do not classify and for large alphabets.
     """
+    tracker, training, data = run.tracker, run.training, run.data
     symbols = data.spec.vocabulary.symbols
     fits = len(symbols) <= MAX_SYMBOLS and all(len(symbol) == 1 for symbol in symbols)
     if settings is None or not fits or data.spec.output is not Output.SEQUENCE_CLASS:

@@ -19,10 +19,10 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from seqexp.build import begin, load, parts
-from seqexp.callback.checkpoint import Saving
+from seqexp.callback.base import Curves, Observed
+from seqexp.callback.checkpoint import Checkpoints
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import RunFolder
-from seqexp.checkpoint.result import Story
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import check
 from seqexp.tracking.none import NoTracker
@@ -65,11 +65,11 @@ def train(
     device = torch.device("cpu")
     training, _ = alone(begin(made, data, device))
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Timed(Path(temporary))
-        saving = Saving(folder, {}, training, {"story": Story()}, Stop())
+        folder, run = Timed(Path(temporary)), Observed(NoTracker(), training, data)
+        saving = Checkpoints(folder, {}, run, [Curves(run)], Stop())
         began = time.perf_counter()
         for report in fit(training, data):
-            saving.after(report, NoTracker())
+            saving.after(report)
         seconds = time.perf_counter() - began
         assert folder.path is not None
         assert bool(store.files(folder.path / "checkpoints")) is (every is not None)

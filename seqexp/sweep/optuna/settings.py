@@ -36,3 +36,11 @@ class Optuna:
     warmup_epochs: CountOrZero = 0
     study: str | None = None
     trial: int | None = None
+
+    def trial_to_prune(self, num_epochs: int) -> Any:
+        """The trial that a run is, which the study may stop; None where it may not."""
+        if self.trial is None or self.pruner == "none":
+            return None
+        from seqexp.sweep.optuna.study import trial_of  # Optuna: only in a search that prunes
+
+        return trial_of(self, num_epochs)
