@@ -1,32 +1,44 @@
-"""From a checked configuration to data, model, optimizer and training."""
+"""From a checked configuration to its parts, and from these to data, model and training."""
 
 import ctypes
 import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from seqexp.config.groups import Config
+from seqexp.config.groups import OPTIONAL_GROUPS, Config
 from seqexp.config.instantiate import build
 from seqexp.config.signature import signature
 from seqexp.data import Data, WordVectors
 from seqexp.dataset.soundness import checked
 from seqexp.errors import InputError
+from seqexp.interpret.filters.extraction import Filters
+from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.model.layers import TokenInput
-from seqexp.optimizer.lazy_adam import LazyAdam
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output
+from seqexp.tracking.none import NoTracker
+from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.restarts import choose_start
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import Training, Work
+from seqexp.trainer.training import LazyOptimizer, Training, Work
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
 
 ALONE = Processes()
+
+Node = Mapping[str, Any]
+"""What of a config describes one object."""
+
+COMPLETE = (
+    *("trainer", "tracking", "interpret", "decode", "gradient_flow"),
+    *("sweeper", "launcher"),
+)
+"""Groups whose objects need nothing that the config does not say."""
 
 
 MAX_TOKENS_OF_A_GRADIENT = 5000
@@ -35,6 +47,100 @@ MAX_TOKENS_OF_A_GRADIENT = 5000
 
 ROWS_COUNTED = 1000
 """Sequences whose targets are counted together."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a checked config describes, each object built once.
+
+    Model, optimizer and schedule need what only a training has: of these, what they are built from.
+
+    Args:
+        config: the whole composition, by which a run is recorded and found again.
+        settings: of the training.
+        dataset: has `load()`.
+        model: node of the config.
+        optimizer: node of the config.
+        schedule: node of the config.
+        tracker: where the run is recorded.
+        filters: how filters are read; None: they are not.
+        decoder: how to write and to decode reads; None: neither.
+        gradient_flow: how it is measured; None: it is not.
+        sweeper: what the run is a trial of.
+        threads: CPU threads that are the run's share; None leaves PyTorch's choice.
+    """
+
+    config: Config
+    settings: Settings
+    dataset: Any
+    model: Node
+    optimizer: Node
+    schedule: Node
+    tracker: Tracker
+    filters: Filters | None
+    decoder: Any
+    gradient_flow: GradientFlow | None
+    sweeper: Any
+    threads: int | None
+
+    @property
+    def seed(self) -> int:
+        """From which all random numbers follow."""
+        return int(self.config["seed"])
+
+    @property
+    def optimized_metric(self) -> str:
+        """The metric that sweeps compare by."""
+        return str(self.config["optimized_metric"])
+
+    @property
+    def reads_backwards(self) -> bool:
+        """Whether reads are written from their end to their beginning."""
+        return bool(self.config["dataset"].get("reverse"))
+
+    def other_way_round(self) -> "Parts":
+        """The same, with reads written in the other direction."""
+        node = {**self.config["dataset"], "reverse": not self.reads_backwards}
+        return replace(self, config={**self.config, "dataset": node}, dataset=_dataset(node))
+
+
+def parts(config: Config, only_trains: bool = False) -> Parts:
+    """All objects that a checked config describes.
+
+    One that `only_trains` looks at nothing, and keeps nothing.
+
+    Raises:
+        InputError: if the dataset refuses its arguments.
+    """
+    if only_trains:
+        tracking = {"_target_": f"{NoTracker.__module__}.{NoTracker.__name__}"}
+        config = {**config, **dict.fromkeys(OPTIONAL_GROUPS), "tracking": tracking}
+    made: dict[str, Any] = {
+        group: None if config[group] is None else build(config[group]) for group in COMPLETE
+    }
+    return Parts(
+        config=config,
+        settings=made["trainer"],
+        dataset=_dataset(config["dataset"]),
+        model=config["model"],
+        optimizer=config["optimizer"],
+        schedule=config["schedule"],
+        tracker=made["tracking"],
+        filters=made["interpret"],
+        decoder=made["decode"],
+        gradient_flow=made["gradient_flow"],
+        sweeper=made["sweeper"],
+        threads=made["launcher"].threads(),
+    )
+
+
+def _dataset(node: Node) -> Any:
+    name = node["_target_"]
+    with told_whose("dataset", name):
+        dataset = build(node)
+        if not callable(getattr(dataset, "load", None)):
+            raise InputError(f"dataset {name} has no method load(); it returns a seqexp.data.Data")
+    return dataset
 
 
 def prepare(settings: Settings, threads: int | None) -> torch.device:
@@ -71,20 +177,17 @@ def keep_freed_memory() -> None:
         mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
 
 
-def load(config: Config, settings: Settings) -> Data:
+def load(parts: Parts) -> Data:
     """The data.
 
     Raises:
         InputError: if they are not sound.
     """
-    name = config["dataset"]["_target_"]
+    name = parts.config["dataset"]["_target_"]
     with told_whose("dataset", name):
-        dataset = build(config["dataset"])
-        if not callable(getattr(dataset, "load", None)):
-            raise InputError(f"dataset {name} has no method load(); it returns a seqexp.data.Data")
-        loaded = dataset.load()
+        loaded = parts.dataset.load()
     data = checked(loaded, name)
-    return validated(data, settings).at_most(settings.max_sequences, config["seed"])
+    return validated(data, parts.settings).at_most(parts.settings.max_sequences, parts.seed)
 
 
 def validated(data: Data, settings: Settings) -> Data:
@@ -121,8 +224,7 @@ def told_whose(part: str, name: str) -> Iterator[None]:
 
 
 def begin(
-    config: Config,
-    settings: Settings,
+    parts: Parts,
     data: Data,
     device: torch.device,
     processes: Processes = ALONE,
@@ -137,7 +239,7 @@ def begin(
     """
 
     def make(start: int) -> Training:
-        return prepare_training(config, settings, data, device, start, processes)
+        return prepare_training(parts, data, device, start, processes)
 
     if not is_new:
         return make(0), 0
@@ -145,8 +247,7 @@ def begin(
 
 
 def prepare_training(
-    config: Config,
-    settings: Settings,
+    parts: Parts,
     data: Data,
     device: torch.device,
     start: int = 0,
@@ -158,38 +259,38 @@ def prepare_training(
         InputError: if the model is too large, does not fit pretrained vectors, or the optimizer or
             schedule refuses its settings.
     """
+    settings, seed = parts.settings, parts.seed
     refuse_endless_gradients(settings, data)
-    torch.manual_seed(stream_seed(config["seed"], "initial weights", *([start] if start else [])))
-    model: Any = build_model(config, data, device)
-    name = config["model"]["_target_"]
+    torch.manual_seed(stream_seed(seed, "initial weights", *([start] if start else [])))
+    model: Any = build_model(parts.model, data, device)
+    name = parts.model["_target_"]
     if start == 0 and not name.startswith("seqexp."):
         try_model(model, data, settings, device, name)
     if data.vectors is not None:
         start_from_vectors(model, data.vectors)
-    optimizer = build_optimizer(config, model, device)
-    if isinstance(optimizer, LazyAdam):
+    optimizer = build_optimizer(parts.optimizer, model, device)
+    if isinstance(optimizer, LazyOptimizer):
         step_lazily(optimizer, model, processes)
     supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps(settings, data)}
-    wanted = signature(config["schedule"]["_target_"]).parameters
+    wanted = signature(parts.schedule["_target_"]).parameters
     supplied = {key: value for key, value in supplied.items() if key in wanted}
-    scheduler = build_torch("schedule", config["schedule"], **supplied)
-    kind = json.dumps([config["model"], data.spec.to_dict()])
-    seed = config["seed"]
+    scheduler = build_torch("schedule", parts.schedule, **supplied)
+    kind = json.dumps([parts.model, data.spec.to_dict()])
     extent = (data.train.num_batches(settings.batch_size), data.train.tokens.shape[1])
     more: dict[str, Any] = {"processes": processes, "kind": kind, "extent": extent}
     return Training(model, optimizer, scheduler, settings, seed, device, **more)
 
 
-def build_model(config: Config, data: Data, device: torch.device) -> nn.Module:
+def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
     """The model with its initial weights.
 
     Raises:
         InputError: if it is too large, or is nothing that can be trained.
     """
-    name = config["model"]["_target_"]
+    name = node["_target_"]
     try:
         with told_whose("model", name):
-            model = refuse_other_things(build(config["model"], spec=data.spec), name)
+            model = refuse_other_things(build(node, spec=data.spec), name)
         return model.to(device)
     except ValueError as error:
         if name.startswith("seqexp."):
@@ -202,7 +303,7 @@ def build_model(config: Config, data: Data, device: torch.device) -> nn.Module:
         raise InputError(f"model: its weights do not fit into memory ({reason})") from error
 
 
-def build_optimizer(config: Config, model: nn.Module, device: torch.device) -> Any:
+def build_optimizer(node: Node, model: nn.Module, device: torch.device) -> Any:
     """The optimizer of a model's weights, which can take a step on this device.
 
     Raises:
@@ -210,15 +311,15 @@ def build_optimizer(config: Config, model: nn.Module, device: torch.device) -> A
     """
 
     def make(weights: list[nn.Parameter]) -> Any:
-        return build_torch("optimizer", config["optimizer"], params=weights)
+        return build_torch("optimizer", node, params=weights)
 
     optimizer = make(list(model.parameters()))
-    if not isinstance(optimizer, LazyAdam):
+    if not isinstance(optimizer, LazyOptimizer):
         try_optimizer(make, device)
     return optimizer
 
 
-def step_lazily(optimizer: LazyAdam, model: nn.Module, processes: Processes) -> None:
+def step_lazily(optimizer: LazyOptimizer, model: nn.Module, processes: Processes) -> None:
     """Hand the model's tables of token vectors to an optimizer that steps them as they are read.
 
     Raises:
@@ -267,7 +368,7 @@ def total_steps(settings: Settings, data: Data) -> int:
     return settings.epochs * data.train.num_batches(settings.batch_size) * windows
 
 
-def build_torch(part: str, node: Mapping[str, Any], **supplied: Any) -> Any:
+def build_torch(part: str, node: Node, **supplied: Any) -> Any:
     """An object of PyTorch's, whose constructor checks more than its signature tells."""
     try:
         with told_whose(part, node["_target_"]):

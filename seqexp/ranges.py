@@ -22,9 +22,6 @@ Seed = Annotated[int, Ge(0), Lt(2**63)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 """A part of a whole, 0 to 1."""
 
-HeldOut = Annotated[float, Interval(ge=0, le=0.9)]
-"""A part of the data that is not trained on; at least a tenth is left."""
-
 OpenShare = Annotated[float, Interval(gt=0, lt=1)]
 """A part of a whole, neither none nor all of it."""
 

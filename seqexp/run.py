@@ -1,45 +1,44 @@
-"""One run, from a checked config to what was learned: the only file that knows all parts."""
+"""One run, from a checked config to what was learned."""
 
 import contextlib
 import json
 import os
-import tempfile
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 # before torch starts CUDA: cuBLAS is deterministic only with this workspace
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-from torch import nn
+import torch
 
-from seqexp.build import begin, load, prepare
-from seqexp.callback.base import Log, Watching
-from seqexp.callback.checkpoint import Saving
-from seqexp.callback.console import description, say, say_again, say_start, say_summary, summary
-from seqexp.callback.kernels import Recurrences
+from seqexp import build
+from seqexp.build import Parts
+from seqexp.callback.base import Callback, Curves, Observed, closing, tell
+from seqexp.callback.checkpoint import Checkpoints
+from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
+from seqexp.callback.filters import LearnedFilters
+from seqexp.callback.gradient_flow import Gradients
+from seqexp.callback.kernels import Kernels
+from seqexp.callback.model import KeptModel
 from seqexp.callback.progress import shown
-from seqexp.callback.reads import directions
+from seqexp.callback.pruning import Pruning
+from seqexp.callback.reads import Reads, train_twin
+from seqexp.callback.samples import Samples
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
-from seqexp.checkpoint.provenance import DATA, data_name, origin_of, run_facts, sizes
-from seqexp.checkpoint.result import Result, Start, Story
+from seqexp.checkpoint.provenance import DATA, data_name, model_name, origin_of, run_facts, sizes
+from seqexp.checkpoint.result import Result, Start
 from seqexp.config.groups import Config
-from seqexp.config.instantiate import build
-from seqexp.data import Data
 from seqexp.errors import InputError, RunError, StoppedError
-from seqexp.inference import pyfunc, saved_model, text
-from seqexp.tracking.none import NoTracker
-from seqexp.tracking.tracker import DataFacts, ModelFiles, Tracker
-from seqexp.trainer.distributed import joined
+from seqexp.tracking.tracker import DataFacts
+from seqexp.trainer.distributed import Processes, joined
 from seqexp.trainer.loop import alone, steps
-from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import Training, Work
+from seqexp.trainer.training import Work
 from seqexp.utils.files import full_disk
 from seqexp.utils.signals import Stop, sigterm_raises
 
@@ -67,59 +66,141 @@ def working(
     Raises:
         As `run`.
     """
-    settings: Settings = build(config["trainer"])
-    device = prepare(settings, build(config["launcher"]).threads())
+    with settled(config, start) as place:
+        parts, folder, processes = place.parts, place.folder, place.processes
+        data = build.load(parts)
+        origin = origin_of(parts.config, data, processes.count)
+        begun = processes.told(begun_before(folder, origin, step))
+        if begun.result is not None:
+            say_again(begun.result)
+            return begun.result
+        is_new = begun.state is None
+        training, starts = yield from build.begin(parts, data, place.device, processes, is_new)
+        run = Observed(parts.tracker, training, data)
+        looking = observers(place, run, stop)
+        checkpoints = Checkpoints(folder, origin, run, looking, stop)
+        if begun.state is not None:
+            checkpoints.resume(begun.state)
+        callbacks = [*looking, checkpoints]  # last: they save what all have seen
+        start_recording(place, run, origin, begun, callbacks)
+        with recording(run, folder), closing(callbacks):
+            if is_new:
+                tell_start(place, run, origin, starts)
+            is_tested = yield from train(run, callbacks, stop)
+            if is_tested and processes.is_first:
+                for callback in callbacks:
+                    callback.at_end(run.story.result)
+    say_summary(run.story.result)
+    return run.story.result
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is done, and what it is made of.
+
+    Args:
+        parts: what its config describes.
+        start: what the command line knows of it.
+        device: that it is trained on.
+        processes: that train it.
+        folder: its own.
+    """
+
+    parts: Parts
+    start: Start
+    device: torch.device
+    processes: Processes
+    folder: RunFolder
+
+
+@contextmanager
+def settled(config: Config, start: Start) -> Iterator[Place]:
+    """The place of a run, for this process alone; a process that only helps keeps nothing.
+
+    Raises:
+        InputError: if a part, the device or the folder cannot be had.
+        RunError: if the disk is full.
+    """
     with contextlib.ExitStack() as stack:
         stack.enter_context(room_on_disk())
+        parts = build.parts(config)
+        device = build.prepare(parts.settings, parts.threads)
         processes = stack.enter_context(joined(device.type == "cuda"))
         if not processes.is_first:
-            config, start = silent(config), Start()
+            parts, start = build.parts(config, only_trains=True), Start()
         folder = stack.enter_context(owned(start.folder))
         if config["force"]:
             folder.set_aside()
-        data = load(config, settings)
-        origin = origin_of(config, data, processes.count)
-        left: tuple[str | None, Result | None] = (folder.run_id(origin), folder.result())
-        run_id, finished = processes.told(left)
-        if finished is not None:
-            say_again(finished)
-            return finished
-        state = processes.told(at_step(folder, folder.checkpoint(origin), step))
-        training, starts = yield from begin(
-            config, settings, data, device, processes, state is None
-        )
-        tracker: Tracker = build(config["tracking"])
-        both_ways = directions(config, settings, device, folder, stop)
-        watch = Watching(config, tracker, training, data, both_ways)
-        story, recurrences = Story(), Recurrences(training, data)
-        parts = {**watch.parts(), "story": story, "recurrences": recurrences}
-        saving = Saving(folder, origin, training, parts, stop)
-        if state is not None:
-            saving.restore(state)
-        mark = state["mark"] if state is not None else 0
-        result = story.result
-        known = run_id or result.run_id  # by the folder, or by the checkpoint
-        start = replace(start, tags={**start.tags, **recurrences.tags()})
-        result.run_id = tracker.start(run_facts(config, start, origin, known, mark))
-        folder.begin(result.run_id, origin)
-        log = partial(log_metrics, tracker, result)
-        with recording(tracker, story, folder), watch.drawn_at_the_end(story):
-            if state is None:
-                tell_start(config, start, tracker, training, data, origin, log, starts)
-                recurrences.say()
-            yield from train(training, data, log, watch, story, saving, tracker)
-            if not processes.is_first:
-                return result
-            if watch.prune.pruned:
-                log(training.best_metrics, 0)
-                watch.prune.record(tracker, result)
-                return result
-            learned = watch.at_the_end(config, start, story, log)
-            keep_model(config, tracker, training, data)
-            tracker.describe(description(result, learned))
-            result.summary = summary(config, start, tracker, result, learned)
-    say_summary(result)
-    return result
+        yield Place(parts, start, device, processes, folder)
+
+
+def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
+    """What looks at a run while it trains, in the order in which it speaks."""
+    parts, start = place.parts, place.start
+    title = f"{model_name(start)} on {data_name(parts.config, start)}, seed {parts.seed}"
+    filters = LearnedFilters(parts.filters, run, title)
+    twin = partial(train_twin, parts, place.device, place.folder, stop)
+    return [
+        Curves(run),
+        Console(parts.settings),
+        Kernels(run),
+        Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
+        Gradients(parts.gradient_flow, run),
+        filters,
+        Samples(parts.decoder, run),
+        Reads(parts.decoder, run, parts.reads_backwards, twin),
+        KeptModel(parts.config, run),
+        Summary(parts.optimized_metric, run, filters, start.parent is not None),
+        shown(run.training, run.data),
+    ]
+
+
+def train(run: Observed, callbacks: Sequence[Callback], stop: Stop) -> Generator[Work, None, bool]:
+    """Train and test from wherever the training is; returns whether it came to its test."""
+    for callback in callbacks:
+        callback.before()
+    with stop.listening():
+        for item in steps(run.training, run.data.to(run.training.device)):
+            if isinstance(item, Work):
+                yield item
+            elif not tell(callbacks, item):
+                return False
+    return True
+
+
+# --- what was begun before --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What an earlier process has left of a run: nothing, a part of it, or all.
+
+    Args:
+        run_id: by which it is recorded.
+        result: what came of it, if it has finished.
+        state: of the checkpoint to go on from.
+    """
+
+    run_id: str | None = None
+    result: Result | None = None
+    state: dict[str, Any] | None = None
+
+    @property
+    def mark(self) -> int:
+        """What of it is recorded already, as the tracker has it."""
+        return 0 if self.state is None else int(self.state["mark"])
+
+
+def begun_before(folder: RunFolder, origin: Mapping[str, str], step: int | None) -> Begun:
+    """What is left of a run in its folder.
+
+    Raises:
+        InputError: if it is of another run, or damaged.
+    """
+    run_id, result = folder.run_id(origin), folder.result()
+    if result is not None:
+        return Begun(run_id, result)
+    return Begun(run_id, state=at_step(folder, folder.checkpoint(origin), step))
 
 
 def at_step(
@@ -139,68 +220,42 @@ def at_step(
     return newest
 
 
-def train(
-    training: Training,
-    data: Data,
-    log: Log,
-    watch: Watching,
-    story: Story,
-    saving: Saving,
-    tracker: Tracker,
-) -> Iterator[Work]:
-    """Train and test from wherever the training is; look at the model, and save it, on the way."""
-    watch.before(log)
-    with saving.stop.listening(), shown(training, data) as progress:
-        for report in steps(training, data.to(training.device)):
-            if isinstance(report, Work):
-                yield report
-                continue
-            if report.metrics:
-                log(report.metrics, report.step)
-            progress.after(report)
-            if report.kind == "epoch":
-                say(report, training.settings)
-                story.history[report.step] = report.metrics
-                if watch.prune.stops(report):
-                    return
-            watch.after(report, log)
-            saving.after(report, tracker)
-
-
-def tell_start(
-    config: Config,
-    start: Start,
-    tracker: Tracker,
-    training: Training,
-    data: Data,
-    origin: Mapping[str, str],
-    log: Log,
-    starts: int,
-) -> None:
-    """What is about to be done, and with what."""
-    tracker.data(DataFacts(data_name(config, start), origin[DATA], sizes(data)))
-    tracker.text(json.dumps(config, indent=2), "config.json")
-    num_parameters = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
-    log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
-    say_start(config, start, data, num_parameters)
-
-
-def silent(config: Config) -> Config:
-    """For a process that only helps: it trains, and says, draws and keeps nothing."""
-    parts = dict.fromkeys(("interpret", "decode", "gradient_flow"))
-    return {**config, **parts, "tracking": {"_target_": f"{NoTracker.__module__}.NoTracker"}}
-
-
-# --- building the parts -----------------------------------------------------------------------
-
-
 # --- recording --------------------------------------------------------------------------------
 
 
+def start_recording(
+    place: Place,
+    run: Observed,
+    origin: Mapping[str, str],
+    begun: Begun,
+    callbacks: Sequence[Callback],
+) -> None:
+    """Begin to record a run, or go on with the one that was begun."""
+    result = run.story.result
+    known = begun.run_id or result.run_id  # by the folder, or by the checkpoint
+    facts = run_facts(place.parts.config, place.start, origin, known, begun.mark)
+    tags = dict(facts.tags)
+    for callback in callbacks:
+        tags.update(callback.tags())
+    result.run_id = run.tracker.start(replace(facts, tags=tags))
+    place.folder.begin(result.run_id, origin)
+
+
+def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: int) -> None:
+    """What is about to be done, and with what."""
+    config, model = place.parts.config, run.training.model
+    dataset = data_name(config, place.start)
+    run.tracker.data(DataFacts(dataset, origin[DATA], sizes(run.data)))
+    run.tracker.text(json.dumps(config, indent=2), "config.json")
+    num_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    run.log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
+    say_start(model_name(place.start), dataset, run.data, num_parameters)
+
+
 @contextmanager
-def recording(tracker: Tracker, story: Story, folder: RunFolder) -> Iterator[None]:
+def recording(run: Observed, folder: RunFolder) -> Iterator[None]:
     """Close the run whatever happens, and leave its result in its folder."""
-    result = story.result
+    tracker, story, result = run.tracker, run.story, run.story.result
     try:
         yield
     except BaseException as error:
@@ -235,20 +290,3 @@ def room_on_disk() -> Iterator[None]:
         if told is None:
             raise
         raise RunError(told) from error
-
-
-def log_metrics(tracker: Tracker, result: Result, metrics: Mapping[str, float], step: int) -> None:
-    """Add a point to each curve, and keep the last values for the summary."""
-    tracker.metrics(metrics, step)
-    result.metrics.update(metrics)
-
-
-def keep_model(config: Config, tracker: Tracker, training: Training, data: Data) -> None:
-    """The tested weights, with all that is needed to load them from the run alone."""
-    spec = data.spec
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        assert isinstance(training.model, nn.Module)
-        saved_model.save(path, training.model, spec, config)
-        example = text.decode(data.test.tokens[0, :200].tolist(), spec)
-        tracker.model(ModelFiles(path, pyfunc.__name__, saved_model.output_columns(spec), example))

@@ -9,9 +9,8 @@ from config.test_check import CONF
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from seqexp.build import prepare_training
+from seqexp.build import parts, prepare_training
 from seqexp.config.check import check
-from seqexp.config.instantiate import build
 from seqexp.interpret.filters.extraction import Filters, read_filters
 from seqexp.interpret.filters.tomtom import compared
 from seqexp.trainer.loop import fit
@@ -25,12 +24,10 @@ def trained(seed: int, *overrides: str) -> dict[str, float]:
     )
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = check(compose("config", [*overrides, f"seed={seed}"]))
-    data = build(config["dataset"]).load()
-    settings = build(config["trainer"])
+    made = parts(config, only_trains=True)
+    data = made.dataset.load()
     cpu = torch.device("cpu")
-    training, _ = best_start(
-        lambda start: prepare_training(config, settings, data, cpu, start), data
-    )
+    training, _ = best_start(lambda start: prepare_training(made, data, cpu, start), data)
     *_, last = fit(training, data)
     model: Any = training.model.eval()
     symbols = data.spec.vocabulary.symbols

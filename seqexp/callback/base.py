@@ -1,96 +1,118 @@
-"""Looks at a model while it learns and at the end: filters, texts, reads, gradients."""
+"""What every callback is: it looks at a run while it trains and at its end; it changes nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from seqexp.callback.baselines import compare_with_baselines
-from seqexp.callback.checkpoint import Part
-from seqexp.callback.filters import Showing
-from seqexp.callback.gradient_flow import Flowing
-from seqexp.callback.pruning import Pruning
-from seqexp.callback.reads import Reading
-from seqexp.callback.report import keep_report
-from seqexp.callback.saliency import show_where
-from seqexp.callback.samples import Writing
-from seqexp.checkpoint.result import Start, Story
-from seqexp.config.groups import Config
+from seqexp.checkpoint.result import Result, Story
 from seqexp.data import Data
-from seqexp.interpret.filters.tomtom import Learned
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Report, Training
 
-Log = Callable[[Mapping[str, float], int], None]
-"""Adds a point to each of some curves, at this place of their x axis."""
 
-
-class Watching:
-    """All that looks at the model, each part doing nothing where there is nothing for it to see.
+@dataclass(frozen=True)
+class Observed:
+    """A run as callbacks see it.
 
     Args:
-        config: the whole composition.
-        tracker: where pictures, texts and tables go.
+        tracker: where curves, pictures, texts and tables go.
         training: whose model is looked at.
         data: what it learns from.
-        directions: whether reads are written backwards, and how to train the model the other way.
-
-    Raises:
-        InputError: if a part is asked for what cannot be, as a prompt of unknown symbols.
+        story: what has come of the run so far.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        tracker: Tracker,
-        training: Training,
-        data: Data,
-        directions: Mapping[str, Any],
-    ) -> None:
-        self.tracker, self.training, self.data = tracker, training, data
-        self.show = Showing(config["interpret"], tracker, training, data)
-        self.write = Writing(config["decode"], tracker, training, data)
-        self.read = Reading(config["decode"], tracker, training, data, **directions)
-        self.flow = Flowing(config["gradient_flow"], tracker, training, data)
-        self.prune = Pruning(config["sweeper"], config["optimized_metric"], training)
+    tracker: Tracker
+    training: Training
+    data: Data
+    story: Story = field(default_factory=Story)
 
-    def parts(self) -> dict[str, Part]:
-        """Those that remember what they have seen."""
-        return {"show": self.show, "write": self.write, "flow": self.flow}
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was trained yet."""
+        return self.training.epoch == 0
 
-    @contextmanager
-    def drawn_at_the_end(self, story: Story) -> Iterator[None]:
-        """Keep the figure of the gradients, also of a run that explodes."""
-        with self.flow.drawn_at_the_end(story.result):
-            yield
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Add a point to each of these curves, and keep the last values for the summary."""
+        self.tracker.metrics(metrics, step)
+        self.story.result.metrics.update(metrics)
 
-    def before(self, log: Log) -> None:
-        """Look at the model before its first update."""
-        if self.training.step == 0 and self.flow.is_due():
-            log(self.flow.measure(), 0)
 
-    def after(self, report: Report, log: Log) -> None:
-        """Look at the model after a report of the loop."""
-        self.flow.note(report)
-        if report.kind != "epoch":
-            return
-        if self.flow.is_due():
-            log(self.flow.measure(), report.step)
-        if self.show.is_due():
-            log(self.show.forming(), report.step)
-        if self.write.is_due():
-            self.write.while_learning()
+class Callback:
+    """Does nothing; a callback defines what it wants to do at these moments."""
 
-    def at_the_end(self, config: Config, start: Start, story: Story, log: Log) -> Learned:
-        """Look at the tested weights; returns what the filters learned."""
-        tracker, data, settings = self.tracker, self.data, self.show.settings
-        learned = self.show.learned()
-        where, figure = show_where(settings, tracker, self.training, data, learned.filters)
-        log({**learned.metrics, **where}, self.training.epoch)
-        metrics = story.result.metrics
-        database, seed = self.show.database, self.training.seed
-        found, table = compare_with_baselines(settings, tracker, data, database, metrics, seed)
-        log(found, 0)
-        keep_report(config, start, tracker, data, story, learned, table, figure)
-        self.write.at_the_end()
-        log(self.read.at_the_end(), 0)
-        return learned
+    name: ClassVar[str | None] = None
+    """Key of its state in a checkpoint; None: it has nothing to remember."""
+
+    ends_run = False
+    """Whether the run is to end here, without a test."""
+
+    def tags(self) -> dict[str, str]:
+        """What it says of a run that begins to be recorded."""
+        return {}
+
+    def before(self) -> None:
+        """Before the first update of this process."""
+
+    def after(self, report: Report) -> None:
+        """After a report of the loop."""
+
+    def at_end(self, result: Result) -> None:
+        """When the model holds the weights that were tested."""
+
+    def close(self) -> None:
+        """When the run is over, also one that failed."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+
+
+def tell(callbacks: Sequence[Callback], report: Report) -> bool:
+    """Tell each of a report of the loop, in order; returns whether none has ended the run."""
+    for callback in callbacks:
+        callback.after(report)
+        if callback.ends_run:
+            return False
+    return True
+
+
+@contextmanager
+def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Close all of them in the end, whatever happens."""
+    try:
+        yield
+    finally:
+        for callback in callbacks:
+            callback.close()
+
+
+class Curves(Callback):
+    """Records all that the loop measures, and keeps the metrics of each epoch.
+
+    Args:
+        run: that is recorded.
+    """
+
+    name = "story"
+
+    def __init__(self, run: Observed) -> None:
+        self.run = run
+
+    def after(self, report: Report) -> None:
+        """Add the report's points."""
+        if report.metrics:
+            self.run.log(report.metrics, report.step)
+        if report.kind == "epoch":
+            self.run.story.history[report.step] = report.metrics
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return self.run.story.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.run.story.restore(state)

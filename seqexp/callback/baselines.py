@@ -1,34 +1,32 @@
 """Puts simpler methods beside what a run reached on two classes of DNA."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from seqexp.data import Data, Pattern, Sequences
+from seqexp.callback.base import Observed
+from seqexp.data import Pattern, Sequences
 from seqexp.interpret.filters.baselines import best_scan, word_regression
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.spec import IGNORE, Output
 from seqexp.task.ranking import auprc, auroc
-from seqexp.tracking.tracker import Tracker
 
 
 def compare_with_baselines(
     settings: Filters | None,
-    tracker: Tracker,
-    data: Data,
+    run: Observed,
     database: Sequence[Pattern],
-    metrics: Mapping[str, float],
-    seed: int,
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Test AUROC and AUPRC of the baselines, and a table of them with the run's own.
 
     Nothing where that is not wanted, or there are not two classes of DNA, or only one to learn
-    from. `seed` draws the sequences that the best matrix is chosen on.
+    from. The run's seed draws the sequences that the best matrix is chosen on.
     """
     if settings is None or not settings.baselines:
         return {}, []
+    data, metrics = run.data, run.story.result.metrics
     spec = data.spec
     two_classes = spec.output is Output.SEQUENCE_CLASS and len(spec.output_names) == 2
     if not two_classes or not spec.vocabulary.is_dna:
@@ -42,12 +40,12 @@ def compare_with_baselines(
     areas["regression on words of 6"] = _areas(scores, truth)
     found = _named("kmer", areas["regression on words of 6"])
     if database:
-        best, scores = best_scan(database, train, test, spec.vocabulary, seed)
+        best, scores = best_scan(database, train, test, spec.vocabulary, run.training.seed)
         name = f"scan with {best.name}"
         areas[name] = _areas(scores, truth)
         found |= _named("scan", areas[name])
     rows = [{"method": name, "test AUROC": a, "test AUPRC": b} for name, (a, b) in areas.items()]
-    tracker.table(rows, "baselines.json")
+    run.tracker.table(rows, "baselines.json")
     return found, rows
 
 

@@ -2,41 +2,29 @@
 
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.folder import RunFolder
 from seqexp.checkpoint.resuming import refuse_unsound_parts
 from seqexp.errors import InputError
-from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.sound import UnsoundError
 from seqexp.trainer.state import restore, state_of
-from seqexp.trainer.training import Report, Training
+from seqexp.trainer.training import Report
 from seqexp.utils.signals import Stop
 
 log = logging.getLogger("seqexp")
 
 
-class Part(Protocol):
-    """Something beside the training that remembers what it has seen."""
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
-        ...
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        ...
-
-
-class Saving:
+class Checkpoints(Callback):
     """Writes checkpoints when they are due.
 
     Args:
         folder: where they go.
         origin: what they depend on, by key.
-        training: what is saved.
-        parts: what else is, by name.
+        run: whose training is saved.
+        others: callbacks, of which those with a name are saved, too.
         stop: whether the run is to stop.
     """
 
@@ -44,15 +32,16 @@ class Saving:
         self,
         folder: RunFolder,
         origin: Mapping[str, str],
-        training: Training,
-        parts: Mapping[str, Part],
+        run: Observed,
+        others: Sequence[Callback],
         stop: Stop,
     ) -> None:
-        self.folder, self.origin, self.training = folder, origin, training
-        self.parts, self.stop = parts, stop
-        self.saved, self.saved_step = time.monotonic(), training.step
+        self.folder, self.origin, self.stop = folder, origin, stop
+        self.tracker, self.training = run.tracker, run.training
+        self.parts = {other.name: other for other in others if other.name is not None}
+        self.saved, self.saved_step = time.monotonic(), run.training.step
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def resume(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint.
 
         Raises:
@@ -72,7 +61,7 @@ class Saving:
         epoch, step = self.training.epoch, self.training.step
         log.info(f"goes on after update {step:,}, in epoch {epoch}")
 
-    def after(self, report: Report, tracker: Tracker) -> None:
+    def after(self, report: Report) -> None:
         """Save what is due after a report of the loop, and leave if the run is to stop.
 
         Raises:
@@ -85,11 +74,11 @@ class Saving:
         # clocks and signals are not the same in all processes, but all have to do the same
         processes, device = self.training.processes, self.training.device
         if processes.any(self.stop.wanted, device):
-            self._save(tracker)
+            self._save()
             log.info(f"stopped after update {self.training.step:,}; {self._what_follows()}")
             self.stop.leave(self._what_follows())
         if processes.any(self._is_due(report), device):
-            self._save(tracker)
+            self._save()
 
     def _what_follows(self) -> str:
         """Whether there is something to go on from."""
@@ -113,10 +102,10 @@ class Saving:
         waited = time.monotonic() - self.saved
         return is_due or (minutes is not None and waited >= 60 * minutes)
 
-    def _save(self, tracker: Tracker) -> None:
+    def _save(self) -> None:
         state = {
             "origin": dict(self.origin),
-            "mark": tracker.mark(),
+            "mark": self.tracker.mark(),
             "training": state_of(self.training),
             "parts": {name: part.state() for name, part in self.parts.items()},
         }

@@ -3,13 +3,12 @@
 import logging
 from itertools import count
 
-from seqexp.checkpoint.provenance import data_name
-from seqexp.checkpoint.result import Result, Start
-from seqexp.config.groups import Config
+from seqexp.callback.base import Callback, Observed
+from seqexp.callback.filters import LearnedFilters
+from seqexp.checkpoint.result import Result
 from seqexp.data import Data
 from seqexp.interpret.filters.extraction import ranked
 from seqexp.interpret.filters.tomtom import Learned
-from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Report
 from seqexp.utils import table
@@ -18,7 +17,7 @@ from seqexp.utils.names import markdown, one_line
 log = logging.getLogger("seqexp")
 
 
-def say_start(config: Config, start: Start, data: Data, num_parameters: int) -> None:
+def say_start(model: str, dataset: str, data: Data, num_parameters: int) -> None:
     """One line on what is about to be done."""
     unit = "tokens" if data.train.is_stream else "sequences"
     counts = {
@@ -26,10 +25,7 @@ def say_start(config: Config, start: Start, data: Data, num_parameters: int) -> 
         for name, split in data.splits().items()
     }
     splits = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    model = start.choices.get("model", "model")
-    log.info(
-        f"{model}, {num_parameters:,} parameters, on {data_name(config, start)}: {splits} {unit}"
-    )
+    log.info(f"{model}, {num_parameters:,} parameters, on {dataset}: {splits} {unit}")
     for note in data.notes:
         log.info(f"  {note}")
 
@@ -45,15 +41,28 @@ def is_said(epoch: int, epochs: int) -> bool:
     return epoch <= 10 or epoch == epochs or epoch % spacing == 0
 
 
-def say(report: Report, settings: Settings) -> None:
-    """One line an epoch, or one every few where there are many."""
-    if report.kind != "epoch" or not is_said(report.step, settings.epochs):
-        return
+class Console(Callback):
+    """Says one line an epoch, or one every few where there are many.
+
+    Args:
+        settings: of the training.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def after(self, report: Report) -> None:
+        """Say how an epoch went."""
+        if report.kind == "epoch" and is_said(report.step, self.settings.epochs):
+            _say(report, self.settings.epochs)
+
+
+def _say(report: Report, epochs: int) -> None:
     shown = ("train/loss_nats", "valid/loss_nats", "valid/accuracy", "time/epoch_seconds")
     values = [f"{key} {report.metrics[key]:.4f}" for key in shown if key in report.metrics]
     best = "  *" if report.is_best else ""
-    width = len(str(settings.epochs))
-    log.info(f"epoch {report.step:{width}}/{settings.epochs}  {'  '.join(values)}{best}")
+    width = len(str(epochs))
+    log.info(f"epoch {report.step:{width}}/{epochs}  {'  '.join(values)}{best}")
 
 
 CALLED = {
@@ -117,19 +126,34 @@ def description(result: Result, learned: Learned) -> str:
     return "\n".join(lines)
 
 
-def summary(
-    config: Config, start: Start, tracker: Tracker, result: Result, learned: Learned
-) -> dict[str, str]:
-    """A small table, and where to look; of a sweep, its own table says the latter."""
-    rows = summary_rows(result, learned)
-    if result.run_id:
-        rows["run id"] = result.run_id
-    metric = config["optimized_metric"]
-    if metric not in result.metrics:
-        log.warning(f"optimized_metric is {metric}, which this run does not report")
-    if start.parent is None:
-        rows |= tracker.links(metric)
-    return rows
+class Summary(Callback):
+    """Puts together what a person wants to know at the end.
+
+    Args:
+        metric: that sweeps compare by.
+        run: that ends.
+        filters: what they learned is part of it.
+        has_parent: whether it is one of a sweep, whose own table says where to look.
+    """
+
+    def __init__(
+        self, metric: str, run: Observed, filters: LearnedFilters, has_parent: bool
+    ) -> None:
+        self.metric, self.run = metric, run
+        self.filters, self.has_parent = filters, has_parent
+
+    def at_end(self, result: Result) -> None:
+        """Describe the run on its page, and keep a small table, and where to look."""
+        learned, tracker = self.filters.found, self.run.tracker
+        tracker.describe(description(result, learned))
+        rows = summary_rows(result, learned)
+        if result.run_id:
+            rows["run id"] = result.run_id
+        if self.metric not in result.metrics:
+            log.warning(f"optimized_metric is {self.metric}, which this run does not report")
+        if not self.has_parent:
+            rows |= tracker.links(self.metric)
+        result.summary = rows
 
 
 def say_summary(result: Result) -> None:

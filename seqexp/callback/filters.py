@@ -9,8 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqexp.config.instantiate import build
-from seqexp.data import Data, Pattern, Sequences
+from seqexp.callback.base import Callback, Observed
+from seqexp.callback.baselines import compare_with_baselines
+from seqexp.callback.report import keep_report
+from seqexp.callback.saliency import show_where
+from seqexp.checkpoint.result import Result
+from seqexp.data import Pattern, Sequences
 from seqexp.formats.motifs import load_motifs
 from seqexp.interpret.filters.chance import chance_metrics
 from seqexp.interpret.filters.extraction import (
@@ -23,10 +27,8 @@ from seqexp.interpret.filters.extraction import (
 from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.ngrams import read_ngrams
 from seqexp.interpret.filters.tomtom import Learned, compared
-from seqexp.interpret.filters.windows import HasFilters
-from seqexp.tracking.none import NoTracker
-from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.training import Training
+from seqexp.interpret.filters.windows import HasFilters, reads_both_strands
+from seqexp.trainer.training import Report
 
 MAX_TOKENS = 2**20
 """Of a stream that filters are read on."""
@@ -35,34 +37,36 @@ MAX_COUNTED = 100
 """Symbols whose counts are kept for each place of a filter; of more, n-grams say more."""
 
 
-class Showing:
+class LearnedFilters(Callback):
     """Reads a model's filters and keeps pictures of them; does nothing for one without filters.
 
     Args:
-        node: the config of `interpret`; None shows nothing.
-        tracker: where pictures go.
-        training: whose model is read.
-        data: sequences to read the filters on, and what was planted in them.
+        settings: what is read, and how; None shows nothing.
+        run: whose model is read, on its sequences, beside what was planted in them.
+        title: of its report.
 
     Raises:
         InputError: if the database of known motifs is no motif file.
     """
 
-    def __init__(
-        self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
-    ) -> None:
-        self.settings: Filters | None = build(node) if node is not None else None
-        if self.settings is not None and data.train.is_stream:
+    name = "show"
+
+    def __init__(self, settings: Filters | None, run: Observed, title: str) -> None:
+        self.run, self.title = run, title
+        tracker, data = run.tracker, run.data
+        if settings is not None and data.train.is_stream:
             # a row of a stream is no sequence, of which one window would be enough
-            self.settings = replace(self.settings, one_per_sequence=False)
-        self.tracker, self.training, self.data = tracker, training, data
+            settings = replace(settings, one_per_sequence=False)
+        self.settings = settings
+        self.tracker, self.training, self.data = tracker, run.training, data
+        self.found = Learned()
         self.database: list[Pattern] = []
-        if self.settings is not None and self.settings.database is not None:
-            found = load_motifs(self.settings.database)  # before anything is trained
+        if settings is not None and settings.database is not None:
+            found = load_motifs(settings.database)  # before anything is trained
             self.database = [Pattern(matrix.name, matrix.ppm()) for matrix in found]
         self.frames: dict[int, bytes] = {}  # epoch -> PNG
         # drawing takes longer than reading: not where nobody would see it
-        self.draws = not isinstance(tracker, NoTracker)
+        self.draws = tracker.keeps
         self.are_words = data.spec.words is not None
 
     def is_due(self) -> bool:
@@ -71,8 +75,12 @@ class Showing:
         epoch = self.training.epoch
         return every is not None and (epoch == 1 or epoch % every == 0)
 
-    def forming(self) -> dict[str, float]:
-        """Keep one image of the series; returns how near the filters are to what was planted."""
+    def after(self, report: Report) -> None:
+        """After some epochs, keep one image of the series, and how near the filters are to what
+        was planted.
+        """
+        if report.kind != "epoch" or not self.is_due():
+            return
         filters = self._read()
         if filters and self.draws:
             from seqexp.interpret.filters.card import card
@@ -81,7 +89,18 @@ class Showing:
             image = card(filters, symbols, self.data.patterns, f"after epoch {epoch}")
             self.tracker.image(image, "filters", epoch)
             self.frames[epoch] = image
-        return motif_metrics(filters)
+        self.run.log(motif_metrics(filters), report.step)
+
+    def at_end(self, result: Result) -> None:
+        """Keep what the filters learned, where they find it, and what simpler methods come to."""
+        run, settings = self.run, self.settings
+        self.found = learned = self.learned()
+        where, figure = show_where(settings, run, learned.filters)
+        run.log({**learned.metrics, **where}, self.training.epoch)
+        found, table = compare_with_baselines(settings, run, self.database)
+        run.log(found, 0)
+        if settings is not None:
+            keep_report(self.title, settings.max_shown, run, learned, table, figure)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -116,14 +135,13 @@ class Showing:
     def _chance(self, filters: Sequence[LearnedFilter]) -> dict[str, float]:
         """What filters that have learned nothing come to on the same sequences."""
         assert self.settings is not None
-        both_strands = bool(getattr(self.training.model, "both_strands", False))
         return chance_metrics(
             filters,
             self._tokens(),
             self.data.spec.vocabulary.symbols,
             self.data.patterns,
             self.settings,
-            both_strands,
+            reads_both_strands(self.training.model),
             self.training.seed,
         )
 

@@ -1,12 +1,9 @@
 """Shows in MLflow how far back gradients reach: before training, on the way, at the end."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-from seqexp.checkpoint.result import Result
-from seqexp.config.instantiate import build
-from seqexp.data import Data
+from seqexp.callback.base import Callback, Observed
 from seqexp.errors import InputError
 from seqexp.interpret.gradient_flow.measure import (
     Flow,
@@ -15,34 +12,30 @@ from seqexp.interpret.gradient_flow.measure import (
     draw_sample,
     measure,
 )
-from seqexp.tracking.none import NoTracker
-from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.training import Report, Training
+from seqexp.trainer.training import Report
 
 
-class Flowing:
+class Gradients(Callback):
     """Measures a recurrent model's gradient flow; does nothing unless `every_epochs` is given.
 
     Args:
-        node: the config of `gradient_flow`; None measures nothing.
-        tracker: where pictures go.
-        training: whose model is measured.
-        data: sequences to measure it on.
+        settings: what is measured, and how often; None measures nothing.
+        run: whose model is measured, on some of its sequences.
 
     Raises:
         InputError: if it is to be measured of a model that is not recurrent.
     """
 
-    def __init__(
-        self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
-    ) -> None:
-        settings: GradientFlow | None = build(node) if node is not None else None
+    name = "flow"
+
+    def __init__(self, settings: GradientFlow | None, run: Observed) -> None:
+        training, data = run.training, run.data
+        self.run, self.training, self.tracker = run, training, run.tracker
         self.every = settings.every_epochs if settings is not None else None
-        self.tracker, self.training = tracker, training
         self.flows: list[Flow] = []
         self.updates: list[tuple[int, float, float]] = []  # update, norm, norm after clipping
         # drawing takes longer than measuring: not where nobody would see it
-        self.draws = not isinstance(tracker, NoTracker)
+        self.draws = run.tracker.keeps
         if settings is not None and self.every is not None:
             if not isinstance(training.model, Recurrent) or not training.model.causal:
                 raise InputError(
@@ -56,8 +49,21 @@ class Flowing:
         """Whether to measure now: before training, or after this epoch."""
         return self.every is not None and self.training.epoch % self.every == 0
 
-    def measure(self) -> dict[str, float]:
-        """Measure, and keep one image of the series; returns the metrics."""
+    def before(self) -> None:
+        """Measure before the first update of all."""
+        if self.training.step == 0 and self.is_due():
+            self.measure(0)
+
+    def after(self, report: Report) -> None:
+        """Keep what the loop says of the gradient's norm, and measure after an epoch."""
+        if self.every is not None and report.kind == "step":
+            norms = report.metrics["step/grad_norm"], report.metrics["step/grad_norm_clipped"]
+            self.updates.append((report.step, *norms))
+        if report.kind == "epoch" and self.is_due():
+            self.measure(report.step)
+
+    def measure(self, epoch: int) -> None:
+        """Measure, and keep one image of the series."""
         assert isinstance(self.training.model, Recurrent)
         flow = measure(self.training.model, self.sample, self.training.epoch)
         self.flows.append(flow)
@@ -66,13 +72,7 @@ class Flowing:
 
             image = slider_image(self.flows)
             self.tracker.image(image, "gradient_flow", flow.epoch)
-        return flow.metrics()
-
-    def note(self, report: Report) -> None:
-        """Keep what the loop says of the gradient's norm."""
-        if self.every is not None and report.kind == "step":
-            norms = report.metrics["step/grad_norm"], report.metrics["step/grad_norm_clipped"]
-            self.updates.append((report.step, *norms))
+        self.run.log(flow.metrics(), epoch)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -83,21 +83,18 @@ class Flowing:
         self.flows = [Flow.from_dict(flow) for flow in state["flows"]]
         self.updates = list(state["updates"])
 
-    @contextmanager
-    def drawn_at_the_end(self, result: Result) -> Iterator[None]:
+    def close(self) -> None:
         """Keep figure and table of all that was measured, also of a run that explodes."""
-        try:
-            yield
-        finally:
-            if self.flows:
-                result.gradient_flow = [
-                    {"epoch": flow.epoch, "log10_relative": flow.relative().round(4).tolist()}
-                    for flow in (self.flows[0], self.flows[-1])
-                ]
-            if self.flows and self.draws:
-                from seqexp.interpret.gradient_flow.figures import flow_figure
+        if not self.flows:
+            return
+        self.run.story.result.gradient_flow = [
+            {"epoch": flow.epoch, "log10_relative": flow.relative().round(4).tolist()}
+            for flow in (self.flows[0], self.flows[-1])
+        ]
+        if self.draws:
+            from seqexp.interpret.gradient_flow.figures import flow_figure
 
-                figure = flow_figure(self.flows, self.updates, self.training.settings.clip_norm)
-                self.tracker.figure(figure, "gradient_flow/gradient_flow.png")
-                rows = [row for flow in self.flows for row in flow.rows()]
-                self.tracker.table(rows, "gradient_flow/norms.json")
+            figure = flow_figure(self.flows, self.updates, self.training.settings.clip_norm)
+            self.tracker.figure(figure, "gradient_flow/gradient_flow.png")
+            rows = [row for flow in self.flows for row in flow.rows()]
+            self.tracker.table(rows, "gradient_flow/norms.json")

@@ -2,17 +2,15 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-from seqexp.data import Data
+from seqexp.callback.base import Callback, Observed
 from seqexp.errors import InputError
-from seqexp.model.cnn1d import CNN1D
-from seqexp.model.recurrent_layer import RecurrentLayer
+from seqexp.kernels.build import Built
 from seqexp.spec import PAD
-from seqexp.trainer.training import Training
 
 log = logging.getLogger("seqexp")
 
@@ -20,30 +18,56 @@ TAGS = ("seqexp.recurrence", "seqexp.convolution")
 """Of a run: which kernel computed."""
 
 
-class Recurrences:
+@runtime_checkable
+class HasKernel(Protocol):
+    """A part of a model that several kernels can compute, to the same values but the last bits."""
+
+    computes: str  # what they compute, a word: TAGS
+    kernel: str  # that is asked for
+    began_with: Any  # that a training which goes on has begun with; None: none did
+
+    def fuses(self) -> bool:
+        """Whether PyTorch's own layer computes it all, where nothing is padded."""
+        ...
+
+    def stepwise(self) -> str:
+        """What computes it otherwise."""
+        ...
+
+    def compiled(self) -> Built:
+        """The compiled kernel, or why there is none."""
+        ...
+
+
+class Kernels(Callback):
     """The kernel of a model's recurrent layers or of its convolution.
 
     Values depend on it in their last bits.
 
     Args:
-        training: whose model; one without such parts is fine.
-        data: what it learns from, padded or not.
+        run: whose model, on its data; one without such parts is fine.
 
     Raises:
         InputError: if the compiled kernel is asked for and cannot be had.
     """
 
-    def __init__(self, training: Training, data: Data) -> None:
+    name = "recurrences"
+
+    def __init__(self, run: Observed) -> None:
+        training = run.training
         assert isinstance(training.model, nn.Module)
-        self.layers = [
-            part for part in training.model.modules() if isinstance(part, RecurrentLayer | CNN1D)
-        ]
-        self.training, self.data = training, data
+        self.layers = [part for part in training.model.modules() if isinstance(part, HasKernel)]
+        self.run, self.training, self.data = run, training, run.data
         self.stepwise = self._stepwise()
 
     def tags(self) -> dict[str, str]:
         """What a run records."""
         return {self._tag(): self.text()} if self.layers else {}
+
+    def before(self) -> None:
+        """Say it, at the beginning of a run."""
+        if self.run.is_new:
+            self.say()
 
     def say(self) -> None:
         """One line, where there is something to choose."""
@@ -94,10 +118,10 @@ class Recurrences:
         self.say()
 
     def _tag(self) -> str:
-        return TAGS[0] if isinstance(self.layers[0], RecurrentLayer) else TAGS[1]
+        return f"seqexp.{self._what()}"
 
     def _what(self) -> str:
-        return self._tag().removeprefix("seqexp.")
+        return self.layers[0].computes
 
     def _stepwise(self) -> str | None:
         """What computes where PyTorch's own layer cannot; None where it always can."""
@@ -105,7 +129,7 @@ class Recurrences:
             return None
         layer = self.layers[0]
         with self._precision():
-            if isinstance(layer, RecurrentLayer) and not self._needs_steps(layer):
+            if layer.fuses() and not self._is_padded():
                 return None
             return layer.stepwise()
 
@@ -113,11 +137,6 @@ class Recurrences:
         """What the model computes in."""
         is_bf16 = self.training.settings.precision == "bf16"
         return torch.autocast(self.training.device.type, torch.bfloat16, enabled=is_bf16)
-
-    def _needs_steps(self, layer: RecurrentLayer) -> bool:
-        return (
-            layer.dropout.recurrent > 0 or not layer.can_fuse(layer.weight_h) or self._is_padded()
-        )
 
     def _is_padded(self) -> bool:
         splits = [split for split in self.data.splits().values() if not split.is_stream]

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from seqexp.build import total_steps
+from seqexp.callback.base import Callback
 from seqexp.data import Data
 from seqexp.trainer.training import Report, Training
 from seqexp.utils.progress import Bar, is_terminal
@@ -15,7 +16,7 @@ SECONDS = 0.1
 """Between two looks at the bar: a training never waits for the terminal."""
 
 
-class Progress:
+class Progress(Callback):
     """A bar of the whole training, with its loss, its rate and the time left.
 
     It goes away when all is trained, and lines of the log appear above it.
@@ -29,17 +30,16 @@ class Progress:
     """
 
     def __init__(
-        self, training: "Training", total_steps: int, unit: str, per_step: float, wanted: bool
+        self, training: Training, total_steps: int, unit: str, per_step: float, wanted: bool
     ) -> None:
         self.training, self.total_steps = training, total_steps
         self.unit, self.per_step = unit, per_step
         self.wanted = wanted and is_terminal(sys.stderr)
         self._next = 0.0
+        self._bar: Bar | None = None
 
     def __enter__(self) -> Self:
-        if self.wanted:
-            total, done = self.total_steps * self.per_step, self.training.step * self.per_step
-            self._bar = Bar(total, done, self.unit, self._place())
+        self.before()
         return self
 
     def __exit__(
@@ -48,12 +48,25 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.wanted:
-            self._bar.close()
+        self.close()
 
-    def after(self, report: "Report") -> None:
+    def before(self) -> None:
+        """Show the bar."""
+        if self.wanted:
+            total, done = self.total_steps * self.per_step, self.training.step * self.per_step
+            self._bar = Bar(total, done, self.unit, self._place())
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def after(self, report: Report) -> None:
         """Show how far the training is, unless it has just been shown."""
-        if not self.wanted or report.kind == "test" or time.monotonic() < self._next:
+        if report.kind == "test":
+            self.close()
+        if self._bar is None or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + SECONDS
         text = f"{self._place()}  {self._loss(report)}"
@@ -62,7 +75,7 @@ class Progress:
     def _place(self) -> str:
         return f"epoch {max(1, self.training.epoch)}/{self.training.settings.epochs}"
 
-    def _loss(self, report: "Report") -> str:
+    def _loss(self, report: Report) -> str:
         """Of the epoch in progress up to here, or of the one that is done."""
         place = self.training.place
         if place is None:

@@ -1,13 +1,10 @@
 """Stops a run of a search that is worse than others were after as many epochs."""
 
 import logging
-from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from seqexp.checkpoint.result import Result
-from seqexp.config.instantiate import build
-from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.training import Report, Training
+from seqexp.callback.base import Callback, Observed
+from seqexp.trainer.training import Report
 
 log = logging.getLogger("seqexp")
 
@@ -23,44 +20,43 @@ class Prunes(Protocol):
         ...
 
 
-class Pruning:
+class Pruning(Callback):
     """Tells the study how a run gets on, and asks whether it shall; does nothing in other runs.
 
     Args:
-        node: the config of `sweeper`.
+        sweeper: what the run is a trial of.
         metric: what the search works on.
-        training: that may be stopped.
+        run: that may be stopped.
     """
 
-    def __init__(self, node: Mapping[str, Any], metric: str, training: Training) -> None:
-        settings = build(node)
-        self.metric, self.training = metric, training
-        self.pruned = False
-        self.epoch = 0
-        epochs = training.settings.epochs
+    def __init__(self, sweeper: object, metric: str, run: Observed) -> None:
+        self.metric, self.run = metric, run
         self.trial: Any = None
-        if isinstance(settings, Prunes):
-            self.trial = settings.trial_to_prune(epochs)
+        if isinstance(sweeper, Prunes):
+            self.trial = sweeper.trial_to_prune(run.training.settings.epochs)
 
-    def stops(self, report: Report) -> bool:
-        """Whether to stop after this epoch."""
-        if self.trial is None:
-            return False
-        value = {**report.metrics, **self.training.best_metrics}.get(self.metric)
+    def after(self, report: Report) -> None:
+        """Tell the study of an epoch, and end the run if it is not worth more."""
+        if self.trial is None or report.kind != "epoch":
+            return
+        training = self.run.training
+        value = {**report.metrics, **training.best_metrics}.get(self.metric)
         if value is None:
-            return False
-        self.epoch = report.step
+            return
         self.trial.report(value, report.step)
         # after the last epoch there is nothing to save
-        is_last = report.step >= self.training.settings.epochs
-        self.pruned = not is_last and bool(self.trial.should_prune())
-        return self.pruned
+        is_last = report.step >= training.settings.epochs
+        self.ends_run = not is_last and bool(self.trial.should_prune())
+        if self.ends_run and training.processes.is_first:
+            self._record(report.step)
 
-    def record(self, tracker: Tracker, result: Result) -> None:
+    def _record(self, epoch: int) -> None:
         """Say that the run was stopped; it ends as one that finished, for nothing is left to do."""
-        result.pruned = self.epoch
-        self.trial.set_user_attr("pruned", self.epoch)
-        said = f"stopped after epoch {self.epoch}: other trials were better by then"
-        tracker.tags({TAG: f"after epoch {self.epoch}"})
-        tracker.describe(said)
+        run = self.run
+        run.log(run.training.best_metrics, 0)
+        run.story.result.pruned = epoch
+        self.trial.set_user_attr("pruned", epoch)
+        said = f"stopped after epoch {epoch}: other trials were better by then"
+        run.tracker.tags({TAG: f"after epoch {epoch}"})
+        run.tracker.describe(said)
         log.info(f"{said} (sweeper.pruner)")

@@ -2,22 +2,22 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 
-from seqexp.build import begin, load
-from seqexp.callback.checkpoint import Saving
-from seqexp.callback.console import say
-from seqexp.callback.kernels import Recurrences
+from seqexp.build import Parts, begin, load
+from seqexp.callback.base import Callback, Observed, closing, tell
+from seqexp.callback.checkpoint import Checkpoints
+from seqexp.callback.console import Console
+from seqexp.callback.kernels import Kernels
 from seqexp.callback.progress import shown
 from seqexp.checkpoint.folder import TWIN, RunFolder
 from seqexp.checkpoint.provenance import origin_of
-from seqexp.config.groups import Config
-from seqexp.config.instantiate import build
-from seqexp.data import Cluster, Data
+from seqexp.checkpoint.result import Result
+from seqexp.data import Cluster
 from seqexp.dataset.reads.views import END, START
 from seqexp.decode.beam import Beam, Ending, beam_search
 from seqexp.decode.certainty import certainties
@@ -28,10 +28,7 @@ from seqexp.decode.polish import Polish
 from seqexp.decode.window import slide
 from seqexp.spec import Model, Output
 from seqexp.tracking.none import NoTracker
-from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.loop import alone, fit
-from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import Training
 from seqexp.utils.signals import Stop
 
 log = logging.getLogger("seqexp")
@@ -40,40 +37,37 @@ MAX_FIGURES = 5
 """Clusters of which an alignment is drawn."""
 
 
-class Reading:
+class Reads(Callback):
     """Reads sequences out of a trained model; does nothing for data that are no reads.
 
     One network learns one sequence: of several clusters only the methods without a network tell.
 
     Args:
-        node: the config of `decode`; None decodes nothing.
-        tracker: where tables and sequences go.
-        training: whose model is read.
-        data: the clusters of reads.
+        decoder: how reads are decoded; None decodes nothing.
+        run: whose model is read, of clusters of reads.
         backwards: whether the model was trained on reads written backwards.
         train_twin: trains the same model in the other direction, for `decode.both_directions`.
     """
 
     def __init__(
         self,
-        node: Mapping[str, Any] | None,
-        tracker: Tracker,
-        training: Training,
-        data: Data,
+        decoder: object,
+        run: Observed,
         backwards: bool,
         train_twin: Callable[[], Model],
     ) -> None:
-        self.settings: Any = build(node) if node is not None and data.clusters else None
-        self.tracker, self.training, self.data = tracker, training, data
+        self.settings: Any = decoder if run.data.clusters else None
+        self.run = run
+        self.tracker, self.training, self.data = run.tracker, run.training, run.data
         self.backwards, self.train_twin = backwards, train_twin
 
-    def at_the_end(self) -> dict[str, float]:
+    def at_end(self, result: Result) -> None:
         """Decode by all methods; keep a table of them, the sequences and pictures.
 
-        Returns the metrics of the method that `decode` asks for.
+        The metrics are those of the method that `decode` asks for.
         """
         if self.settings is None:
-            return {}
+            return
         clusters = self.data.clusters
         self.channel = channel_of(clusters)
         found = {decoded.method: decoded for decoded in self._by_network()}
@@ -82,9 +76,10 @@ class Reading:
         self._keep_table(found.values())
         wanted = found.get(self._wanted())
         if wanted is None:
-            return {}
+            return
         self._keep_figures(wanted)
-        return {} if wanted.score is None else wanted.score.metrics()
+        if wanted.score is not None:
+            self.run.log(wanted.score.metrics(), 0)
 
     # --- methods ------------------------------------------------------------------------------
 
@@ -209,7 +204,7 @@ class Reading:
 
     def _keep_figures(self, wanted: Decoded) -> None:
         """Reads, decode and truth below each other; what kinds of errors there were and are."""
-        if isinstance(self.tracker, NoTracker):
+        if not self.tracker.keeps:
             return
         from seqexp.interpret.reads.figures import alignment_figure, profile_figure
 
@@ -242,27 +237,28 @@ def _shown(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else "-"
 
 
-def directions(
-    config: Config, settings: Settings, device: torch.device, folder: RunFolder, stop: Stop
-) -> dict[str, Any]:
-    """Whether reads are written backwards, and how to train the same model the other way round."""
-    backwards = bool(config["dataset"].get("reverse"))
+def train_twin(parts: Parts, device: torch.device, folder: RunFolder, stop: Stop) -> Model:
+    """Train the same model on reads that are written the other way round, or go on with it.
 
-    def train_twin() -> Model:
-        twin = {**config, "dataset": {**config["dataset"], "reverse": not backwards}}
-        data = load(twin, settings)
-        own, origin = folder.within(TWIN), origin_of(twin, data)
-        state = own.checkpoint(origin)
-        training, _ = alone(begin(twin, settings, data, device, is_new=state is None))
-        parts = {"recurrences": Recurrences(training, data)}
-        saving = Saving(own, origin, training, parts, stop)
-        if state is not None:
-            saving.restore(state)
-        with stop.listening(), shown(training, data) as progress:
-            for report in fit(training, data.to(device)):
-                progress.after(report)
-                say(report, settings)
-                saving.after(report, NoTracker())
-        return training.model
-
-    return {"backwards": backwards, "train_twin": train_twin}
+    Args:
+        parts: of the run whose twin it is.
+        device: to train on.
+        folder: of that run.
+        stop: whether it is to stop.
+    """
+    twin = parts.other_way_round()
+    data = load(twin)
+    own, origin = folder.within(TWIN), origin_of(twin.config, data)
+    state = own.checkpoint(origin)
+    training, _ = alone(begin(twin, data, device, is_new=state is None))
+    run = Observed(NoTracker(), training, data)
+    looking = [Console(twin.settings), Kernels(run), shown(training, data)]
+    checkpoints = Checkpoints(own, origin, run, looking, stop)
+    if state is not None:
+        checkpoints.resume(state)
+    callbacks = [*looking, checkpoints]
+    with stop.listening(), closing(callbacks):
+        looking[-1].before()  # of the others, the run itself has said it
+        for report in fit(training, data.to(device)):
+            tell(callbacks, report)
+    return training.model

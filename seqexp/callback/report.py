@@ -3,13 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seqexp.checkpoint.provenance import data_name, sizes
-from seqexp.checkpoint.result import Start, Story
-from seqexp.config.groups import Config
-from seqexp.data import Data
+from seqexp.callback.base import Observed
+from seqexp.checkpoint.provenance import sizes
 from seqexp.interpret.filters.tomtom import Learned
-from seqexp.tracking.none import NoTracker
-from seqexp.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,26 +14,24 @@ RESULTS = ("test/accuracy", "test/auroc", "test/auprc", "test/loss_nats", "best/
 
 
 def keep_report(
-    config: Config,
-    start: Start,
-    tracker: Tracker,
-    data: Data,
-    story: Story,
+    title: str,
+    max_shown: int,
+    run: Observed,
     learned: Learned,
     baselines: Sequence[Mapping[str, Any]],
     where: "Figure | None",
 ) -> None:
     """Write `report.html`; does nothing for runs without filters, or where nothing is kept."""
-    if not learned.filters or isinstance(tracker, NoTracker):
+    if not learned.filters or not run.tracker.keeps:
         return
     from seqexp.interpret.filters.report import Page, report_page
 
-    model, dataset = start.choices.get("model", "model"), data_name(config, start)
+    data, story = run.data, run.story
     said = ("test/auroc", "test/auprc") if baselines else ()  # in the table of methods
     metrics = story.result.metrics
     names = [name for name in RESULTS if name in metrics and name not in said]
     page = Page(
-        title=f"{model} on {dataset}, seed {config['seed']}",
+        title=title,
         history=story.history,
         results=[{"metric": name, "value": metrics[name]} for name in names],
         baselines=baselines,
@@ -50,7 +44,7 @@ def keep_report(
         learned=learned,
         symbols=data.spec.vocabulary.symbols,
         output_names=data.spec.output_names,
-        max_shown=config["interpret"]["max_shown"],
+        max_shown=max_shown,
         where=where,
     )
-    tracker.text(report_page(page), "report.html")
+    run.tracker.text(report_page(page), "report.html")

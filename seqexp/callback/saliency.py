@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqexp.callback.base import Observed
 from seqexp.data import Data
 from seqexp.interpret.filters.extraction import Filters, LearnedFilter, ranked
 from seqexp.interpret.saliency.mutagenesis import Trace, agreement, trace
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output
-from seqexp.tracking.none import NoTracker
-from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.training import Training
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ NUM_AGREEMENT = 50
 
 def show_where(
     settings: Filters | None,
-    tracker: Tracker,
-    training: Training,
-    data: Data,
+    run: Observed,
     filters: Sequence[LearnedFilter],
 ) -> tuple[dict[str, float], "Figure | None"]:
     """Keep a figure of some sequences that hold what the last output stands for.
@@ -38,11 +35,12 @@ def show_where(
     Returns how well importance agrees with what was planted, where that is known, and the figure.
     Does nothing for models that do not classify and for large alphabets.
     """
+    tracker, training, data = run.tracker, run.training, run.data
     symbols = data.spec.vocabulary.symbols
     fits = len(symbols) <= MAX_SYMBOLS and all(len(symbol) == 1 for symbol in symbols)
     if settings is None or not fits or data.spec.output is not Output.SEQUENCE_CLASS:
         return {}, None
-    draws = settings.num_traced > 0 and not isinstance(tracker, NoTracker)
+    draws = settings.num_traced > 0 and tracker.keeps
     count = NUM_AGREEMENT if data.test.planted is not None else 0
     traces = _traces(training, data, max(count, settings.num_traced if draws else 0))
     order = [learned.index for learned in ranked(filters) if learned.hits]

@@ -6,13 +6,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from seqexp.config.instantiate import build
-from seqexp.data import Data
+from seqexp.callback.base import Callback, Observed
+from seqexp.checkpoint.result import Result
 from seqexp.errors import InputError
 from seqexp.inference import text
 from seqexp.spec import PAD, Model, Output
-from seqexp.tracking.tracker import Tracker
-from seqexp.trainer.training import Training
+from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
 
 log = logging.getLogger("seqexp")
@@ -42,26 +41,24 @@ class Writer(Protocol):
         ...
 
 
-class Writing:
+class Samples(Callback):
     """Continues a prompt with a model; does nothing for one that classifies.
 
     Args:
-        node: the config of `decode`; None writes nothing.
-        tracker: where texts go.
-        training: whose model writes.
-        data: its vocabulary, and the text whose first symbol begins without a prompt.
+        decoder: how to write; None, or what only decodes reads, writes nothing.
+        run: whose model writes; the first symbol of its training text begins without a prompt.
 
     Raises:
         InputError: if the prompt has a symbol that the text lacks.
     """
 
-    def __init__(
-        self, node: Mapping[str, Any] | None, tracker: Tracker, training: Training, data: Data
-    ) -> None:
-        writes = node is not None and data.spec.output is Output.NEXT_TOKEN
-        settings = build(node) if writes and node is not None else None
-        self.settings: Writer | None = settings if isinstance(settings, Writer) else None
-        self.tracker, self.training, self.data = tracker, training, data
+    name = "write"
+
+    def __init__(self, decoder: object, run: Observed) -> None:
+        data = run.data
+        writes = data.spec.output is Output.NEXT_TOKEN
+        self.settings = decoder if writes and isinstance(decoder, Writer) else None
+        self.tracker, self.training, self.data = run.tracker, run.training, data
         self.pages: list[str] = []
         if self.settings is not None:
             try:
@@ -75,8 +72,10 @@ class Writing:
         every = self.settings.every_epochs if self.settings is not None else None
         return every is not None and self.training.epoch % every == 0
 
-    def while_learning(self) -> None:
-        """Keep what the model writes after this epoch."""
+    def after(self, report: Report) -> None:
+        """After some epochs, keep what the model writes."""
+        if report.kind != "epoch" or not self.is_due():
+            return
         epoch = self.training.epoch
         page = self._page(f"after epoch {epoch}")
         self.tracker.text(page, f"samples/epoch_{epoch:04d}.txt")
@@ -91,7 +90,7 @@ class Writing:
         """Go on from a checkpoint."""
         self.pages = list(state["pages"])
 
-    def at_the_end(self) -> None:
+    def at_end(self, result: Result) -> None:
         """Keep and say what the tested weights write, and for a short text what they expect."""
         if self.settings is None:
             return

@@ -49,7 +49,7 @@ def run_facts(
     config: Config, start: Start, origin: Mapping[str, str], run_id: str | None, mark: int
 ) -> RunFacts:
     """Name, params and tags of a run; of one that goes on, also its id and where."""
-    model, dataset = start.choices.get("model", "model"), data_name(config, start)
+    model, dataset = model_name(start), data_name(config, start)
     told = {key: value for key, value in config.items() if key not in UNTOLD}
     params = {**flatten(told), **start.choices}
     params["overrides"] = command_line(start.overrides)
@@ -85,6 +85,11 @@ def origin_of(config: Config, data: "Data", num_processes: int = 1) -> dict[str,
 def data_name(config: Config, start: Start) -> str:
     """The dataset's name on the command line, or its class where there was none."""
     return start.choices.get("dataset") or config["dataset"]["_target_"].rpartition(".")[2].lower()
+
+
+def model_name(start: Start) -> str:
+    """The model's name on the command line, where there was one."""
+    return start.choices.get("model", "model")
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

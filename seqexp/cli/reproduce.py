@@ -12,7 +12,7 @@ import torch
 from mlflow.entities import Run as StoredRun
 from safetensors.torch import load_file
 
-from seqexp.build import load
+from seqexp.build import load, parts
 from seqexp.callback.kernels import TAGS as KERNELS
 from seqexp.callback.pruning import TAG as PRUNED
 from seqexp.checkpoint.identity import code_digest, identity
@@ -22,7 +22,6 @@ from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
 from seqexp.config.check import check_resolved
 from seqexp.config.groups import SUPPLIED, Config
-from seqexp.config.instantiate import build
 from seqexp.config.trust import refuse_other_code
 from seqexp.errors import InputError
 from seqexp.inference import saved_model as saved
@@ -200,7 +199,7 @@ def rebuilt(stored: Config, run_id: str, place: Place, trusted: Sequence[str]) -
 def compared_with_now(original: StoredRun, config: Config) -> Iterator[str]:
     """What the run was made of and with, beside what is here, a line each."""
     tags, now = original.data.tags, code_version()
-    data = load(config, build(config["trainer"]))
+    data = load(parts(config, only_trains=True))
     yield _line("data", tags.get("seqexp.data_digest"), data.digest())
     code = code_digest(tuple(config["trusted_packages"]))
     yield _line("code", tags.get("seqexp.code"), code)

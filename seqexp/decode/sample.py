@@ -29,7 +29,7 @@ class Sample:
 
     prompt: str = ""
     length: Count = 300
-    temperatures: Annotated[tuple[Temperature, ...], Len(1, 20)] = (0.5, 0.8, 1.0)
+    temperatures: Annotated[Sequence[Temperature], Len(1, 20)] = (0.5, 0.8, 1.0)
     top_k: Count | None = None
     every_epochs: Count | None = 1
     seed: Seed = 0

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqexp.errors import InputError
-from seqexp.formats.dna import LETTERS
 from seqexp.formats.matrix import Found, Lines, PositionFrequencyMatrix
 from seqexp.formats.meme import is_meme, read_meme
 from seqexp.formats.pfm import is_pfm, read_pfm

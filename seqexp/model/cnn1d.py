@@ -91,6 +91,7 @@ class CNN1D(nn.Module):
         self.filter_width = filter_width
         self.activation = ACTIVATIONS[activation]
         self.is_rectified = activation == "relu"
+        self.computes = "convolution"
         self.kernel = kernel
         self.began_with: Stepwise | None = None  # of a training that goes on; None: none did
         self.causal = padding == "causal" and (not self.is_classifier or readout == "last")
@@ -245,6 +246,10 @@ class CNN1D(nn.Module):
                 f"model.kernel is compiled, which cannot be had: {found.reason}; give auto"
             )
         return "reference"
+
+    def fuses(self) -> bool:
+        """There is no layer of PyTorch's that does the same."""
+        return False
 
     def compiled(self) -> Built:
         """The compiled convolution, or why there is none for this model."""

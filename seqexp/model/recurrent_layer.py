@@ -57,6 +57,7 @@ class RecurrentLayer(nn.Module):
         kernel: Kernel = "auto",
     ) -> None:
         super().__init__()
+        self.computes = "recurrence"
         self.cell = CELLS[cell]
         self.kernel = kernel
         self.began_with: Stepwise | None = None  # of a training that goes on; None: none did
@@ -158,6 +159,10 @@ class RecurrentLayer(nn.Module):
                 f"model.kernel is compiled, which cannot be had: {found.reason}; give auto"
             )
         return "python"
+
+    def fuses(self) -> bool:
+        """Whether PyTorch's own layer computes it all, where nothing is padded."""
+        return self.dropout.recurrent == 0 and self.can_fuse(self.weight_h)
 
     def compiled(self) -> Built:
         """The compiled recurrence, or why there is none."""

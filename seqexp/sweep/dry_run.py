@@ -7,13 +7,11 @@ from pathlib import Path
 
 import torch
 
-from seqexp.build import build_model, load, total_steps
+from seqexp.build import Parts, build_model, load, parts, total_steps
 from seqexp.config.groups import Config
-from seqexp.config.instantiate import build
 from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
-from seqexp.trainer.settings import Settings
 from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
 from seqexp.utils.streams import show
@@ -56,15 +54,15 @@ class Planner:
     def plan(self, label: str, config: Config, folder: Path | None) -> Plan:
         """What would be done for a config whose run lives in `folder`."""
         state, done = _state(folder, config["force"])
-        data = self._load(config)
-        if isinstance(data, NotHereError):
-            return Plan(label, state, sequences="data not here")
-        if isinstance(data, InputError):
-            return Plan(label, state, fault=str(data))
-        settings: Settings = build(config["trainer"])
-        steps = total_steps(settings, data)
         try:
-            parameters = self._count(config, data)
+            run, data = self._load(config)
+        except NotHereError:
+            return Plan(label, state, sequences="data not here")
+        except InputError as error:
+            return Plan(label, state, fault=str(error))
+        steps = total_steps(run.settings, data)
+        try:
+            parameters = self._count(run, data)
         except InputError as error:
             return Plan(label, state, sequences=_size(data), fault=str(error))
         return Plan(
@@ -76,24 +74,29 @@ class Planner:
             steps if state == "done" else min(done, steps),
         )
 
-    def _load(self, config: Config) -> Data | InputError:
-        settings: Settings = build(config["trainer"])
+    def _load(self, config: Config) -> tuple[Parts, Data]:
+        with only_looking():
+            run = parts(config, only_trains=True)
+        settings = run.settings
         most, patience = settings.max_sequences, settings.patience
-        sample = None if most is None else [most, config["seed"]]
-        key = json.dumps([config["dataset"], sample, patience is None, settings.test_weights])
+        sample = None if most is None else [most, run.seed]
+        key = json.dumps([run.config["dataset"], sample, patience is None, settings.test_weights])
         if key not in self._data:
             try:
                 with only_looking():
-                    self._data[key] = load(config, settings)
+                    self._data[key] = load(run)
             except InputError as error:
                 self._data[key] = error
-        return self._data[key]
+        data = self._data[key]
+        if isinstance(data, InputError):
+            raise data
+        return run, data
 
-    def _count(self, config: Config, data: Data) -> int:
-        key = json.dumps([config["model"], data.spec.to_dict()])
+    def _count(self, run: Parts, data: Data) -> int:
+        key = json.dumps([run.model, data.spec.to_dict()])
         if key not in self._parameters:
             with torch.device("meta"):
-                model = build_model(config, data, torch.device("meta"))
+                model = build_model(run.model, data, torch.device("meta"))
             counts = [p.numel() for p in model.parameters() if p.requires_grad]
             self._parameters[key] = sum(counts)
         return self._parameters[key]

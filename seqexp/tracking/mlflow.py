@@ -70,6 +70,8 @@ class MlflowTracker:
         patience_seconds: how long a finished run tries to deliver what is left.
     """
 
+    keeps = True
+
     def __init__(
         self,
         uri: str,

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 class NoTracker:
     """A tracker for trials: metrics are printed, nothing is kept."""
 
+    keeps = False
+
     def start(self, facts: RunFacts) -> None:
         """Nothing to begin."""
 

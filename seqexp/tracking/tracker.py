@@ -57,6 +57,11 @@ class ModelFiles:
 class Tracker(Protocol):
     """Where a run is recorded. Calls before `start` or after `finish` are errors."""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is recorded; if not, nothing has to be drawn."""
+        ...
+
     def start(self, facts: RunFacts) -> str | None:
         """Begin a run; returns its id, None if nothing is recorded.
 

@@ -16,13 +16,12 @@ from torch.optim import Optimizer
 
 from seqexp.data import Batch, Data, Sequences
 from seqexp.errors import NonFiniteError
-from seqexp.optimizer.lazy_adam import LazyAdam
 from seqexp.seeding import stream_seed
 from seqexp.spec import Carry, Output
 from seqexp.task.sequence_class import Margins
 from seqexp.trainer.score import Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import Metrics, Place, Report, Training, Updates, Work
+from seqexp.trainer.training import LazyOptimizer, Metrics, Place, Report, Training, Updates, Work
 
 T = TypeVar("T")
 
@@ -83,7 +82,7 @@ def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | W
     began = time.perf_counter() - place.seconds
     yield from _train_epoch(training, place, data, began)
     train_seconds = time.perf_counter() - began
-    if isinstance(training.optimizer, LazyAdam):  # all that follows may read any weight
+    if isinstance(training.optimizer, LazyOptimizer):  # all that follows may read any weight
         training.optimizer.settle()
     updates = place.total
     updates.add(place.recent)

@@ -1,11 +1,11 @@
 """What the loop works on and what it says: a training, how far it is, its updates and reports."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -67,6 +67,19 @@ class Place:
     total: Updates = field(default_factory=Updates)
     recent: Updates = field(default_factory=Updates)  # since the last point of `step/*`
     seconds: float = 0.0  # that the epoch has taken
+
+
+@runtime_checkable
+class LazyOptimizer(Protocol):
+    """An optimizer that steps tables of token vectors where they are read."""
+
+    def serve(self, table: nn.Parameter) -> Callable[[Tensor], None]:
+        """Step a table lazily; returns what to call with its rows before they are read."""
+        ...
+
+    def settle(self) -> None:
+        """Bring all rows up to date, for who reads a table itself."""
+        ...
 
 
 @dataclass

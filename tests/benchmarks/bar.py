@@ -17,11 +17,10 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from seqexp.build import begin, load, total_steps
+from seqexp.build import begin, load, parts, total_steps
 from seqexp.callback.progress import Progress
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import check
-from seqexp.config.instantiate import build
 from seqexp.trainer.loop import alone, fit
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -29,9 +28,9 @@ CONF = Path(__file__).parents[2] / "conf"
 
 def train(config: dict[str, Any], wanted: bool) -> float:
     """CPU seconds of a whole training."""
-    settings = build(config["trainer"])
-    data = load(config, settings)
-    training, _ = alone(begin(config, settings, data, torch.device("cpu")))
+    made = parts(config, only_trains=True)
+    settings, data = made.settings, load(made)
+    training, _ = alone(begin(made, data, torch.device("cpu")))
     steps = total_steps(settings, data)
     per_step = len(data.train) * settings.epochs / steps
     began = time.process_time()

@@ -18,14 +18,13 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from seqexp.build import begin, load
-from seqexp.callback.checkpoint import Saving
+from seqexp.build import begin, load, parts
+from seqexp.callback.base import Curves, Observed
+from seqexp.callback.checkpoint import Checkpoints
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import RunFolder
-from seqexp.checkpoint.result import Story
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import check
-from seqexp.config.instantiate import build
 from seqexp.tracking.none import NoTracker
 from seqexp.trainer.loop import alone, fit
 from seqexp.utils.signals import Stop
@@ -60,16 +59,17 @@ def train(
 ) -> tuple[float, float, Mapping[str, torch.Tensor]]:
     """Seconds of a whole training and of writing checkpoints in it, and its weights."""
     checkpoint = {**config["trainer"]["checkpoint"], "every_steps": every, "every_minutes": None}
-    settings = build({**config["trainer"], "checkpoint": checkpoint if every else None})
-    data = load(config, settings)
+    trainer = {**config["trainer"], "checkpoint": checkpoint if every else None}
+    made = parts({**config, "trainer": trainer}, only_trains=True)
+    data = load(made)
     device = torch.device("cpu")
-    training, _ = alone(begin(config, settings, data, device))
+    training, _ = alone(begin(made, data, device))
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Timed(Path(temporary))
-        saving = Saving(folder, {}, training, {"story": Story()}, Stop())
+        folder, run = Timed(Path(temporary)), Observed(NoTracker(), training, data)
+        saving = Checkpoints(folder, {}, run, [Curves(run)], Stop())
         began = time.perf_counter()
         for report in fit(training, data):
-            saving.after(report, NoTracker())
+            saving.after(report)
         seconds = time.perf_counter() - began
         assert folder.path is not None
         assert bool(store.files(folder.path / "checkpoints")) is (every is not None)

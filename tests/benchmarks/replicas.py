@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from seqexp.build import load, prepare_training
+from seqexp.build import load, parts, prepare_training
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import check
-from seqexp.config.instantiate import build
 from seqexp.trainer.loop import steps
 from seqexp.trainer.replicas import Together
 from seqexp.trainer.training import Report, Training, Work
@@ -53,9 +52,9 @@ def begun(overrides: Sequence[str], seed: int) -> Going:
     """A training and its updates to come; never at its end, and without validation."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config: dict[str, Any] = check(compose("config", [*overrides, f"seed={seed}"]))
-    settings = build(config["trainer"])
-    data = load(config, settings)
-    training = prepare_training(config, settings, data, torch.device("cpu"))
+    made = parts(config, only_trains=True)
+    data = load(made)
+    training = prepare_training(made, data, torch.device("cpu"))
     return training, steps(training, data)
 
 

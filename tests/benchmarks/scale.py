@@ -116,9 +116,8 @@ def train(text: str, cache: str, updates: str) -> dict[str, Any]:
     """Some updates from a mapped text, and a validation; under the limit."""
     import torch
 
-    from seqexp.build import begin, load, prepare
+    from seqexp.build import begin, load, parts, prepare
     from seqexp.checkpoint.identity import identity
-    from seqexp.config.instantiate import build
     from seqexp.trainer.loop import alone, fit
     from seqexp.trainer.score import evaluate
 
@@ -126,17 +125,18 @@ def train(text: str, cache: str, updates: str) -> dict[str, Any]:
     config = configured(
         "experiment=chars", f"dataset.path={text}", f"dataset.cache={cache}", *SMALL
     )
-    settings = build(config["trainer"])
-    device = prepare(settings, build(config["launcher"]).threads())
+    made = parts(config, only_trains=True)
+    settings = made.settings
+    device = prepare(settings, made.threads)
     with watched() as peaks:
         began = time.perf_counter()
         identity(config)
         digested = time.perf_counter()
-        data = load(config, settings)
+        data = load(made)
         loaded = time.perf_counter()
         data.digest()
         started = time.perf_counter()
-        training, _ = alone(begin(config, settings, data, device))
+        training, _ = alone(begin(made, data, device))
         for _ in itertools.islice(fit(training, data), int(updates)):
             pass
         tokens = training.step * 32 * settings.bptt.k1
@@ -156,8 +156,7 @@ def compare(text: str, cache: str, updates: str, pairs: str) -> dict[str, Any]:
     """CPU time of the same updates from a file over that from memory, in turn."""
     import torch
 
-    from seqexp.build import begin, load
-    from seqexp.config.instantiate import build
+    from seqexp.build import begin, load, parts
     from seqexp.trainer.loop import alone, fit
 
     torch.set_num_threads(1)
@@ -166,13 +165,13 @@ def compare(text: str, cache: str, updates: str, pairs: str) -> dict[str, Any]:
     splits = {}
     for where in (cache, "null"):
         config = configured(*common, f"dataset.cache={where}")
-        settings = build(config["trainer"])
-        splits[where] = load(config, settings)
+        made = parts(config, only_trains=True)
+        splits[where] = load(made)
     assert splits[cache].digest() == splits["null"].digest()
     for _ in range(int(pairs) + 1):
         spent = []
         for where in (cache, "null"):
-            training, _ = alone(begin(config, settings, splits[where], torch.device("cpu")))
+            training, _ = alone(begin(made, splits[where], torch.device("cpu")))
             began = time.process_time(), time.perf_counter()
             for _ in itertools.islice(fit(training, splits[where]), int(updates)):
                 pass
@@ -193,9 +192,8 @@ def alone_in_a_process(what: str, *arguments: object) -> dict[str, Any]:
 
 def imdb(data: str, cache: str, updates: str) -> dict[str, Any]:
     """An epoch of the experiment, as a run trains it."""
-    from seqexp.build import begin, load, prepare
+    from seqexp.build import begin, load, parts, prepare
     from seqexp.checkpoint.provenance import origin_of
-    from seqexp.config.instantiate import build
     from seqexp.trainer.loop import alone, fit
     from seqexp.trainer.score import evaluate
 
@@ -203,11 +201,11 @@ def imdb(data: str, cache: str, updates: str) -> dict[str, Any]:
         config = configured(
             "experiment=imdb", f"paths.data={data}", f"dataset.cache={cache}", "tracking=none"
         )
-        settings = build(config["trainer"])
-        device = prepare(settings, build(config["launcher"]).threads())
-        split = load(config, settings)
+        made = parts(config, only_trains=True)
+        device = prepare(made.settings, made.threads)
+        split = load(made)
         origin_of(config, split)
-        training, _ = alone(begin(config, settings, split, device))
+        training, _ = alone(begin(made, split, device))
         for report in itertools.islice(fit(training, split), int(updates)):
             if report.kind == "epoch":
                 break

@@ -107,18 +107,18 @@ def prepared(
     """
     import torch
 
-    from seqexp.build import load, prepare_training
-    from seqexp.config.instantiate import build
+    from seqexp.build import load, parts, prepare_training
     from seqexp.seeding import stream_seed
 
     config = composed(overrides)
-    settings = build(config["trainer"])
-    data = load(config, settings) if data is None else data
-    training = prepare_training(config, settings, data, torch.device("cpu"))
+    made = parts(config, only_trains=True)
+    settings = made.settings
+    data = load(made) if data is None else data
+    training = prepare_training(made, data, torch.device("cpu"))
     order = stream_seed(config["seed"], "order", 1)
     batches = data.train.batches(settings.batch_size, order)
-    parts = (part for batch in batches for part in batch.windows(training.window))
-    first = [part for part, _ in zip(parts, range(CHECKED + 1), strict=False)]
+    windows = (part for batch in batches for part in batch.windows(training.window))
+    first = [part for part, _ in zip(windows, range(CHECKED + 1), strict=False)]
     arrays = {f"weights {name}": w.numpy() for name, w in training.model.state_dict().items()}
     for name, split in {"train": data.train, "valid": data.valid}.items():
         arrays[f"{name}_tokens"] = split.tokens.numpy().astype(np.int64)

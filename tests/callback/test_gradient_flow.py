@@ -6,11 +6,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from seqexp.callback.gradient_flow import Flowing
-from seqexp.checkpoint.result import Result
+from seqexp.callback.base import Observed, closing, tell
+from seqexp.callback.gradient_flow import Gradients
+from seqexp.checkpoint.result import Result, Story
 from seqexp.data import Data
 from seqexp.dataset.chars import Chars
 from seqexp.errors import InputError
+from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
 from seqexp.optimizer.schedule import constant
@@ -19,14 +21,21 @@ from seqexp.trainer.loop import fit
 from seqexp.trainer.settings import BPTT, Settings
 from seqexp.trainer.training import Training
 
-NODE = {"_target_": "seqexp.interpret.gradient_flow.measure.GradientFlow", "max_lag": 6}
+
+def measured_every(epochs: int | None) -> GradientFlow:
+    return GradientFlow(every_epochs=epochs, max_lag=6)
 
 
 class Kept:
     """A tracker that remembers what it was given, by path or key."""
 
+    keeps = True
+
     def __init__(self) -> None:
         self.kept: dict[str, Any] = {}
+
+    def metrics(self, values: Any, step: int) -> None:
+        """Kept in the result, too."""
 
     def figure(self, figure: Figure, path: str) -> None:
         self.kept[path] = figure
@@ -51,24 +60,20 @@ def training(data: Data, model: Any = LSTM, **changes: Any) -> Training:
     return Training(network, optimizer, constant(optimizer), settings, 0, torch.device("cpu"))
 
 
-def followed(flow: Flowing, data: Data) -> list[int]:
+def followed(flow: Gradients, data: Data) -> list[int]:
     """Train as a run does; the epochs that were measured."""
-    epochs = []
-    if flow.is_due():
-        flow.measure()
-        epochs.append(0)
+    flow.before()
     for report in fit(flow.training, data):
-        flow.note(report)
-        if report.kind == "epoch" and flow.is_due():
-            flow.measure()
-            epochs.append(report.step)
-    return epochs
+        tell([flow], report)
+    return [measured.epoch for measured in flow.flows]
 
 
 def test_measuring_leaves_the_training_as_it_is_to_the_bit(data: Data) -> None:
     plain, measured = training(data, hidden_size=4), training(data, hidden_size=4)
-    assert followed(Flowing(NODE, NoTracker(), plain, data), data) == []  # off by default
-    flow = Flowing({**NODE, "every_epochs": 2}, NoTracker(), measured, data)
+    assert (
+        followed(Gradients(measured_every(None), Observed(NoTracker(), plain, data)), data) == []
+    )  # off by default
+    flow = Gradients(measured_every(2), Observed(NoTracker(), measured, data))
     assert followed(flow, data) == [0, 2]
     weights = plain.model.state_dict()
     for name, tensor in measured.model.state_dict().items():
@@ -78,8 +83,8 @@ def test_measuring_leaves_the_training_as_it_is_to_the_bit(data: Data) -> None:
 def test_figure_table_and_curves_are_kept_also_of_a_run_that_explodes(data: Data) -> None:
     tracker: Any = Kept()
     run, result = training(data, hidden_size=4), Result()
-    flow = Flowing({**NODE, "every_epochs": 1}, tracker, run, data)
-    with pytest.raises(FloatingPointError), flow.drawn_at_the_end(result):
+    flow = Gradients(measured_every(1), Observed(tracker, run, data, Story(result)))
+    with pytest.raises(FloatingPointError), closing([flow]):
         followed(flow, data)
         raise FloatingPointError
     images = [f"gradient_flow {epoch}" for epoch in range(4)]
@@ -99,4 +104,4 @@ def test_figure_table_and_curves_are_kept_also_of_a_run_that_explodes(data: Data
 
 def test_a_model_without_states_is_refused(data: Data) -> None:
     with pytest.raises(InputError, match="gradient_flow.every_epochs is 1, but the model has no"):
-        Flowing({**NODE, "every_epochs": 1}, NoTracker(), training(data, CNN1D), data)
+        Gradients(measured_every(1), Observed(NoTracker(), training(data, CNN1D), data))

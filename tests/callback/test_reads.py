@@ -7,7 +7,9 @@ import pytest
 import torch
 from conftest import Command
 
-from seqexp.callback.reads import Reading
+from seqexp.callback.base import Observed
+from seqexp.callback.reads import Reads
+from seqexp.checkpoint.result import Result
 from seqexp.data import Cluster, Data, Sequences
 from seqexp.decode.beam import Beam
 from seqexp.spec import Output, TaskSpec, Vocabulary
@@ -36,10 +38,15 @@ class Knows(torch.nn.Module):
 class Kept:
     """A tracker that keeps tables and texts, and the names of figures."""
 
+    keeps = True
+
     def __init__(self) -> None:
         self.tables: dict[str, Any] = {}
         self.texts: dict[str, str] = {}
         self.figures: list[str] = []
+
+    def metrics(self, values: Any, step: int) -> None:
+        """Kept in the result, too."""
 
     def table(self, rows: Any, name: str) -> None:
         self.tables[name] = rows
@@ -62,14 +69,20 @@ def reading(model: torch.nn.Module, twin: torch.nn.Module | None = None, **optio
     training: Any = Trained()
     training.model = model
     tracker: Any = Kept()
-    made = Reading(None, tracker, training, data, False, lambda: twin)  # type: ignore[arg-type,return-value]
-    made.settings = Beam(length=options.pop("length", None), **options)
-    return made
+    beam = Beam(length=options.pop("length", None), **options)
+    return Reads(beam, Observed(tracker, training, data), False, lambda: twin)  # type: ignore[arg-type,return-value]
+
+
+def metrics_of(made: Any) -> dict[str, float]:
+    """What it logs at the end."""
+    result: Result = made.run.story.result
+    made.at_end(result)
+    return result.metrics
 
 
 def test_a_model_that_knows_the_sequence_gives_it_back() -> None:
     made = reading(Knows(TRUTH), width=3)
-    metrics = made.at_the_end()
+    metrics = metrics_of(made)
     assert metrics["reads/exact"] == 1 and metrics["reads/edit_distance"] == 0
     rows = {row["method"]: row for row in made.tracker.tables["reads/methods.json"]}
     assert rows["ranked"]["exact"] == rows["polish"]["exact"] == 1
@@ -92,7 +105,7 @@ def test_ranking_by_the_reads_corrects_what_the_network_prefers() -> None:
 
     model.forward = forward  # type: ignore[method-assign]
     made = reading(model, width=4)
-    assert made.at_the_end()["reads/exact"] == 1
+    assert metrics_of(made)["reads/exact"] == 1
     rows = {row["method"]: row for row in made.tracker.tables["reads/methods.json"]}
     assert rows["greedy"]["edit_distance"] == rows["beam"]["edit_distance"] == 1
 
@@ -101,14 +114,14 @@ def test_both_directions_join_what_each_knows() -> None:
     forwards = Knows(TRUTH[:9] + "GGG")
     backwards = Knows(TRUTH[3:][::-1] + "TTT")
     made = reading(forwards, backwards, width=2, both_directions=True)
-    assert made.at_the_end()["reads/exact"] == 1
+    assert metrics_of(made)["reads/exact"] == 1
     rows = {row["method"]: row for row in made.tracker.tables["reads/methods.json"]}
     assert rows["beam"]["exact"] == rows["beam from the other end"]["exact"] == 0
 
 
 def test_a_length_that_is_given_is_the_length_of_the_result() -> None:
     made = reading(Knows(TRUTH + "A"), width=3, length=12)
-    made.at_the_end()
+    metrics_of(made)
     decoded = made.tracker.texts["reads/decoded.fasta"].splitlines()
     known = [
         after for line, after in zip(decoded, decoded[1:], strict=False) if "length 12" in line

@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
 from seqexp import run as run_module
+from seqexp.callback import reads
 from seqexp.callback import reads as reading
 from seqexp.checkpoint import store
 from seqexp.checkpoint.encode import same
@@ -55,8 +56,9 @@ def stop_after(report_number: int, error: BaseException, patch: pytest.MonkeyPat
 
         return reports
 
-    for name in ("steps", "fit"):  # of the run's own model, and of the one the other way round
-        patch.setattr(run_module, name, stopping(getattr(run_module, name)))
+    # of the run's own model, and of the one the other way round
+    for module, name in ((run_module, "steps"), (reads, "fit")):
+        patch.setattr(module, name, stopping(getattr(module, name)))
 
 
 def altered(folder: Path, change: Any) -> None:

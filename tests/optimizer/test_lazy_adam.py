@@ -12,10 +12,9 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 from torch.optim import SparseAdam
 
-from seqexp.build import begin, load, step_lazily
+from seqexp.build import begin, load, parts, step_lazily
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import ConfigError, check
-from seqexp.config.instantiate import build
 from seqexp.errors import InputError, NonFiniteError
 from seqexp.kernels import lazy_adam_rows as rows
 from seqexp.kernels.build import Built
@@ -248,9 +247,9 @@ SMALL = (
 
 def training(*overrides: str, source: tuple[str, ...] = TEXTS) -> tuple[Training, Any]:
     config = check(composed(*source, *SMALL, *overrides))
-    settings = build(config["trainer"])
-    data = load(config, settings)
-    return alone(begin(config, settings, data, torch.device("cpu")))[0], data
+    made = parts(config, only_trains=True)
+    data = load(made)
+    return alone(begin(made, data, torch.device("cpu")))[0], data
 
 
 def reports(*overrides: str, source: tuple[str, ...]) -> list[Mapping[str, float]]:

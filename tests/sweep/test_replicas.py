@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from sweep.grid.test_sweeper import QUICK, runs_of
 
-from seqexp.callback.checkpoint import Saving
+from seqexp.callback.checkpoint import Checkpoints
 from seqexp.checkpoint import store
 from seqexp.checkpoint.encode import encode
 from seqexp.checkpoint.result import Result, Start
@@ -203,16 +203,16 @@ def test_a_kill_between_two_checkpoints_changes_no_bit(
     """After five checkpoints of three runs, the third has one less than the others."""
     shared = ("trainer.epochs=2", "trainer.checkpoint.every_steps=1", "trainer.batch_size=32")
     run_together(replicas(tmp_path / "whole", SEEDS, *shared))
-    save, left = Saving._save, [5]
+    save, left = Checkpoints._save, [5]
 
-    def killed(saving: Saving, tracker: Any) -> None:
+    def killed(saving: Checkpoints) -> None:
         if not left[0]:
             raise KeyboardInterrupt  # nothing more is written, as after SIGKILL
         left[0] -= 1
-        save(saving, tracker)
+        save(saving)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Saving, "_save", killed)
+        patched.setattr(Checkpoints, "_save", killed)
         run_together(replicas(tmp_path / "parts", SEEDS, *shared))
     run_together(replicas(tmp_path / "parts", SEEDS, *shared))
     for label in SEEDS:

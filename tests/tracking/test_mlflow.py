@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from seqexp import run as run_module
+from seqexp.build import load, parts, prepare_training
 from seqexp.checkpoint import provenance as facts
 from seqexp.checkpoint.identity import fingerprint
 from seqexp.checkpoint.result import Result, Start
@@ -26,6 +27,7 @@ from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.server import ServerTracker
 from seqexp.tracking.tracker import RunFacts, Tracker
+from seqexp.trainer.loop import fit
 from seqexp.trainer.training import Report
 from seqexp.utils import files
 
@@ -174,10 +176,10 @@ def test_the_model_is_loaded_from_the_run_alone_and_gives_the_same_logits(
     loaded = mlflow.pyfunc.load_model(f"runs:/{recorded.info.run_id}/model")
     # the same training again, outside MLflow
     settings = config(outputs, "tracking=none")
-    data = run_module.build(settings["dataset"]).load()
-    trainer = run_module.build(settings["trainer"])
-    training = run_module.prepare_training(settings, trainer, data, torch.device("cpu"))
-    list(run_module.fit(training, data))
+    made = parts(settings)
+    data = load(made)
+    training = prepare_training(made, data, torch.device("cpu"))
+    list(fit(training, data))
     training.model.eval()
     with torch.no_grad():
         logits, _ = training.model(data.test.tokens.long())

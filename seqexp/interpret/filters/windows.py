@@ -50,6 +50,18 @@ class HasEffects(Protocol):
         ...
 
 
+@runtime_checkable
+class HasStrands(Protocol):
+    """A model of DNA that says whether it reads the other strand, too."""
+
+    both_strands: bool
+
+
+def reads_both_strands(model: object) -> bool:
+    """Whether a model reads both strands of DNA; one that does not say reads one."""
+    return isinstance(model, HasStrands) and model.both_strands
+
+
 def exciting_windows(
     model: HasFilters,
     tokens: Int[Tensor, "sequences time"],
@@ -74,7 +86,7 @@ def exciting_windows(
     if tokens.shape[1] < width:
         return pfms, hits
     strands = [tokens.to(torch.uint8 if num_symbols < 256 else torch.int32)]
-    if getattr(model, "both_strands", False):
+    if reads_both_strands(model):
         strands.append(other_strand(strands[0], Vocabulary(tuple(symbols))))
     # (sequences, starts, width) and (filters, sequences, starts): those of both strands in a row
     windows = torch.cat([strand.unfold(1, width, 1) for strand in strands], dim=1)

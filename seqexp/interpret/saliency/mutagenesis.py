@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from seqexp.interpret.filters.windows import HasFilters, activations_inside
+from seqexp.interpret.filters.windows import HasFilters, activations_inside, reads_both_strands
 from seqexp.spec import PAD, Model, Vocabulary, other_strand
 from seqexp.task.ranking import auroc
 
@@ -137,7 +137,7 @@ def _tracks(
     if tokens.shape[1] < width:
         return np.zeros((model.filter_weights().shape[0], 0))
     tracks = activations_inside(model, tokens, width)
-    if getattr(model, "both_strands", False):
+    if reads_both_strands(model):
         turned = other_strand(tokens, Vocabulary(tuple(symbols)))
         tracks = torch.maximum(tracks, activations_inside(model, turned, width).flip(2))
     activations: np.ndarray = tracks[:, 0].double().cpu().numpy()

@@ -15,7 +15,6 @@ from seqexp.sweep.table import (
     rows_of_runs,
     say_table,
 )
-from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import RunFacts, Status, Tracker
 
 
@@ -58,7 +57,7 @@ class Parent:
             points = rows_of_points(manifest)
             tracker.table(points, "points.json")
             tracker.text(csv_text(points), "points.csv")
-        if not isinstance(tracker, NoTracker):
+        if tracker.keeps:
             results = {name: manifest.result(name) for name in manifest.jobs}
             for path, figure in drawn(manifest, results):
                 tracker.figure(figure, path)

@@ -18,7 +18,6 @@ from seqexp.sweep.job import Job
 from seqexp.sweep.optuna.figure import history_figure
 from seqexp.sweep.optuna.study import Study
 from seqexp.sweep.table import SHOWN, csv_text, markdown, on_a_page
-from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import RunFacts, Status, Tracker
 from seqexp.utils import names
 from seqexp.utils.table import pairs
@@ -120,7 +119,7 @@ class SearchRun:
             self.tracker.describe(f"Best: {command}\n\n{markdown(rows, cell=on_a_page)}")
             self.tracker.table(rows, "comparison.json")
             self.tracker.text(csv_text(rows), "comparison.csv")
-            if not isinstance(self.tracker, NoTracker):
+            if self.tracker.keeps:
                 figure = history_figure(self.study.study, self.study.trials(), self.metric)
                 self.tracker.figure(figure, "search/history.png")
             log.info("\n" + markdown(narrow))

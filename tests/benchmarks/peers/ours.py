@@ -10,9 +10,8 @@ from unittest import mock
 
 import torch
 
-from seqexp.build import prepare, prepare_training
+from seqexp.build import parts, prepare, prepare_training
 from seqexp.checkpoint.result import Start
-from seqexp.config.instantiate import build
 from seqexp.data import Data, Sequences
 from seqexp.run import run
 from seqexp.spec import TaskSpec
@@ -44,9 +43,9 @@ def losses(work: Work, variant: str) -> list[float]:
     without = {key: value for key, value in WITHOUT_DROPOUT.items() if key in work.model}
     changed = [f"model.{key}={value}" for key, value in without.items()]
     config = composed([*work.overrides, *QUIET, *changed, "trainer.log_every_steps=1"])
-    settings, data = build(config["trainer"]), data_of(work)
-    device = prepare(settings, build(config["launcher"]).threads())
-    training = prepare_training(config, settings, data, device)
+    made, data = parts(config, only_trains=True), data_of(work)
+    device = prepare(made.settings, made.threads)
+    training = prepare_training(made, data, device)
     found: list[float] = []
     for report in fit(training, data):
         found.append(report.metrics["step/loss_nats"])
