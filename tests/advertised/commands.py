@@ -9,6 +9,8 @@ from pathlib import Path
 
 from conftest import ROOT
 
+from seqexp.cli.subcommand import COMMANDS
+
 START = re.compile(
     r"(?:[A-Z_]+=\S+ )*"  # variables of the environment
     r"(?:(?:\.venv/bin/)?python3? (?:-m |tests/)|seqexp(?:\.\w+)? |torchrun |pip3? |mlflow |MLFLOW"
@@ -48,7 +50,8 @@ class Command:
 
     def is_training(self) -> bool:
         """Whether it is `python -m seqexp` or `seqexp` itself, not what comes after training."""
-        return re.search(r"(?:-m seqexp|^seqexp)(?: |$)", self.line) is not None
+        found = re.search(r"(?:-m seqexp|^seqexp)(?: (\w+)(?= |$)| |$)", self.line)
+        return found is not None and found[1] not in COMMANDS
 
     def family(self) -> tuple[str, ...]:
         """What it has in common with commands that differ in values only."""

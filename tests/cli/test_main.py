@@ -16,6 +16,7 @@ import readme
 from conftest import ROOT, Command
 
 from seqexp.cli.arguments import forgiving
+from seqexp.cli.subcommand import COMMANDS
 
 QUICK = ("trainer=smoke", "dataset.num_train=50", "interpret.every_epochs=null")
 
@@ -224,7 +225,9 @@ def test_every_command_of_the_readme_composes(seqexp: Command, tmp_path: Path) -
 
 
 def assert_commands_compose(seqexp: Command, text: str) -> None:
-    shown = re.findall(r"^ *python -m seqexp(?![.\w])(.*)$", text, re.M)
+    shown = re.findall(
+        rf"^ *python -m seqexp(?![.\w]| (?:{'|'.join(COMMANDS)})\b)(.*)$", text, re.M
+    )
     assert len(shown) >= 6
     for arguments in shown:
         if "--help" in arguments:
