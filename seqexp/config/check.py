@@ -35,6 +35,7 @@ from seqexp.errors import ConfigError
 from seqexp.metrics import METRICS
 from seqexp.ranges import Count, DropoutRate, NotNegative, Positive, Seed
 from seqexp.utils.nearest import CLOSE_OPTION, did_you_mean, nearest
+from seqexp.utils.old_names import with_new_targets
 
 _TORCH_RANGES: dict[str, Any] = {
     # torch.optim annotates no ranges; these are the ones that its constructors raise on
@@ -90,6 +91,7 @@ def check_resolved(plain: Config, where: str = "") -> Config:
     Raises:
         ConfigError: as `check`.
     """
+    plain = with_new_targets(plain, is_said=True)
     faults = list(find_faults(plain))
     if faults:
         raise ConfigError(faults, where)
