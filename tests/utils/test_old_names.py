@@ -93,7 +93,7 @@ def test_an_own_module_imports_by_old_names_and_is_told_the_new_ones(tmp_path: P
     assert (found.returncode, found.stdout) == (0, "seqexp.data\n"), found.stderr
     lines = found.stderr.splitlines()
     assert "seqexp: seqexp.spec.Data is seqexp.data.Data now" in found.stderr
-    assert len(lines) == len({*lines}) == 5
+    assert len(lines) == len({*lines}) == 4
 
 
 def test_an_own_module_is_checked_by_its_source(
@@ -102,13 +102,8 @@ def test_an_own_module_is_checked_by_its_source(
     (tmp_path / "own_by_old_names.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     found = signature("own_by_old_names.Copy").parameters
-    assert (
-        found["cell"].annotation
-        == signature("seqexp.model.rnn.RNN").parameters.get("cell", found["cell"]).annotation
-    )
-    assert (
-        "gru" in str(found["cell"].annotation) and constant("own_by_old_names.Copy", "LIMIT") == 7
-    )
+    assert "gru" in str(found["cell"].annotation) and found["size"].annotation is int
+    assert constant("own_by_old_names.Copy", "LIMIT") == 7
 
 
 def test_a_pickle_by_an_old_name_is_read() -> None:
