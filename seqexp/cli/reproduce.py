@@ -107,6 +107,7 @@ def reproduce(
     result = train({**config, "force": is_done}, start)
     if result.run_id is None:
         raise InputError("the run was not recorded, so there is nothing to compare")
+    store = Store(place)  # which knows the experiment, where that is new
     again = store.find(result.run_id)
     wrong = [*differing_points(points(store, original), points(store, again))]
     wrong += differing_weights(store, original, again)
