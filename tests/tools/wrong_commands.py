@@ -588,7 +588,7 @@ def prepare() -> None:
     from seqexp.cli.explain import explain  # noqa: F401
     from seqexp.config.check import check
 
-    sys.path.append(str(Path(seqexp.cli.main.__file__).parent / "sweep" / "plugin"))  # as for -m
+    sys.path.append(str(Path(seqexp.__file__).parent / "sweep" / "plugin"))  # as for -m
     with initialize_config_dir(str(seqexp.config.groups.CONF), version_base="1.3"):
         check(compose("config"))  # what the first composition of a process sets up
     gc.freeze()  # what is there already is not looked through in each fork
