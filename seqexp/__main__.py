@@ -1,6 +1,21 @@
-"""`python -m seqexp`: see `seqexp.cli.main`."""
+"""`python -m seqexp`: one of its commands, or else a training; see `seqexp.cli`."""
 
-from seqexp.cli.main import main
+import sys
+
+from seqexp.cli.subcommand import COMMANDS, run_command, say_versions
+
+
+def main() -> None:
+    """Entry of `python -m seqexp` and of the command `seqexp`."""
+    given = sys.argv[1:]
+    if given and given[0] in COMMANDS:
+        sys.exit(run_command(given[0], given[1:]))
+    if "--version" in given:
+        sys.exit(say_versions())
+    from seqexp.cli.main import main as train  # Hydra, which no command's help needs
+
+    train()
+
 
 if __name__ == "__main__":
     main()

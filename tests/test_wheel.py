@@ -96,8 +96,8 @@ def test_a_project_of_its_own_needs_no_fork(installed: Path, project: Path, tmp_
     assert done.returncode == 0, done.stderr
     assert "dense" in done.stdout and re.search(r"test/accuracy +1\n", done.stdout)
     (tmp_path / "bits.txt").write_text("0001\n0011\n")
-    predict = ("python", "-m", "seqexp.predict", "run=latest", "input=bits.txt", "trusted=my_lab")
-    table = called(installed, *predict, project=project, cwd=tmp_path)
+    predict = ("python", "-m", "seqexp", "predict", "run=latest", "input=bits.txt")
+    table = called(installed, *predict, "trusted=my_lab", project=project, cwd=tmp_path)
     assert table.returncode == 0, table.stderr
     rows = [line.split(",") for line in table.stdout.splitlines()]
     even, odd = rows[0].index("even"), rows[0].index("odd")

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from seqexp.cli.subcommand import COMMANDS
 from seqexp.config.groups import CONF
 from seqexp.config.typed import KEY, ROOT, Kinds, as_typed, pieces
 from seqexp.errors import InputError
@@ -33,8 +34,6 @@ VALUED = (*FOLDERS, "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
 """Flags after which a value has to stand."""
 
 FLAGS = (*MODES, *HELPS, *VALUED, "--resolve")
-
-COMMANDS = ("predict", "sample", "compare", "reproduce", "ui")
 
 SEVERAL_REPLICAS = "trainer.replicas"
 
@@ -89,7 +88,8 @@ def _faults(arguments: Sequence[str]) -> Iterator[str]:
             yield f"{shlex.quote(word)}: {flag!r} is no key; write KEY=VALUE, as trainer.epochs=3"
         else:
             bare = waiting and not waiting[0].startswith("-") and "=" not in waiting[0]
-            yield known.word(word, waiting[0] if bare else None)
+            is_first = len(waiting) + 1 == len(arguments)
+            yield known.word(word, waiting[0] if bare else None, is_first)
             if bare and known.is_key(word):
                 waiting.pop(0)
     found = {flag for flag in modes if flag not in HELPS}
@@ -160,17 +160,20 @@ class Known:
         hint = f"did you mean {meant}?" if meant else "write KEY=VALUE, as trainer.epochs=3"
         return f"{shlex.join(told.split(' '))}: there is no such flag; {hint}"
 
-    def word(self, word: str, following: str | None) -> str:
+    def word(self, word: str, following: str | None, is_first: bool = False) -> str:
         """What to type for a word that is no `KEY=VALUE`."""
         name = word.lstrip("+")
         shown = shlex.quote(word)
         if name.lower() == "help":
             return f"{shown}: cannot be read; did you mean --help?"
         if name in COMMANDS:
-            return f"{shown}: is a command of its own; write python -m seqexp.{name} --help"
+            return f"{shown}: is a command, and stands first; see python -m seqexp {name} --help"
         groups = [group for group in sorted(self.ours) if name in self.options(group)]
         if groups and name not in self.ours:
             return f"{shown}: cannot be read; write {groups[0]}={name}"
+        command = nearest(name, COMMANDS) if is_first and name not in self.ours else None
+        if command is not None:
+            return f"{shown}: there is no such command; did you mean {command}?"
         if following is not None and self.is_key(name):
             shown = f"{shown} {shlex.quote(following)}"
         meant = self._line(name, following)

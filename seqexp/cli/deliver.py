@@ -1,6 +1,6 @@
 """Sends later what a run could not deliver while its store was away.
 
-python -m seqexp.cli.deliver FOLDER [FOLDER...] [tracking.uri=URI]
+python -m seqexp deliver FOLDER [FOLDER...] [tracking.uri=URI]
 
 FOLDER is a run's, or any above it. It is delivered to the store that you name: by tracking.uri, or
 that of the folder `outputs` (or SEQEXP_OUTPUTS). A run of another store is not sent, and says which
@@ -8,7 +8,6 @@ that is. Exit status: 0 all is delivered, 1 something is not, 2 there is no such
 again changes nothing.
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,8 @@ from seqexp.tracking.store.address import absolute, database_file, default_uri, 
 from seqexp.utils.files import inside
 from seqexp.utils.lock import unused
 from seqexp.utils.names import visible
-from seqexp.utils.streams import at_any_terminal, show
+from seqexp.utils.nearest import CLOSE_OPTION, did_you_mean
+from seqexp.utils.streams import show
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,29 +29,24 @@ if TYPE_CHECKING:
 KEY = "tracking.uri="
 
 
-@at_any_terminal
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str]) -> int:
     """Deliver all journals below the folders that are given; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m seqexp.cli.deliver", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("folders", metavar="FOLDER", nargs="+")
-    given = parser.parse_args(arguments).folders
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    named = [text.removeprefix(KEY) for text in given if text.startswith(KEY)]
-    folders = [Path(text) for text in given if not text.startswith(KEY)]
+    named = [text.removeprefix(KEY) for text in words if text.startswith(KEY)]
+    folders = [text for text in words if not text.startswith(KEY)]
     wrong = _fault(named, folders)
     if wrong is not None:
         print(f"seqexp: {visible(wrong)}", file=sys.stderr)
         return 2
     uri = absolute(named[0]) if named else None
     away: dict[str, str] = {}
-    results = [deliver(run, away, uri) for folder in folders for run in runs_below(folder)]
+    results = [deliver(run, away, uri) for folder in folders for run in runs_below(Path(folder))]
     if not results:
         print("there is nothing to deliver: no run of seqexp was tracked below")
     return 0 if all(results) else 1
 
 
-def _fault(named: Sequence[str], folders: Sequence[Path]) -> str | None:
+def _fault(named: Sequence[str], folders: Sequence[str]) -> str | None:
     """What is wrong with what is given."""
     if len(named) > 1:
         return "tracking.uri stands twice"
@@ -59,7 +54,12 @@ def _fault(named: Sequence[str], folders: Sequence[Path]) -> str | None:
         return wrong
     if not folders:
         return "no folder is given; --help says what to type"
-    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    missing = [folder for folder in folders if not Path(folder).is_dir()]
+    for word in missing:
+        if word.startswith("-") or "=" in word:
+            name = word.partition("=")[0].lstrip("-")
+            hint = did_you_mean(name, [KEY.rstrip("=")], close=CLOSE_OPTION)
+            return f"{word}: unknown{hint or '; give folders of runs'} (--help says what to type)"
     return f"there is no folder {', '.join(missing)}" if missing else None
 
 
@@ -175,7 +175,3 @@ def _says_unwritten(folder: Path) -> bool:
         " run's command, given again, makes them, or deliver the folder that it named"
     )
     return True
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -21,13 +21,14 @@ import yaml  # type: ignore[import-untyped]
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from seqexp.cli.arguments import prepared
 from seqexp.cli.help import list_without_copies
 from seqexp.cli.job import job
-from seqexp.cli.resolvers import _HERE, NUM_PROCESSES, RANK, cores, run_name
+from seqexp.cli.resolvers import _HERE, NUM_PROCESSES, RANK
+from seqexp.cli.subcommand import see_own_packages
 from seqexp.config.groups import CONF
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
 from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
@@ -51,15 +52,9 @@ _FOLDER_ERRORS = (
 log = logging.getLogger("seqexp")
 
 
-# here and not in main: worker processes of a launcher only import this module
-OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path).absolute()), replace=True)
-OmegaConf.register_new_resolver("cores", cores, replace=True)
-OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-
-
 @at_any_terminal
 def main() -> None:
-    """Entry of `python -m seqexp` and of the command `seqexp`."""
+    """A training, or several: what `python -m seqexp` does without the name of a command."""
     command(sys.argv[1:])
 
 
@@ -68,8 +63,7 @@ def command(given: Sequence[str]) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would call home
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting
-    if str(Path.cwd()) not in sys.path and "" not in sys.path:
-        sys.path.append(str(Path.cwd()))  # the user's own classes, as `python -m` finds them
+    see_own_packages()
     try:
         composed(given)
     except SystemExit as error:  # of Hydra, which so refuses a --package that is not there

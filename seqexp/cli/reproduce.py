@@ -1,4 +1,24 @@
-"""Trains again what a run of MLflow's says that it was, and compares bit by bit."""
+"""Does it come out the same? Trains a run again, from what MLflow keeps of it.
+
+python -m seqexp reproduce run=RUN [KEY=VALUE ...]
+
+  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  trusted        your packages whose classes its config may name, with commas; none. What the
+                 stored config trusts counts for nothing.
+  files          read: the files of this machine that the config names may be read. They are listed
+                 before, always; without it, a run of a store that tracking.uri= names is refused if
+                 it names any.
+
+  tracking.uri, paths.outputs, paths.data    where runs and data are kept, as for python -m seqexp
+
+Says whether data, code and versions are those of the run, trains in a folder and an MLflow run of
+its own (tag seqexp.reproduces), and says bit-equal, or the first point that differs. Compared are
+all metrics but times, at every step, and the weights of the model that was kept.
+
+Exit status: 0 bit-equal, 1 not, 2 it cannot be tried.
+
+  python -m seqexp reproduce run=latest
+"""
 
 import contextlib
 import logging
@@ -86,6 +106,7 @@ def reproduce(
     result = train({**config, "force": is_done}, start)
     if result.run_id is None:
         raise InputError("the run was not recorded, so there is nothing to compare")
+    store = Store(place)  # which knows the experiment, where that is new
     again = store.find(result.run_id)
     wrong = [*differing_points(points(store, original), points(store, again))]
     wrong += differing_weights(store, original, again)

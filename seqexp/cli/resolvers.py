@@ -1,4 +1,4 @@
-"""Names that configs compute: paths, folders of runs, cores."""
+"""Names that configs compute: paths, folders of runs, cores. Importing it registers them."""
 
 import os
 import re
@@ -46,3 +46,9 @@ def cores() -> int:
     from seqexp.utils.workers import cores
 
     return cores()
+
+
+# here and not in main: worker processes of a launcher only import this module
+OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path).absolute()), replace=True)
+OmegaConf.register_new_resolver("cores", cores, replace=True)
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)

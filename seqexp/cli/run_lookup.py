@@ -21,6 +21,7 @@ from seqexp.inference import saved_model as saved
 from seqexp.tracking.store.answers import FILE_SECONDS, within
 from seqexp.tracking.store.client import connect, input_errors
 from seqexp.utils.files import MAX_JSON, parsed
+from seqexp.utils.old_names import with_new_targets
 
 LATEST = "latest"
 
@@ -121,7 +122,7 @@ class Store:
         found = parsed(content, source)
         if not isinstance(found, dict):
             raise InputError(f"{source}: is damaged: it is no mapping")
-        return found
+        return dict(with_new_targets(found))
 
     @contextmanager
     def model_folder(self, run: Run) -> Iterator[Path | None]:

@@ -1,4 +1,19 @@
-"""What a trained model writes after a prompt."""
+"""What a model writes that was trained on a text.
+
+python -m seqexp sample run=RUN prompt=TEXT [KEY=VALUE ...]
+
+  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  prompt         what the text begins with
+  length         symbols to add; 200
+  temperature    below 1 the probable becomes more probable; 0 takes the most probable always; 1
+  top_k          draw among so many of the most probable symbols; null: among all
+  seed           selects the draws; 0
+  trusted        your packages whose classes a stored model may name, with commas; none
+
+  tracking.uri, paths.outputs    where runs are kept, as for python -m seqexp
+
+  python -m seqexp sample run=latest prompt='the cat ' temperature=0.5
+"""
 
 import torch
 
@@ -36,7 +51,7 @@ def sample(
         raise InputError(
             f"run is {run}, whose model ({found.info.run_name}) tells"
             f" {', '.join(spec.output_names)} apart and does not write; see python -m"
-            " seqexp.predict"
+            " seqexp predict"
         )
     try:
         ids = text.encode(prompt, spec)

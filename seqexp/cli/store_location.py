@@ -8,7 +8,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from seqexp.cli import main as cli  # noqa: F401  (what its import adds to OmegaConf)
+from seqexp.cli import resolvers  # noqa: F401  (what its import adds to OmegaConf)
 from seqexp.config.groups import CONF
 from seqexp.errors import InputError
 from seqexp.tracking.store.address import database_file, fault, is_served

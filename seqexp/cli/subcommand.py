@@ -1,38 +1,42 @@
 """A command as `key=value`: what it may be given is read from the signature of its function.
 
-Nothing but the standard library is imported for `--help`.
+Its help text is the docstring of its file. Nothing but the standard library is imported for it.
 """
 
-import json
 import sys
-import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from seqexp.errors import InputError, RunError, Terminated
 from seqexp.utils.names import shortened, visible
-from seqexp.utils.nearest import did_you_mean
 from seqexp.utils.streams import at_any_terminal
+
+COMMANDS = {
+    "predict": "seqexp.cli.predict.predict",
+    "sample": "seqexp.cli.sample.sample",
+    "compare": "seqexp.cli.compare.compare",
+    "reproduce": "seqexp.cli.reproduce.reproduce",
+    "ui": "seqexp.cli.ui.ui",
+    "deliver": "seqexp.cli.deliver.main",
+}
+"""First word of a command line -> the function that it runs."""
 
 PLACE = "place"
 """Argument of a command that says where runs are kept; given by the keys of `Place`."""
 
+WORDS = "words"
+"""Argument of a command that reads its words itself, since some are no `key=value`."""
+
 
 @at_any_terminal
-def run_command(text: str | None, target: str, arguments: Sequence[str] | None = None) -> int:
-    """Run the function at a dotted name with the arguments that are given.
-
-    Args:
-        text: what `--help` says.
-        target: the function; returns the exit status, None is 0.
-        arguments: None are those of this process.
-    """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+def run_command(name: str, given: Sequence[str]) -> int:
+    """Run a command with the words after its name; returns the exit status."""
     if {"-h", "--help", "help"} & set(given):
-        print(text)
+        print(help_text(name))
         return 0
     try:
-        return _call(target, given)
+        return _call(COMMANDS[name], given)
     except (InputError, RunError) as error:
         print(f"seqexp: {shortened(visible(str(error)))}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
@@ -44,19 +48,48 @@ def run_command(text: str | None, target: str, arguments: Sequence[str] | None =
         return 130
 
 
+def help_text(name: str) -> str:
+    """The docstring of a command's file, which is not imported: it needs PyTorch and MLflow."""
+    text = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    return text.split('"""')[1]  # the `ast` module would take half of the time
+
+
+def see_own_packages() -> None:
+    """Let the user's packages in the working folder be imported, as `python -m` finds them."""
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.append(str(Path.cwd()))
+
+
+@at_any_terminal
+def say_versions() -> None:
+    """Print the version of seqexp and of what it is built on."""
+    from importlib.metadata import version
+
+    from seqexp import __version__
+
+    print(f"seqexp {__version__}")
+    for name in ("torch", "hydra-core", "mlflow"):
+        print(f"  {name} {version(name)}")
+
+
 def _call(target: str, given: Sequence[str]) -> int:
-    from seqexp.cli.store_location import KEYS, place
+    from importlib import import_module
+
     from seqexp.config.signature import signature
 
+    see_own_packages()
+    module, _, name = target.rpartition(".")
     parameters = signature(target).parameters
+    if WORDS in parameters:
+        return int(getattr(import_module(module), name)(given))
+    from seqexp.cli.store_location import KEYS, place
+
     annotations = {key: p.annotation for key, p in parameters.items() if key != PLACE}
     required = [key for key, p in parameters.items() if key != PLACE and p.required]
     values = read(given, {**annotations, **KEYS}, required)
     where = place({key: values.pop(key) for key in KEYS if key in values})
-
-    from hydra.utils import get_object  # imports the command, and what it needs
-
-    status: int | None = get_object(target)(**{PLACE: where}, **values)
+    command = getattr(import_module(module), name)  # imports PyTorch and MLflow
+    status: int | None = command(**{PLACE: where}, **values)
     return status or 0
 
 
@@ -70,6 +103,7 @@ def read(
             stands twice, a value of another type or out of range.
     """
     from seqexp.config.check import describe, value_faults
+    from seqexp.utils.nearest import did_you_mean
 
     faults: list[str] = []
     found: dict[str, Any] = {}
@@ -97,6 +131,9 @@ def read(
 
 def _value(text: str, annotation: Any) -> Any:
     """A text as its type has it: a list by its commas, a number as JSON writes it."""
+    import json
+    import typing
+
     kinds = {annotation, *typing.get_args(annotation)}
     if any(typing.get_origin(kind) is tuple for kind in kinds):
         return [item for item in text.strip("[]").split(",") if item]

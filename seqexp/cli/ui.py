@@ -1,4 +1,16 @@
-"""Opens MLflow's user interface on the store of a place."""
+"""MLflow's pages of all runs, in a browser.
+
+python -m seqexp ui [port=PORT]
+
+  port           of this machine; 5000
+
+  tracking.uri, paths.outputs    where runs are kept, as for python -m seqexp
+
+Prints the address of each experiment's table of runs, and serves them until Ctrl-C. Of a shared
+server, only the addresses are printed.
+
+  python -m seqexp ui port=5001 paths.outputs=other_outputs
+"""
 
 import os
 import signal

@@ -41,6 +41,7 @@ from seqexp.ranges import Count, NotNegative, Positive, Rate, Seed
 from seqexp.tracking import check as tracking_check
 from seqexp.trainer import check as trainer_check
 from seqexp.utils.nearest import CLOSE_OPTION, did_you_mean, nearest
+from seqexp.utils.old_names import with_new_targets
 from seqexp.utils.rules import CONSTANTS, Faults
 
 Rule = Callable[..., Faults]
@@ -99,6 +100,7 @@ def check_resolved(plain: Config, where: str = "") -> Config:
     Raises:
         ConfigError: as `check`.
     """
+    plain = with_new_targets(plain, is_said=True)
     faults = list(find_faults(plain))
     if faults:
         raise ConfigError(faults, where)

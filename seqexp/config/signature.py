@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqexp.utils.old_names import module_of
+
 LIGHT_MODULES = ("typing", "collections.abc", "annotated_types", "pathlib", "seqexp.ranges")
 
 
@@ -163,6 +165,7 @@ def _parse(module: str) -> _Module | None:
 
 def _find(module_name: str, name: str) -> tuple[_Module, ast.stmt] | None:
     """Definition of a name, followed through `from ... import`."""
+    module_name = module_of(module_name, name)
     module = _parse(module_name)
     node = module.statements.get(name) if module is not None else None
     if module is None or node is None:
@@ -242,8 +245,8 @@ class _Names(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         node = self.module.statements.get(name)
         if isinstance(node, ast.ImportFrom):
-            source = self.module.absolute(node)
             original = next(a.name for a in node.names if (a.asname or a.name) == name)
+            source = module_of(self.module.absolute(node), original)
             if source in LIGHT_MODULES:
                 return getattr(importlib.import_module(source), original)
             other = _parse(source)

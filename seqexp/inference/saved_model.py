@@ -20,6 +20,7 @@ from seqexp.errors import InputError
 from seqexp.inference import claims
 from seqexp.spec import Output, TaskSpec
 from seqexp.utils.files import read_json
+from seqexp.utils.old_names import with_new_targets
 
 WEIGHTS, SPEC, CONFIG = "weights.safetensors", "spec.json", "config.json"
 
@@ -56,7 +57,7 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
         if not (folder / name).is_file():
             raise InputError(f"{folder} is no saved model: it has no {name}")
     spec = claims.task(read_json(folder / SPEC), str(folder / SPEC))
-    config = read_json(folder / CONFIG)
+    config = with_new_targets(read_json(folder / CONFIG))
     node = config.get("model") if isinstance(config, dict) else None
     if not isinstance(node, dict) or "_target_" not in node:
         raise InputError(f"{folder / CONFIG}: is damaged: it names no model by _target_")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from conftest import ROOT
 
+from seqexp.cli.subcommand import COMMANDS
+
 START = re.compile(
     r"(?:[A-Z_]+=\S+ )*"  # variables of the environment
     r"(?:(?:\.venv/bin/)?python3? (?:-m |tests/)|seqexp(?:\.\w+)? |torchrun |pip3? |mlflow |MLFLOW"
@@ -25,11 +27,6 @@ MATTERS = frozenset(
     | {"dataset.test_names", "dataset.text_column", "model.recurrent_norm", "optimizer.lr"}
 )
 """Keys that are more than another number: files that are read, and other ways through the code."""
-
-TRAINING = re.compile(
-    r"(?:-m seqexp|^seqexp)(?: (?!(?:predict|sample|compare|reproduce|ui|deliver)\b)|$)"
-)
-"""`python -m seqexp` or `seqexp` itself, not what comes after training."""
 
 AS_CODE = re.compile(r"`([^`]+)`")
 """Code in a sentence."""
@@ -52,8 +49,9 @@ class Command:
         return shlex.split(match[1]) if match and self.is_training() else []
 
     def is_training(self) -> bool:
-        """Whether it trains, and is none of the commands for afterwards."""
-        return TRAINING.search(self.line) is not None
+        """Whether it is `python -m seqexp` or `seqexp` itself, not what comes after training."""
+        found = re.search(r"(?:-m seqexp|^seqexp)(?: (\w+)(?= |$)| |$)", self.line)
+        return found is not None and found[1] not in COMMANDS
 
     def family(self) -> tuple[str, ...]:
         """What it has in common with commands that differ in values only."""

@@ -8,12 +8,10 @@ import sys
 from commands import Command, of_config, of_help, of_messages, of_page
 from conftest import ROOT
 
-MODULES = (
-    "seqexp",
-    *(f"seqexp.{name}" for name in ("predict", "sample", "compare", "reproduce", "ui")),
-    "seqexp.cli.deliver",
-)
-"""What has a help text."""
+from seqexp.cli.subcommand import COMMANDS
+
+HELPS = ("", *COMMANDS)
+"""What has a help text: a training, and each command."""
 
 REPLACED = {
     ".venv/bin/python": "python",
@@ -62,8 +60,8 @@ def advertised() -> tuple[Command, ...]:
     """Every command, each line once, in the order of the sources."""
     pages = [file for file in sorted(ROOT.rglob("*.md")) if _is_ours(file)]
     found = [command for page in pages for command in of_page(page)]
-    for module in MODULES:
-        found += of_help(help_of(module), f"python -m {module} --help")
+    for name in HELPS:
+        found += of_help(help_of(name), f"python -m seqexp {name} --help")
     for config in sorted((ROOT / "conf").rglob("*.yaml")):
         found += of_config(config)
     for code in sorted((ROOT / "seqexp").rglob("*.py")):
@@ -72,9 +70,9 @@ def advertised() -> tuple[Command, ...]:
 
 
 @functools.cache
-def help_of(module: str) -> str:
+def help_of(name: str) -> str:
     """The help text of a command."""
-    command = [sys.executable, "-m", module, "--help"]
+    command = [sys.executable, "-m", "seqexp", *([name] if name else []), "--help"]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
 

@@ -1,4 +1,4 @@
-"""`python -m seqexp.compare`: any runs, as a sweep would show them."""
+"""`python -m seqexp compare`: any runs, as a sweep would show them."""
 
 import csv
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from seqexp.cli.compare import differing_keys
 from seqexp.cli.subcommand import run_command
 
-TARGET = "seqexp.cli.compare.compare"
+COMMAND = "compare"
 
 
 def test_points_are_told_apart_by_what_differs_and_their_seeds_are_pooled(
@@ -16,7 +16,7 @@ def test_points_are_told_apart_by_what_differs_and_their_seeds_are_pooled(
 ) -> None:
     outputs, ids = dna_runs
     given = [f"runs={','.join(ids)}", f"output={tmp_path}/out", f"paths.outputs={outputs}"]
-    assert run_command("", TARGET, given) == 0
+    assert run_command(COMMAND, given) == 0
     shown = capsys.readouterr().out
     assert "| model.num_filters=1 | 2 " in shown and "| model.num_filters=2 | 2 " in shown
     names = {"comparison.csv", "points.csv", "comparison.png", "curves.png"}
@@ -35,7 +35,7 @@ def test_runs_of_one_seed_are_a_row_each_below_the_outputs(
 ) -> None:
     outputs, ids = dna_runs
     given = [f"runs={ids[0][:9]},{ids[2]}", f"paths.outputs={outputs}", "metric=test/accuracy"]
-    assert run_command("", TARGET, given) == 0
+    assert run_command(COMMAND, given) == 0
     assert "| model.num_filters | status" in capsys.readouterr().out
     (folder,) = (outputs / "comparisons").iterdir()
     assert (folder / "comparison.png").is_file() and not (folder / "points.csv").exists()
@@ -76,5 +76,5 @@ def test_what_cannot_be_compared_is_said(
 ) -> None:
     outputs, ids = dna_runs
     arguments = [one.format(*ids) for one in given]
-    assert run_command("", TARGET, [*arguments, f"paths.outputs={outputs}"]) == 2
+    assert run_command(COMMAND, [*arguments, f"paths.outputs={outputs}"]) == 2
     assert says.format(*ids) in capsys.readouterr().err

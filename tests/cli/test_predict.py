@@ -1,4 +1,4 @@
-"""`python -m seqexp.predict`: the model's own probabilities, whatever the records come in."""
+"""`python -m seqexp predict`: the model's own probabilities, whatever the records come in."""
 
 import csv
 import gzip
@@ -19,7 +19,7 @@ from seqexp.cli.subcommand import run_command
 from seqexp.errors import InputError
 from seqexp.formats.records import Record, records
 
-TARGET = "seqexp.cli.predict.predict"
+COMMAND = "predict"
 
 SEQUENCES = {
     "short": "ACGTNACGTAC",
@@ -44,7 +44,7 @@ def run_id(dna_runs: tuple[Path, list[str]]) -> str:
 def predict(outputs: Path, run_id: str, capsys: pytest.CaptureFixture[str]) -> Predict:
     def run(*arguments: str) -> list[dict[str, str]]:
         given = [f"run={run_id}", f"paths.outputs={outputs}", *arguments]
-        assert run_command("", TARGET, given) == 0, capsys.readouterr().err
+        assert run_command(COMMAND, given) == 0, capsys.readouterr().err
         return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
     return run
@@ -122,7 +122,7 @@ def test_a_batch_is_bounded_in_records_and_in_letters() -> None:
 
 
 def test_standard_input_is_read(outputs: Path) -> None:
-    command = [sys.executable, "-m", "seqexp.predict", "run=latest", "input=-"]
+    command = [sys.executable, "-m", "seqexp", "predict", "run=latest", "input=-"]
     environment = {**os.environ, "SEQEXP_OUTPUTS": str(outputs)}
     content = gzip.compress(fasta().encode(), mtime=0)
     done = subprocess.run(command, input=content, capture_output=True, env=environment, timeout=60)
@@ -148,7 +148,7 @@ def test_a_bad_file_ends_with_status_2_and_leaves_no_table(
 ) -> None:
     (tmp_path / "bad").write_text(content)
     given = [f"input={tmp_path}/bad", f"output={tmp_path}/table.csv", f"paths.outputs={outputs}"]
-    assert run_command("", TARGET, ["run=latest", *given]) == 2
+    assert run_command(COMMAND, ["run=latest", *given]) == 2
     assert says in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["bad"]
 
@@ -212,15 +212,15 @@ def test_a_run_is_found_by_the_beginning_of_its_id(
         ("0" * 32, f"no run in sqlite:///{outputs}/mlflow.db begins so; the latest are "),
         ("x'", 'run is "x\'"; give the id of a run'),
     ):
-        assert run_command("", TARGET, [f"run={text}", *short]) == 2
+        assert run_command(COMMAND, [f"run={text}", *short]) == 2
         assert says in capsys.readouterr().err
     arguments = [f"run={run_id[:6]}", f"input={tmp_path}/a.fa", f"paths.outputs={outputs}"]
-    assert run_command("", TARGET, arguments) == 0
+    assert run_command(COMMAND, arguments) == 0
 
 
 def test_a_store_that_is_not_there_is_not_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command("", TARGET, ["run=a", "input=a", f"paths.outputs={tmp_path}"]) == 2
+    assert run_command(COMMAND, ["run=a", "input=a", f"paths.outputs={tmp_path}"]) == 2
     assert f"{tmp_path}/mlflow.db: is not there" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

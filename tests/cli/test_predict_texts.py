@@ -8,7 +8,7 @@ from training import train
 from seqexp.cli.subcommand import run_command
 from seqexp.dataset.words.documents import Columns, read_documents
 
-TARGET = "seqexp.cli.predict.predict"
+COMMAND = "predict"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def predicted(outputs: Path, file: Path) -> int:
     given = [f"input={file}", f"output={file}.out", "run=latest", f"paths.outputs={outputs}"]
-    return run_command("", TARGET, given)
+    return run_command(COMMAND, given)
 
 
 @pytest.mark.parametrize("text", ['""""""', '"..."', "good", "NA", "\x00", "été", "a,b", '"a\nb"'])

@@ -1,4 +1,4 @@
-"""`python -m seqexp.reproduce`: equal runs are said to be, others not; a stored config is data."""
+"""`python -m seqexp reproduce`: equal runs are said to be, others not; a stored config is data."""
 
 import json
 import logging
@@ -19,11 +19,11 @@ from seqexp.errors import InputError
 
 MOTIF = "seqexp.dataset.motif.Motif"
 
-TARGET = "seqexp.cli.reproduce.reproduce"
+COMMAND = "reproduce"
 
 
 def reproduce(outputs: Path, run_id: str, *arguments: str) -> int:
-    return run_command("", TARGET, [f"run={run_id}", f"paths.outputs={outputs}", *arguments])
+    return run_command(COMMAND, [f"run={run_id}", f"paths.outputs={outputs}", *arguments])
 
 
 def files_of(outputs: Path, run_id: str) -> Path:

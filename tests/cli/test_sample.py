@@ -1,4 +1,4 @@
-"""`python -m seqexp.sample`: what the model writes, as `decode=sample` has it."""
+"""`python -m seqexp sample`: what the model writes, as `decode=sample` has it."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from training import train
 
 from seqexp.cli.subcommand import run_command
 
-TARGET = "seqexp.cli.sample.sample"
+COMMAND = "sample"
 
 HELLO = (
     "dataset.text=hello",
@@ -42,7 +42,7 @@ def test_the_most_probable_text_is_what_was_learned(
     outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [f"run={writer_of(outputs)[:8]}", f"paths.outputs={outputs}", "prompt=h", "length=4"]
-    assert run_command("", TARGET, [*given, "temperature=0"]) == 0
+    assert run_command(COMMAND, [*given, "temperature=0"]) == 0
     assert capsys.readouterr().out == "hello\n"
 
 
@@ -50,7 +50,7 @@ def test_the_seed_decides_what_is_drawn(outputs: Path, capsys: pytest.CaptureFix
     given = [f"run={writer_of(outputs)}", f"paths.outputs={outputs}", "prompt=hel", "length=60"]
     texts = []
     for seed in (0, 0, 1):
-        assert run_command("", TARGET, [*given, f"seed={seed}", "temperature=5"]) == 0
+        assert run_command(COMMAND, [*given, f"seed={seed}", "temperature=5"]) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1] != texts[2]
     assert all(text.startswith("hel") and len(text) == 64 for text in texts)
@@ -67,7 +67,7 @@ def test_a_prompt_that_the_model_cannot_read_is_refused(
     outputs: Path, capsys: pytest.CaptureFixture[str], prompt: str, says: str
 ) -> None:
     given = [f"run={writer_of(outputs)}", f"paths.outputs={outputs}", f"prompt={prompt}"]
-    assert run_command("", TARGET, given) == 2
+    assert run_command(COMMAND, given) == 2
     assert says in capsys.readouterr().err
 
 
@@ -75,6 +75,6 @@ def test_a_model_that_classifies_is_refused(
     outputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["run=latest", f"paths.outputs={outputs}", "prompt=ACGT"]
-    assert run_command("", TARGET, given) == 2
+    assert run_command(COMMAND, given) == 2
     says = capsys.readouterr().err
     assert "tells background, motif apart and does not write" in says

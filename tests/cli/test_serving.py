@@ -63,7 +63,7 @@ def test_the_pages_are_those_of_the_right_store(
     outputs, ids = dna_runs
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    arguments = ["seqexp.ui", f"port={port}", f"paths.outputs={outputs}"]
+    arguments = ["seqexp", "ui", f"port={port}", f"paths.outputs={outputs}"]
     with served(arguments, f"{address}/health", tmp_path, {}) as printed:
         assert f"  motif  {address}/#/experiments/1/runs?workflowType" in printed
         url = f"{address}/api/2.0/mlflow/runs/get?run_id={ids[0]}"
@@ -79,7 +79,7 @@ def test_a_port_that_is_taken_is_said(
         taken.listen()
         port = taken.getsockname()[1]
         given = [f"port={port}", f"paths.outputs={dna_runs[0]}"]
-        assert run_command("", "seqexp.cli.ui.ui", given) == 2
+        assert run_command("ui", given) == 2
     assert f"port is {port}, which cannot be used" in capsys.readouterr().err
 
 

@@ -3,41 +3,57 @@
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+from seqexp import __version__
 from seqexp.cli.store_location import KEYS, place
-from seqexp.cli.subcommand import PLACE, read, run_command
+from seqexp.cli.subcommand import COMMANDS, PLACE, read, run_command
 from seqexp.config.signature import signature
 from seqexp.errors import InputError
 
-COMMANDS = sorted(
-    file.stem
-    for file in (ROOT / "seqexp").glob("*.py")
-    if re.search(r"run_command\(__doc__", file.read_text())
-)
+KEYED = sorted({*COMMANDS} - {"deliver"})
+"""Commands of which all words are `key=value`."""
 
 
-def test_the_commands_are_found() -> None:
-    assert {"predict", "sample"} <= set(COMMANDS)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", KEYED)
 def test_the_help_names_every_argument_and_no_other(command: str) -> None:
     text = _text(command)
     named = set(re.findall(r"^  (\w+)  ", text, re.M))
-    known = set(signature(f"seqexp.commands.{command}.{command}").parameters) - {PLACE}
+    known = set(signature(COMMANDS[command]).parameters) - {PLACE}
     assert named == known
     assert re.search(r"^  tracking\.uri, paths\.outputs(, paths\.data)?  ", text, re.M)
     assert max(map(len, text.splitlines())) <= 100
-    assert f"  python -m seqexp.{command} " in text  # an example
+    assert f"  python -m seqexp {command} " in text  # an example
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_is_there_and_needs_nothing_heavy(command: str) -> None:
+    text = _text(command)
+    assert f"\npython -m seqexp {command} " in text
+    assert text.strip() == import_module(f"seqexp.cli.{command}").__doc__.strip()
+
+
+def test_the_help_of_all_names_each_command() -> None:
+    text = _said("--help")
+    for command in COMMANDS:
+        assert re.search(rf"^  +python -m seqexp {command} --help  +\w", text, re.M)
+
+
+def test_the_version_is_ours() -> None:
+    assert _said("--version").splitlines()[0] == f"seqexp {__version__}"
+
+
+def _said(*words: str) -> str:
+    command = [sys.executable, "-m", "seqexp", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def _text(command: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", f"seqexp.{command}", "--help"],
+        [sys.executable, "-X", "importtime", "-m", "seqexp", command, "--help"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -49,15 +65,26 @@ def _text(command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", KEYED)
 def test_wrong_arguments_are_told_together(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = f"seqexp.commands.{command}.{command}"
-    assert run_command("", target, ["nonsense", "path.outputs=x"]) == 2
+    assert run_command(command, ["nonsense", "path.outputs=x"]) == 2
     says = capsys.readouterr().err
     assert "nonsense: cannot be read; write KEY=VALUE" in says
     assert "path.outputs: unknown; did you mean paths.outputs?" in says
+
+
+def test_a_folder_stands_without_a_key(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run_command("deliver", [str(tmp_path)]) == 0
+    assert "there is nothing to deliver" in capsys.readouterr().out
+    for word, says in (
+        ("tracking.url=http://x:1", "tracking.url=http://x:1: unknown; did you mean tracking.uri?"),
+        ("--all", "--all: unknown; give folders of runs"),
+        ("nowhere", "there is no folder nowhere"),
+    ):
+        assert run_command("deliver", [word]) == 2
+        assert says in capsys.readouterr().err
 
 
 def test_values_have_the_types_of_the_signature() -> None:

@@ -1,4 +1,4 @@
-"""MLflow's pages in a headless Chromium: the server that `seqexp.ui` starts, and what is shown."""
+"""MLflow's pages in a headless Chromium: the server that `seqexp ui` starts, and what is shown."""
 
 import os
 import shutil
@@ -41,11 +41,11 @@ def missing() -> str:
 
 @contextmanager
 def served(outputs: Path) -> Iterator[str]:
-    """The address of MLflow's pages on the store below a folder, as `seqexp.ui` serves them."""
+    """The address of MLflow's pages on the store below a folder, as `seqexp ui` serves them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "seqexp.ui", f"port={port}", f"paths.outputs={outputs}"]
+    command = [sys.executable, "-m", "seqexp", "ui", f"port={port}", f"paths.outputs={outputs}"]
     with (outputs / "ui.log").open("wb") as said:
         process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
     try:

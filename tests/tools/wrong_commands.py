@@ -23,6 +23,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqexp.cli.subcommand import COMMANDS
+
 SECONDS = 60
 """Of processor time, after which a command hangs; it is ended after `PATIENCE` times as many."""
 
@@ -53,11 +55,9 @@ VALID = (
     ("compare", "sweep=b02d"),
     ("reproduce", "run=latest"),
     ("ui", "port=5001"),
-    ("tracking.deliver", "outputs"),
+    ("deliver", "outputs"),
 )
 """Commands to be changed; the first word may be a subcommand."""
-
-SUBCOMMANDS = ("predict", "sample", "compare", "reproduce", "ui", "tracking.deliver")
 
 SIGNS = "()[]{}~=:!,#%$*?&|;'\"\\\t \n<>^`@+-./äé🙂\u202e0"
 
@@ -509,7 +509,7 @@ def hand_made() -> list[tuple[str, ...]]:
     found = []
     for line in HAND.strip("\n").split("\n"):
         words = tuple(_words(line.removeprefix("! ")))
-        is_dry = words[0] in SUBCOMMANDS or line.startswith("!") or "dry_run" in line
+        is_dry = words[0] in COMMANDS or line.startswith("!") or "dry_run" in line
         found.append(words if is_dry else (*words, "dry_run=true"))
     return found
 
@@ -527,14 +527,14 @@ def at_random(count: int, seed: int) -> list[tuple[str, ...]]:
         words = [*draw.choice(VALID)]
         for _ in range(draw.randint(1, 3)):
             words = _changed(words, draw)
-        is_run = not words or words[0] not in SUBCOMMANDS
+        is_run = not words or words[0] not in COMMANDS
         dry = ["dry_run=true"] if is_run and "dry_run=true" not in words else []
         found.append((*words, *dry))
     return found
 
 
 def _changed(words: list[str], draw: random.Random) -> list[str]:
-    first = 1 if words and words[0] in SUBCOMMANDS else 0
+    first = 1 if words and words[0] in COMMANDS else 0
     place = draw.randint(first, max(first, len(words) - 1))
     word = words[place] if place < len(words) else "seed=0"
     key, equals, value = word.partition("=")
@@ -588,7 +588,7 @@ def prepare() -> None:
     from seqexp.cli.explain import explain  # noqa: F401
     from seqexp.config.check import check
 
-    sys.path.append(str(Path(seqexp.cli.main.__file__).parent / "sweep" / "plugin"))  # as for -m
+    sys.path.append(str(Path(seqexp.__file__).parent / "sweep" / "plugin"))  # as for -m
     with initialize_config_dir(str(seqexp.config.groups.CONF), version_base="1.3"):
         check(compose("config"))  # what the first composition of a process sets up
     gc.freeze()  # what is there already is not looked through in each fork
@@ -644,11 +644,8 @@ def _run(command: Sequence[str], folder: Path, writing: int) -> None:
         os.environ.pop("HYDRA_FULL_ERROR", None)
         os.environ.pop("SEQEXP_OUTPUTS", None)
         sys.path.insert(0, str(folder))
-        name = command[0] if command and command[0] in SUBCOMMANDS else None
-        given = list(command[1:] if name else command)
-        module = f"seqexp.{name}" if name else "seqexp"
-        sys.argv = [f"python -m {module}", *given]
-        status = _status(module, name, given)
+        sys.argv = ["python -m seqexp", *command]
+        status = _status()
     except BaseException:
         import traceback
 
@@ -659,21 +656,12 @@ def _run(command: Sequence[str], folder: Path, writing: int) -> None:
         os._exit(status)
 
 
-def _status(module: str, name: str | None, given: Sequence[str]) -> int:
-    import importlib
+def _status() -> int:
+    from seqexp.__main__ import main
 
     try:
-        if name is None:
-            from seqexp.cli.main import main
-
-            main()
-            return 0
-        if name == "tracking.deliver":
-            return importlib.import_module(module).main(given) or 0
-        from seqexp.cli.subcommand import run_command
-
-        text = importlib.import_module(module).__doc__
-        return run_command(text, f"seqexp.commands.{name}.{name}", given)
+        main()
+        return 0
     except SystemExit as error:
         if isinstance(error.code, int) or error.code is None:
             return int(error.code or 0)

@@ -421,7 +421,7 @@ def test_a_server_killed_and_started_again_has_everything_once(
         with caplog.at_level(logging.WARNING):
             begun.finish("FINISHED")
     assert caplog.text.count("NOT YET in") == 2
-    assert f"python -m seqexp.cli.deliver {tmp_path / 'hurried'}" in caplog.text
+    assert f"python -m seqexp deliver {tmp_path / 'hurried'}" in caplog.text
     assert deliver.main([str(tmp_path / "hurried"), named]) == 1
     assert "items NOT delivered" in capsys.readouterr().out
     server.start()

@@ -68,4 +68,4 @@ def _is_id(value: object) -> bool:
 def deliver_command(folder: Path, uri: str) -> str:
     """What to type, in a shell, to send what is left in a run's folder."""
     where = f"tracking.uri={absolute(uri)}"
-    return f"python -m seqexp.cli.deliver {shlex.quote(str(folder))} {shlex.quote(where)}"
+    return f"python -m seqexp deliver {shlex.quote(str(folder))} {shlex.quote(where)}"

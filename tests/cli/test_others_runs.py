@@ -26,7 +26,7 @@ def run(dna_runs: tuple[Path, list[str]], tmp_path: Path) -> Iterator[tuple[Path
 
 
 def command(name: str, *arguments: str) -> int:
-    return run_command("", f"seqexp.commands.{name}.{name}", list(arguments))
+    return run_command(name, list(arguments))
 
 
 def with_values(file: Path, change: Callable[[Any], Any]) -> None:
