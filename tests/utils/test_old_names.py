@@ -12,7 +12,7 @@ from conftest import ROOT
 
 import seqexp.data
 from seqexp.config.groups import CONF
-from seqexp.config.signature import constant, signature
+from seqexp.config.signature import constants, signature
 from seqexp.config.trust import offered
 from seqexp.utils import old_names
 from seqexp.utils.old_names import COMMANDS, MODULES, NAMES, module_of, with_new_targets
@@ -103,7 +103,7 @@ def test_an_own_module_is_checked_by_its_source(
     monkeypatch.syspath_prepend(tmp_path)
     found = signature("own_by_old_names.Copy").parameters
     assert "gru" in str(found["cell"].annotation) and found["size"].annotation is int
-    assert constant("own_by_old_names.Copy", "LIMIT") == 7
+    assert constants("own_by_old_names.Copy")["LIMIT"] == 7
 
 
 def test_a_pickle_by_an_old_name_is_read() -> None:
