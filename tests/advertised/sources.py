@@ -141,6 +141,6 @@ def short(line: str) -> list[str]:
         added += ["dataset.num_reads=3", "dataset.length=60"]
     if "sweeper=optuna" in line or "experiment=search" in line:
         added += ["sweeper.n_trials=2"]
-    if re.search(r"seeds=|seed=range|num_filters=1,8|model=lstm,rnn", line):
+    if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn", line):
         added += ["interpret=none"]
     return added
