@@ -25,8 +25,10 @@ STATUS = {"python -m seqexp model.num_filter=3 optimizer.lr=-1 dataset.length=10
 
 COMPOSED = {
     "-m experiment=noisy-reads 'seed=range(20)'": "twenty of a run that is typed alone",
+    "-m experiment=motif 'seed=range(20)'": "twenty of a run that is typed alone",
+    "-m experiment=fasta dataset.table": "five of a run that is typed alone",
     "tracking.uri=http://HOST:5000": "there is no server of that name",
-    "launcher=slurm": "there is no cluster; tests/cluster has it",
+    "launcher=slurm": "there is no cluster; tests/tools/cluster has it",
 }
 """What is planned only (`dry_run=true`), and why."""
 
