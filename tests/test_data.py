@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from seqexp import spec
+from seqexp import data
 from seqexp.data import Batch, Data, Sequences
 from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary
 
@@ -81,7 +81,7 @@ def test_a_large_stream_stays_where_it_is_and_its_windows_move(
 ) -> None:
     small = stream().to(torch.device("meta"))
     assert small.tokens.device.type == "meta"
-    monkeypatch.setattr(spec, "MAX_ON_DEVICE", 10)
+    monkeypatch.setattr(data, "MAX_ON_DEVICE", 10)
     large = stream().to(torch.device("meta"))
     assert large.tokens.device.type == "cpu"
     (batch,) = large.batches(2, order_seed=0, length_pool=3)

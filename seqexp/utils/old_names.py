@@ -238,7 +238,6 @@ _DIVIDED = {
             "validated"
         ),
         "seqexp.callback.progress": "shown",
-        "seqexp.callback.reads": "directions",
     },
     "seqexp.saved": {
         "seqexp.inference.pyfunc": "TextModel _load_pyfunc class_probabilities",

@@ -94,7 +94,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     # what load() returns
     "nothing": (None, "load() returned nothing (None); return a seqexp.data.Data"),
     "a tuple": ((1, 2), "load() returned a tuple"),
-    "no valid": (altered(sound(), valid=None), "valid is nothing (None); give a seqexp.spec.Seq"),
+    "no valid": (altered(sound(), valid=None), "valid is nothing (None); give a seqexp.data.Seq"),
     "a pair": (altered(sound(), test=(1, 2)), "test is a tuple; give a seqexp.data.Sequences"),
     "no spec": (altered(sound(), spec={}), "spec is a dict; give a seqexp.spec.TaskSpec"),
     # tokens

@@ -11,6 +11,8 @@ from seqexp.config.instantiate import build
 from seqexp.dataset.text import Text
 from seqexp.errors import InputError
 from seqexp.inference import saved_model as saved
+from seqexp.inference.pyfunc import TextModel
+from seqexp.inference.text import encode
 from seqexp.spec import TaskSpec
 from seqexp.task.sequence_class import probabilities
 
@@ -40,7 +42,7 @@ def test_a_loaded_model_gives_the_same_logits(folder: Path, dna_spec: TaskSpec) 
 
 
 def test_text_becomes_probabilities(folder: Path) -> None:
-    text_model = saved.TextModel(saved.load(folder))
+    text_model = TextModel(saved.load(folder))
     table = text_model.predict(["ACGTACGTAC", "acgtacgtac", "TTTTTTTTTT"])
     assert list(table.columns) == ["background", "motif"]
     assert table.sum(axis=1).to_numpy() == pytest.approx([1, 1, 1])
@@ -52,9 +54,9 @@ def test_text_becomes_probabilities(folder: Path) -> None:
 def test_dna_to_be_classified_is_read_by_the_rule_of_the_dataset(
     dna_spec: TaskSpec, next_token_spec: TaskSpec
 ) -> None:
-    assert saved.encode("acgUnR", dna_spec) == [1, 2, 3, 4, 0, 0]
+    assert encode("acgUnR", dna_spec) == [1, 2, 3, 4, 0, 0]
     with pytest.raises(InputError, match="'ACN' has 'N' at position 3"):
-        saved.encode("ACN", next_token_spec)
+        encode("ACN", next_token_spec)
 
 
 @pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "seqexp.run.run", "mine.Model"])
@@ -105,7 +107,7 @@ def test_raw_texts_are_read_as_the_dataset_reads_them(tmp_path: Path) -> None:
         saved.save(tmp_path / "model", model, data.spec, {"model": node})
         loaded = saved.load(tmp_path / "model")
         assert loaded.spec == data.spec
-        table = saved.TextModel(loaded).predict([*texts, "", "new words"])
+        table = TextModel(loaded).predict([*texts, "", "new words"])
         assert list(table.columns) == ["0", "1"]
         expected = probabilities(model(data.test.tokens.long())[0][:, 0]).detach().numpy()
         assert table.to_numpy()[:40] == pytest.approx(expected)

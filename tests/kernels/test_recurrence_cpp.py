@@ -1,5 +1,6 @@
 """The compiled recurrence: sizes, threads, precision, and what happens without a compiler."""
 
+import ctypes
 import inspect
 import itertools
 import math
@@ -263,7 +264,10 @@ def test_without_bfloat16_auto_is_python_and_compiled_is_refused(
 
 @needs_a_compiler
 def test_a_system_that_does_not_give_amx_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Binary:
+    class Binary(ctypes.CDLL):
+        def __init__(self) -> None:
+            pass
+
         def may_run(self) -> int:
             return 0
 

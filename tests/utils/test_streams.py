@@ -10,7 +10,7 @@ from conftest import ROOT
 
 CODE = """
 import sys
-from seqexp.streams import at_any_terminal
+from seqexp.utils.streams import at_any_terminal
 
 @at_any_terminal
 def main():

@@ -49,9 +49,9 @@ def test_a_foreign_read_changes_neither_rates_nor_band_nor_sequence(
     other = {"chopped": truth[10:20], "doubled": truth * 2, "alien": random_sequence(50, 99)}
     widths: list[int] = []
     wide_band = recursion.wide_band
-    for module in ("estimate", "edits"):
+    for module in ("error_rates", "edits"):
         monkeypatch.setattr(
-            f"seqexp.decode.{module}.wide_band",
+            f"seqexp.decode.consensus.{module}.wide_band",
             lambda pairs: (widths.append(wide_band(pairs)), widths[-1])[1],
         )
     both = (reads, [*reads, other[foreign]])

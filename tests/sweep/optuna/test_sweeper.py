@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from conftest import ROOT, Command
 from mlflow import MlflowClient
 
-FAKE = Path(__file__).with_name("fake_runs.py")
+FAKE = ROOT / "tests" / "tools" / "fake_runs.py"
 UNTRACKED = (
     *("~tracking.uri", "~tracking.artifacts", "~tracking.log_model"),
     "tracking._target_=seqexp.tracking.none.NoTracker",
