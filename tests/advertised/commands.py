@@ -21,10 +21,10 @@ START = re.compile(
 GROUPS = frozenset(path.name for path in (ROOT / "conf").iterdir() if path.is_dir())
 
 MATTERS = frozenset(
-    {"dry_run", "force", "seeds", "tracking.uri", "trainer.replicas", "trainer.max_minutes"}
-    | {"gradient_flow.every_epochs", "interpret.database", "decode.prompt", "sweeper.n_trials"}
+    {"dry_run", "force", "seeds", "tracking.uri", "trainer.replicas"}
+    | {"gradient_flow.every_epochs", "interpret.database", "decode.prompt"}
     | {f"dataset.{key}" for key in ("path", "test_path", "motif", "positives", "table", "reads")}
-    | {"dataset.test_names", "dataset.text_column", "model.recurrent_norm", "optimizer.lr"}
+    | {"dataset.test_names"}
 )
 """Keys that are more than another number: files that are read, and other ways through the code."""
 

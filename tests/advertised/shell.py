@@ -62,8 +62,9 @@ def write_files(folder: Path) -> None:
         for i in range(80)
         for label in words
     ]
-    for name, columns in (("my_texts.csv", "review,stars"), ("reviews.csv", "review,stars")):
-        lines = [columns, *(f"{text},{label}" for text, label in texts)]
+    for name in ("my_texts.csv", "reviews.csv"):  # columns of all names that commands give
+        lines = ["text,label,review,stars"]
+        lines += [f"{text},{label},{text},{label}" for text, label in texts]
         (folder / name).write_text("\n".join(lines) + "\n")
     for name, part in (("train.jsonl", texts[:120]), ("test.jsonl", texts[120:])):
         records = [json.dumps({"text": text, "label": label}) for text, label in part]

@@ -63,7 +63,7 @@ def advertised() -> tuple[Command, ...]:
     pages = [file for file in sorted(ROOT.rglob("*.md")) if _is_ours(file)]
     found = [command for page in pages for command in of_page(page)]
     for name in HELPS:
-        found += of_help(help_of(name), f"python -m seqexp {name} --help")
+        found += of_help(help_of(name), " ".join(f"python -m seqexp {name} --help".split()))
     for config in sorted((ROOT / "conf").rglob("*.yaml")):
         found += of_config(config)
     for code in sorted((ROOT / "seqexp").rglob("*.py")):
@@ -96,7 +96,7 @@ def training() -> tuple[list[Command], list[Command]]:
             families.setdefault(command.family(), []).append(command)
     run, planned = [], []
     for family in families.values():
-        shortest = min(family, key=lambda command: "range(" in command.line)
+        shortest = min(family, key=lambda c: ("range(" in c.line, c.line.count(",")))
         rest = [command for command in family if command is not shortest]
         is_planned = any(part in shortest.line for part in COMPOSED)
         (planned if is_planned else run).append(shortest)
