@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from conftest import ROOT
-from sources import COMPOSED, LONG, advertised, as_typed, others, training
+from sources import COMPOSED, LONG, STATUS, advertised, as_typed, others, training
 
 pytest_plugins = ("shell",)
 
@@ -153,7 +153,7 @@ def assert_serves(line, port, shell) -> None:  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("command", training()[1], ids=lambda command: command.line)
 def test_what_differs_in_values_only_is_planned(command, shell) -> None:  # type: ignore[no-untyped-def]
-    shell.type(as_typed(command, planned=True))
+    shell.type(as_typed(command, planned=True), STATUS.get(command.line, 0))
 
 
 @pytest.mark.parametrize(
