@@ -33,7 +33,7 @@ from seqexp.config.groups import CONF
 from seqexp.errors import InputError, RunError, StoppedError, Terminated
 from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
 from seqexp.tracking.store.address import fault
-from seqexp.utils.files import full_disk
+from seqexp.utils.files import LOCK, full_disk
 from seqexp.utils.names import shortened, visible
 from seqexp.utils.streams import at_any_terminal
 from seqexp.utils.terminal import RED, coloured
@@ -140,11 +140,12 @@ def composed(given: Sequence[str]) -> None:
 
 
 def leave_nothing(config: DictConfig, folder: Path) -> None:
-    """Take the folder of a run that was refused away, where Hydra alone has written to it."""
+    """Take the folder of a run that was refused away, where nothing of the run is in it yet."""
     if folder == Path.cwd() or not folder.is_dir():
         return
-    if {path.name for path in folder.iterdir()} <= {".hydra"}:
+    if {path.name for path in folder.iterdir()} <= {".hydra", LOCK}:
         shutil.rmtree(folder / ".hydra", ignore_errors=True)
+        (folder / LOCK).unlink(missing_ok=True)
     outputs = Path(str(config.paths.outputs)).absolute()
     with suppress(OSError):  # the first that holds anything stays, and what it is in
         for path in (folder, *folder.parents):

@@ -226,3 +226,11 @@ def test_groups_of_a_users_folder_are_groups(seqexp: Command, tmp_path: Path) ->
     done = seqexp("--config-dir", "mine", "model=wide", "--cfg", "job")
     assert done.returncode == 0 and "filter_width: 25" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_run_that_is_refused_when_its_data_are_there_leaves_nothing(
+    seqexp: Command, tmp_path: Path
+) -> None:
+    done = seqexp("dataset=chars", "model=rnn", "trainer=smoke", "decode.prompt=Q")
+    assert done.returncode == 2 and "decode.prompt: 'Q'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
