@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 import traceback
+import types
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -175,3 +176,13 @@ def leave(message: str, status: int) -> None:
     else:
         time.sleep(10)  # torchrun ends all when one ends: let the first one say why
     sys.exit(status)
+
+
+class _CalledByItsOldName(types.ModuleType):
+    """`from seqexp.cli import main; main()`: the module that has the function's name now."""
+
+    def __call__(self) -> None:
+        main()
+
+
+sys.modules[__name__].__class__ = _CalledByItsOldName

@@ -140,3 +140,12 @@ def test_names_of_today_are_left_as_they_are() -> None:
         assert with_new_targets(node) == node
     assert module_of("seqexp.spec", "TaskSpec") == "seqexp.spec"
     assert module_of("my_lab.spec", "Data") == "my_lab.spec"
+
+
+def test_the_command_is_called_by_its_old_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from seqexp.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["seqexp", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        main()  # type: ignore[operator]
+    assert not ended.value.code
