@@ -26,7 +26,7 @@ from seqexp.utils.old_names import with_new_targets
 LATEST = "latest"
 
 MODEL = "model/data/model"
-"""The folder that `saved.save` wrote, among a run's artifacts."""
+"""The folder that `saved_model.save` wrote, among a run's artifacts."""
 
 PARENT = "mlflow.parentRunId"
 

@@ -430,10 +430,10 @@ ui port=0
 ui port=99999
 ui x
 ui --port 3
-tracking.deliver
-tracking.deliver nowhere
-tracking.deliver --x
-tracking.deliver peaks.fa
+deliver
+deliver nowhere
+deliver --x
+deliver peaks.fa
 """
 """Wrong commands by hand; words are parted as a shell parts them, `""` is an empty one."""
 
