@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer, Num
 from torch import Tensor
 
 from seqexp.seeding import stream_seed
-from seqexp.spec import IGNORE, PAD, TaskSpec
+from seqexp.spec import IGNORE, Output, TaskSpec, is_real, is_scored
 
 MAX_ON_DEVICE = 2**30
 """Bytes of a stream above which it stays where it is, and windows of it go to the device."""
@@ -22,21 +22,30 @@ MANY = 2**16
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids and targets, int64.
+    """Sequences, their targets, and perhaps a context of each.
 
-    Targets are `(batch, time)` for NEXT_TOKEN. A classified sequence carries its label once:
-    `(batch, 1)`.
+    `tokens` are ids, int64, or features, `(batch, time, size)` in float32 with NaN for padding.
+    Targets are int64, or float32 where they are numbers: `(batch, time)` where the task is per
+    position, else `(batch, labels)`, a row a sequence. `per_position` says which; None: they are
+    per position, unless they have one column and there are more tokens.
 
     A stream may be larger than memory: its batch is the whole split, of any integer type, and
     `rows` of it, in that order. Its parts and windows are read when they are cut, and are on
     `device`, or where the split is. In them `rows` is None, as in all other batches.
     """
 
-    tokens: Integer[Tensor, "batch time"]
-    targets: Integer[Tensor, "batch positions"]
+    tokens: Num[Tensor, "batch time ..."]
+    targets: Num[Tensor, "batch positions"]
     is_stream: bool = False  # rows are pieces of one endless text, not sequences of their own
     rows: Int[Tensor, " chosen"] | None = None
     device: torch.device | None = None
+    context: Num[Tensor, "batch context ..."] | None = None
+    per_position: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.per_position is None:
+            has_label = self.targets.shape[1] == 1 < self.tokens.shape[1]
+            object.__setattr__(self, "per_position", not has_label)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -45,27 +54,28 @@ class Batch:
     def part(self, start: int, stop: int, scored_from: int | None = None) -> "Batch":
         """The tokens from `start` to before `stop`, and their targets.
 
-        Targets before `scored_from` are IGNORE. A label stands in the part that holds its
-        sequence's last token and is IGNORE in others.
+        Targets before `scored_from` are not scored. A label stands in the part that holds its
+        sequence's last token and is not scored in others. The context stays whole.
         """
         scored_from = start if scored_from is None else scored_from
         if self.rows is not None:
             tokens, targets = (self._read(t[:, start:stop]) for t in (self.tokens, self.targets))
-            read = Batch(tokens, targets, self.is_stream)
+            read = Batch(tokens, targets, self.is_stream, per_position=True)
             return read.part(0, stop - start, scored_from - start)
         if start == scored_from == 0 and stop >= self.tokens.shape[1]:
             return self
         tokens = self.tokens[:, start:stop]
-        if self.targets.shape[1] == 1 < self.tokens.shape[1]:
+        unscored = torch.nan if self.targets.is_floating_point() else IGNORE
+        if not self.per_position:
             last = self._last_position()
             ends_here = (last >= scored_from) & (last < stop)  # (batch,)
             return replace(
-                self, tokens=tokens, targets=self.targets.where(ends_here[:, None], IGNORE)
+                self, tokens=tokens, targets=self.targets.where(ends_here[:, None], unscored)
             )
         targets = self.targets[:, start:stop]
         if scored_from > start:
             targets = targets.clone()
-            targets[:, : scored_from - start] = IGNORE
+            targets[:, : scored_from - start] = unscored
         return replace(self, tokens=tokens, targets=targets)
 
     def _read(self, values: Integer[Tensor, "rows time"]) -> Int[Tensor, "batch time"]:
@@ -85,32 +95,52 @@ class Batch:
         """Targets that count."""
         if not self.targets.dtype.is_signed:  # IGNORE is negative: there is none
             return len(self) * self.targets.shape[1]
-        return sum(int((part.targets != IGNORE).sum()) for part in self.windows(MANY))
+        if not self.per_position:
+            return int(is_scored(self.targets).sum())
+        return sum(int(is_scored(part.targets).sum()) for part in self.windows(MANY))
 
     def trimmed(self) -> "Batch":
         """Without what is padding in all rows, at either side; one token is kept of nothing."""
-        used = (self.tokens != PAD).any(dim=0).nonzero()[:, 0]
-        start, stop = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
-        return self.part(start, stop)
+        batch = self.part(*_used(self.tokens))
+        if self.context is None:
+            return batch
+        start, stop = _used(self.context)
+        return replace(batch, context=self.context[:, start:stop])
 
     def _last_position(self) -> Int[Tensor, " batch"]:
         positions = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        return ((self.tokens != PAD) * positions).amax(dim=1)
+        return (is_real(self.tokens) * positions).amax(dim=1)
+
+
+def _used(tokens: Num[Tensor, "batch time ..."]) -> tuple[int, int]:
+    """From where to where there is anything but padding; one token is kept of nothing."""
+    used = is_real(tokens).any(dim=0).nonzero()[:, 0]
+    return (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """A split of any integer type, in memory or mapped from a file, cut into batches by index.
+    """A split, in memory or mapped from a file, cut into batches by index.
 
-    `planted` says of each token whether it is part of a planted pattern, where that is known.
-    `device` is where windows of a stream are wanted that is not there as a whole.
+    Args:
+        tokens: ids of any integer type, padded with 0; or features in float32, padded with NaN.
+        targets: as in `Batch`; of any integer type, or float32 where they are numbers.
+        is_stream: rows are pieces of one endless text, not sequences of their own.
+        planted: whether each token is part of a planted pattern, where that is known.
+        device: where windows of a stream are wanted that is not there as a whole.
+        context: a second input of each row, ids or features; or fewer, which rows share.
+        context_rows: the row of `context` of each sequence; None: they are in the same order.
+        per_position: whether targets are a row of positions rather than of labels; `Data` sets it.
     """
 
-    tokens: Integer[Tensor, "sequences time"]
-    targets: Integer[Tensor, "sequences positions"]
-    is_stream: bool = False  # rows are pieces of one endless text, not sequences of their own
+    tokens: Num[Tensor, "sequences time ..."]
+    targets: Num[Tensor, "sequences positions"]
+    is_stream: bool = False
     planted: Bool[Tensor, "sequences time"] | None = None
     device: torch.device | None = None
+    context: Num[Tensor, "contexts context ..."] | None = None
+    context_rows: Int[Tensor, " sequences"] | None = None
+    per_position: bool | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -121,15 +151,36 @@ class Sequences:
         is_elsewhere = self.tokens.device.type != device.type
         if self.is_stream and is_elsewhere and self.tokens.nbytes > MAX_ON_DEVICE:
             return replace(self, device=device)
-        return replace(self, tokens=self.tokens.to(device), targets=self.targets.to(device))
+        context, rows = self.context, self.context_rows
+        return replace(
+            self,
+            tokens=self.tokens.to(device),
+            targets=self.targets.to(device),
+            context=None if context is None else context.to(device),
+            context_rows=None if rows is None else rows.to(device),
+        )
+
+    def chosen(self, rows: Int[Tensor, " chosen"]) -> "Sequences":
+        """These rows, in this order."""
+        if self.context_rows is not None:
+            context, context_rows = self.context, self.context_rows[rows]
+        else:
+            context = None if self.context is None else self.context[rows]
+            context_rows = None
+        return replace(
+            self,
+            tokens=self.tokens[rows],
+            targets=self.targets[rows],
+            planted=None if self.planted is None else self.planted[rows.cpu()],
+            context=context,
+            context_rows=context_rows,
+        )
 
     def at_most(self, count: int, seed: int) -> "Sequences":
         """So many rows at most, in their order: those of `drawn`, all of a stream."""
         if self.is_stream or len(self) <= count:
             return self
-        rows = self.drawn(count, seed).sort().values.to(self.tokens.device)
-        planted = None if self.planted is None else self.planted[rows.cpu()]
-        return replace(self, tokens=self.tokens[rows], targets=self.targets[rows], planted=planted)
+        return self.chosen(self.drawn(count, seed).sort().values.to(self.tokens.device))
 
     def drawn(self, count: int, seed: int) -> Int[Tensor, " chosen"]:
         """So many rows at most, drawn by class: any first few hold each class as often as all do.
@@ -140,7 +191,8 @@ class Sequences:
             return torch.arange(min(count, len(self)))
         generator = torch.Generator().manual_seed(stream_seed(seed, "sample"))
         order = torch.randperm(len(self), generator=generator)
-        if self.targets.shape[1] != 1:
+        has_label = self.targets.shape[1] == 1 and not self.per_position
+        if not has_label or self.targets.is_floating_point():
             return order[:count]
         labels = self.targets[:, 0].cpu().long()[order]
         _, labels, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
@@ -171,8 +223,18 @@ class Sequences:
             if self.is_stream:
                 yield Batch(self.tokens, self.targets, True, rows, self.device)
                 continue
-            batch = Batch(self.tokens[rows].long(), self.targets[rows].long())
+            batch = Batch(
+                _wide(self.tokens[rows]),
+                _wide(self.targets[rows]),
+                context=self._context_of(rows),
+                per_position=self.per_position,
+            )
             yield batch if length_pool is None else batch.trimmed()
+
+    def _context_of(self, rows: Int[Tensor, " batch"]) -> Num[Tensor, "batch context ..."] | None:
+        if self.context is None:
+            return None
+        return _wide(self.context[rows if self.context_rows is None else self.context_rows[rows]])
 
     def _rows(
         self, batch_size: int, order_seed: int | None, length_pool: int | None
@@ -196,7 +258,12 @@ class Sequences:
         """Tokens of each row that are no padding, of which a stream has none."""
         if self.is_stream:
             return torch.full((len(self),), self.tokens.shape[1])
-        return (self.tokens != PAD).sum(dim=1)
+        return is_real(self.tokens).sum(dim=1)
+
+
+def _wide(values: Num[Tensor, "..."]) -> Num[Tensor, "..."]:
+    """Numbers as models and losses take them: float32, or int64."""
+    return values.float() if values.is_floating_point() else values.long()
 
 
 @dataclass(frozen=True)
@@ -240,6 +307,14 @@ class Data:
     vectors: WordVectors | None = None
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.spec, TaskSpec) or not isinstance(self.spec.output, Output):
+            return  # which is refused, in words, before anything is done with it
+        for name, split in self.splits().items():
+            if isinstance(split, Sequences) and split.per_position is None:
+                with_kind = replace(split, per_position=self.spec.per_position)
+                object.__setattr__(self, name, with_kind)
+
     def to(self, device: torch.device) -> "Data":
         """The same on another device."""
         train, valid, test = (split.to(device) for split in self.splits().values())
@@ -260,7 +335,8 @@ class Data:
         """SHA-256 of the spec, every token, target and vector, the same on every machine."""
         sha = hashlib.sha256(repr(sorted(self.spec.to_dict().items())).encode())
         for name, split in self.splits().items():
-            for tensor in (split.tokens, _unknown(split)):
+            contexts = [t for t in (split.context, split.context_rows) if t is not None]
+            for tensor in (split.tokens, _unknown(split), *contexts):
                 sha.update(f"{name} {tuple(tensor.shape)}".encode())
                 for values in _pieces(tensor, split.is_stream):
                     sha.update(values.data)
@@ -284,5 +360,6 @@ def _pieces(tensor: Tensor, is_stream: bool) -> Iterator[np.ndarray]:
         for row in tensor.cpu().numpy():
             yield np.ascontiguousarray(row, dtype=row.dtype.newbyteorder("<"))
         return
+    kind = "<f4" if tensor.is_floating_point() else "<i8"
     for piece in torch.split(tensor.cpu().reshape(-1), MANY):
-        yield piece.numpy().astype("<i8")
+        yield piece.numpy().astype(kind)

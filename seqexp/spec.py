@@ -1,34 +1,59 @@
-"""What the parts say to each other: vocabulary, task, batch, carry, and the model's protocol.
+"""What the parts say to each other: vocabulary, features, task, carry, and the model's protocol.
 
-Every dataset turns its data into token ids and targets; a `TaskSpec` is all that a model knows of
-a dataset.
+Every dataset turns its data into sequences of token ids or of real-valued features, targets, and
+perhaps a context; a `TaskSpec` is all that a model knows of a dataset.
 """
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Bool, Float, Integer, Num
 from torch import Tensor, nn
 
 PAD = 0
 """Token id of padding in every vocabulary."""
 
 IGNORE = -100
-"""A target that is not scored."""
+"""A target that is not scored; among numbers, NaN is."""
 
 Carry = tuple[Tensor, ...]
 """What a model needs of the tokens before: a value that is passed and returned."""
 
 
-class Output(enum.Enum):
-    """What is predicted."""
+class Output(enum.StrEnum):
+    """The kind of prediction; each is a file of this name in `seqexp/task`."""
 
-    SEQUENCE_CLASS = "sequence-class"  # one label a sequence
-    NEXT_TOKEN = "next-token"  # one target a position
+    SEQUENCE_CLASS = "sequence_class"  # one label a sequence
+    MULTI_LABEL = "multi_label"  # several labels a sequence, each there or not
+    REGRESSION = "regression"  # one or several numbers a sequence
+    TOKEN_CLASS = "token_class"  # a label at each position
+    NEXT_TOKEN = "next_token"  # the token after each position
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Output | None":
+        """The kind of an old name, as `next-token`."""
+        new = str(value).replace("-", "_")
+        return next((kind for kind in cls if kind.value == new != value), None)
+
+    @property
+    def per_position(self) -> bool:
+        """Whether there is a prediction at each position, rather than one a sequence."""
+        return self in (Output.TOKEN_CLASS, Output.NEXT_TOKEN)
+
+    @property
+    def causal(self) -> bool:
+        """Whether a prediction must not see later tokens."""
+        return self is Output.NEXT_TOKEN
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether targets are real numbers, of which NaN is not scored, rather than integers."""
+        return self is Output.REGRESSION
 
 
 COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
@@ -91,12 +116,67 @@ class WordEncoding:
 
 
 @dataclass(frozen=True)
+class Features:
+    """Real numbers at each position of a sequence, as the coordinates of a frame of a video.
+
+    Args:
+        size: how many at each position.
+        names: of them; empty where they have none.
+    """
+
+    size: int
+    names: tuple[str, ...] = ()
+
+
+Input = Vocabulary | Features
+"""What a sequence is made of: token ids of a vocabulary, or features."""
+
+NO_SYMBOLS = Vocabulary(())
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How numbers of targets are standardised for training: `(value - mean) / deviation`.
+
+    Args:
+        mean: of the training targets, a value each.
+        deviation: standard deviation of the training targets, a value each.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How predictions are scored, where the kind of task has a choice.
+
+    Args:
+        loss: of a regression: `gaussian`, `huber` or `poisson`.
+        scale: of a regression's targets; None leaves them as they are.
+        class_weights: what a target of each class counts in the loss; None is 1 each.
+    """
+
+    loss: str = "gaussian"
+    scale: Scale | None = None
+    class_weights: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """All that a model knows of a dataset.
 
-    `length` is the number of tokens of every sequence, padding included, or None where they
-    differ. `num_outputs` may be 1 for two classes: the logit of the second against the first.
-    `words` is None unless symbols are words.
+    Args:
+        vocabulary: symbols of tokens; empty where sequences are of features.
+        num_outputs: logits of each prediction. May be 1 for two classes: the logit of the second
+            against the first. For NEXT_TOKEN, the size of `target_vocabulary`'s or the vocabulary.
+        output: kind of prediction.
+        output_names: names of classes, labels, or numbers.
+        length: tokens of every sequence, padding included; None where they differ.
+        words: how words become a row of tokens; None unless symbols are words.
+        features: what each position holds instead of a token; None where there are tokens.
+        context: what a second input of each sequence is made of; None where there is none.
+        scoring: choices of the kind of task.
     """
 
     vocabulary: Vocabulary
@@ -105,6 +185,29 @@ class TaskSpec:
     output_names: tuple[str, ...]
     length: int | None = None
     words: WordEncoding | None = None
+    features: Features | None = None
+    context: Input | None = None
+    scoring: Scoring = field(default_factory=Scoring)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.output, str):  # an old or a plain name of a kind
+            with suppress(ValueError):
+                object.__setattr__(self, "output", Output(self.output))
+
+    @property
+    def input(self) -> Input:
+        """What a sequence is made of."""
+        return self.vocabulary if self.features is None else self.features
+
+    @property
+    def per_position(self) -> bool:
+        """Whether there is a prediction at each position, rather than one a sequence."""
+        return self.output.per_position
+
+    @property
+    def causal(self) -> bool:
+        """Whether a prediction must not see later tokens."""
+        return self.output.causal
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a JSON file."""
@@ -115,7 +218,15 @@ class TaskSpec:
             "output_names": list(self.output_names),
             "length": self.length,
         }
-        return values if self.words is None else {**values, "words": asdict(self.words)}
+        if self.words is not None:
+            values["words"] = asdict(self.words)
+        if self.features is not None:
+            values["features"] = _plain(self.features)
+        if self.context is not None:
+            values["context"] = _plain(self.context)
+        if self.scoring != Scoring():
+            values["scoring"] = _lists(asdict(self.scoring))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TaskSpec":
@@ -127,21 +238,67 @@ class TaskSpec:
             output_names=tuple(values["output_names"]),
             length=values["length"],
             words=WordEncoding(**values["words"]) if "words" in values else None,
+            features=_features(values["features"]) if "features" in values else None,
+            context=_input(values["context"]) if "context" in values else None,
+            scoring=_scoring(values["scoring"]) if "scoring" in values else Scoring(),
         )
+
+
+def _plain(made_of: Input) -> dict[str, Any]:
+    if isinstance(made_of, Features):
+        return {"size": made_of.size, "names": list(made_of.names)}
+    return {"vocabulary": list(made_of.symbols)}
+
+
+def _lists(value: Any) -> Any:
+    """The same with lists for tuples, as JSON gives it back."""
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _features(values: Mapping[str, Any]) -> Features:
+    return Features(values["size"], tuple(values["names"]))
+
+
+def _input(values: Mapping[str, Any]) -> Input:
+    if "vocabulary" in values:
+        return Vocabulary(tuple(values["vocabulary"]))
+    return _features(values)
+
+
+def _scoring(values: Mapping[str, Any]) -> Scoring:
+    weights, scale = values["class_weights"], values["scale"]
+    return Scoring(
+        loss=values["loss"],
+        scale=None if scale is None else Scale(tuple(scale["mean"]), tuple(scale["deviation"])),
+        class_weights=None if weights is None else tuple(weights),
+    )
+
+
+def is_real(tokens: Num[Tensor, "batch time ..."]) -> Bool[Tensor, "batch time"]:
+    """Where there is something rather than padding: id 0 of tokens, NaN of features."""
+    return ~tokens[..., 0].isnan() if tokens.is_floating_point() else tokens != PAD
+
+
+def is_scored(targets: Num[Tensor, "batch positions"]) -> Bool[Tensor, "batch positions"]:
+    """Which targets count: all but IGNORE, and of numbers all but NaN."""
+    return ~targets.isnan() if targets.is_floating_point() else targets != IGNORE
 
 
 @runtime_checkable
 class Model(Protocol):
     """What the loop needs of a model: `(tokens, carry) -> (logits, carry)`.
 
-    Logits are `(batch, time, outputs)` for NEXT_TOKEN and `(batch, 1, outputs)` for
-    SEQUENCE_CLASS. `causal` says whether logits are free of later tokens.
+    Logits are `(batch, time, outputs)` where the task is per position, else `(batch, 1, outputs)`.
+    Of features, `tokens` is `(batch, time, size)`, NaN where a sequence is padded. `causal` says
+    whether logits are free of later tokens.
     """
 
     causal: bool
 
     def __call__(
-        self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
     ) -> tuple[Float[Tensor, "batch positions outputs"], Carry]:
         """Logits of a window, and what the next window needs of it; None starts a sequence."""
         ...
@@ -168,6 +325,15 @@ class Model(Protocol):
 
     def eval(self) -> Any:
         """Switch dropout off."""
+        ...
+
+
+@runtime_checkable
+class ReadsContext(Protocol):
+    """A model that reads a second input of each sequence, once, before its first token."""
+
+    def read(self, context: Num[Tensor, "batch time ..."]) -> Carry:
+        """The carry that a sequence with this context begins with."""
         ...
 
 
