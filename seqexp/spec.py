@@ -102,11 +102,12 @@ class WordEncoding:
     """How the words of a text become a row of tokens, where symbols are words.
 
     `truncate` is the end that is cut off a text that is too long, `pad` the side on which one
-    that is too short is filled up.
+    that is too short is filled up, `unit` what counts as a word.
     """
 
     truncate: Literal["head", "tail"]
     pad: Literal["left", "right"]
+    unit: Literal["words", "characters"] = "words"
 
     def row(self, ids: Sequence[int], length: int) -> list[int]:
         """Exactly `length` ids, of which missing ones are padding."""
@@ -219,7 +220,10 @@ class TaskSpec:
             "length": self.length,
         }
         if self.words is not None:
-            values["words"] = asdict(self.words)
+            words = asdict(self.words)
+            if self.words.unit == "words":  # as it was before there were others
+                del words["unit"]
+            values["words"] = words
         if self.features is not None:
             values["features"] = _plain(self.features)
         if self.context is not None:
