@@ -32,6 +32,7 @@ def one_way_to_validate(dataset: Node) -> Faults:
 def motif_fits_its_sequence(dataset: Node) -> Faults:
     if dataset["_target_"] != MOTIF:
         return
+    from seqexp.dataset.dna.made_motifs import width_of, with_made
     from seqexp.errors import InputError
     from seqexp.formats.motifs import load_motifs
 
@@ -40,13 +41,11 @@ def motif_fits_its_sequence(dataset: Node) -> Faults:
     except InputError as error:
         yield f"dataset.motif: {error}"
         return
-    widest = max(motifs, key=lambda motif: motif.width)
+    are_labels = dataset["task"] == "multi_label"
+    width, what = width_of(with_made(motifs, dataset["made_motifs"], are_labels), are_labels)
     length = dataset["length"]
-    if widest.width > length:
-        yield (
-            f"dataset.length is {length}, but motif {widest.name} is {widest.width} wide;"
-            f" give at least {widest.width}"
-        )
+    if width > length:
+        yield f"dataset.length is {length}, but {what} {width} wide; give at least {width}"
 
 
 def background_is_a_composition(dataset: Node) -> Faults:
