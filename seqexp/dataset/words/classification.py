@@ -114,7 +114,11 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
             output=Output(corpus.task),
             output_names=names,
             length=width,
-            words=WordEncoding(choices.truncate, choices.pad, choices.unit),
+            words=WordEncoding(
+                choices.truncate,
+                choices.pad,
+                "english" if choices.unit == "words" else "characters",
+            ),
         )
     return Data(
         spec,
