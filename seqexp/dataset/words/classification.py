@@ -117,7 +117,7 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
             words=WordEncoding(
                 choices.truncate,
                 choices.pad,
-                "english" if choices.unit == "words" else "characters",
+                "english" if choices.unit == "words" else "letters",
             ),
         )
     return Data(
