@@ -4,6 +4,7 @@ from pathlib import Path
 
 import psutil
 
+from seqexp.dataset.own_files import missing
 from seqexp.formats.expressions import expression_fault
 from seqexp.utils.rules import Faults, Node
 
@@ -31,6 +32,7 @@ def one_way_to_validate(dataset: Node) -> Faults:
 def motif_fits_its_sequence(dataset: Node) -> Faults:
     if dataset["_target_"] != MOTIF:
         return
+    from seqexp.dataset.dna.made_motifs import width_of, with_made
     from seqexp.errors import InputError
     from seqexp.formats.motifs import load_motifs
 
@@ -39,13 +41,11 @@ def motif_fits_its_sequence(dataset: Node) -> Faults:
     except InputError as error:
         yield f"dataset.motif: {error}"
         return
-    widest = max(motifs, key=lambda motif: motif.width)
+    are_labels = dataset["task"] == "multi_label"
+    width, what = width_of(with_made(motifs, dataset["made_motifs"], are_labels), are_labels)
     length = dataset["length"]
-    if widest.width > length:
-        yield (
-            f"dataset.length is {length}, but motif {widest.name} is {widest.width} wide;"
-            f" give at least {widest.width}"
-        )
+    if width > length:
+        yield f"dataset.length is {length}, but {what} {width} wide; give at least {width}"
 
 
 def background_is_a_composition(dataset: Node) -> Faults:
@@ -93,7 +93,65 @@ def one_source_of_sequences(dataset: Node) -> Faults:
             and (key, path) != ("negatives", "shuffle")
             and not Path(path).is_file()
         ):
-            yield f"dataset.{key} is {path}: there is no such file"
+            yield missing(f"dataset.{key}", path)
+
+
+def one_question(dataset: Node) -> Faults:
+    """Columns and kind of what is asked, of sequences or texts."""
+    if dataset["_target_"] not in (FASTA, TEXT):
+        return
+    targets, task = dataset["targets"], dataset["task"]
+    for key, value in (("targets", targets), ("task", task)):
+        if value in (None, "sequence_class", "next_token"):
+            continue
+        if dataset["_target_"] == FASTA and dataset["positives"] is not None:
+            yield (
+                f"dataset.{key} is {value}, but dataset.positives is given, which asks for a class;"
+                " give null, or a dataset.table"
+            )
+        if dataset["_target_"] == TEXT and dataset["path"] is None:
+            yield (
+                f"dataset.{key} is {value}, but dataset.path is null, and made reviews have a class"
+                " only; give dataset.path, or null"
+            )
+    if task == "next_token" and targets is not None:
+        yield (
+            "dataset.task is next_token, which asks for no column, but dataset.targets is"
+            f" {targets}; give null"
+        )
+    if targets is not None and len(set(targets)) < len(targets):
+        twice = next(name for name in targets if targets.count(name) > 1)
+        yield f"dataset.targets names {twice!r} twice; give each column once"
+    if task == "sequence_class" and targets is not None and len(targets) > 1:
+        yield (
+            f"dataset.task is sequence_class, but dataset.targets names {len(targets)} columns;"
+            " give one, or dataset.task=multi_label or regression"
+        )
+
+
+def letters_fit(dataset: Node) -> Faults:
+    """Alphabet, lengths and strands of sequences."""
+    if dataset["_target_"] != FASTA:
+        return
+    from seqexp.dataset.dna.alphabets import alphabet_fault
+
+    alphabet, length = dataset["alphabet"], dataset["length"]
+    fault = alphabet_fault(alphabet)
+    if fault is not None:
+        yield fault
+    elif dataset["reverse_complement"] and alphabet not in ("dna", "rna", "auto"):
+        yield (
+            f"dataset.reverse_complement is true, but dataset.alphabet is {alphabet}; DNA and RNA"
+            " alone have another strand: give false"
+        )
+    if length is not None and length < dataset["min_length"]:
+        yield (
+            f"dataset.length is {length}, but dataset.min_length is {dataset['min_length']}; give"
+            " at least as many"
+        )
+    column = dataset["sequence_column"]
+    if column in (dataset["targets"] or ["label"]):
+        yield f"dataset.sequence_column is {column!r}, which is asked for too; give another column"
 
 
 def names_are_patterns(dataset: Node) -> Faults:
@@ -127,8 +185,13 @@ def texts_can_be_read(dataset: Node) -> Faults:
     from seqexp.errors import InputError
 
     columns = Columns(dataset["text_column"], dataset["label_column"])
-    if columns.text == columns.label:
-        yield f"dataset.text_column and dataset.label_column are both {columns.text!r}; give two"
+    if dataset["task"] == "next_token":
+        columns = columns._replace(asked=())
+    elif dataset["targets"] is not None or dataset["task"] is not None:
+        columns = columns._replace(asked=tuple(dataset["targets"] or [columns.label]))
+    if columns.text in columns.needed[1:]:
+        key = "label_column" if dataset["targets"] is None else "targets"
+        yield f"dataset.text_column and dataset.{key} are both {columns.text!r}; give two"
         return
     for key in ("path", "valid_path", "test_path"):
         if dataset[key] is None:
