@@ -11,6 +11,7 @@ MOTIF = "seqexp.dataset.motif.Motif"
 FASTA = "seqexp.dataset.fasta.Fasta"
 CHARS = "seqexp.dataset.chars.Chars"
 TEXT = "seqexp.dataset.text.Text"
+TAGGING = "seqexp.dataset.tagging.Tagging"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 
 
@@ -162,3 +163,36 @@ def reads_are_there(dataset: Node) -> Faults:
             f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"
             " simulated reads always have one; give a file, or reads_have_truth=null"
         )
+
+
+def tagged_files_can_be_read(dataset: Node) -> Faults:
+    """As far as the first sequence of each file tells."""
+    if dataset["_target_"] != TAGGING:
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.dataset.tagged.reading import Columns, check_file
+    from seqexp.errors import InputError
+
+    columns = Columns(dataset["text_column"], dataset["labels_column"])
+    if columns.text == columns.labels is not None:
+        yield f"dataset.text_column and dataset.labels_column are both {columns.text!r}; give two"
+        return
+    if (columns.text is None) != (columns.labels is None):
+        yield (
+            f"dataset.text_column is {columns.text} and dataset.labels_column is {columns.labels};"
+            " give both, of a table, or none"
+        )
+        return
+    for key in ("path", "valid_path", "test_path"):
+        path = dataset[key]
+        if path is None:
+            continue
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {path}, but dataset.path is null; give dataset.path"
+        if not Path(path).exists():
+            yield missing(f"dataset.{key}", path)
+            continue
+        try:
+            check_file(Path(path), columns)
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
