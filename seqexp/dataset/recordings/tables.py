@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from seqexp.dataset.recordings.recording import Recording, is_number, number
+from seqexp.dataset.recordings.recording import LARGEST, Recording, is_number, number
 from seqexp.errors import InputError
 from seqexp.formats.archives import is_archive, read_members
 from seqexp.formats.folders import files_in
@@ -196,9 +196,13 @@ def _read(
         group = table.group if places.group is None else fields[places.group].strip()
         if not group:
             raise InputError(f"{where}: {columns.group} is empty; name the sequence")
-        frame = []
-        for index, name in zip(places.features, places.names, strict=True):
-            frame.append(number(fields[index], f"{where}, column {name!r:.60}", advice))
+        cells = [fields[index] for index in places.features]
+        frame = _plain_numbers(cells)
+        if frame is None:
+            frame = [
+                number(cell, f"{where}, column {name!r:.60}", advice)
+                for cell, name in zip(cells, places.names, strict=True)
+            ]
         values.setdefault(group, []).append(frame)
         labels.setdefault(group, []).append([fields[index].strip() for index in places.labels])
         lines.setdefault(group, []).append(where)
@@ -218,6 +222,18 @@ def _read(
             Recording(group, np.array(frames), of_columns, lines[group], splits.get(group))
         )
     return places.names, found
+
+
+def _plain_numbers(cells: Sequence[str]) -> list[float] | None:
+    """The numbers of cells, quickly; None where any needs a closer look."""
+    together = "".join(cells)
+    if "_" in together or not together.isascii():
+        return None
+    try:
+        found = [*map(float, cells)]
+    except ValueError:
+        return None
+    return found if -LARGEST <= min(found) and max(found) <= LARGEST else None
 
 
 def _refuse_rising(recordings: Sequence[Recording], names: tuple[str, ...], path: Path) -> None:
