@@ -1,5 +1,6 @@
 """What cannot work within a dataset, as far as it can be seen before any data is read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,8 @@ MOTIF = "seqexp.dataset.motif.Motif"
 FASTA = "seqexp.dataset.fasta.Fasta"
 CHARS = "seqexp.dataset.chars.Chars"
 TEXT = "seqexp.dataset.text.Text"
+TAGGING = "seqexp.dataset.tagging.Tagging"
+FRAMES = "seqexp.dataset.frames.Frames"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 
 
@@ -225,3 +228,84 @@ def reads_are_there(dataset: Node) -> Faults:
             f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"
             " simulated reads always have one; give a file, or reads_have_truth=null"
         )
+
+
+def tagged_files_can_be_read(dataset: Node) -> Faults:
+    """As far as the first sequence of each file tells."""
+    if dataset["_target_"] != TAGGING:
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.dataset.tagged.reading import Columns, check_file
+    from seqexp.errors import InputError
+
+    columns = Columns(dataset["text_column"], dataset["labels_column"])
+    if columns.text == columns.labels is not None:
+        yield f"dataset.text_column and dataset.labels_column are both {columns.text!r}; give two"
+        return
+    if (columns.text is None) != (columns.labels is None):
+        yield (
+            f"dataset.text_column is {columns.text} and dataset.labels_column is {columns.labels};"
+            " give both, of a table, or none"
+        )
+        return
+    for key in ("path", "valid_path", "test_path"):
+        path = dataset[key]
+        if path is None:
+            continue
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {path}, but dataset.path is null; give dataset.path"
+        if not Path(path).exists():
+            yield missing(f"dataset.{key}", path)
+            continue
+        try:
+            check_file(Path(path), columns)
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
+
+
+def frames_can_be_read(dataset: Node) -> Faults:
+    """As far as the names of the columns tell, and keys that contradict each other."""
+    if dataset["_target_"] != FRAMES:
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.dataset.recordings.tables import check_tables, columns_of
+    from seqexp.errors import InputError
+
+    columns = columns_of(dataset)
+    yield from _column_faults(columns.labels, columns.features, columns.ignored, columns.group)
+    window, stride = dataset["window"], dataset["stride"]
+    if stride is not None and (window is None or stride > window):
+        yield (
+            f"dataset.stride is {stride} and dataset.window is {window}; give a stride up to the"
+            " window, or null"
+        )
+    for key in ("path", "valid_path", "test_path"):
+        path = dataset[key]
+        if path is None:
+            continue
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {path}, but dataset.path is null; give dataset.path"
+        if not Path(path).exists():
+            yield missing(f"dataset.{key}", path)
+            continue
+        try:
+            if not path.lower().endswith(".npz"):
+                check_tables(Path(path), columns)
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
+
+
+def _column_faults(
+    labels: Sequence[str], features: Sequence[str] | None, ignored: Sequence[str], group: str | None
+) -> Faults:
+    """A column that is two things at once."""
+    used = [("label_column", name) for name in labels]
+    used += [("feature_columns", name) for name in features or ()]
+    used += [("ignore_columns", name) for name in ignored]
+    used += [] if group is None else [("group_column", group)]
+    seen: dict[str, str] = {}
+    for key, name in used:
+        if name in seen:
+            other = f" and dataset.{key}" if key != seen[name] else " twice"
+            yield f"dataset.{seen[name]}{other} name {name!r:.60}; give a column to one of them"
+        seen[name] = key
