@@ -11,6 +11,7 @@ MOTIF = "seqexp.dataset.motif.Motif"
 FASTA = "seqexp.dataset.fasta.Fasta"
 CHARS = "seqexp.dataset.chars.Chars"
 TEXT = "seqexp.dataset.text.Text"
+PAIRS = "seqexp.dataset.pairs.Pairs"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 
 
@@ -139,6 +140,35 @@ def texts_can_be_read(dataset: Node) -> Faults:
             check_documents(Path(dataset[key]), columns)
         except InputError as error:
             yield f"dataset.{key}: {error}"
+
+
+def pairs_can_be_read(dataset: Node) -> Faults:
+    """As far as the first pair of each file tells."""
+    if dataset["_target_"] != PAIRS:
+        return
+    from seqexp.dataset.pairing.files import Layout, check_pairs
+    from seqexp.dataset.pairing.units import Reading
+    from seqexp.errors import InputError
+
+    columns = dataset["source_column"], dataset["target_column"]
+    if columns[0] == columns[1] or dataset["split_column"] in columns:
+        yield (
+            f"dataset.source_column is {columns[0]!r}, dataset.target_column {columns[1]!r} and"
+            f" dataset.split_column {dataset['split_column']!r}; give different ones"
+        )
+        return
+    reading = Reading(dataset["source_unit"], dataset["source_form"], dataset["lower"])
+    layout = Layout(*columns, dataset["split_column"], reading, Reading(dataset["target_unit"]))
+    for key in ("path", "valid_path", "test_path"):
+        if dataset[key] is None:
+            continue
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {dataset[key]}, but dataset.path is null; give dataset.path"
+        try:
+            check_pairs(Path(dataset[key]), layout, f"dataset.{key}")
+        except InputError as error:
+            said = str(error)
+            yield said if said.startswith("dataset.") else f"dataset.{key}: {said}"
 
 
 def errors_are_shares_of_one_draw(dataset: Node) -> Faults:

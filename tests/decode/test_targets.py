@@ -184,7 +184,7 @@ def test_writing_draws_no_random_numbers() -> None:
 
 
 def test_decode_says_how_to_write() -> None:
-    assert how_to_write(Sample(temperatures=(0,), length=9)) == Writing(max_length=9)
+    assert how_to_write(Sample(temperatures=(0.0,), length=9)) == Writing(max_length=9)
     assert how_to_write(Beam(width=3, length=None)) == Writing(3, 1.0, 300)
     assert how_to_write(Polish()) is None and how_to_write(None) is None
 
