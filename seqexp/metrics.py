@@ -17,6 +17,16 @@ METRICS: dict[str, Better] = {
     "test/auprc": "higher",
     "test/perplexity": "lower",
     "test/bits_per_token": "lower",
+    "valid/exact": "higher",
+    "valid/word_error": "lower",
+    "valid/edit_distance": "lower",
+    "valid/bleu": "higher",
+    "valid/chrf": "higher",
+    "test/exact": "higher",
+    "test/word_error": "lower",
+    "test/edit_distance": "lower",
+    "test/bleu": "higher",
+    "test/chrf": "higher",
     "best/epoch": "neither",
     "best/valid_loss_nats": "lower",
     "best/valid_accuracy": "higher",
@@ -64,6 +74,10 @@ epoch or at the end, `reads/*` at the end, as means over the clusters of reads w
 is known, `best/*` are of the epoch that `trainer.monitor` finds best, the others once an epoch;
 losses are means in nats per scored token. `best/valid_accuracy` is the accuracy at that epoch,
 `best/valid_accuracy_max` the highest of all epochs.
+
+`*/exact` to `*/chrf` are of targets that were written for a context, in validation for
+`decode.num_valid` of them: `exact` is the share without an error, `word_error` the
+rest, `edit_distance` a mean in symbols, `bleu` and `chrf` are 0 to 100, by sacrebleu.
 
 `motif/correlation_chance` is the median of `motif/correlation` of as many filters with random
 weights, read on the same sequences; 95 of 100 such sets are below `motif/correlation_chance_95`.
