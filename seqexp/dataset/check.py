@@ -146,6 +146,7 @@ def pairs_can_be_read(dataset: Node) -> Faults:
     """As far as the first pair of each file tells."""
     if dataset["_target_"] != PAIRS:
         return
+    from seqexp.dataset.own_files import missing
     from seqexp.dataset.pairing.files import Layout, check_pairs
     from seqexp.dataset.pairing.units import Reading
     from seqexp.errors import InputError
@@ -159,16 +160,19 @@ def pairs_can_be_read(dataset: Node) -> Faults:
         return
     reading = Reading(dataset["source_unit"], dataset["source_form"], dataset["lower"])
     layout = Layout(*columns, dataset["split_column"], reading, Reading(dataset["target_unit"]))
-    for key in ("path", "valid_path", "test_path"):
-        if dataset[key] is None:
-            continue
+    given = {key: dataset[key] for key in ("path", "valid_path", "test_path") if dataset[key]}
+    absent = [key for key, path in given.items() if not Path(path).exists()]
+    if absent:
+        more = "".join(f"; nor is dataset.{key}, {given[key]}" for key in absent[1:])
+        yield missing(f"dataset.{absent[0]}", given[absent[0]]) + more
+    for key, path in given.items():
         if dataset["path"] is None:
-            yield f"dataset.{key} is {dataset[key]}, but dataset.path is null; give dataset.path"
+            yield f"dataset.{key} is {path}, but dataset.path is null; give dataset.path"
         try:
-            check_pairs(Path(dataset[key]), layout, f"dataset.{key}")
+            if key not in absent:
+                check_pairs(Path(path), layout, f"dataset.{key}")
         except InputError as error:
-            said = str(error)
-            yield said if said.startswith("dataset.") else f"dataset.{key}: {said}"
+            yield f"dataset.{key}: {error}"
 
 
 def errors_are_shares_of_one_draw(dataset: Node) -> Faults:
