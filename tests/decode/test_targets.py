@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,9 @@ from seqexp.decode.targets import (
 )
 from seqexp.errors import InputError
 from seqexp.formats.ends import ends_for, ends_of
+from seqexp.model.cnn1d import CNN1D
+from seqexp.model.lstm import LSTM
+from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.spec import Carry, Features, Output, TaskSpec, Vocabulary, is_real
 
 SYMBOLS = ("<s>", "</s>", "<unk>", "a", "b", "c")
@@ -206,3 +210,33 @@ def test_ends_are_symbols_that_the_data_lack() -> None:
     assert ends_of(("<s>", "<", ">", "</s>")) == ("<s>", "</s>")
     assert ends_of(("a", "<", ">")) == ("<", ">")
     assert ends_of(("a", "<s>")) is None
+
+
+MODELS = {
+    "lstm": lambda: LSTM(SPEC, hidden_size=12, init="torch"),
+    "lstm, additive": lambda: LSTM(
+        SPEC, hidden_size=12, attention="additive", encoder_bidirectional=True, init="torch"
+    ),
+    "stacked-rnn, dot": lambda: StackedRNN(SPEC, hidden_size=12, attention="dot", init="torch"),
+    "cnn1d": lambda: CNN1D(SPEC, filter_width=3, num_filters=12),
+}
+"""Name -> a small model that reads a context."""
+
+
+@pytest.mark.parametrize("how", [GREEDY, BEAM])
+@pytest.mark.parametrize("name", MODELS)
+def test_laws_hold_for_every_model(name: str, how: Writing) -> None:
+    torch.manual_seed(5)
+    model: Any = MODELS[name]()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2.5)  # far from uniform
+    given = contexts(5)
+    expected = [found.tokens for found in targets(model, given, how)]
+    assert len(set(expected)) > 1
+    alone = [targets(model, context[None], how)[0].tokens for context in given]
+    padded = targets(model, torch.cat([given, torch.zeros(12, 4, dtype=torch.long)], 1), how)
+    assert alone == expected and [found.tokens for found in padded] == expected
+    if how is GREEDY:
+        search = targets(model, given, replace(BEAM, width=1))
+        assert [found.tokens for found in search] == expected
