@@ -15,6 +15,7 @@ CHARS = "seqexp.dataset.chars.Chars"
 TEXT = "seqexp.dataset.text.Text"
 TAGGING = "seqexp.dataset.tagging.Tagging"
 FRAMES = "seqexp.dataset.frames.Frames"
+PAIRS = "seqexp.dataset.pairs.Pairs"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 
 
@@ -203,6 +204,39 @@ def texts_can_be_read(dataset: Node) -> Faults:
             yield f"dataset.{key} is {dataset[key]}, but dataset.path is null; give dataset.path"
         try:
             check_documents(Path(dataset[key]), columns)
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
+
+
+def pairs_can_be_read(dataset: Node) -> Faults:
+    """As far as the first pair of each file tells."""
+    if dataset["_target_"] != PAIRS:
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.dataset.pairing.files import Layout, check_pairs
+    from seqexp.dataset.pairing.units import Reading
+    from seqexp.errors import InputError
+
+    columns = dataset["source_column"], dataset["target_column"]
+    if columns[0] == columns[1] or dataset["split_column"] in columns:
+        yield (
+            f"dataset.source_column is {columns[0]!r}, dataset.target_column {columns[1]!r} and"
+            f" dataset.split_column {dataset['split_column']!r}; give different ones"
+        )
+        return
+    reading = Reading(dataset["source_unit"], dataset["source_form"], dataset["lower"])
+    layout = Layout(*columns, dataset["split_column"], reading, Reading(dataset["target_unit"]))
+    given = {key: dataset[key] for key in ("path", "valid_path", "test_path") if dataset[key]}
+    absent = [key for key, path in given.items() if not Path(path).exists()]
+    if absent:
+        more = "".join(f"; nor is dataset.{key}, {given[key]}" for key in absent[1:])
+        yield missing(f"dataset.{absent[0]}", given[absent[0]]) + more
+    for key, path in given.items():
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {path}, but dataset.path is null; give dataset.path"
+        try:
+            if key not in absent:
+                check_pairs(Path(path), layout, f"dataset.{key}")
         except InputError as error:
             yield f"dataset.{key}: {error}"
 
