@@ -11,6 +11,8 @@ MOTIF = "seqexp.dataset.motif.Motif"
 FASTA = "seqexp.dataset.fasta.Fasta"
 CHARS = "seqexp.dataset.chars.Chars"
 TEXT = "seqexp.dataset.text.Text"
+CAPTIONS = "seqexp.dataset.captions.Captions"
+QUESTIONS = "seqexp.dataset.questions.Questions"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 
 
@@ -162,3 +164,22 @@ def reads_are_there(dataset: Node) -> Faults:
             f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"
             " simulated reads always have one; give a file, or reads_have_truth=null"
         )
+
+
+def pictures_are_there(dataset: Node) -> Faults:
+    if dataset["_target_"] not in (CAPTIONS, QUESTIONS):
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.formats.archives import is_archive
+
+    path = dataset["path"]
+    if path is not None and not Path(path).exists():
+        yield missing("dataset.path", path)
+    elif path is not None and not Path(path).is_dir() and not is_archive(Path(path)):
+        table = "captions.tsv" if dataset["_target_"] == CAPTIONS else "questions.json"
+        yield (
+            f"dataset.path is {path}, neither a folder nor a .tar.gz archive; give one that has"
+            f" images/N.png and {table}, in folders train and test or side by side"
+        )
+    if path is None and not dataset["test_share"]:
+        yield "dataset.test_share is 0, so that no scan of a digit is for the test; give a share"
