@@ -286,6 +286,11 @@ def is_scored(targets: Num[Tensor, "batch positions"]) -> Bool[Tensor, "batch po
     return ~targets.isnan() if targets.is_floating_point() else targets != IGNORE
 
 
+def unscored(targets: Num[Tensor, "..."]) -> float | int:
+    """What stands among such targets where nothing is to be scored: IGNORE, or NaN of numbers."""
+    return float("nan") if targets.is_floating_point() else IGNORE
+
+
 @runtime_checkable
 class Model(Protocol):
     """What the loop needs of a model: `(tokens, carry) -> (logits, carry)`.
@@ -335,6 +340,19 @@ class ReadsContext(Protocol):
     def read(self, context: Num[Tensor, "batch time ..."]) -> Carry:
         """The carry that a sequence with this context begins with."""
         ...
+
+
+def first_carry(model: Model, context: Num[Tensor, "batch time ..."] | None) -> Carry | None:
+    """The carry that sequences begin with: what a model has read of their context.
+
+    Raises:
+        TypeError: if there is a context and the model reads none.
+    """
+    if context is None:
+        return None
+    if not isinstance(model, ReadsContext):
+        raise TypeError(f"{type(model).__name__} has no method read(context)")
+    return model.read(context)
 
 
 @runtime_checkable
