@@ -16,6 +16,8 @@ TEXT = "seqexp.dataset.text.Text"
 TAGGING = "seqexp.dataset.tagging.Tagging"
 FRAMES = "seqexp.dataset.frames.Frames"
 PAIRS = "seqexp.dataset.pairs.Pairs"
+CAPTIONS = "seqexp.dataset.captions.Captions"
+QUESTIONS = "seqexp.dataset.questions.Questions"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 
 
@@ -343,3 +345,22 @@ def _column_faults(
             other = f" and dataset.{key}" if key != seen[name] else " twice"
             yield f"dataset.{seen[name]}{other} name {name!r:.60}; give a column to one of them"
         seen[name] = key
+
+
+def pictures_are_there(dataset: Node) -> Faults:
+    if dataset["_target_"] not in (CAPTIONS, QUESTIONS):
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.formats.archives import is_archive
+
+    path = dataset["path"]
+    if path is not None and not Path(path).exists():
+        yield missing("dataset.path", path)
+    elif path is not None and not Path(path).is_dir() and not is_archive(Path(path)):
+        table = "captions.tsv" if dataset["_target_"] == CAPTIONS else "questions.json"
+        yield (
+            f"dataset.path is {path}, neither a folder nor a .tar.gz archive; give one that has"
+            f" images/N.png and {table}, in folders train and test or side by side"
+        )
+    if path is None and not dataset["test_share"]:
+        yield "dataset.test_share is 0, so that no scan of a digit is for the test; give a share"
