@@ -35,7 +35,11 @@ DECODED: dict[str, Better] = {
     "chrf": "higher",
     "edit_distance": "lower",
 }
-"""What written sequences are measured by, against those of the test."""
+"""What targets that were written for a context are measured by, against the true ones.
+
+`exact` is the share of contexts without an error, `word_error` the rest, `edit_distance` a mean in
+symbols; `bleu` and `chrf` are 0 to 100, by sacrebleu. In validation, `decode.num_valid` are
+written."""
 
 OF_KIND: dict[str, tuple[str, ...]] = {
     "sequence_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "auroc", "auprc"),
@@ -60,7 +64,7 @@ IN_TRAINING = ("loss_nats", "accuracy", "mse", "mae", "r2")
 
 METRICS: dict[str, Better] = {
     **{f"train/{name}": MEASURES[name] for name in IN_TRAINING},
-    **{f"valid/{name}": better for name, better in MEASURES.items()},
+    **{f"valid/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"test/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"best/valid_{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
