@@ -27,6 +27,7 @@ from seqexp.errors import ConfigError, InputError, SweepError
 from seqexp.metrics import higher_is_better
 from seqexp.sweep.grid.sweeper import UNNAMED, CheckedSweeper
 from seqexp.sweep.job import Job, is_for_jobs, key_of
+from seqexp.metrics import IN_TRAINING
 from seqexp.sweep.launcher import Launcher, refuse_missing_commands
 from seqexp.sweep.manifest import held
 from seqexp.sweep.optuna.settings import Optuna
@@ -44,7 +45,7 @@ log = logging.getLogger("seqexp")
 MAX_COMBINATIONS = 64
 """Of groups' options, whose compositions are all checked before the first trial."""
 
-PER_EPOCH = ("valid/", "best/valid_", "train/loss_nats", "train/accuracy")
+PER_EPOCH = ("valid/", "best/valid_", *(f"train/{name}" for name in IN_TRAINING))
 """Metrics that are known after each epoch, as a pruner needs."""
 
 
