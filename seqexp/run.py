@@ -32,6 +32,7 @@ from seqexp.callback.pruning import Pruning
 from seqexp.callback.reads import Reads, train_twin
 from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
+from seqexp.callback.written import Written
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
 from seqexp.checkpoint.provenance import DATA, data_name, model_name, origin_of, run_facts, sizes
@@ -156,6 +157,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         filters,
         Page(title, parts.filters, run, filters, predictions),
         Samples(parts.decoder, run),
+        Written(parts.decoder, run),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
         KeptModel(parts.config, run),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),

@@ -37,7 +37,7 @@ class Gradients(Callback):
         # drawing takes longer than measuring: not where nobody would see it
         self.draws = run.tracker.keeps
         if settings is not None and self.every is not None:
-            if not isinstance(training.model, Recurrent) or not training.model.causal:
+            if not isinstance(training.model, Recurrent) or not training.model.reads_forward:
                 raise InputError(
                     f"gradient_flow.every_epochs is {self.every}, but the model has no recurrent"
                     " layers that read forward only; give gradient_flow.every_epochs=null"

@@ -53,6 +53,11 @@ def sample(
             f" {', '.join(spec.output_names)} apart and does not write; see python -m"
             " seqexp predict"
         )
+    if spec.context is not None:
+        raise InputError(
+            f"run is {run}, whose model ({found.info.run_name}) writes a target for what it reads,"
+            " and does not continue a text; see python -m seqexp predict"
+        )
     try:
         ids = text.encode(prompt, spec)
     except InputError as error:

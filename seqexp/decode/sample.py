@@ -9,13 +9,17 @@ from annotated_types import Len
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from seqexp.ranges import Count, Seed, Temperature
+from seqexp.ranges import Count, CountOrZero, Seed, Temperature
 from seqexp.spec import PAD, Carry, Model
 
 
 @dataclass(frozen=True)
 class Sample:
     """How to continue a prompt.
+
+    Where each sequence has a context, its target is written instead, always by the most probable
+    symbol: of these arguments, `length` is then the most symbols, and prompt, temperatures, top_k
+    and seed have no meaning.
 
     Args:
         prompt: text to begin with; empty begins with the first symbol of the training text.
@@ -24,6 +28,7 @@ class Sample:
             probable become more probable. 0 takes the most probable token always (greedy).
         top_k: draw among so many of the most probable tokens; None among all.
         every_epochs: write this often while training; None at the end only.
+        num_valid: of a dataset with a context, write so many targets of validation then.
         seed: selects the draws.
     """
 
@@ -32,6 +37,7 @@ class Sample:
     temperatures: Annotated[Sequence[Temperature], Len(1, 20)] = (0.5, 0.8, 1.0)
     top_k: Count | None = None
     every_epochs: Count | None = 1
+    num_valid: CountOrZero = 100
     seed: Seed = 0
 
     def write(

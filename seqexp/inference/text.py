@@ -72,7 +72,8 @@ def _encode_words(text: str, spec: TaskSpec) -> list[int]:
 
     assert spec.words is not None and spec.length is not None
     known = spec.vocabulary.ids
-    ids = [known.get(word, known[UNKNOWN]) for word in tokenize(text)]
+    pieces = text if spec.words.unit == "letters" else tokenize(text)
+    ids = [known.get(piece, known[UNKNOWN]) for piece in pieces]
     return spec.words.row(ids, spec.length)
 
 

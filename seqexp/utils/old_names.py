@@ -264,7 +264,7 @@ _DIVIDED = {
     },
     "seqexp.trainer.score": {
         "seqexp.task.cross_entropy": "cross_entropy_sum",
-        "seqexp.task.sequence_class": "Margins count_correct probabilities",
+        "seqexp.task.classes": "count_correct probabilities",
     },
 }
 """Modules that lost some of their names: old module -> new module -> the names in it."""

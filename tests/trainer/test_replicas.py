@@ -18,6 +18,7 @@ from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.optimizer.schedule import constant, inverse_time
 from seqexp.seeding import stream_seed
+from seqexp.task.kinds import of
 from seqexp.trainer.loop import fit, steps
 from seqexp.trainer.replicas import Together
 from seqexp.trainer.settings import Settings
@@ -45,7 +46,16 @@ def made(seed: int, settings: Settings, num_train: int = 60, **choices: Any) -> 
     model = build(data.spec, **choices).double()
     optimizer = optimizer_class(model.parameters(), **given)
     return (
-        Training(model, optimizer, scheduled(optimizer), settings, seed, CPU, kind=repr(choices)),
+        Training(
+            model,
+            optimizer,
+            scheduled(optimizer),
+            settings,
+            seed,
+            CPU,
+            of(data.spec),
+            kind=repr(choices),
+        ),
         data,
     )
 
