@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from seqexp.errors import InputError
 from seqexp.formats.dna import LETTERS, dna
+from seqexp.formats.ends import ends_of
 from seqexp.formats.records import STDIN, Format, Record, layout_of, records, token_lines
 from seqexp.inference.prediction import Given, writes
 from seqexp.inference.saved_model import SavedModel
@@ -40,6 +41,11 @@ def reader(saved: SavedModel) -> Reader:
         InputError: if the model has a context of numbers that no file has a layout for.
     """
     spec = saved.spec
+    if writes(spec) and ends_of(spec.vocabulary.symbols) is None:
+        raise InputError(
+            "the model of this run predicts next symbols with a context, but its symbols have no"
+            " begin and end (< and >, or <s> and </s>), so that nothing can be written"
+        )
     known = READERS.get(str(saved.dataset.get("_target_")))
     if known is not None:
         return known

@@ -233,7 +233,7 @@ def _plain_numbers(cells: Sequence[str]) -> list[float] | None:
         found = [*map(float, cells)]
     except ValueError:
         return None
-    return found if -LARGEST <= min(found) and max(found) <= LARGEST else None
+    return found if min(found) >= -LARGEST and max(found) <= LARGEST else None
 
 
 def _refuse_rising(recordings: Sequence[Recording], names: tuple[str, ...], path: Path) -> None:

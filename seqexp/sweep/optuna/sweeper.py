@@ -24,10 +24,9 @@ from seqexp.checkpoint.provenance import is_result
 from seqexp.config.groups import Config
 from seqexp.config.instantiate import build
 from seqexp.errors import ConfigError, InputError, SweepError
-from seqexp.metrics import higher_is_better
+from seqexp.metrics import IN_TRAINING, higher_is_better
 from seqexp.sweep.grid.sweeper import UNNAMED, CheckedSweeper
 from seqexp.sweep.job import Job, is_for_jobs, key_of
-from seqexp.metrics import IN_TRAINING
 from seqexp.sweep.launcher import Launcher, refuse_missing_commands
 from seqexp.sweep.manifest import held
 from seqexp.sweep.optuna.settings import Optuna
