@@ -13,14 +13,16 @@ from torch import nn
 from seqexp.config.groups import OPTIONAL_GROUPS, Config
 from seqexp.config.instantiate import build
 from seqexp.config.signature import signature
-from seqexp.data import Data, WordVectors
+from seqexp.data import MANY, Data, WordVectors
 from seqexp.dataset.soundness import checked
 from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.model.layers import TokenInput
 from seqexp.seeding import stream_seed
-from seqexp.spec import Output
+from seqexp.spec import Scoring
+from seqexp.task import kinds
+from seqexp.task.scoring import scoring
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.distributed import Processes
@@ -186,8 +188,21 @@ def load(parts: Parts) -> Data:
     name = parts.config["dataset"]["_target_"]
     with told_whose("dataset", name):
         loaded = parts.dataset.load()
-    data = checked(loaded, name)
-    return validated(data, parts.settings).at_most(parts.settings.max_sequences, parts.seed)
+    data = validated(checked(loaded, name), parts.settings)
+    return scored(data.at_most(parts.settings.max_sequences, parts.seed), parts.config["task"])
+
+
+def scored(data: Data, task: Node) -> Data:
+    """The data, with the choices of the config's section `task` in their spec.
+
+    Raises:
+        InputError: if the dataset's kind of task does not have them.
+    """
+    targets = (
+        part.targets for batch in data.train.batches(ROWS_COUNTED) for part in batch.windows(MANY)
+    )
+    found = scoring(data.spec, targets, task["class_weights"], task["loss"])
+    return data if found == Scoring() else replace(data, spec=replace(data.spec, scoring=found))
 
 
 def validated(data: Data, settings: Settings) -> Data:
@@ -276,9 +291,10 @@ def prepare_training(
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", parts.schedule, **supplied)
     kind = json.dumps([parts.model, data.spec.to_dict()])
+    task = kinds.of(data.spec)
     extent = (data.train.num_batches(settings.batch_size), data.train.tokens.shape[1])
     more: dict[str, Any] = {"processes": processes, "kind": kind, "extent": extent}
-    return Training(model, optimizer, scheduler, settings, seed, device, **more)
+    return Training(model, optimizer, scheduler, settings, seed, device, task, **more)
 
 
 def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
@@ -363,8 +379,9 @@ def total_steps(settings: Settings, data: Data) -> int:
     """Updates of the whole training, if it is not stopped early."""
     windows = 1
     if settings.bptt is not None and settings.bptt.k1 is not None:
-        is_label = data.spec.output is Output.SEQUENCE_CLASS  # scored in one window a sequence
-        windows = 1 if is_label else -(-data.train.tokens.shape[1] // settings.bptt.k1)
+        # a label is scored in one window a sequence
+        per_position, time = data.spec.per_position, data.train.tokens.shape[1]
+        windows = -(-time // settings.bptt.k1) if per_position else 1
     return settings.epochs * data.train.num_batches(settings.batch_size) * windows
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Integer, Num
 from torch import Tensor
 
 from seqexp.seeding import stream_seed
-from seqexp.spec import IGNORE, Output, TaskSpec, is_real, is_scored
+from seqexp.spec import Output, Scoring, TaskSpec, is_real, is_scored, unscored
 
 MAX_ON_DEVICE = 2**30
 """Bytes of a stream above which it stays where it is, and windows of it go to the device."""
@@ -64,18 +64,17 @@ class Batch:
             return read.part(0, stop - start, scored_from - start)
         if start == scored_from == 0 and stop >= self.tokens.shape[1]:
             return self
-        tokens = self.tokens[:, start:stop]
-        unscored = torch.nan if self.targets.is_floating_point() else IGNORE
+        tokens, ignored = self.tokens[:, start:stop], unscored(self.targets)
         if not self.per_position:
             last = self._last_position()
             ends_here = (last >= scored_from) & (last < stop)  # (batch,)
             return replace(
-                self, tokens=tokens, targets=self.targets.where(ends_here[:, None], unscored)
+                self, tokens=tokens, targets=self.targets.where(ends_here[:, None], ignored)
             )
         targets = self.targets[:, start:stop]
         if scored_from > start:
             targets = targets.clone()
-            targets[:, : scored_from - start] = unscored
+            targets[:, : scored_from - start] = ignored
         return replace(self, tokens=tokens, targets=targets)
 
     def _read(self, values: Integer[Tensor, "rows time"]) -> Int[Tensor, "batch time"]:
@@ -333,7 +332,8 @@ class Data:
 
     def digest(self) -> str:
         """SHA-256 of the spec, every token, target and vector, the same on every machine."""
-        sha = hashlib.sha256(repr(sorted(self.spec.to_dict().items())).encode())
+        spec = replace(self.spec, scoring=Scoring())  # which is the config's, not the data's
+        sha = hashlib.sha256(repr(sorted(spec.to_dict().items())).encode())
         for name, split in self.splits().items():
             contexts = [t for t in (split.context, split.context_rows) if t is not None]
             for tensor in (split.tokens, _unknown(split), *contexts):

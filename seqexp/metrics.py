@@ -1,25 +1,78 @@
 """The metrics that runs report, by name: what each means and which way is better."""
 
+import re
 from typing import Literal
 
 Better = Literal["lower", "higher", "neither"]
 
+MEASURES: dict[str, Better] = {
+    "loss_nats": "lower",
+    "accuracy": "higher",
+    "macro_f1": "higher",
+    "mcc": "higher",
+    "auroc": "higher",
+    "auprc": "higher",
+    "mse": "lower",
+    "mae": "lower",
+    "r2": "higher",
+    "pearson": "higher",
+    "spearman": "higher",
+    "perplexity": "lower",
+    "bits_per_token": "lower",
+}
+"""What predictions of a split are measured by: `mse` is `valid/mse`, `test/mse`, `best/valid_mse`.
+
+`loss_nats` is the mean over scored targets of what is trained on; `accuracy` the share of scored
+targets that are predicted right. `macro_f1` is the mean over classes of F1, `mcc` Matthews'
+correlation. `auroc` and `auprc` are of two classes, or the mean over labels. `mse` and `mae` are in
+the target's unit; of several numbers, `mse` is the mean over them and `mse.NAME` that of one;
+`auroc.NAME` is that of one label."""
+
+DECODED: dict[str, Better] = {
+    "exact": "higher",
+    "word_error": "lower",
+    "bleu": "higher",
+    "chrf": "higher",
+    "edit_distance": "lower",
+}
+"""What targets that were written for a context are measured by, against the true ones.
+
+`exact` is the share of contexts without an error, `word_error` the rest, `edit_distance` a mean in
+symbols; `bleu` and `chrf` are 0 to 100, by sacrebleu. In validation, `decode.num_valid` are
+written."""
+
+OF_KIND: dict[str, tuple[str, ...]] = {
+    "sequence_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "auroc", "auprc"),
+    "multi_label": ("loss_nats", "accuracy", "auroc", "auprc"),
+    "regression": ("loss_nats", "mse", "mae", "r2", "pearson", "spearman"),
+    "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc"),
+    "next_token": ("loss_nats", "accuracy", "perplexity", "bits_per_token"),
+}
+"""The measures of each kind of task, of validation and test."""
+
+HEADLINE: dict[str, tuple[str, ...]] = {
+    "sequence_class": ("accuracy", "auroc"),
+    "multi_label": ("auroc", "accuracy"),
+    "regression": ("mse", "r2", "pearson"),
+    "token_class": ("accuracy", "macro_f1"),
+    "next_token": ("perplexity", "accuracy"),
+}
+"""Of these, what summaries and tables show, the first one first."""
+
+IN_TRAINING = ("loss_nats", "accuracy", "mse", "mae", "r2")
+"""Measures that add up over updates, and are logged of the training too."""
+
+CONSTANT = ("accuracy", "macro_f1", "auprc", "mse", "mae", "perplexity")
+"""Measures that depend on the data where the same is always predicted."""
+
 METRICS: dict[str, Better] = {
-    "train/loss_nats": "lower",
-    "train/accuracy": "higher",
+    **{f"train/{name}": MEASURES[name] for name in IN_TRAINING},
+    **{f"valid/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
+    **{f"test/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
+    **{f"best/valid_{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
-    "valid/loss_nats": "lower",
-    "valid/accuracy": "higher",
-    "test/loss_nats": "lower",
-    "test/accuracy": "higher",
-    "test/auroc": "higher",
-    "test/auprc": "higher",
-    "test/perplexity": "lower",
-    "test/bits_per_token": "lower",
     "best/epoch": "neither",
-    "best/valid_loss_nats": "lower",
-    "best/valid_accuracy": "higher",
     "best/valid_accuracy_max": "higher",
     "grad/norm_mean": "neither",
     "grad/norm_max": "neither",
@@ -50,6 +103,8 @@ METRICS: dict[str, Better] = {
     "reads/edit_distance_standard_error": "neither",
     "reads/normalized_edit_distance": "lower",
     "reads/normalized_edit_distance_standard_error": "neither",
+    **dict.fromkeys((f"baseline/constant_{name}" for name in CONSTANT), "neither"),
+    "baseline/token_accuracy": "neither",
     "baseline/kmer_auroc": "neither",
     "baseline/kmer_auprc": "neither",
     "baseline/scan_auroc": "neither",
@@ -68,12 +123,32 @@ losses are means in nats per scored token. `best/valid_accuracy` is the accuracy
 `motif/correlation_chance` is the median of `motif/correlation` of as many filters with random
 weights, read on the same sequences; 95 of 100 such sets are below `motif/correlation_chance_95`.
 
+`baseline/constant_*` are of the test where the shares of the training targets, or their mean, are
+always predicted; `baseline/token_accuracy` where each token gets its most frequent label.
+
 `gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,
 about -300 where it is zero; `factor_per_token` is what that norm is multiplied by a token, over all
 lags; singular values are of the recurrent matrices of all layers, the saturated share is of the
 activations of their gates."""
 
 
+def without_name(metric: str) -> str:
+    """The metric that one of a single number or label is an instance of: `test/mse` of
+    `test/mse.length`.
+    """
+    return metric.partition(".")[0]
+
+
+def is_known(metric: str) -> bool:
+    """Whether a run can log a metric of this name."""
+    return without_name(metric) in METRICS
+
+
+def of_name(measure: str, name: str) -> str:
+    """The measure of one number or label, with the letters that trackers allow."""
+    return f"{measure}.{re.sub(r'[^A-Za-z0-9_. -]', '_', name)[:100]}"
+
+
 def higher_is_better(name: str) -> bool:
     """Whether a larger value of this metric is the better one."""
-    return METRICS.get(name) == "higher"
+    return METRICS.get(without_name(name)) == "higher"

@@ -7,7 +7,7 @@ perhaps a context; a `TaskSpec` is all that a model knows of a dataset.
 import enum
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -101,12 +101,18 @@ class Vocabulary:
 class WordEncoding:
     """How the words of a text become a row of tokens, where symbols are words.
 
-    `truncate` is the end that is cut off a text that is too long, `pad` the side on which one
-    that is too short is filled up.
+    Args:
+        truncate: the end that is cut off a text that is too long.
+        pad: the side on which a text that is too short is filled up.
+        unit: `english` is lower-case words and punctuation of English; the others, which label
+            positions, are those of `dataset/tagged/units.py`.
+        lower: whether words become lower case, where they are not of `english`.
     """
 
     truncate: Literal["head", "tail"]
     pad: Literal["left", "right"]
+    unit: Literal["english", "letters", "words", "characters", "pieces"] = "english"
+    lower: bool = False
 
     def row(self, ids: Sequence[int], length: int) -> list[int]:
         """Exactly `length` ids, of which missing ones are padding."""
@@ -122,10 +128,13 @@ class Features:
     Args:
         size: how many at each position.
         names: of them; empty where they have none.
+        scale: mean and deviation by which the dataset has standardised each, as `predict` does;
+            None leaves them as they are.
     """
 
     size: int
     names: tuple[str, ...] = ()
+    scale: "Scale | None" = None
 
 
 Input = Vocabulary | Features
@@ -136,11 +145,11 @@ NO_SYMBOLS = Vocabulary(())
 
 @dataclass(frozen=True)
 class Scale:
-    """How numbers of targets are standardised for training: `(value - mean) / deviation`.
+    """How numbers of targets or features are standardised: `(value - mean) / deviation`.
 
     Args:
-        mean: of the training targets, a value each.
-        deviation: standard deviation of the training targets, a value each.
+        mean: of the training split, a value each.
+        deviation: standard deviation of the training split, a value each.
     """
 
     mean: tuple[float, ...]
@@ -219,7 +228,9 @@ class TaskSpec:
             "length": self.length,
         }
         if self.words is not None:
-            values["words"] = asdict(self.words)
+            defaults = {field.name: field.default for field in fields(WordEncoding)}
+            words = asdict(self.words).items()
+            values["words"] = {key: value for key, value in words if value != defaults[key]}
         if self.features is not None:
             values["features"] = _plain(self.features)
         if self.context is not None:
@@ -246,7 +257,9 @@ class TaskSpec:
 
 def _plain(made_of: Input) -> dict[str, Any]:
     if isinstance(made_of, Features):
-        return {"size": made_of.size, "names": list(made_of.names)}
+        values = {"size": made_of.size, "names": list(made_of.names)}
+        scale = {} if made_of.scale is None else {"scale": _lists(asdict(made_of.scale))}
+        return {**values, **scale}
     return {"vocabulary": list(made_of.symbols)}
 
 
@@ -258,7 +271,8 @@ def _lists(value: Any) -> Any:
 
 
 def _features(values: Mapping[str, Any]) -> Features:
-    return Features(values["size"], tuple(values["names"]))
+    scale = _scale(values["scale"]) if "scale" in values else None
+    return Features(values["size"], tuple(values["names"]), scale)
 
 
 def _input(values: Mapping[str, Any]) -> Input:
@@ -267,11 +281,15 @@ def _input(values: Mapping[str, Any]) -> Input:
     return _features(values)
 
 
+def _scale(values: Mapping[str, Any]) -> Scale:
+    return Scale(tuple(values["mean"]), tuple(values["deviation"]))
+
+
 def _scoring(values: Mapping[str, Any]) -> Scoring:
     weights, scale = values["class_weights"], values["scale"]
     return Scoring(
         loss=values["loss"],
-        scale=None if scale is None else Scale(tuple(scale["mean"]), tuple(scale["deviation"])),
+        scale=None if scale is None else _scale(scale),
         class_weights=None if weights is None else tuple(weights),
     )
 
@@ -284,6 +302,11 @@ def is_real(tokens: Num[Tensor, "batch time ..."]) -> Bool[Tensor, "batch time"]
 def is_scored(targets: Num[Tensor, "batch positions"]) -> Bool[Tensor, "batch positions"]:
     """Which targets count: all but IGNORE, and of numbers all but NaN."""
     return ~targets.isnan() if targets.is_floating_point() else targets != IGNORE
+
+
+def unscored(targets: Num[Tensor, "..."]) -> float | int:
+    """What stands among such targets where nothing is to be scored: IGNORE, or NaN of numbers."""
+    return float("nan") if targets.is_floating_point() else IGNORE
 
 
 @runtime_checkable
@@ -335,6 +358,19 @@ class ReadsContext(Protocol):
     def read(self, context: Num[Tensor, "batch time ..."]) -> Carry:
         """The carry that a sequence with this context begins with."""
         ...
+
+
+def first_carry(model: Model, context: Num[Tensor, "batch time ..."] | None) -> Carry | None:
+    """The carry that sequences begin with: what a model has read of their context.
+
+    Raises:
+        TypeError: if there is a context and the model reads none.
+    """
+    if context is None:
+        return None
+    if not isinstance(model, ReadsContext):
+        raise TypeError(f"{type(model).__name__} has no method read(context)")
+    return model.read(context)
 
 
 @runtime_checkable

@@ -37,7 +37,7 @@ class Gradients(Callback):
         # drawing takes longer than measuring: not where nobody would see it
         self.draws = run.tracker.keeps
         if settings is not None and self.every is not None:
-            if not isinstance(training.model, Recurrent) or not training.model.causal:
+            if not isinstance(training.model, Recurrent) or not training.model.reads_forward:
                 raise InputError(
                     f"gradient_flow.every_epochs is {self.every}, but the model has no recurrent"
                     " layers that read forward only; give gradient_flow.every_epochs=null"
@@ -65,7 +65,8 @@ class Gradients(Callback):
     def measure(self, epoch: int) -> None:
         """Measure, and keep one image of the series."""
         assert isinstance(self.training.model, Recurrent)
-        flow = measure(self.training.model, self.sample, self.training.epoch)
+        given = (self.training.model, self.sample, self.training.epoch)
+        flow = measure(*given, self.training.task.nats)
         self.flows.append(flow)
         if self.draws:
             from seqexp.interpret.gradient_flow.figures import slider_image

@@ -42,7 +42,7 @@ class Writer(Protocol):
 
 
 class Samples(Callback):
-    """Continues a prompt with a model; does nothing for one that classifies.
+    """Continues a prompt with a model; does nothing for one that classifies or reads a context.
 
     Args:
         decoder: how to write; None, or what only decodes reads, writes nothing.
@@ -56,7 +56,7 @@ class Samples(Callback):
 
     def __init__(self, decoder: object, run: Observed) -> None:
         data = run.data
-        writes = data.spec.output is Output.NEXT_TOKEN
+        writes = data.spec.output is Output.NEXT_TOKEN and data.spec.context is None
         self.settings = decoder if writes and isinstance(decoder, Writer) else None
         self.tracker, self.training, self.data = run.tracker, run.training, data
         self.pages: list[str] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seqexp.cli.subcommand import COMMANDS
 from seqexp.config.groups import CONF
-from seqexp.config.typed import KEY, ROOT, Kinds, as_typed, pieces
+from seqexp.config.typed import KEY, ROOT, SECTIONS, Kinds, as_typed, pieces
 from seqexp.errors import InputError
 from seqexp.utils.nearest import nearest
 
@@ -215,7 +215,7 @@ class Known:
                 f"{key}=none" if "none" in options else f"{key}=NAME, one of {', '.join(options)}"
             )
             yield f"{shlex.quote(word)}: a run needs its {key}; write {line}"
-        elif key in (*self.kinds.names(ROOT), "paths", "experiment"):
+        elif key in (*self.kinds.names(ROOT), *SECTIONS, "experiment"):
             yield f"{shlex.quote(word)}: a run needs its {key}; leave this word out"
         elif not re.fullmatch(r"[A-Za-z_][\w./-]*", key):
             yield f"{shlex.quote(word)}: cannot be read; write KEY=VALUE"
@@ -227,7 +227,7 @@ class Known:
             found = nearest(plain, names)
             if found is not None and (found == plain or "_" in found):
                 return found
-        keys = [f"paths.{name}" for name in self.kinds.names("seqexp.config.check.Paths")]
+        keys = [f"{key}.{name}" for key, of in SECTIONS.items() for name in self.kinds.names(of)]
         groups = ("trainer", "dataset", "model", "optimizer", *sorted(self.ours))
         keys += [key for group in dict.fromkeys(groups) for key in self.kinds.keys(group)]
         if plain in keys:

@@ -13,9 +13,9 @@ import shlex
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import annotated_types as limits
 from omegaconf import DictConfig, OmegaConf
@@ -35,7 +35,7 @@ from seqexp.config.signature import (
 from seqexp.config.trust import TARGET, name_fault, package_of
 from seqexp.dataset import check as dataset_check
 from seqexp.errors import ConfigError
-from seqexp.metrics import METRICS
+from seqexp.metrics import METRICS, is_known
 from seqexp.model import check as model_check
 from seqexp.ranges import Count, NotNegative, Positive, Rate, Seed
 from seqexp.tracking import check as tracking_check
@@ -45,6 +45,11 @@ from seqexp.utils.old_names import with_new_targets
 from seqexp.utils.rules import CONSTANTS, Faults
 
 Rule = Callable[..., Faults]
+
+Weight = Annotated[float, limits.Gt(0), limits.Le(1e6)]
+
+SECTIONS = ("paths", "task")
+"""Keys beside the groups that hold keys of their own."""
 
 _TORCH_RANGES: dict[str, Any] = {
     # torch.optim annotates no ranges; these are the ones that its constructors raise on
@@ -66,6 +71,14 @@ class Paths:
 
     outputs: str
     data: str
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The section `task`: choices that the kinds of task have."""
+
+    class_weights: Literal["none", "balanced"] | list[Weight] = "none"
+    loss: Literal["gaussian", "huber", "poisson"] = "gaussian"
 
 
 @dataclass(frozen=True)
@@ -139,15 +152,16 @@ def _as_read(node: Any) -> Any:
     """A group as a rule reads it: with the plain values of its class."""
     if not isinstance(node, Mapping):
         return node
-    return {**node, CONSTANTS: constants(node[TARGET])}
+    return {**node, CONSTANTS: constants(node[TARGET])} if TARGET in node else node
 
 
 def _completed(config: Config) -> Config:
     """The config with the defaults of our own constructors, so that a record of it is whole."""
-    return {
+    whole = {
         key: _with_defaults(node, SUPPLIED[key]) if key in SUPPLIED and node else node
         for key, node in config.items()
     }
+    return {**whole, "task": {**asdict(Scoring()), **(config.get("task") or {})}}
 
 
 def _with_defaults(node: Any, supplied: frozenset[str]) -> Any:
@@ -181,13 +195,16 @@ def _resolve(config: DictConfig) -> tuple[Config, list[str]]:
 
 def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
     root = signature(f"{Root.__module__}.{Root.__qualname__}")
-    known = [*root.parameters, *SUPPLIED, "paths"]
+    known = [*root.parameters, *SUPPLIED, *SECTIONS]
     for key, value in config.items():
         if key in root.parameters:
             yield key, value_faults(key, value, root.parameters[key].annotation)
         elif key == "paths":
             paths = signature(f"{Paths.__module__}.{Paths.__qualname__}")
             yield key, _argument_faults(key, value, paths, frozenset(), ())
+        elif key == "task":
+            section = signature(f"{Scoring.__module__}.{Scoring.__qualname__}")
+            yield key, _argument_faults(key, value, section, frozenset(), ())
         elif key not in SUPPLIED:
             hint = did_you_mean(key, known, _leaves(config)) or f"; known are {', '.join(known)}"
             yield key, [f"{key}: unknown{hint}"]
@@ -195,10 +212,10 @@ def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
             trusted = _strings(config.get("trusted_packages"))
             yield key, _node_faults(key, value, SUPPLIED[key], trusted)
     for key in known:
-        if key not in config:
+        if key not in config and key != "task":  # which runs of before do not have
             yield key, [f"{key}: missing; give it a value"]
     metric = config.get("optimized_metric")
-    if isinstance(metric, str) and metric not in METRICS:
+    if isinstance(metric, str) and not is_known(metric):
         hint = did_you_mean(metric, METRICS) or f"; give one of {', '.join(METRICS)}"
         yield "optimized_metric", [f"optimized_metric is {metric!r}: no such metric{hint}"]
 

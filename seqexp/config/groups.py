@@ -64,6 +64,7 @@ GROUPS = {group.name: group for group in _TABLE}
 BESIDE: dict[str, Decides] = {
     "paths": "record",
     "seed": "results",
+    "task": "results",
     "experiment_name": "record",
     "optimized_metric": "record",
     "trusted_packages": "results",

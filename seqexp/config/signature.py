@@ -195,8 +195,17 @@ def _of_node(module: _Module, node: ast.stmt) -> Signature | None:
     for base in node.bases:
         found = _find(module.name, base.id) if isinstance(base, ast.Name) else None
         if found is not None:
-            return _of_node(*found)
+            return _without_fixed(_of_node(*found), node)
     return None
+
+
+def _without_fixed(inherited: Signature | None, node: ast.ClassDef) -> Signature | None:
+    """An inherited constructor without what its class fixes: `class RNN(Network, cell="rnn")`."""
+    fixed = {keyword.arg for keyword in node.keywords}
+    if inherited is None or not fixed:
+        return inherited
+    free = {name: p for name, p in inherited.parameters.items() if name not in fixed}
+    return Signature(free, inherited.takes_any)
 
 
 def _of_arguments(module: _Module, arguments: ast.arguments, skip_first: bool) -> Signature:

@@ -38,7 +38,7 @@ SHELLS = re.compile(r"[^\w@%+=:,./\[\]-]|=~|^~", re.ASCII)
 """What a shell would not leave as it is; brackets alone it does."""
 
 ROOT = "seqexp.config.check.Root"
-PATHS = "seqexp.config.check.Paths"
+SECTIONS = {"paths": "seqexp.config.check.Paths", "task": "seqexp.config.check.Scoring"}
 
 
 class Kinds:
@@ -58,7 +58,8 @@ class Kinds:
     def annotations(self, key: str) -> list[Any]:
         """Types of the option at a dotted key; none where no source tells."""
         group, dot, name = key.partition(".")
-        targets = [PATHS] if group == "paths" else self._targets(group) if dot else [ROOT]
+        of_group = [SECTIONS[group]] if group in SECTIONS else self._targets(group)
+        targets = of_group if dot else [ROOT]
         found = [signature_by_source(target) for target in targets]
         name = name if dot else key
         return [s.parameters[name].annotation for s in found if s and name in s.parameters]

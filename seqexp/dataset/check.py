@@ -1,9 +1,11 @@
 """What cannot work within a dataset, as far as it can be seen before any data is read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
+from seqexp.dataset.own_files import missing
 from seqexp.formats.expressions import expression_fault
 from seqexp.utils.rules import Faults, Node
 
@@ -11,6 +13,11 @@ MOTIF = "seqexp.dataset.motif.Motif"
 FASTA = "seqexp.dataset.fasta.Fasta"
 CHARS = "seqexp.dataset.chars.Chars"
 TEXT = "seqexp.dataset.text.Text"
+TAGGING = "seqexp.dataset.tagging.Tagging"
+FRAMES = "seqexp.dataset.frames.Frames"
+PAIRS = "seqexp.dataset.pairs.Pairs"
+CAPTIONS = "seqexp.dataset.captions.Captions"
+QUESTIONS = "seqexp.dataset.questions.Questions"
 NOISY_READS = "seqexp.dataset.noisy_reads.NoisyReads"
 
 
@@ -31,6 +38,7 @@ def one_way_to_validate(dataset: Node) -> Faults:
 def motif_fits_its_sequence(dataset: Node) -> Faults:
     if dataset["_target_"] != MOTIF:
         return
+    from seqexp.dataset.dna.made_motifs import width_of, with_made
     from seqexp.errors import InputError
     from seqexp.formats.motifs import load_motifs
 
@@ -39,13 +47,11 @@ def motif_fits_its_sequence(dataset: Node) -> Faults:
     except InputError as error:
         yield f"dataset.motif: {error}"
         return
-    widest = max(motifs, key=lambda motif: motif.width)
+    are_labels = dataset["task"] == "multi_label"
+    width, what = width_of(with_made(motifs, dataset["made_motifs"], are_labels), are_labels)
     length = dataset["length"]
-    if widest.width > length:
-        yield (
-            f"dataset.length is {length}, but motif {widest.name} is {widest.width} wide;"
-            f" give at least {widest.width}"
-        )
+    if width > length:
+        yield f"dataset.length is {length}, but {what} {width} wide; give at least {width}"
 
 
 def background_is_a_composition(dataset: Node) -> Faults:
@@ -93,7 +99,65 @@ def one_source_of_sequences(dataset: Node) -> Faults:
             and (key, path) != ("negatives", "shuffle")
             and not Path(path).is_file()
         ):
-            yield f"dataset.{key} is {path}: there is no such file"
+            yield missing(f"dataset.{key}", path)
+
+
+def one_question(dataset: Node) -> Faults:
+    """Columns and kind of what is asked, of sequences or texts."""
+    if dataset["_target_"] not in (FASTA, TEXT):
+        return
+    targets, task = dataset["targets"], dataset["task"]
+    for key, value in (("targets", targets), ("task", task)):
+        if value in (None, "sequence_class", "next_token"):
+            continue
+        if dataset["_target_"] == FASTA and dataset["positives"] is not None:
+            yield (
+                f"dataset.{key} is {value}, but dataset.positives is given, which asks for a class;"
+                " give null, or a dataset.table"
+            )
+        if dataset["_target_"] == TEXT and dataset["path"] is None:
+            yield (
+                f"dataset.{key} is {value}, but dataset.path is null, and made reviews have a class"
+                " only; give dataset.path, or null"
+            )
+    if task == "next_token" and targets is not None:
+        yield (
+            "dataset.task is next_token, which asks for no column, but dataset.targets is"
+            f" {targets}; give null"
+        )
+    if targets is not None and len(set(targets)) < len(targets):
+        twice = next(name for name in targets if targets.count(name) > 1)
+        yield f"dataset.targets names {twice!r} twice; give each column once"
+    if task == "sequence_class" and targets is not None and len(targets) > 1:
+        yield (
+            f"dataset.task is sequence_class, but dataset.targets names {len(targets)} columns;"
+            " give one, or dataset.task=multi_label or regression"
+        )
+
+
+def letters_fit(dataset: Node) -> Faults:
+    """Alphabet, lengths and strands of sequences."""
+    if dataset["_target_"] != FASTA:
+        return
+    from seqexp.dataset.dna.alphabets import alphabet_fault
+
+    alphabet, length = dataset["alphabet"], dataset["length"]
+    fault = alphabet_fault(alphabet)
+    if fault is not None:
+        yield fault
+    elif dataset["reverse_complement"] and alphabet not in ("dna", "rna", "auto"):
+        yield (
+            f"dataset.reverse_complement is true, but dataset.alphabet is {alphabet}; DNA and RNA"
+            " alone have another strand: give false"
+        )
+    if length is not None and length < dataset["min_length"]:
+        yield (
+            f"dataset.length is {length}, but dataset.min_length is {dataset['min_length']}; give"
+            " at least as many"
+        )
+    column = dataset["sequence_column"]
+    if column in (dataset["targets"] or ["label"]):
+        yield f"dataset.sequence_column is {column!r}, which is asked for too; give another column"
 
 
 def names_are_patterns(dataset: Node) -> Faults:
@@ -127,8 +191,13 @@ def texts_can_be_read(dataset: Node) -> Faults:
     from seqexp.errors import InputError
 
     columns = Columns(dataset["text_column"], dataset["label_column"])
-    if columns.text == columns.label:
-        yield f"dataset.text_column and dataset.label_column are both {columns.text!r}; give two"
+    if dataset["task"] == "next_token":
+        columns = columns._replace(asked=())
+    elif dataset["targets"] is not None or dataset["task"] is not None:
+        columns = columns._replace(asked=tuple(dataset["targets"] or [columns.label]))
+    if columns.text in columns.needed[1:]:
+        key = "label_column" if dataset["targets"] is None else "targets"
+        yield f"dataset.text_column and dataset.{key} are both {columns.text!r}; give two"
         return
     for key in ("path", "valid_path", "test_path"):
         if dataset[key] is None:
@@ -139,6 +208,51 @@ def texts_can_be_read(dataset: Node) -> Faults:
             check_documents(Path(dataset[key]), columns)
         except InputError as error:
             yield f"dataset.{key}: {error}"
+
+
+def pairs_can_be_read(dataset: Node) -> Faults:
+    """As far as the first pair of each file tells."""
+    if dataset["_target_"] != PAIRS:
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.dataset.pairing.files import Layout, check_pairs
+    from seqexp.dataset.pairing.units import Reading
+    from seqexp.errors import InputError
+
+    columns = dataset["source_column"], dataset["target_column"]
+    if columns[0] == columns[1] or dataset["split_column"] in columns:
+        yield (
+            f"dataset.source_column is {columns[0]!r}, dataset.target_column {columns[1]!r} and"
+            f" dataset.split_column {dataset['split_column']!r}; give different ones"
+        )
+        return
+    reading = Reading(dataset["source_unit"], dataset["source_form"], dataset["lower"])
+    layout = Layout(*columns, dataset["split_column"], reading, Reading(dataset["target_unit"]))
+    given = {key: dataset[key] for key in ("path", "valid_path", "test_path") if dataset[key]}
+    absent = [key for key, path in given.items() if not Path(path).exists()]
+    if absent:
+        more = "".join(f"; nor is dataset.{key}, {given[key]}" for key in absent[1:])
+        yield missing(f"dataset.{absent[0]}", given[absent[0]]) + more
+    for key, path in given.items():
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {path}, but dataset.path is null; give dataset.path"
+        try:
+            if key not in absent:
+                check_pairs(Path(path), layout, f"dataset.{key}")
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
+
+
+def a_target_begins_with_its_begin_symbol(dataset: Node, decode: Node) -> Faults:
+    if not dataset["_constants_"].get("has_context"):
+        return
+    for key, off in (("prompt", "''"), ("both_directions", "false")):
+        value = decode.get(key)
+        if value:
+            yield (
+                f"decode.{key} is {value!r:.40}, but each target of the dataset is written from its"
+                f" begin to its end; give {off}"
+            )
 
 
 def errors_are_shares_of_one_draw(dataset: Node) -> Faults:
@@ -162,3 +276,103 @@ def reads_are_there(dataset: Node) -> Faults:
             f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"
             " simulated reads always have one; give a file, or reads_have_truth=null"
         )
+
+
+def tagged_files_can_be_read(dataset: Node) -> Faults:
+    """As far as the first sequence of each file tells."""
+    if dataset["_target_"] != TAGGING:
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.dataset.tagged.reading import Columns, check_file
+    from seqexp.errors import InputError
+
+    columns = Columns(dataset["text_column"], dataset["labels_column"])
+    if columns.text == columns.labels is not None:
+        yield f"dataset.text_column and dataset.labels_column are both {columns.text!r}; give two"
+        return
+    if (columns.text is None) != (columns.labels is None):
+        yield (
+            f"dataset.text_column is {columns.text} and dataset.labels_column is {columns.labels};"
+            " give both, of a table, or none"
+        )
+        return
+    for key in ("path", "valid_path", "test_path"):
+        path = dataset[key]
+        if path is None:
+            continue
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {path}, but dataset.path is null; give dataset.path"
+        if not Path(path).exists():
+            yield missing(f"dataset.{key}", path)
+            continue
+        try:
+            check_file(Path(path), columns)
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
+
+
+def frames_can_be_read(dataset: Node) -> Faults:
+    """As far as the names of the columns tell, and keys that contradict each other."""
+    if dataset["_target_"] != FRAMES:
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.dataset.recordings.tables import check_tables, columns_of
+    from seqexp.errors import InputError
+
+    columns = columns_of(dataset)
+    yield from _column_faults(columns.labels, columns.features, columns.ignored, columns.group)
+    window, stride = dataset["window"], dataset["stride"]
+    if stride is not None and (window is None or stride > window):
+        yield (
+            f"dataset.stride is {stride} and dataset.window is {window}; give a stride up to the"
+            " window, or null"
+        )
+    for key in ("path", "valid_path", "test_path"):
+        path = dataset[key]
+        if path is None:
+            continue
+        if dataset["path"] is None:
+            yield f"dataset.{key} is {path}, but dataset.path is null; give dataset.path"
+        if not Path(path).exists():
+            yield missing(f"dataset.{key}", path)
+            continue
+        try:
+            if not path.lower().endswith(".npz"):
+                check_tables(Path(path), columns)
+        except InputError as error:
+            yield f"dataset.{key}: {error}"
+
+
+def _column_faults(
+    labels: Sequence[str], features: Sequence[str] | None, ignored: Sequence[str], group: str | None
+) -> Faults:
+    """A column that is two things at once."""
+    used = [("label_column", name) for name in labels]
+    used += [("feature_columns", name) for name in features or ()]
+    used += [("ignore_columns", name) for name in ignored]
+    used += [] if group is None else [("group_column", group)]
+    seen: dict[str, str] = {}
+    for key, name in used:
+        if name in seen:
+            other = f" and dataset.{key}" if key != seen[name] else " twice"
+            yield f"dataset.{seen[name]}{other} name {name!r:.60}; give a column to one of them"
+        seen[name] = key
+
+
+def pictures_are_there(dataset: Node) -> Faults:
+    if dataset["_target_"] not in (CAPTIONS, QUESTIONS):
+        return
+    from seqexp.dataset.own_files import missing
+    from seqexp.formats.archives import is_archive
+
+    path = dataset["path"]
+    if path is not None and not Path(path).exists():
+        yield missing("dataset.path", path)
+    elif path is not None and not Path(path).is_dir() and not is_archive(Path(path)):
+        table = "captions.tsv" if dataset["_target_"] == CAPTIONS else "questions.json"
+        yield (
+            f"dataset.path is {path}, neither a folder nor a .tar.gz archive; give one that has"
+            f" images/N.png and {table}, in folders train and test or side by side"
+        )
+    if path is None and not dataset["test_share"]:
+        yield "dataset.test_share is 0, so that no scan of a digit is for the test; give a share"

@@ -1,25 +1,31 @@
-"""Your own DNA: sequences with a signal against sequences without."""
+"""Your own sequences, and what is asked of them: classes, labels or numbers."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import psutil
 import torch
+from annotated_types import Len
 
 from seqexp.data import Data, Sequences
+from seqexp.dataset.asked import Task
+from seqexp.dataset.dna.alphabets import Alphabet, alphabet_of, as_it_stands, told_by
+from seqexp.dataset.dna.answers import Question, answered, refuse_unfit
 from seqexp.dataset.dna.labelled import (
+    Read,
     Record,
-    label_of,
+    asked_by_name,
     records_of_fasta,
     records_of_table,
     values_by_name,
 )
 from seqexp.dataset.dna.shuffle import dinucleotide_shuffle
-from seqexp.dataset.dna.splits import SPLITS, drawn, duplicate_notes, without_leaks
+from seqexp.dataset.dna.splits import SPLITS, Form, drawn, duplicate_notes, form_of, without_leaks
+from seqexp.dataset.own_files import found
 from seqexp.errors import InputError
-from seqexp.formats.dna import LETTERS, reverse_complement
+from seqexp.formats.dna import reverse_complement
 from seqexp.formats.expressions import found_in
 from seqexp.ranges import Count, HeldOutShare, Seed
 from seqexp.seeding import stream_seed
@@ -27,16 +33,19 @@ from seqexp.spec import Output, TaskSpec, Vocabulary
 
 SHUFFLE = "shuffle"
 
-_IDS = {"A": 1, "C": 2, "G": 3, "T": 4, "N": 0}
+LABEL = "label"
+"""Column that is asked for where none is named."""
+
+ColumnName = Annotated[str, Len(1)]
 
 
 @dataclass(frozen=True)
 class Fasta:
-    """Positives and negatives from files, classified.
+    """Sequences of letters from files, and a class, labels or numbers of each.
 
-    Letters: `A C G T` in either case; `U` is `T`; `N` and the other IUPAC codes become padding (id
-    0), which is a zero vector to filters and is skipped by recurrent models. Shorter sequences are
-    padded on the right.
+    Letters of DNA: `A C G T` in either case; `U` is `T`; `N` and the other IUPAC codes become
+    padding (id 0), which is a zero vector to filters and is skipped by recurrent models. Shorter
+    sequences are padded on the right.
 
     Give one of: `positives` (and `negatives`); `sequences` and `labels`; `table`. A name ends at
     the first blank of its header. Where several are the same, the whole headers are the names, and
@@ -47,9 +56,18 @@ class Fasta:
         negatives: FASTA of sequences without; `shuffle` makes one of each positive, in its split,
             that has the same pairs of neighbouring letters.
         sequences: FASTA of both, with `labels`.
-        labels: table with the columns id and label (0 or 1).
-        table: table with the columns label, sequence, and perhaps id and split (train, valid, test,
-            or all for those to be split by the seed).
+        labels: table with the columns id and label, or those of `targets`.
+        table: table with the columns label (or those of `targets`), sequence, and perhaps id and
+            split (train, valid, test, or all for those to be split by the seed).
+        targets: columns that are asked for: one of classes, several of 0 and 1, or numbers; None
+            is `label`, a class. Missing labels and numbers (empty, NA, NaN, null) are not scored.
+        task: the kind of what is asked: `sequence_class`, `multi_label` or `regression`; None is
+            told by the values of `targets` and said.
+        sequence_column: column of the letters.
+        alphabet: `dna`, `rna`, `protein` (20 amino acids; X, B, Z, J, U, O and * are padding), all
+            letters in a row, or `auto`, which is told by the letters and said.
+        length: letters of every sequence: shorter ones are padded, longer ones refused; None is
+            that of the longest.
         splits: table with the columns id and split, as above; wins over `table`'s column.
         valid_names: regular expression; records whose name it finds are for validation.
         test_names: the same for the test, first.
@@ -65,8 +83,8 @@ class Fasta:
     removed from training if it is in validation or test, and from validation if it is in the test.
 
     Raises:
-        InputError: from `load`, on files that are not sound, sequences that are too short, and
-            splits that lack a class.
+        InputError: from `load`, on files that are not sound, sequences that are too short, values
+            that are not of the kind that is asked, and splits that lack a class.
     """
 
     positives: str | None = None
@@ -74,6 +92,11 @@ class Fasta:
     sequences: str | None = None
     labels: str | None = None
     table: str | None = None
+    targets: Annotated[list[ColumnName], Len(1)] | None = None
+    task: Task | None = None
+    sequence_column: ColumnName = "sequence"
+    alphabet: str = "dna"
+    length: Count | None = None
     splits: str | None = None
     valid_names: str | None = None
     test_names: str | None = None
@@ -83,60 +106,104 @@ class Fasta:
     reverse_complement: bool = False
     seed: Seed = 0
 
-    output = "sequence-class"
+    output = "sequence_class"
 
     def load(self) -> Data:
         """Read, split and encode."""
-        records, notes = self._read()
-        self._refuse_short(records)
-        parts = self._split(records)
-        notes += [_letters_note(records), *duplicate_notes(records)]
-        parts, removed = without_leaks(parts)
+        given = alphabet_of(self.alphabet)
+        read = as_it_stands if given is None else given.read
+        records, question, notes = self._read(read)
+        if given is None:
+            alphabet = told_by([record.sequence for record in records], "dataset.alphabet is auto")
+            records = [_read_as(record, alphabet) for record in records]
+            notes.append(f"dataset.alphabet is {alphabet.name}, as the letters tell")
+        else:
+            alphabet = given
+        self._refuse_length(records, alphabet)
+        form = form_of(alphabet.has_strands)
+        parts = self._split(records, form)
+        notes += [*_letter_notes(records, alphabet)]
+        notes += duplicate_notes(records, form, question.is_binary)
+        parts, removed = without_leaks(parts, form)
         notes += removed
         if self.positives is not None and self.negatives == SHUFFLE:
             parts = {name: self._with_shuffled(part, notes) for name, part in parts.items()}
-        _refuse_one_class(parts)
+        notes += refuse_unfit(parts, question)
         if self.reverse_complement:
             parts["train"] = [turned for r in parts["train"] for turned in _both_strands(r)]
+        return self._data(parts, question, alphabet, notes)
+
+    def _data(
+        self,
+        parts: dict[str, list[Record]],
+        question: Question,
+        alphabet: Alphabet,
+        notes: Sequence[str],
+    ) -> Data:
         lengths = {len(record.sequence) for part in parts.values() for record in part}
-        _refuse_too_much(sum(map(len, parts.values())), max(lengths))
+        longest = max(lengths)
+        _refuse_too_much(sum(map(len, parts.values())), self.length or longest)
         spec = TaskSpec(
-            vocabulary=Vocabulary(tuple(LETTERS)),
-            num_outputs=2,
-            output=Output.SEQUENCE_CLASS,
-            output_names=("negative", "positive"),
-            length=lengths.pop() if len(lengths) == 1 else None,
+            vocabulary=Vocabulary(alphabet.symbols),
+            num_outputs=len(question.names),
+            output=Output(question.task),
+            output_names=question.names,
+            length=self.length or (longest if len(lengths) == 1 else None),
         )
-        train, valid, test = (_encoded(parts[name]) for name in SPLITS)
+        train, valid, test = (
+            Sequences(_tokens(parts[name], alphabet, self.length), question.targets(parts[name]))
+            for name in SPLITS
+        )
         return Data(spec, train, valid, test, notes=tuple(note for note in notes if note))
 
-    def _read(self) -> tuple[list[Record], list[str]]:
-        """Records with their labels, and notes on their names."""
+    def _read(self, read: Read) -> tuple[list[Record], Question, list[str]]:
+        """Records with their answers, what is asked of them, and notes."""
+        asked = self.targets or [LABEL]
+        task = self.task or (None if self.targets else "sequence_class")
+        key = "dataset.targets" if self.targets else "the column label"
         is_looked_up = self.splits is not None
+        question = Question()
         if self.table is not None:
-            records, notes = records_of_table(Path(self.table), is_looked_up)
+            path = found("dataset.table", self.table)
+            records, notes = records_of_table(path, is_looked_up, asked, self.sequence_column, read)
         elif self.sequences is not None and self.labels is not None:
-            path = Path(self.labels)
-            records, notes = records_of_fasta(Path(self.sequences), is_looked_up=True)
-            labels = values_by_name(path, "label", records, Path(self.sequences))
-            records = [replace(r, label=label_of(labels[r.name], r.name, path)) for r in records]
+            source, path = Path(self.sequences), Path(self.labels)
+            records, notes = records_of_fasta(source, is_looked_up=True, read=read)
+            records = asked_by_name(path, asked, records, source)
         elif self.positives is not None:
-            records, notes = _labelled(self.positives, 1, is_looked_up)
-            if self.negatives != SHUFFLE:
-                others, more = _labelled(self.negatives, 0, is_looked_up)
-                records, notes = records + others, list(dict.fromkeys(notes + more))
+            records, notes = self._positives_and_negatives(is_looked_up, read)
         else:
             raise InputError(
                 "dataset names no sequences; give dataset.positives, or dataset.sequences and"
                 " dataset.labels, or dataset.table"
             )
+        if self.positives is None:
+            records, question, more = answered(records, asked, task, key)
+            notes += more
         if self.splits is not None:
             path = Path(self.splits)
             chosen = values_by_name(path, "split", records, path)
             records = [replace(record, split=chosen[record.name]) for record in records]
+        return records, question, notes
+
+    def _positives_and_negatives(
+        self, is_looked_up: bool, read: Read
+    ) -> tuple[list[Record], list[str]]:
+        assert self.positives is not None
+        records, notes = _labelled(self.positives, 1, is_looked_up, read)
+        if self.negatives != SHUFFLE:
+            others, more = _labelled(self.negatives, 0, is_looked_up, read)
+            records, notes = records + others, list(dict.fromkeys(notes + more))
         return records, notes
 
-    def _refuse_short(self, records: Sequence[Record]) -> None:
+    def _refuse_length(self, records: Sequence[Record], alphabet: Alphabet) -> None:
+        """Refuse what the choices of lengths and strands do not fit."""
+        if self.reverse_complement and not alphabet.has_strands:
+            raise InputError(
+                "dataset.reverse_complement is true, but the sequences are no DNA or RNA"
+                f" ({alphabet.name or 'dataset.alphabet'}), which alone have another strand; give"
+                " false"
+            )
         short = [record for record in records if len(record.sequence) < self.min_length]
         if short:
             raise InputError(
@@ -144,10 +211,16 @@ class Fasta:
                 f" sequences are shorter, as {short[0].name!r} with {len(short[0].sequence)}"
                 " letters; remove them, or give a smaller min_length and filters as narrow"
             )
+        longest = max(records, key=lambda record: len(record.sequence))
+        if self.length is not None and len(longest.sequence) > self.length:
+            raise InputError(
+                f"dataset.length is {self.length}, but {longest.name!r} has"
+                f" {len(longest.sequence)} letters; give at least as many, or null"
+            )
 
     # --- splits -------------------------------------------------------------------------------
 
-    def _split(self, records: Sequence[Record]) -> dict[str, list[Record]]:
+    def _split(self, records: Sequence[Record], form: Form) -> dict[str, list[Record]]:
         """Each record to its split: named by a pattern or a table, or drawn by the seed."""
         parts: dict[str, list[Record]] = {name: [] for name in SPLITS}
         names = [record.name for record in records]
@@ -166,7 +239,7 @@ class Fasta:
         for name, share in (("test", self.test_share), ("valid", self.valid_share)):
             if not parts[name]:
                 seed = stream_seed(self.seed, name)
-                parts["train"], parts[name] = drawn(parts["train"], share, seed)
+                parts["train"], parts[name] = drawn(parts["train"], share, seed, form)
         return parts
 
     @staticmethod
@@ -194,9 +267,16 @@ class Fasta:
         return [*part, *made]
 
 
-def _labelled(path: str, label: int, is_looked_up: bool) -> tuple[list[Record], list[str]]:
-    records, notes = records_of_fasta(Path(path), is_looked_up)
-    return [replace(record, label=label) for record in records], notes
+def _labelled(
+    path: str, label: int, is_looked_up: bool, read: Read
+) -> tuple[list[Record], list[str]]:
+    records, notes = records_of_fasta(Path(path), is_looked_up, read)
+    return [replace(record, label=label, place=path) for record in records], notes
+
+
+def _read_as(record: Record, alphabet: Alphabet) -> Record:
+    place = record.place or "dataset"
+    return replace(record, sequence=alphabet.read(record.sequence, record.name, place))
 
 
 def _both_strands(record: Record) -> tuple[Record, Record]:
@@ -204,22 +284,18 @@ def _both_strands(record: Record) -> tuple[Record, Record]:
     return record, replace(record, name=f"{record.name}_reverse", sequence=other)
 
 
-def _letters_note(records: Sequence[Record]) -> str:
-    unknown = sum(record.sequence.count("N") for record in records)
+def _letter_notes(records: Sequence[Record], alphabet: Alphabet) -> list[str]:
     total = sum(len(record.sequence) for record in records)
-    return f"{unknown:,} of {total:,} letters are unknown (N)" if unknown else ""
-
-
-def _refuse_one_class(parts: dict[str, list[Record]]) -> None:
-    whole = [record for part in parts.values() for record in part]
-    for name, part in {"whole": whole, **parts}.items():
-        counts = Counter(record.label for record in part)
-        if len(counts) == 1 or (not part and name != "valid"):
-            where = "the dataset as a whole" if name == "whole" else f"the {name} split"
-            raise InputError(
-                f"{where} has {counts[1]} positives and {counts[0]} negatives; both are needed:"
-                " check the labels, the files, or what splits them"
-            )
+    notes = []
+    if alphabet.open:
+        unknown = sum(record.sequence.count(alphabet.open) for record in records)
+        if unknown:
+            notes.append(f"{unknown:,} of {total:,} letters are unknown ({alphabet.open})")
+    if alphabet.name == "protein":
+        bases = sum(record.sequence.count(base) for record in records for base in "ACGTX")
+        if bases == total:
+            notes.append("all letters are A, C, G, T or unknown: this looks like DNA, not protein")
+    return notes
 
 
 def _refuse_too_much(count: int, length: int) -> None:
@@ -232,12 +308,12 @@ def _refuse_too_much(count: int, length: int) -> None:
         )
 
 
-def _encoded(records: Sequence[Record]) -> Sequences:
-    length = max((len(record.sequence) for record in records), default=1)
-    tokens = torch.zeros((len(records), length), dtype=torch.uint8)
-    ids = bytes(_IDS.get(chr(code), 0) for code in range(256))
+def _tokens(records: Sequence[Record], alphabet: Alphabet, length: int | None) -> torch.Tensor:
+    """Token ids, `(records, time)`, padded on the right."""
+    longest = max((len(record.sequence) for record in records), default=1)
+    tokens = torch.zeros((len(records), length or longest), dtype=torch.uint8)
+    ids = alphabet.ids()
     for row, record in zip(tokens, records, strict=True):
-        encoded = bytearray(record.sequence.encode("ascii").translate(ids))
+        encoded = bytearray(record.sequence.translate(ids).encode("latin-1"))
         row[: len(encoded)] = torch.frombuffer(encoded, dtype=torch.uint8)
-    targets = torch.tensor([[record.label] for record in records], dtype=torch.int64).view(-1, 1)
-    return Sequences(tokens, targets)
+    return tokens

@@ -73,26 +73,14 @@ class IMDB:
     num_train: Count | None = None
     seed: Seed = 0
 
-    output = "sequence-class"
+    output = "sequence_class"
 
     def load(self) -> Data:
         """Find the reviews, or what a cache has of them, and encode them."""
         corpus = self._corpus()
         if self.validate_on_test:
             corpus = replace(corpus, texts={**corpus.texts, "valid": corpus.texts["test"]})
-        choices = Choices(
-            max_tokens=self.max_tokens,
-            max_length=self.max_length,
-            truncate=self.truncate,
-            pad=self.pad,
-            one_output=self.one_output,
-            vectors=self.vectors,
-            valid_share=self.valid_share,
-            test_share=0.0,
-            num_train=self.num_train,
-            seed=self.seed,
-        )
-        return classification(corpus, choices)
+        return classification(corpus, Choices.of(self))
 
     def _corpus(self) -> Corpus:
         unpacked, archive = Path(self.folder) / FOLDER, Path(self.folder) / ARCHIVE

@@ -1,14 +1,16 @@
-"""A person's own texts, each with a class."""
+"""A person's own texts, and what is asked of them: classes, labels, numbers, or next words."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval, Len
 
 from seqexp.data import Data
 from seqexp.dataset.cache import file_digest, key_of
+from seqexp.dataset.words.answers import answers
 from seqexp.dataset.words.cache import cached
 from seqexp.dataset.words.classification import (
     Choices,
@@ -18,9 +20,9 @@ from seqexp.dataset.words.classification import (
     MaxTokens,
     classification,
 )
-from seqexp.dataset.words.corpus import Corpus, encode
+from seqexp.dataset.words.corpus import Corpus, Unit, encode
 from seqexp.dataset.words.documents import Columns, read_documents
-from seqexp.dataset.words.labels import classes_of
+from seqexp.dataset.words.labels import Document, classes_of
 from seqexp.dataset.words.synthetic import made_reviews
 from seqexp.dataset.words.tokenizer import TOKENIZER
 from seqexp.errors import InputError
@@ -30,10 +32,12 @@ log = logging.getLogger("seqexp")
 
 Name = Annotated[str, Len(1)]
 
+TextTask = Literal["sequence_class", "multi_label", "regression", "next_token"]
+
 
 @dataclass(frozen=True)
 class Text:
-    """Texts of any number of classes, as words. Without a path, short reviews are made.
+    """Texts as words or characters. Without a path, short reviews of two classes are made.
 
     Args:
         path: a .csv, .tsv, .jsonl or .ndjson file (also .gz) or a folder with a folder of .txt
@@ -41,6 +45,12 @@ class Text:
             on an adjective and on whether it is denied.
         text_column: column, or key of a JSON line, that holds the text.
         label_column: column, or key, that holds the class.
+        targets: columns that are asked for instead: one of classes, several of 0 and 1, or numbers.
+            Missing labels and numbers (empty, NA, NaN, null) are not scored.
+        task: the kind of what is asked: `sequence_class`, `multi_label`, `regression`, or
+            `next_token`, which needs no column but the text (then a .txt file of a text a line will
+            do); None is told by the values of `targets` and said.
+        unit: what a text is made of: `words`, or `characters`, as they stand.
         valid_path: texts for validation, in a file or folder of their own.
         test_path: texts for the test, likewise.
         valid_share: part of the texts that are left from the test, for validation, where there is
@@ -50,7 +60,7 @@ class Text:
         cache: where tokenised texts are kept, so that later starts are quick; None keeps none.
         max_tokens: size of the vocabulary, with padding and `<unk>`: all others are the most
             frequent words of the texts that are trained on.
-        max_length: words of a text that are used, at most.
+        max_length: words, or characters, of a text that are used, at most.
         truncate: the end that is cut off longer texts: `tail` keeps their first words.
         pad: the side on which shorter ones are filled up.
         one_output: one output, the logit of the second of two classes, as with a sigmoid;
@@ -70,6 +80,9 @@ class Text:
     path: str | None = None
     text_column: Name = "text"
     label_column: Name = "label"
+    targets: Annotated[list[Name], Len(1)] | None = None
+    task: TextTask | None = None
+    unit: Unit = "words"
     valid_path: str | None = None
     test_path: str | None = None
     valid_share: HeldOutShare = 0.1
@@ -85,41 +98,63 @@ class Text:
     num_train: Count | None = None
     seed: Seed = 0
 
-    output = "sequence-class"
+    output = "sequence_class"
 
     def load(self) -> Data:
         """Read the texts, or what a cache has of them, and encode them."""
-        choices = Choices(
-            max_tokens=self.max_tokens,
-            max_length=self.max_length,
-            truncate=self.truncate,
-            pad=self.pad,
-            one_output=self.one_output,
-            vectors=self.vectors,
-            valid_share=self.valid_share,
-            test_share=self.test_share,
-            num_train=self.num_train,
-            seed=self.seed,
-            keep_apart=self.path is not None,
-        )
+        choices = Choices.of(self, keep_apart=self.path is not None)
         return classification(self._corpus(), choices)
 
     def _corpus(self) -> Corpus:
         if self.path is None:
-            return encode({"train": made_reviews(self.num_made, self.seed)}, None)
+            return self._made()
         given = {"train": self.path, "valid": self.valid_path, "test": self.test_path}
         paths = {split: Path(path) for split, path in given.items() if path is not None}
-        columns = Columns(self.text_column, self.label_column)
+        columns = self._columns()
 
         def build() -> Corpus:
             log.info(f"{self.path}: reading and tokenising")
             splits = {split: read_documents(path, columns) for split, path in paths.items()}
-            named, notes = classes_of(splits)
-            return replace(encode(named, None), notes=tuple(notes))
+            return self._asked(splits, columns)
 
         for path in paths.values():
             if not path.exists():
                 raise InputError(f"{path}: there is no such file or folder")
         digests = [f"{split} {file_digest(path)}" for split, path in paths.items()]
         cache = None if self.cache is None else Path(self.cache)
-        return cached(cache, key_of("text 2", TOKENIZER, repr(columns), *digests), build)
+        asked = repr(columns), str(self.task), self.unit
+        return cached(cache, key_of("text 3", TOKENIZER, *asked, *digests), build)
+
+    def _columns(self) -> Columns:
+        """Which columns are read: the class as one, or what is asked as it stands."""
+        if self.task == "next_token":
+            return Columns(self.text_column, self.label_column, ())
+        if self.targets is None and self.task is None:
+            return Columns(self.text_column, self.label_column)
+        return Columns(
+            self.text_column, self.label_column, tuple(self.targets or [self.label_column])
+        )
+
+    def _asked(self, splits: Mapping[str, Sequence[Document]], columns: Columns) -> Corpus:
+        """Documents with their classes, or with what else is asked of them, encoded."""
+        if self.task == "next_token":
+            corpus = encode(splits, ("",), unit=self.unit)
+            return replace(corpus, task=self.task)
+        if columns.asked is None:
+            named, notes = classes_of(splits)
+            return replace(encode(named, None, unit=self.unit), notes=tuple(notes))
+        found = answers(splits, columns.asked, self.task)
+        corpus = encode(found.splits, None, unit=self.unit)
+        return replace(corpus, notes=found.notes, task=found.task, names=found.names)
+
+    def _made(self) -> Corpus:
+        if self.targets is not None or self.task in ("multi_label", "regression"):
+            raise InputError(
+                f"dataset.targets is {self.targets} and dataset.task is {self.task}, but"
+                " dataset.path is null, and made reviews have a class only; give dataset.path"
+            )
+        made = made_reviews(self.num_made, self.seed)
+        if self.task != "next_token":
+            return encode({"train": made}, None, unit=self.unit)
+        without = (document._replace(label="") for document in made)
+        return replace(encode({"train": without}, ("",), unit=self.unit), task=self.task)

@@ -1,6 +1,7 @@
 """Looks through the values of a split a few at a time, since a split may be larger than memory."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,43 @@ from seqexp.spec import IGNORE, PAD
 
 MANY = 2**20
 """Values that are looked at together."""
+
+INTEGERS = frozenset(
+    getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)
+)
+"""Types of token ids and of targets that are classes."""
+
+
+def kind_of(value: object) -> str:
+    """A value's type in words."""
+    if value is None:
+        return "nothing (None)"
+    module, kind = type(value).__module__, type(value).__qualname__
+    return f"a {kind}" if module == "builtins" else f"a {module}.{kind}"
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is an integer from 1."""
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return is_integer and int(value) >= 1
+
+
+def name_faults(where: str, names: Any, what: str) -> Iterator[str]:
+    """What keeps values from being names: they are other things, none, or some of them twice."""
+    if isinstance(names, str) or not isinstance(names, tuple | list):
+        yield f"{where} is {kind_of(names)}; give a tuple of strings"
+        return
+    if not names:
+        yield f"{where} is empty; give at least one {what}"
+    seen: dict[Any, int] = {}
+    for place, name in enumerate(names):
+        if not isinstance(name, str):
+            yield f"{where}[{place}] is {name!r}, {kind_of(name)}; give strings"
+            return
+        if name in seen:
+            yield f"{where} has {name!r} twice, at {seen[name]} and {place}; give each {what} once"
+            return
+        seen[name] = place
 
 
 def blocks(values: Tensor) -> Iterator[tuple[int, int, Tensor]]:
@@ -44,6 +82,17 @@ def first_fractional(values: Tensor) -> str | None:
     for row, column, block in blocks(values):
         array = block.double().numpy()
         is_wrong = ~np.isfinite(array) | (array != np.round(array))
+        if is_wrong.any():
+            return _words(array, is_wrong, row, column)
+    return None
+
+
+def first_infinite(values: Tensor) -> str | None:
+    """The first value that is inf, or would be one in float32, in words with its place."""
+    for row, column, block in blocks(values):
+        array = block.double().numpy()
+        with np.errstate(over="ignore"):
+            is_wrong = np.isinf(array.astype(np.float32))
         if is_wrong.any():
             return _words(array, is_wrong, row, column)
     return None

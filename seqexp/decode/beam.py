@@ -10,7 +10,7 @@ from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
-from seqexp.ranges import Count, NotNegative
+from seqexp.ranges import Count, CountOrZero, NotNegative
 from seqexp.spec import PAD, Carry, Model
 
 Width = Annotated[int, Interval(ge=1, le=10_000)]
@@ -151,6 +151,9 @@ def _taken(carry: Carry, rows: Tensor) -> Carry:
 class Beam:
     """Write the most probable continuations of a prompt that a search finds.
 
+    Where each sequence has a context, the most probable target of each is written instead; `length`
+    is then the most symbols.
+
     Args:
         prompt: text to begin with; empty begins with the first symbol of the training text.
         length: tokens to add; for reads, letters of the sequence where that is known, and None
@@ -161,6 +164,8 @@ class Beam:
             candidates, and those of both joined, compete as well.
         num_shown: the best of them, written out.
         every_epochs: write this often while training; None at the end only.
+        num_valid: of a dataset with a context, write so many targets of validation then, without
+            a search.
     """
 
     prompt: str = ""
@@ -170,6 +175,7 @@ class Beam:
     both_directions: bool = False
     num_shown: Count = 1
     every_epochs: Count | None = 1
+    num_valid: CountOrZero = 100
 
     def write(
         self, model: Model, prompt: Sequence[int], device: torch.device

@@ -9,13 +9,17 @@ from annotated_types import Len
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from seqexp.ranges import Count, Seed, Temperature
+from seqexp.ranges import Count, CountOrZero, Seed, Temperature
 from seqexp.spec import PAD, Carry, Model
 
 
 @dataclass(frozen=True)
 class Sample:
     """How to continue a prompt.
+
+    Where each sequence has a context, its target is written instead, always by the most probable
+    symbol: of these arguments, `length` is then the most symbols, and prompt, temperatures, top_k
+    and seed have no meaning.
 
     Args:
         prompt: text to begin with; empty begins with the first symbol of the training text.
@@ -25,6 +29,7 @@ class Sample:
         top_k: draw among so many of the most probable tokens; None among all.
         every_epochs: write this often while training; None at the end only.
         seed: selects the draws.
+        num_valid: of a dataset with a context, write so many targets of validation after epochs.
     """
 
     prompt: str = ""
@@ -33,6 +38,7 @@ class Sample:
     top_k: Count | None = None
     every_epochs: Count | None = 1
     seed: Seed = 0
+    num_valid: CountOrZero = 100
 
     def write(
         self, model: Model, prompt: Sequence[int], device: torch.device

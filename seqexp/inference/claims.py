@@ -4,6 +4,7 @@ Its files may be anybody's: sizes that a config names are compared with those of
 are there, and a task's values with their ranges.
 """
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,14 @@ MAX_SYMBOLS = 2**24
 
 MAX_LENGTH = 10**7
 """Tokens of a sequence, where all have the same number."""
+
+OPTIONAL = ("words", "features", "context", "scoring")
+"""Keys of a task that need not be there."""
+
+NAMES_OF_KINDS = frozenset(
+    name for kind in Output for name in (kind.value, kind.value.replace("_", "-"))
+)
+"""With those of before, which had a hyphen."""
 
 UNKNOWN = "<unk>"
 """Stands for a word that the vocabulary lacks."""
@@ -95,32 +104,83 @@ def task(values: Any, source: str) -> TaskSpec:
         if key not in values:
             raise InputError(f"{source}: is damaged: it has no {key}")
     for key in values:
-        if key not in (*keys, "words"):
+        if key not in (*keys, *OPTIONAL):
             raise InputError(f"{source}: is damaged: {_shown(key)} is no key of a task")
 
     def refuse(key: str, expected: str) -> InputError:
         return InputError(f"{source}: {key} is {_shown(values[key])}; expected is {expected}")
 
     symbols, names, count = values["vocabulary"], values["output_names"], values["num_outputs"]
-    if not _are_texts(symbols) or not 1 <= len(symbols) <= MAX_SYMBOLS:
+    has_features = "features" in values
+    if not _are_texts(symbols) or not (has_features or 1 <= len(symbols) <= MAX_SYMBOLS):
         raise refuse("vocabulary", f"a list of 1 to {MAX_SYMBOLS:,} texts")
-    if len(set(symbols)) != len(symbols) or "" in symbols:
-        raise refuse("vocabulary", "texts, none of them empty or twice")
-    if values["output"] not in [output.value for output in Output]:
+    if len(set(symbols)) != len(symbols) or "" in symbols or (has_features and symbols):
+        raise refuse("vocabulary", "texts, none of them empty or twice; none beside features")
+    kind = _kind(values["output"])
+    if kind is None:
         raise refuse("output", " or ".join(output.value for output in Output))
     if type(count) is not int or not 1 <= count <= MAX_SYMBOLS:
         raise refuse("num_outputs", f"an integer from 1 to {MAX_SYMBOLS:,}")
-    is_class = values["output"] == Output.SEQUENCE_CLASS.value
-    if not _are_texts(names) or (is_class and len(names) != max(2, count)):
-        raise refuse("output_names", f"a list of {max(2, count) if is_class else ''} texts")
-    if not is_class and count not in (len(symbols), len(symbols) + 1):
+    wanted = max(2, count) if kind is Output.SEQUENCE_CLASS else count
+    if not _are_texts(names) or (kind is not Output.NEXT_TOKEN and len(names) != wanted):
+        raise refuse("output_names", f"a list of {wanted if not kind.causal else ''} texts")
+    if kind is Output.NEXT_TOKEN and count not in (len(symbols), len(symbols) + 1):
         raise refuse("num_outputs", f"{len(symbols) + 1:,}, of the symbols and padding")
+    for key in ("features", "context"):
+        if key in values and not _is_input(values[key], key == "context"):
+            raise refuse(key, "a size from 1 and as many names, or none; or a vocabulary")
+    if "scoring" in values and not _is_scoring(values["scoring"], len(names), count):
+        raise refuse("scoring", "a loss, and a scale or class weights of as many finite numbers")
     length = values["length"]
     if length is not None and (type(length) is not int or not 1 <= length <= MAX_LENGTH):
         raise refuse("length", f"null or an integer from 1 to {MAX_LENGTH:,}")
     if "words" in values and not _are_words(values["words"], length, symbols):
         raise refuse("words", "truncate (head, tail) and pad (left, right), and a length")
     return TaskSpec.from_dict(values)
+
+
+def _kind(value: Any) -> Output | None:
+    """The kind of a name, an old one too."""
+    return Output(value) if isinstance(value, str) and value in NAMES_OF_KINDS else None
+
+
+def _is_input(value: Any, may_be_tokens: bool) -> bool:
+    if not isinstance(value, dict):
+        return False
+    if may_be_tokens and value.keys() == {"vocabulary"}:
+        symbols = value["vocabulary"]
+        are_texts = _are_texts(symbols) and 1 <= len(symbols) <= MAX_SYMBOLS
+        return are_texts and len(set(symbols)) == len(symbols) and "" not in symbols
+    if value.keys() != {"size", "names"}:
+        return False
+    size, names = value["size"], value["names"]
+    is_size = type(size) is int and 1 <= size <= MAX_SYMBOLS
+    return is_size and _are_texts(names) and len(names) in (0, size)
+
+
+def _is_scoring(value: Any, num_names: int, num_outputs: int) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"loss", "scale", "class_weights"}:
+        return False
+    scale, weights = value["scale"], value["class_weights"]
+    if value["loss"] not in ("gaussian", "huber", "poisson"):
+        return False
+    if weights is not None and not _are_numbers(weights, num_names, above_zero=True):
+        return False
+    return scale is None or (
+        isinstance(scale, dict)
+        and scale.keys() == {"mean", "deviation"}
+        and _are_numbers(scale["mean"], num_outputs)
+        and _are_numbers(scale["deviation"], num_outputs, above_zero=True)
+    )
+
+
+def _are_numbers(value: Any, count: int, above_zero: bool = False) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == count
+        and all(_is_number(item) and math.isfinite(item) for item in value)
+        and not (above_zero and any(item <= 0 for item in value))
+    )
 
 
 def _are_texts(value: Any) -> bool:

@@ -53,6 +53,7 @@ FUNCTIONS = {
     "recurrence": ("forward", "back", "may_run", "kept"),
     "convolution": ("forward", "back"),
     "rows": ("catch_up", "step"),
+    "pair_hmm": ("align",),
 }
 """Of each source, what its library has to have."""
 

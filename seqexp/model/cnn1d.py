@@ -1,28 +1,33 @@
-"""One layer of 1-D convolution over the sequence."""
+"""1-D convolution over the sequence, in one layer or more."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from annotated_types import Len
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seqexp.errors import InputError
 from seqexp.kernels import convolution_cpp as token_convolution
 from seqexp.kernels.build import Built
+from seqexp.model.context import PooledContext, filters_of, refuse_without_context
+from seqexp.model.convolution import ConvolutionLayer, Layers
 from seqexp.model.layers import (
     ACTIVATIONS,
     Activation,
     EmbeddingSize,
     Head,
     Init,
-    TokenInput,
     embedding_size_for,
     initialise_as_keras,
+    input_layer,
+    padded,
+    read_out,
 )
+from seqexp.model.picture import PictureConvolution
 from seqexp.ranges import NotNegative, Rate, Size
-from seqexp.spec import PAD, Carry, Output, TaskSpec, other_strand
+from seqexp.spec import Carry, TaskSpec, is_real, other_strand
 
 Padding = Literal["auto", "same", "causal", "valid"]
 Readout = Literal["flatten", "max", "mean", "last"]
@@ -35,24 +40,32 @@ class CNN1D(nn.Module):
     Args:
         spec: the task.
         embedding_size: size of learned token vectors; None is one-hot, `auto` is that for letters
-            and 128 for words.
+            and 128 for words. Of features, None and `auto` are the numbers as they are.
         num_filters: how many patterns can be detected.
         filter_width: tokens that a filter sees at once.
+        num_layers: of convolution on top of each other, each of as many filters of that width.
+            Filters are read in the first one.
         padding: `same` centres each filter on its position (an even one sees one token more
             after than before it, as in Keras), `causal` lets it end there, `valid` takes only
-            positions where it fits. `auto` is `same` for SEQUENCE_CLASS, `causal` for NEXT_TOKEN.
+            positions where it fits. `auto` is `causal` where the next token is predicted, else
+            `same`.
         activation: after the filters.
-        readout: from all positions to one vector, for SEQUENCE_CLASS: all of them side by side,
-            their maximum, their mean, or the last. NEXT_TOKEN predicts at each position.
+        readout: from all positions to one vector, where a sequence has one prediction: all of them
+            side by side, their maximum, their mean, or the last.
         hidden_layers: sizes of dense layers before the output.
         dropout: share of features dropped before each dense layer.
         strands: `both` reads DNA on both strands: the read-out is the strongest response on either.
         positive_readout: filters can only speak against the first output, the class without a
-            signal: a filter cannot learn what the signal is not. Without hidden layers.
+            signal: a filter cannot learn what the signal is not. Without hidden layers, with one
+            layer of filters.
         filter_l1: weight of the L1 norm of all filters in the loss, nats a unit.
         init: `keras` is Glorot-uniform with zero biases, `torch` PyTorch's default.
         kernel: how the convolution is computed, to the same values: `compiled` by C++ for one-hot
             tokens on the CPU, `reference` by PyTorch; `auto` takes the fastest that can be had.
+        context_embedding_size: as `embedding_size`, of a context. It is read by as many filters of
+            the same width, whose maxima stand beside the features that are predicted from.
+        context_convolution: over a context that is a picture, whose patches those filters read;
+            without filters there is none.
 
     Raises:
         InputError: on choices that see later tokens where the next one is to be predicted, on
@@ -68,6 +81,7 @@ class CNN1D(nn.Module):
         embedding_size: EmbeddingSize = None,
         num_filters: Size = 1,
         filter_width: Size = 17,
+        num_layers: Layers = 1,
         padding: Padding = "auto",
         activation: Activation = "relu",
         readout: Readout = "max",
@@ -78,12 +92,13 @@ class CNN1D(nn.Module):
         filter_l1: NotNegative = 0.0,
         init: Init = "keras",
         kernel: Literal["auto", "compiled", "reference"] = "auto",
+        context_embedding_size: EmbeddingSize = "auto",
+        context_convolution: PictureConvolution | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.is_classifier = spec.output is Output.SEQUENCE_CLASS
         if padding == "auto":
-            padding = "same" if self.is_classifier else "causal"
+            padding = "causal" if spec.causal else "same"
         self.padding = padding
         self.readout = readout
         self.both_strands = strands == "both"
@@ -94,25 +109,40 @@ class CNN1D(nn.Module):
         self.computes = "convolution"
         self.kernel = kernel
         self.began_with: Stepwise | None = None  # of a training that goes on; None: none did
-        self.causal = padding == "causal" and (not self.is_classifier or readout == "last")
+        self.causal = padding == "causal" and (spec.per_position or readout == "last")
+        self.num_layers = num_layers
         self._refuse_impossible()
-        size = embedding_size_for(spec.vocabulary, embedding_size)
-        self.is_one_hot = size is None
+        refuse_without_context(spec, context_convolution=(filters_of(context_convolution), None))
+        size = embedding_size_for(spec.input, embedding_size)
+        self.is_one_hot = size is None and spec.features is None
         if kernel == "compiled" and not self.is_one_hot:
-            raise InputError(
-                "model.kernel is compiled, which is for one-hot tokens, but model.embedding_size is"
-                f" {size}; give kernel=auto, or embedding_size=null"
-            )
-        self.input = TokenInput(spec.vocabulary, size)
+            has = f"model.embedding_size is {size}; give kernel=auto, or embedding_size=null"
+            if spec.features is not None:
+                has = "sequences of the dataset are of features; give kernel=auto"
+            raise InputError(f"model.kernel is compiled, which is for one-hot tokens, but {has}")
+        self.input = input_layer(spec.input, embedding_size)
         self.conv = nn.Conv1d(self.input.size, num_filters, filter_width)
+        above = (num_filters, num_filters, filter_width, padding, activation)
+        self.above = nn.ModuleList(ConvolutionLayer(*above) for _ in range(1, num_layers))
         num_features = num_filters
-        if self.is_classifier and readout == "flatten":
+        if not spec.per_position and readout == "flatten":
             num_features *= self._num_positions(spec.length or 0)
-        if positive_readout and hidden_layers:
-            raise InputError(
-                f"model.positive_readout is true, but model.hidden_layers is {hidden_layers}; give"
-                " [], or positive_readout=false"
+        for key, value, given in (
+            ("hidden_layers", hidden_layers, bool(hidden_layers)),
+            ("num_layers", num_layers, num_layers > 1),
+        ):
+            if positive_readout and given:
+                raise InputError(
+                    f"model.positive_readout is true, but model.{key} is {value}; give"
+                    f" {'[]' if key == 'hidden_layers' else 1}, or positive_readout=false"
+                )
+        self.context: PooledContext | None = None
+        if spec.context is not None:
+            size_of_filters = (num_filters, filter_width, activation)
+            self.context = PooledContext(
+                spec.context, context_embedding_size, context_convolution, *size_of_filters
             )
+            num_features += num_filters
         self.head: nn.Module = (
             PositiveReadout(num_features, spec.num_outputs, dropout)
             if positive_readout
@@ -122,21 +152,27 @@ class CNN1D(nn.Module):
             initialise_as_keras(self)
 
     def _refuse_impossible(self) -> None:
+        symbols = self.spec.vocabulary.symbols
         if self.both_strands and not self.spec.vocabulary.is_dna:
+            made_of = f"its symbols are {', '.join(symbols)[:60]}" if symbols else "it has features"
             raise InputError(
-                "model.strands is both, but the dataset is no DNA (its symbols are"
-                f" {', '.join(self.spec.vocabulary.symbols)[:60]}); give forward"
+                f"model.strands is both, but the dataset is no DNA ({made_of}); give forward"
             )
-        if self.both_strands and not (self.is_classifier and self.readout == "max"):
+        if self.both_strands and (self.spec.per_position or self.readout != "max"):
             raise InputError(
                 f"model.strands is both and model.readout is {self.readout}; both strands are for"
-                " classification by readout=max"
+                " one prediction a sequence by readout=max"
             )
-        if not self.is_classifier:
-            if self.padding != "causal":
+        if self.spec.causal and self.padding != "causal":
+            raise InputError(
+                f"model.padding is {self.padding}, which sees later tokens, but the dataset"
+                " wants the next token predicted; give causal or auto"
+            )
+        if self.spec.per_position:
+            if self.padding == "valid":
                 raise InputError(
-                    f"model.padding is {self.padding}, which sees later tokens, but the dataset"
-                    " wants the next token predicted; give causal or auto"
+                    "model.padding is valid, which leaves positions out, but the dataset wants a"
+                    " prediction at each; give same, causal or auto"
                 )
             return
         if self.spec.length is None and self.readout == "flatten":
@@ -145,13 +181,15 @@ class CNN1D(nn.Module):
                 " dataset differ; give max, mean or last"
             )
         if self.spec.length is not None and self._num_positions(self.spec.length) < 1:
+            layers = f" in {self.num_layers} layers" if self.num_layers > 1 else ""
             raise InputError(
-                f"model.filter_width is {self.filter_width} and model.padding is valid, but"
+                f"model.filter_width is {self.filter_width}{layers} and model.padding is valid, but"
                 f" sequences have {self.spec.length} tokens; give a narrower filter, or same"
             )
 
     def _num_positions(self, length: int) -> int:
-        return length - self.filter_width + 1 if self.padding == "valid" else length
+        lost = self.num_layers * (self.filter_width - 1)
+        return length - lost if self.padding == "valid" else length
 
     @property
     def window_offset(self) -> int:
@@ -159,57 +197,122 @@ class CNN1D(nn.Module):
         before = {"same": (self.filter_width - 1) // 2, "causal": self.filter_width - 1}
         return -before.get(self.padding, 0)
 
+    def read(self, context: Num[Tensor, "batch context ..."]) -> Carry:
+        """The carry that sequences with these contexts begin with.
+
+        Raises:
+            InputError: if the dataset has no context.
+        """
+        if self.context is None:
+            raise InputError("the model was built for sequences without a context")
+        pooled = self.context(context)  # (batch, filters)
+        if self.padding != "causal":
+            return (pooled,)
+        tokens = padded(self._no_tokens(pooled), 0, self.filter_width - 1)
+        channels = self.conv.out_channels
+        above = pooled.new_zeros(len(pooled), self.filter_width - 1, channels)
+        return (tokens, *[above for layer in self._above() if layer.num_carried], pooled)
+
+    def _no_tokens(self, like: Tensor) -> Num[Tensor, "batch 0 ..."]:
+        """Sequences without a token, or without a frame of features."""
+        if self.spec.features is not None:
+            return torch.zeros(len(like), 0, self.spec.features.size, device=like.device)
+        return torch.zeros(len(like), 0, dtype=torch.long, device=like.device)
+
     def forward(
-        self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
     ) -> tuple[Float[Tensor, "batch positions outputs"], Carry]:
-        """Logits, and the last `filter_width - 1` tokens for the window after this one."""
+        """Logits, and the last `filter_width - 1` tokens for the window after this one.
+
+        In the carry follow as many results of each layer but the top one, and what was read of a
+        context: (batch, filters).
+        """
         features, carry = self._features(tokens, carry)
         return self.head(features), carry
 
     def _features(
-        self, tokens: Int[Tensor, "batch time"], carry: Carry | None
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None, without: int | None = None
     ) -> tuple[Float[Tensor, "batch positions features"], Carry]:
-        """What the read-out sees of the filters."""
-        if self.is_classifier and self.readout == "flatten":
+        """What predictions are made from; `without` a filter, the layers above read zeros."""
+        pooled: Carry = ()
+        if self.context is not None:
+            if not carry:
+                raise InputError(
+                    "the model was built for sequences with a context; give read(context) as the"
+                    " carry"
+                )
+            *own, last = carry
+            carry, pooled = tuple(own) or None, (last,)
+        if not self.spec.per_position and self.readout == "flatten":
             tokens = self._fixed_length(tokens)
         if self.both_strands:
             tokens = torch.cat([tokens, other_strand(tokens, self.spec.vocabulary)])
-        tokens, before, is_real, carry = self._windows(tokens, carry)
-        if not self.is_classifier:
-            return self._convolve(tokens, before, is_real.shape[1]), carry
-        if self.readout == "max" and self.is_rectified and self.stepwise() == "compiled":
-            # at once: then activations are neither written nor read
-            given = (tokens, *self._weights(), is_real, before)
+        tokens, before, real, kept = self._windows(tokens, carry)
+        if self._is_at_once():
+            # then activations are neither written nor read
+            given = (tokens, *self._weights(), real, before)
             features = token_convolution.strongest(*given)[:, None]
         else:
-            activations = self._convolve(tokens, before, is_real.shape[1])
-            features = self._read_out(activations, is_real)  # (batch, 1, features)
+            activations = self._convolve(tokens, before, real.shape[1])
+            if without is not None:
+                activations = activations.clone()
+                activations[..., without] = 0
+            features, above = self._from_activations(activations, real, carry)
+            kept += above
         if self.both_strands:
             features = torch.maximum(*features.chunk(2))
-        return features, carry
+        if pooled:
+            beside = pooled[0][:, None].expand(-1, features.shape[1], -1)
+            features = torch.cat([features, beside.to(features.dtype)], dim=2)
+        return features, (*kept, *pooled)
+
+    def _is_at_once(self) -> bool:
+        """Whether filters and their maxima are computed as one."""
+        is_strongest = not self.spec.per_position and self.readout == "max" and self.is_rectified
+        return is_strongest and self.num_layers == 1 and self.stepwise() == "compiled"
+
+    def _from_activations(
+        self,
+        activations: Float[Tensor, "batch positions filters"],
+        real: Bool[Tensor, "batch positions"],
+        carry: Carry | None,
+    ) -> tuple[Float[Tensor, "batch read features"], Carry]:
+        """What the layers above the first make of it, read out, and the last inputs of each."""
+        kept: list[Tensor] = []
+        if self.num_layers > 1:
+            activations = activations * real[:, :, None]
+        for index, layer in enumerate(self._above(), start=1):
+            own = carry[index : index + 1] if carry else None
+            activations, real, last = layer(activations, real, own)
+            kept += last
+        if not self.spec.per_position:
+            activations = self._read_out(activations, real)  # (batch, 1, features)
+        return activations, tuple(kept)
+
+    def _above(self) -> list[ConvolutionLayer]:
+        return cast(list[ConvolutionLayer], list(self.above))
 
     def _windows(
-        self, tokens: Int[Tensor, "batch time"], carry: Carry | None
-    ) -> tuple[Int[Tensor, "batch read"], int, Bool[Tensor, "batch positions"], Carry]:
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None
+    ) -> tuple[Num[Tensor, "batch read ..."], int, Bool[Tensor, "batch positions"], Carry]:
         """What filters read, and how far before it their first window starts.
 
         Then, which windows belong to tokens rather than padding, and the carry.
         """
         width = self.filter_width
         before = -self.window_offset
-        is_real = tokens != PAD
+        real = is_real(tokens)
+        kept: Carry = ()
         if self.padding == "causal":
-            context = carry[0] if carry else tokens.new_full((len(tokens), width - 1), PAD)
-            tokens, before = torch.cat([context, tokens], dim=1), 0
-            carry = (tokens[:, tokens.shape[1] - (width - 1) :],)
-        else:
-            carry = ()
+            last = carry[0] if carry else padded(tokens[:, :0], 0, width - 1)
+            tokens, before = torch.cat([last.to(tokens.dtype), tokens], dim=1), 0
+            kept = (tokens[:, tokens.shape[1] - (width - 1) :],)
         if self.padding == "valid":
-            is_real = is_real.unfold(1, width, 1).all(dim=-1)  # (batch, starts)
-        return tokens, before, is_real, carry
+            real = real.unfold(1, width, 1).all(dim=-1)  # (batch, starts)
+        return tokens, before, real, kept
 
     def _convolve(
-        self, tokens: Int[Tensor, "batch time"], before: int, positions: int
+        self, tokens: Num[Tensor, "batch time ..."], before: int, positions: int
     ) -> Float[Tensor, "batch positions filters"]:
         """Activations on the windows that start `before` tokens before the first, and so on."""
         if self.stepwise() == "compiled":
@@ -218,7 +321,7 @@ class CNN1D(nn.Module):
             return sums if self.is_rectified else self.activation(sums)
         after = positions + self.filter_width - 1 - before - tokens.shape[1]
         if before or after:
-            tokens = functional.pad(tokens, (before, after), value=PAD)
+            tokens = padded(tokens, before, after)
         vectors = self.input(tokens).transpose(1, 2)  # (batch, channels, time)
         return self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)
 
@@ -257,65 +360,78 @@ class CNN1D(nn.Module):
             return Built(None, "token vectors are learned")
         return token_convolution.available(self.conv.weight)
 
-    def _fixed_length(self, tokens: Int[Tensor, "batch time"]) -> Int[Tensor, "batch length"]:
+    def _fixed_length(
+        self, tokens: Num[Tensor, "batch time ..."]
+    ) -> Num[Tensor, "batch length ..."]:
         """Padding added or taken away, so that the dense layer finds each position in its place."""
         assert self.spec.length is not None
         if tokens.shape[1] == self.spec.length:
             return tokens
         extra = tokens[:, self.spec.length :]
-        if extra.shape[1] and (extra != PAD).any():
+        if extra.shape[1] and is_real(extra).any():
             raise InputError(
                 f"a sequence has more than {self.spec.length} tokens, the length that"
                 " model.readout=flatten was built for; give max, mean or last"
             )
         missing = max(0, self.spec.length - tokens.shape[1])
-        return functional.pad(tokens[:, : self.spec.length], (0, missing), value=PAD)
+        return padded(tokens[:, : self.spec.length], 0, missing)
 
     def _read_out(
         self,
         activations: Float[Tensor, "batch positions filters"],
-        is_real: Bool[Tensor, "batch positions"],
+        real: Bool[Tensor, "batch positions"],
     ) -> Float[Tensor, "batch 1 features"]:
-        mask = is_real[:, :, None]
         if self.readout == "flatten":
-            return (activations * mask).flatten(1)[:, None]  # positions outer, as in Keras
-        if self.readout == "mean":
-            count = mask.sum(dim=1, keepdim=True).clamp(min=1)
-            return (activations * mask).sum(dim=1, keepdim=True) / count
-        if self.readout == "max":
-            lowest = torch.finfo(activations.dtype).min
-            highest = activations.masked_fill(~mask, lowest).amax(dim=1, keepdim=True)
-            return highest.where(mask.any(dim=1, keepdim=True), 0)
-        positions = torch.arange(is_real.shape[1], device=is_real.device)
-        last = (is_real * positions).amax(dim=1)  # (batch,)
+            # positions outer, as in Keras
+            return (activations * real[:, :, None]).flatten(1)[:, None]
+        if self.readout != "last":
+            return read_out(activations, real, self.readout)
+        positions = torch.arange(real.shape[1], device=real.device)
+        last = (real * positions).amax(dim=1)  # (batch,)
         return activations[torch.arange(len(last), device=last.device), last][:, None]
 
     def filter_activations(
-        self, tokens: Int[Tensor, "batch time"]
+        self, tokens: Num[Tensor, "batch time ..."]
     ) -> Float[Tensor, "batch positions filters"]:
-        """Activation of each filter on the window that starts at `position + window_offset`."""
-        tokens, before, is_real, _ = self._windows(tokens, None)
-        return self._convolve(tokens, before, is_real.shape[1])
+        """Activation of each filter on the window that starts at `position + window_offset`.
+
+        Filters are those of the first layer, here and below.
+        """
+        tokens, before, real, _ = self._windows(tokens, None)
+        return self._convolve(tokens, before, real.shape[1])
 
     def filter_weights(self) -> Float[Tensor, "filters width symbols"]:
-        """What each filter gives for each symbol at each place of its window."""
+        """What each filter gives for each symbol, or feature, at each place of its window."""
         # (filters, channels, width) with (symbols, channels)
         return torch.einsum("fcw,sc->fws", self.conv.weight, self.input.symbols())
 
     @torch.no_grad()
     def filter_effects(
-        self, tokens: Int[Tensor, "batch time"]
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
     ) -> Float[Tensor, "batch filters outputs"]:
         """What each filter adds to the logits, on average over positions."""
-        features, _ = self._features(tokens, None)
+        if self.num_layers > 1:
+            return self._effects_below(tokens, carry)
+        features, _ = self._features(tokens, carry)
         num_filters = self.conv.out_channels
+        # of `flatten`, at each position; what was read of a context stays
+        end = features.shape[2] - (num_filters if self.context is not None else 0)
         logits = self.head(features)
         effects = []
         for index in range(num_filters):
             without = features.clone()
-            without[..., index::num_filters] = 0  # of `flatten`, at each position
+            without[..., index:end:num_filters] = 0
             effects.append((logits - self.head(without)).mean(dim=1))
         return torch.stack(effects, dim=1)
+
+    def _effects_below(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None
+    ) -> Float[Tensor, "batch filters outputs"]:
+        """The same where other layers read the filters: they read zeros instead of each in turn."""
+        logits = self.head(self._features(tokens, carry)[0])
+        filters = range(self.conv.out_channels)
+        without = (self.head(self._features(tokens, carry, index)[0]) for index in filters)
+        return torch.stack([(logits - others).mean(dim=1) for others in without], dim=1)
 
     def penalty(self) -> Float[Tensor, ""]:
         """What is added to the loss, nats."""

@@ -1,10 +1,10 @@
-"""What every model has around its body: the input of tokens and the way to outputs."""
+"""What every model has around its body: the input of tokens or features and the way to outputs."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
@@ -13,7 +13,7 @@ from seqexp.data import WordVectors
 from seqexp.errors import InputError
 from seqexp.model.check import MAX_ONE_HOT
 from seqexp.ranges import Size
-from seqexp.spec import PAD, Vocabulary
+from seqexp.spec import PAD, Features, Input, Vocabulary, is_real
 
 Init = Literal["keras", "torch"]
 Activation = Literal["relu", "tanh", "sigmoid", "gelu", "linear"]
@@ -31,19 +31,44 @@ LONGEST = 1000.0
 
 
 EmbeddingSize = Size | Literal["auto"] | None
-"""Size of learned token vectors; None is one-hot; `auto` is one-hot for alphabets, learned vectors
-of `WORD_SIZE` where there are more than `MAX_ALPHABET` symbols."""
+"""Size of learned vectors. Of tokens, None is one-hot; `auto` is one-hot for alphabets, learned
+vectors of `WORD_SIZE` where there are more than `MAX_ALPHABET` symbols. Of features, None and
+`auto` are the numbers as they are, a size is a linear layer to so many channels."""
 
 WORD_SIZE = 128
 MAX_ALPHABET = 256
 
 
-def embedding_size_for(vocabulary: Vocabulary, size: int | str | None) -> int | None:
-    """What `auto` means for these symbols; other sizes stay."""
+def embedding_size_for(made_of: Input, size: int | str | None) -> int | None:
+    """What `auto` means for these symbols, or for features; other sizes stay."""
     if size == "auto":
-        return WORD_SIZE if len(vocabulary.symbols) > MAX_ALPHABET else None
+        has_words = isinstance(made_of, Vocabulary) and len(made_of.symbols) > MAX_ALPHABET
+        return WORD_SIZE if has_words else None
     assert not isinstance(size, str)
     return size
+
+
+def input_layer(
+    made_of: Input, size: int | str | None, key: str = "model.embedding_size"
+) -> "TokenInput | FeatureInput":
+    """From what sequences are made of to vectors; `key` names the size in messages.
+
+    Raises:
+        InputError: on one-hot vectors for more symbols than memory is for.
+    """
+    channels = embedding_size_for(made_of, size)
+    if isinstance(made_of, Features):
+        return FeatureInput(made_of, channels)
+    return TokenInput(made_of, channels, key)
+
+
+def padded(
+    tokens: Num[Tensor, "batch time ..."], before: int, after: int
+) -> Num[Tensor, "batch longer ..."]:
+    """Tokens or features with padding on either side."""
+    if tokens.is_floating_point():
+        return functional.pad(tokens, (0, 0, before, after), value=torch.nan)
+    return functional.pad(tokens, (before, after), value=PAD)
 
 
 OnReading = Callable[[Int[Tensor, " rows"]], None]
@@ -62,14 +87,19 @@ class TokenInput(nn.Module):
 
     table: Tensor
 
-    def __init__(self, vocabulary: Vocabulary, embedding_size: int | None) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        embedding_size: int | None,
+        key: str = "model.embedding_size",
+    ) -> None:
         super().__init__()
         self.on_reading: OnReading | None = None
         if embedding_size is None:
             self.size = len(vocabulary.symbols)
             if self.size > MAX_ONE_HOT:
                 raise InputError(
-                    f"model.embedding_size is null, which makes each token {self.size:,} numbers,"
+                    f"{key} is null, which makes each token {self.size:,} numbers,"
                     f" one a symbol; give a size, or auto; null is for at most {MAX_ONE_HOT:,}"
                 )
             one_hot = torch.eye(len(vocabulary))[:, 1:]  # (ids, symbols): no column for padding
@@ -109,6 +139,34 @@ class TokenInput(nn.Module):
     def symbols(self) -> Float[Tensor, "symbols channels"]:
         """The vector of each symbol of the vocabulary."""
         return self.table[1:]
+
+
+class FeatureInput(nn.Module):
+    """Features as vectors: as they are, or by a linear layer to `embedding_size` channels.
+
+    Padding, which is NaN, is the zero vector in both.
+    """
+
+    zero: Tensor
+
+    def __init__(self, features: Features, embedding_size: int | None) -> None:
+        super().__init__()
+        self.size = features.size if embedding_size is None else embedding_size
+        self.linear = None if embedding_size is None else nn.Linear(features.size, embedding_size)
+        # of the type that the model computes with
+        self.register_buffer("zero", torch.zeros(()), persistent=False)
+
+    def forward(
+        self, features: Float[Tensor, "batch time size"]
+    ) -> Float[Tensor, "batch time channels"]:
+        """Vectors of frames."""
+        real = is_real(features)[:, :, None]
+        vectors = torch.where(real, features.to(self.zero.dtype), self.zero)
+        return vectors if self.linear is None else self.linear(vectors) * real
+
+    def symbols(self) -> Float[Tensor, "features channels"]:
+        """The vector of one of each feature, and of nothing else."""
+        return torch.eye(self.size).to(self.zero) if self.linear is None else self.linear.weight.t()
 
 
 class _Rows(torch.autograd.Function):
@@ -154,6 +212,21 @@ class PositionFeatures(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=2)
 
 
+def read_out(
+    vectors: Float[Tensor, "batch positions features"],
+    is_real: Bool[Tensor, "batch positions"],
+    readout: Literal["mean", "max"],
+) -> Float[Tensor, "batch 1 features"]:
+    """Mean or maximum over the positions that are no padding; 0 where none is."""
+    mask = is_real[:, :, None]
+    if readout == "mean":
+        count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return (vectors * mask).sum(dim=1, keepdim=True) / count
+    lowest = torch.finfo(vectors.dtype).min
+    highest = vectors.masked_fill(~mask, lowest).amax(dim=1, keepdim=True)
+    return highest.where(mask.any(dim=1, keepdim=True), 0)
+
+
 class Head(nn.Module):
     """Dense layers with ReLU between, and the linear layer that gives the logits."""
 
@@ -185,7 +258,7 @@ def initialise_as_keras(model: nn.Module) -> None:
     Source: Glorot & Bengio (2010), eq. 16; the defaults of Keras' Dense, Conv1D and Embedding.
     """
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv1d):
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -1,166 +1,313 @@
-"""Recurrent layers by their equations, and the network around them.
+"""The recurrent network, of which rnn, lstm and stacked-rnn are cases."""
 
-One bias vector a gate: PyTorch's layers have two that only add up.
-"""
-
-from collections.abc import Sequence
-from typing import Literal, cast
+import functools
+import inspect
+from typing import Annotated, Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from annotated_types import Interval, Len
+from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
+from seqexp.model.attention import Attention, AttentionName
 from seqexp.model.cells import CellName
-from seqexp.model.layers import Head, Init, PositionFeatures, TokenInput, initialise_as_keras
-from seqexp.model.recurrent_layer import Dropout, Kernel, RecurrentLayer
-from seqexp.spec import PAD, Carry, Output, TaskSpec
+from seqexp.model.context import Encoder, filters_of, refuse_without_context
+from seqexp.model.convolution import Convolution, Convolutions
+from seqexp.model.layers import (
+    EmbeddingSize,
+    Head,
+    Init,
+    PositionFeatures,
+    TokenInput,
+    initialise_as_keras,
+    input_layer,
+    read_out,
+)
+from seqexp.model.picture import PictureConvolution
+from seqexp.model.recurrent_layer import Dropout, DropoutMasks, Kernel, RecurrentLayers
+from seqexp.ranges import Positive, Rate, Size
+from seqexp.spec import Carry, TaskSpec, is_real
 
 Readout = Literal["last", "mean", "max"]
 
 
-# --- the equations ----------------------------------------------------------------------------
-# Each step takes W_x x_t + b and W_h h_{t-1} of all gates, side by side, and the state before.
+class RecurrentNetwork(RecurrentLayers):
+    """Vectors, perhaps a convolution, recurrent layers, perhaps attention, dense layers.
 
+    A context is read by an encoder of the same cells, as many layers and units, whose last states
+    start the network (Sutskever et al. 2014).
 
-# --- one layer --------------------------------------------------------------------------------
-
-
-# --- the network ------------------------------------------------------------------------------
-
-
-class RecurrentNetwork(nn.Module):
-    """Token vectors, recurrent layers, readout, dense layers: what rnn, lstm, stacked-rnn share.
+    Args:
+        spec: the task.
+        num_layers: recurrent layers on top of each other.
+        cell: what each is made of.
+        embedding_size: size of learned token vectors; None is one-hot, `auto` is that for letters
+            and 128 for words. Of features, None and `auto` are the numbers as they are.
+        hidden_size: size of h (and c) of each layer.
+        bidirectional: each layer also reads from the end; not where the next token is predicted.
+        readout: from all h_t of the top layer to one vector, where a sequence has one prediction:
+            the last, their mean, or maximum.
+        hidden_layers: sizes of dense layers before the output.
+        dropout: share of each layer's inputs dropped, the same parts for all tokens of a pass.
+        recurrent_dropout: share of h_{t-1} dropped, likewise.
+        token_dropout: share of the vocabulary whose vectors are dropped as a whole, for a sequence;
+            of features, share of the positions.
+        readout_dropout: share of features dropped before each dense layer and the output.
+        dropout_masks: one mask for all gates (`tied`), or one for each (`per_gate`, as Keras).
+        init: `keras` is Glorot uniform, the recurrent matrix orthogonal as one, zero biases and the
+            forget gate's 1; `torch` is uniform within 1 / sqrt(hidden_size).
+        forget_bias: an LSTM's forget bias at the start; None leaves it to `init`.
+        kernel: how the recurrence is computed, to the same values: `fused` by PyTorch's layer where
+            it can, `compiled` by C++ for the CPU, `python` by one operation with its own backward
+            pass, `reference` token by token; `auto` takes the fastest that can be had.
+        position_features: wavelengths of a sine and a cosine each that tell a token's place;
+            None leaves it to be counted by the state.
+        recurrent_norm: largest singular value of each layer's recurrent matrix, of all gates as
+            one, at the start, by scaling it; None leaves it to `init`.
+        convolution: before the recurrent layers; without filters there is none.
+        attention: over what the encoder read, joined to what is predicted from.
+        encoder_bidirectional: the encoder also reads from the end.
+        context_embedding_size: as `embedding_size`, of the context.
+        context_convolution: over a context that is a picture, before the encoder reads its patches;
+            without filters there is none.
 
     Raises:
-        InputError: on choices that see later tokens where the next one is to be predicted.
+        InputError: on choices that see later tokens where the next one is to be predicted, and on
+            attention without a context.
     """
+
+    causal: bool
+
+    def __init_subclass__(cls, **fixed: Any) -> None:
+        """Fix arguments of the constructor: `class RNN(RecurrentNetwork, cell="rnn")`."""
+        super().__init_subclass__()
+        if not fixed:
+            return
+        init = cls.__init__
+
+        @functools.wraps(init)
+        def with_fixed(self: RecurrentNetwork, spec: TaskSpec, **given: Any) -> None:
+            init(self, spec, **fixed, **given)
+
+        whole = inspect.signature(init)
+        free = [item for name, item in whole.parameters.items() if name not in fixed]
+        with_fixed.__signature__ = whole.replace(parameters=free)  # type: ignore[attr-defined]
+        cls.__init__ = with_fixed  # type: ignore[method-assign]
 
     def __init__(
         self,
         spec: TaskSpec,
-        cell: CellName,
-        num_layers: int,
-        embedding_size: int | None,
-        hidden_size: int,
-        bidirectional: bool,
-        readout: Readout,
-        hidden_layers: Sequence[int],
-        dropout: Dropout,
-        init: Init,
-        token_dropout: float = 0.0,
-        readout_dropout: float = 0.0,
-        forget_bias: float | None = None,
+        *,
+        num_layers: Annotated[int, Interval(ge=1, le=64)] = 2,
+        cell: CellName = "rnn",
+        embedding_size: EmbeddingSize = None,
+        hidden_size: Size = 64,
+        bidirectional: bool = False,
+        readout: Readout = "last",
+        hidden_layers: Annotated[list[Size], Len(0, 16)] = [],  # noqa: B006  (never changed)
+        dropout: Rate = 0.0,
+        recurrent_dropout: Rate = 0.0,
+        token_dropout: Rate = 0.0,
+        readout_dropout: Rate = 0.0,
+        dropout_masks: DropoutMasks = "tied",
+        init: Init = "keras",
+        forget_bias: Annotated[float, Interval(ge=-100, le=100)] | None = None,
         kernel: Kernel = "auto",
-        position_features: int | None = None,
-        recurrent_norm: float | None = None,
+        position_features: Size | None = None,
+        recurrent_norm: Positive | None = None,
+        convolution: Convolution | None = None,
+        attention: AttentionName = "none",
+        encoder_bidirectional: bool = False,
+        context_embedding_size: EmbeddingSize = "auto",
+        context_convolution: PictureConvolution | None = None,
     ) -> None:
         super().__init__()
-        self.is_classifier = spec.output is Output.SEQUENCE_CLASS
-        self.readout = readout
-        if bidirectional and not self.is_classifier:
-            raise InputError(
-                "model.bidirectional is true, which sees later tokens, but the dataset wants the"
-                " next token predicted; give false"
-            )
-        self.causal = not bidirectional and (not self.is_classifier or readout == "last")
-        self.input = TokenInput(spec.vocabulary, embedding_size)
-        self.token_dropout = token_dropout
+        self.spec, self.readout, self.token_dropout = spec, readout, token_dropout
+        self._refuse_impossible(bidirectional, convolution)
+        refuse_without_context(
+            spec,
+            attention=(attention, "none"),
+            encoder_bidirectional=(encoder_bidirectional, False),
+            context_convolution=(filters_of(context_convolution), None),
+        )
+        self.input = input_layer(spec.input, embedding_size)
         self.position = None if position_features is None else PositionFeatures(position_features)
-        directions = 2 if bidirectional else 1
         num_inputs = self.input.size + (0 if self.position is None else self.position.size)
-        sizes = [num_inputs] + [directions * hidden_size] * (num_layers - 1)
-        self.forwards = nn.ModuleList(
-            RecurrentLayer(cell, size, hidden_size, dropout, kernel) for size in sizes
-        )
-        self.backwards = nn.ModuleList(
-            RecurrentLayer(cell, size, hidden_size, dropout, kernel)
-            for size in sizes
-            if bidirectional
-        )
-        width = directions * hidden_size
+        self.convolutions: Convolutions | None = None
+        if convolution is not None and convolution.filters is not None:
+            self.convolutions = Convolutions(num_inputs, convolution, spec.causal)
+            num_inputs = self.convolutions.size
+        # whether states depend on earlier positions alone, and one of them is predicted from
+        self.reads_forward = not bidirectional and (spec.per_position or readout == "last")
+        sees_later = self.convolutions is not None and not self.convolutions.causal
+        self.causal = self.reads_forward and not sees_later
+        each = (hidden_size, bidirectional, Dropout(dropout, recurrent_dropout, dropout_masks))
+        self.make(cell, num_inputs, num_layers, *each, kernel)
+        width = hidden_size * (2 if bidirectional else 1)
         self.head = Head(width, hidden_layers, spec.num_outputs, readout_dropout)
+        self.encoder: Encoder | None = None
+        self.bridges = nn.ModuleList()
+        self.attention: Attention | None = None
+        if spec.context is not None:
+            self.encoder = Encoder(spec.context, context_embedding_size, context_convolution)
+            each = (hidden_size, encoder_bidirectional, each[2])
+            self.encoder.make(cell, self.encoder.input.size, num_layers, *each, kernel)
+            if encoder_bidirectional and not bidirectional:
+                self.bridges.extend(
+                    nn.Linear(2 * hidden_size, hidden_size)
+                    for _ in range(num_layers * self.num_states)
+                )
+            if attention != "none":
+                read_size = hidden_size * (2 if encoder_bidirectional else 1)
+                self.attention = Attention(attention, width, read_size)
         if init == "keras":
             initialise_as_keras(self)
-        for layer in [*self.forwards, *self.backwards]:
-            layer.initialise(init, forget_bias, recurrent_norm)
+        self.initialise(init, forget_bias, recurrent_norm)
+        if self.encoder is not None:
+            self.encoder.initialise(init, forget_bias, recurrent_norm)
+
+    def _refuse_impossible(self, bidirectional: bool, convolution: Convolution | None) -> None:
+        wants = "which sees later tokens, but the dataset wants the next token predicted"
+        if self.spec.causal and bidirectional:
+            raise InputError(f"model.bidirectional is true, {wants}; give false")
+        convolves = convolution is not None and convolution.filters is not None
+        if self.spec.causal and convolves and getattr(convolution, "padding", None) == "same":
+            raise InputError(f"model.convolution.padding is same, {wants}; give causal or auto")
+
+    def read(self, context: Num[Tensor, "batch context ..."]) -> Carry:
+        """The carry that sequences with these contexts begin with.
+
+        Raises:
+            InputError: if the dataset has no context.
+        """
+        if self.encoder is None:
+            raise InputError("the model was built for sequences without a context")
+        read, real, forwards, backwards = self.encoder(context)
+        if self.bridges:
+            ends = (torch.cat(pair, dim=1) for pair in zip(forwards, backwards, strict=True))
+            states = [bridge(end) for bridge, end in zip(self.bridges, ends, strict=True)]
+            states = [s.to(e.dtype) for s, e in zip(states, forwards, strict=True)]
+        else:
+            states = [*forwards, *(backwards or forwards)] if self.backwards else forwards
+        before: list[Tensor] = []
+        if self.position is not None:
+            before.append(torch.zeros(len(context), dtype=torch.long, device=context.device))
+        if self.convolutions is not None:
+            before += self.convolutions.start(states[0])
+        kept = () if self.attention is None else self.attention.keep(read, real)
+        return (*states, *before, *kept)
 
     def forward(
-        self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
     ) -> tuple[Float[Tensor, "batch positions outputs"], Carry]:
         """Logits, and the states of all layers after the last token that is no padding.
 
-        With position features, the last of the carry is the number of tokens so far: (batch,).
+        In the carry follow, where there are such: the number of tokens so far, (batch,), the last
+        inputs of a convolution, and what is attended to.
         """
-        is_real = tokens != PAD
-        vectors, positions = self.vectors(tokens, carry)
-        vectors, finals, carry = self._layers(vectors, is_real, carry)
-        if self.is_classifier:
-            vectors = self._read_out(vectors, finals, is_real)
-        return self.head(vectors), (*carry, *positions)
+        states, after, kept = self._predicted_from(tokens, carry)
+        return self.outputs(states, kept), (*after, *kept)
+
+    def attention_weights(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry
+    ) -> Float[Tensor, "batch positions context"]:
+        """What each position of the context counts for each prediction.
+
+        Raises:
+            InputError: if the model attends to nothing.
+        """
+        if self.attention is None:
+            raise InputError("model.attention is none: there are no weights of attention")
+        states, _, kept = self._predicted_from(tokens, carry)
+        return self.attention.weights(states, kept)
+
+    def attended_shape(self, context: Num[Tensor, "batch context ..."]) -> tuple[int, ...]:
+        """How positions that are attended to lie: in one row, or those of a picture in a grid."""
+        length: int = context.shape[1]
+        return (length,) if self.encoder is None else self.encoder.input.shape(length)
+
+    def outputs(
+        self, states: Float[Tensor, "batch positions features"], kept: Carry = ()
+    ) -> Float[Tensor, "batch positions outputs"]:
+        """Logits of states of the top layer; `kept` is what they attend to."""
+        if self.attention is not None:
+            states = self.attention(states, kept)
+        logits: Tensor = self.head(states)
+        return logits
 
     def vectors(
-        self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
     ) -> tuple[Float[Tensor, "batch time inputs"], Carry]:
-        """What the first layer reads, and how many tokens there were, where that matters."""
+        """What the first layer reads, and what of the carry goes with it."""
+        real = is_real(tokens)
         vectors = self.input(tokens)
         if self.training and self.token_dropout > 0:
-            vectors = vectors * self._kept_tokens(tokens)[:, :, None]
-        if self.position is None:
-            return vectors, ()
-        before = carry[-1] if carry else tokens.new_zeros(tokens.shape[0])
-        count = before[:, None] + (tokens != PAD).cumsum(dim=1)  # tokens up to and with each
-        features = self.position(count - 1).to(vectors.dtype)
-        return torch.cat([vectors, features], dim=2), (count[:, -1],)
+            vectors = vectors * self._kept_tokens(tokens)[:, :, None].to(vectors.dtype)
+        place, kept = self._num_states_carried(), []
+        if self.position is not None:
+            before = carry[place] if carry else real.new_zeros(len(real), dtype=torch.long)
+            count = before[:, None] + real.cumsum(dim=1)  # tokens up to and with each
+            features = self.position(count - 1).to(vectors.dtype)
+            vectors = torch.cat([vectors, features], dim=2)
+            kept.append(count[:, -1])
+        if self.convolutions is not None:
+            vectors = vectors if self.position is None else vectors * real[:, :, None]
+            own = carry[place + len(kept) :] if carry else None
+            vectors, last = self.convolutions(vectors, real, own)
+            kept += last
+        return vectors, tuple(kept)
 
-    def _kept_tokens(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time"]:
+    def starts(self, carry: Carry | None) -> Carry:
+        """The states that the layers start with; none are zeros."""
+        return tuple(carry[: self._num_states_carried()]) if carry else ()
+
+    def attended(self, carry: Carry | None) -> Carry:
+        """What of the carry is attended to."""
+        if self.attention is None or not carry:
+            return ()
+        return tuple(carry[-self.attention.num_carried :])
+
+    def _num_states_carried(self) -> int:
+        both = 2 if self.backwards and self.encoder is not None else 1
+        return both * len(self.forwards) * self.num_states
+
+    def _predicted_from(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None
+    ) -> tuple[Float[Tensor, "batch positions features"], Carry, Carry]:
+        """What predictions are made from, the carry but for what is attended to, and that."""
+        if self.encoder is not None and not carry:
+            raise InputError(
+                "the model was built for sequences with a context; give read(context) as the carry"
+            )
+        real = is_real(tokens)
+        vectors, before = self.vectors(tokens, carry)
+        hidden, forwards, backwards = self.over(vectors, real, self.starts(carry))
+        if not self.spec.per_position:
+            ends = [layers[-self.num_states] for layers in (forwards, backwards) if layers]
+            hidden = self._read_out(hidden, torch.cat(ends, dim=1), real)
+        # a model that reads from both ends has no next window
+        after = before if self.backwards else (*forwards, *before)
+        return hidden, after, self.attended(carry)
+
+    def _kept_tokens(self, tokens: Num[Tensor, "batch time ..."]) -> Float[Tensor, "batch time"]:
         """0 where a token is dropped, the same for all tokens of a kind in a sequence.
 
-        Source: Gal & Ghahramani (2016), sec. 4.2.
+        Of features, each position by itself. Source: Gal & Ghahramani (2016), sec. 4.2.
         """
+        if not isinstance(self.input, TokenInput):
+            keep = tokens.new_full(tokens.shape[:2], 1 - self.token_dropout)
+            return torch.bernoulli(keep) / (1 - self.token_dropout)
         keep = torch.full((len(tokens), len(self.input.table)), 1 - self.token_dropout)
         kinds = torch.bernoulli(keep.to(tokens.device)) / (1 - self.token_dropout)
         return kinds.gather(1, tokens)
-
-    def _layers(
-        self,
-        vectors: Float[Tensor, "batch time inputs"],
-        is_real: Bool[Tensor, "batch time"],
-        carry: Carry | None,
-    ) -> tuple[Float[Tensor, "batch time features"], Float[Tensor, "batch features"], Carry]:
-        """Hidden states of the top layer, its last one of each sequence, and the carry."""
-        padded = None if bool(is_real.all()) else is_real
-        flipped = None if padded is None else padded.flip(1)
-        states: list[Tensor] = []
-        for index, layer in enumerate(cast(list[RecurrentLayer], list(self.forwards))):
-            count = layer.cell.num_states
-            start = layer.start(vectors)
-            if carry:
-                start = tuple(carry[index * count : (index + 1) * count])
-            hidden, state = layer(vectors, padded, start)
-            finals = state[0]
-            states += state
-            if self.backwards:
-                backward = cast(RecurrentLayer, self.backwards[index])
-                # padding leaves the state at its start, so that it begins at the last real token
-                reverse, last = backward(vectors.flip(1), flipped, backward.start(vectors))
-                hidden = torch.cat([hidden, reverse.flip(1)], dim=2)
-                finals = torch.cat([finals, last[0]], dim=1)
-            vectors = hidden
-        return vectors, finals, () if self.backwards else tuple(states)
 
     def _read_out(
         self,
         hidden: Float[Tensor, "batch time features"],
         finals: Float[Tensor, "batch features"],
-        is_real: Bool[Tensor, "batch time"],
+        real: Bool[Tensor, "batch time"],
     ) -> Float[Tensor, "batch 1 features"]:
-        mask = is_real[:, :, None]
         if self.readout == "last":
             return finals[:, None]
-        if self.readout == "mean":
-            count = mask.sum(dim=1, keepdim=True).clamp(min=1)
-            return (hidden * mask).sum(dim=1, keepdim=True) / count
-        lowest = torch.finfo(hidden.dtype).min
-        highest = hidden.masked_fill(~mask, lowest).amax(dim=1, keepdim=True)
-        return highest.where(mask.any(dim=1, keepdim=True), 0)
+        return read_out(hidden, real, self.readout)

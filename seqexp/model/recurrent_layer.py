@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -105,7 +105,8 @@ class RecurrentLayer(nn.Module):
 
     def start(self, like: Float[Tensor, "batch time inputs"]) -> State:
         """The state before the first token: zeros."""
-        zeros = like.new_zeros(like.shape[0], self.hidden_size)
+        # under autocast, what is read may be in bfloat16; the state never is
+        zeros = like.new_zeros(like.shape[0], self.hidden_size, dtype=self.weight_h.dtype)
         return (zeros,) * self.cell.num_states
 
     def forward(
@@ -258,6 +259,77 @@ class RecurrentLayer(nn.Module):
         count = self.cell.num_gates if self.dropout.masks == "per_gate" else 1
         keep = like.new_full((count, like.shape[0], size), 1 - rate)
         return torch.bernoulli(keep) / (1 - rate)
+
+
+class RecurrentLayers(nn.Module):
+    """Recurrent layers on top of each other, in one direction or in both."""
+
+    forwards: nn.ModuleList
+    backwards: nn.ModuleList
+
+    def make(
+        self,
+        cell: str,
+        num_inputs: int,
+        num_layers: int,
+        hidden_size: int,
+        bidirectional: bool,
+        dropout: Dropout,
+        kernel: Kernel,
+    ) -> None:
+        """Make the layers; those on top read both directions of the one below."""
+        directions = 2 if bidirectional else 1
+        sizes = [num_inputs] + [directions * hidden_size] * (num_layers - 1)
+        self.forwards = nn.ModuleList(
+            RecurrentLayer(cell, size, hidden_size, dropout, kernel) for size in sizes
+        )
+        self.backwards = nn.ModuleList(
+            RecurrentLayer(cell, size, hidden_size, dropout, kernel)
+            for size in sizes
+            if bidirectional
+        )
+
+    def initialise(
+        self, init: Init, forget_bias: float | None, recurrent_norm: float | None
+    ) -> None:
+        """Fill the weights of all layers."""
+        for layer in [*self.forwards, *self.backwards]:
+            cast(RecurrentLayer, layer).initialise(init, forget_bias, recurrent_norm)
+
+    @property
+    def num_states(self) -> int:
+        """Tensors of the state of one layer: 2 of an LSTM."""
+        return cast(RecurrentLayer, self.forwards[0]).cell.num_states
+
+    def over(
+        self,
+        vectors: Float[Tensor, "batch time inputs"],
+        is_real: Bool[Tensor, "batch time"],
+        starts: Sequence[Tensor],
+    ) -> tuple[Float[Tensor, "batch time features"], list[Tensor], list[Tensor]]:
+        """Hidden states of the top layer, and the last states of all layers in each direction.
+
+        `starts` are the states that forward layers start with, from the bottom up, then those of
+        the backward layers; missing ones are zeros.
+        """
+        padded = None if bool(is_real.all()) else is_real
+        flipped = None if padded is None else padded.flip(1)
+        count, num_layers = self.num_states, len(self.forwards)
+        finals: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for index, layer in enumerate(cast(list[RecurrentLayer], list(self.forwards))):
+            start = tuple(starts[index * count : (index + 1) * count])
+            hidden, state = layer(vectors, padded, start or layer.start(vectors))
+            finals[0].extend(state)
+            if self.backwards:
+                backward = cast(RecurrentLayer, self.backwards[index])
+                start = tuple(starts[(num_layers + index) * count :][:count])
+                # padding leaves the state at its start, so that it begins at the last real token
+                given = (vectors.flip(1), flipped, start or backward.start(vectors))
+                reverse, last = backward(*given)
+                hidden = torch.cat([hidden, reverse.flip(1)], dim=2)
+                finals[1].extend(last)
+            vectors = hidden
+        return vectors, *finals
 
 
 def _gates_in_order(weight: Float[Tensor, "rows ..."], order: Sequence[int]) -> Tensor:

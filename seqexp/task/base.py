@@ -1,7 +1,7 @@
 """What a kind of prediction is: its loss, what adds up, its metrics, what predictions look like."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Num
@@ -18,11 +18,16 @@ Cell = float | str
 """Of a table of predictions."""
 
 
+@runtime_checkable
 class Whole(Protocol):
     """Takes in a whole split, for metrics and pictures that do not add up over batches."""
 
     def add(self, logits: Logits, targets: Targets) -> None:
         """Take in what is scored of a batch."""
+        ...
+
+    def merge(self, other: Any) -> None:
+        """Take in what another has, as that of another process."""
         ...
 
     def metrics(self) -> dict[str, float]:
@@ -34,6 +39,7 @@ class Whole(Protocol):
         ...
 
 
+@runtime_checkable
 class Task(Protocol):
     """A kind of prediction, for one dataset.
 
@@ -45,7 +51,13 @@ class Task(Protocol):
     target_type: ClassVar[torch.dtype]
     metrics: ClassVar[tuple[str, ...]]  # without the split; all that it may report
     headline: ClassVar[tuple[str, ...]]  # of these, what summaries show, the first one first
-    spec: TaskSpec
+    losses: ClassVar[tuple[str, ...]]  # choices of `task.loss`; empty where there is none
+    weighs_classes: ClassVar[bool]  # whether `task.class_weights` means anything
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Of the dataset."""
+        ...
 
     def nats(self, logits: Logits, targets: Targets) -> Float[Tensor, ""]:
         """The loss in nats, summed over scored targets, at least in float32."""
@@ -63,7 +75,7 @@ class Task(Protocol):
         """A fresh collector of a split; None where the kind has no such metrics."""
         ...
 
-    def ignorance(self, targets: Iterable[Targets]) -> float:
+    def ignorance(self, targets: Iterable[Tensor]) -> float:
         """Loss a target of a model that knows the training targets' shares, or mean, alone."""
         ...
 

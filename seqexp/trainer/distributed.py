@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqexp.data import Batch
-from seqexp.spec import IGNORE
+from seqexp.spec import unscored
 
 T = TypeVar("T")
 
@@ -36,18 +36,25 @@ class Processes:
         if self.count == 1:
             return batch
         rows = slice(self.rank, None, self.count)
-        tokens, targets = batch.tokens[rows], batch.targets[rows]
-        if not len(tokens):  # a layer may refuse no rows at all
-            tokens, targets = batch.tokens[:1], torch.full_like(batch.targets[:1], IGNORE)
-        return Batch(tokens, targets, batch.is_stream)
+        has_none = self.rank >= len(batch.tokens)
+        if has_none:  # a layer may refuse no rows at all
+            rows = slice(0, 1)
+        context = None if batch.context is None else batch.context[rows]
+        targets = batch.targets[rows]
+        if has_none:
+            targets = torch.full_like(targets, unscored(targets))
+        return replace(batch, tokens=batch.tokens[rows], targets=targets, context=context)
 
-    def averaging(self, losses: nn.Module) -> nn.Module:
-        """Have gradients of what this module returns averaged over all processes."""
+    def averaging(self, losses: nn.Module, uses_all: bool = True) -> nn.Module:
+        """Have gradients of what this module returns averaged over all processes.
+
+        Unless it `uses_all` of its weights each time, those that it has used are looked for.
+        """
         if self.count == 1:
             return losses
         from torch.nn.parallel import DistributedDataParallel
 
-        return DistributedDataParallel(losses)
+        return DistributedDataParallel(losses, find_unused_parameters=not uses_all)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all processes, in place."""

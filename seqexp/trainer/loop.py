@@ -16,14 +16,18 @@ from torch.optim import Optimizer
 
 from seqexp.data import Batch, Data, Sequences
 from seqexp.errors import NonFiniteError
+from seqexp.metrics import METRICS, higher_is_better
 from seqexp.seeding import stream_seed
-from seqexp.spec import Carry, Output
-from seqexp.task.sequence_class import Margins
+from seqexp.spec import Carry
+from seqexp.task.base import Task, Whole
 from seqexp.trainer.score import Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import LazyOptimizer, Metrics, Place, Report, Training, Updates, Work
 
 T = TypeVar("T")
+
+ADD_UP = ("valid/loss_nats", "valid/accuracy")
+"""Monitors for which no kind needs a split as a whole."""
 
 HIGHEST = "best/valid_accuracy_max"
 """The accuracy of the epoch where that is highest, which the loss may not find best."""
@@ -67,14 +71,28 @@ def steps(training: Training, data: Data) -> Iterator[Report | Work]:
         yield Report("epoch", training.epoch, metrics, is_best)
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
-    batches = _scored_batches(data.test, settings)
-    margins = Margins() if data.spec.output is Output.SEQUENCE_CLASS else None
-    window = scored_window(data.test, training.window)
-    test = evaluate(training.model, batches, window, margins)
-    metrics = test.metrics("test", data.spec.output) | training.best_metrics
-    metrics |= margins.metrics("test") if margins is not None else {}
+    metrics = _test(training, data.test) | training.best_metrics
     metrics["time/train_seconds"] = training.seconds
     yield Report("test", 0, metrics)
+
+
+def _test(training: Training, test: Sequences) -> Metrics:
+    """All metrics of the test; what is predicted is kept for pictures of it."""
+    training.tested = training.task.whole()
+    score = evaluate(
+        training.model,
+        training.task,
+        _scored_batches(test, training.settings),
+        scored_window(test, training.window),
+        training.tested,
+    )
+    return _all_metrics("test", training.task, score, training.tested)
+
+
+def _all_metrics(split: str, task: Task, score: Score, whole: Whole | None) -> Metrics:
+    """Of sums, and of the split as a whole."""
+    of_whole = {} if whole is None else whole.metrics()
+    return score.metrics(split, task) | {f"{split}/{k}": value for k, value in of_whole.items()}
 
 
 def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | Work, None, Metrics]:
@@ -86,11 +104,11 @@ def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | W
         training.optimizer.settle()
     updates = place.total
     updates.add(place.recent)
-    metrics = updates.score.metrics("train")
+    means = updates.score.metrics("train", training.task)
+    metrics = {name: value for name, value in means.items() if name in METRICS}
     metrics |= _gradient_metrics(updates)
     metrics["train/learning_rate"] = _learning_rate(training.optimizer)
-    score = _validate(training, data.valid)
-    metrics |= score.metrics("valid", data.spec.output)
+    metrics |= _validate(training, data.valid)
     metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
     metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
     metrics["time/epoch_seconds"] = time.perf_counter() - began
@@ -129,16 +147,34 @@ def _report_update(training: Training, place: Place, updates: Updates) -> Report
     return Report("step", training.step, metrics)
 
 
-def _validate(training: Training, valid: Sequences) -> Score:
-    """The score of all processes, each on its rows."""
+def _validate(training: Training, valid: Sequences) -> Metrics:
+    """The metrics of all processes, each on its rows."""
+    task, processes = training.task, training.processes
+    whole = task.whole() if _needs_whole(training) else None
     batches = _scored_batches(valid, training.settings)
     window = scored_window(valid, training.window)
-    score = evaluate(training.model, batches, window, share=training.processes.share)
-    if training.processes.count == 1:
-        return score
-    sums = torch.tensor([score.nats, score.correct, score.count], device=training.device).double()
-    nats, correct, count = training.processes.sum(sums).tolist()
-    return Score(nats, int(correct), int(count))
+    score = evaluate(training.model, task, batches, window, whole, processes.share)
+    if processes.count > 1:
+        sums = [score.nats, score.count, *score.extras]
+        on_device = torch.tensor(sums, device=training.device, dtype=torch.float64)
+        nats, count, *extras = processes.sum(on_device).tolist()
+        score = Score(nats, int(count), tuple(extras))
+        if whole is not None:
+            whole = _merged(processes.gathered(whole))
+    return _all_metrics("valid", task, score, whole)
+
+
+def _needs_whole(training: Training) -> bool:
+    """Whether metrics of validation as a whole are worth it: cheap, or those that are monitored."""
+    per_position = training.task.spec.per_position
+    return not per_position or training.settings.monitor not in ADD_UP
+
+
+def _merged(wholes: Sequence[Whole]) -> Whole:
+    first, *others = wholes
+    for other in others:
+        first.merge(other)
+    return first
 
 
 def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
@@ -170,7 +206,8 @@ def _windows(
     reach = training.reach or time
     count = batch.num_scored()
     scale = _tokens_an_update(batch, size, count)
-    all_count = count == len(batch) * time  # then none have to be counted again on the device
+    # then none have to be counted again on the device
+    all_count = bool(batch.per_position) and count == len(batch) * time
     for begin in range(place.token, time, size):
         end = min(begin + size, time)
         start = place.start
@@ -204,8 +241,7 @@ def _tokens_an_update(batch: Batch, size: int, count: int) -> float:
     The same for all windows of a batch, so that a short last one counts as its tokens do. Labels
     are one a sequence, and all of a batch's count together; `count` is all that are scored.
     """
-    is_label = batch.targets.shape[1] == 1
-    return max(1, count) * (1.0 if is_label else size / batch.tokens.shape[1])
+    return max(1, count) * (size / batch.tokens.shape[1] if batch.per_position else 1.0)
 
 
 def update(work: Work) -> tuple[Updates, Carry]:
@@ -222,7 +258,7 @@ def update(work: Work) -> tuple[Updates, Carry]:
     if work.scored == 0:
         with torch.no_grad():
             return Updates(), training.losses(work.parts[:1], work.carry, work.masks)[2]
-    nats, correct, kept = training.losses(work.parts, work.carry, work.masks)
+    nats, extras, kept = training.losses(work.parts, work.carry, work.masks)
     for parameter in training.parameters.values():
         parameter.grad = None
     loss = nats / (work.scale / processes.count)  # gradients are averaged over processes
@@ -232,8 +268,8 @@ def update(work: Work) -> tuple[Updates, Carry]:
     gradients = list(_gradients(training).values())
     norm = _norm(gradients)
     # one transfer for all that is needed from the device
-    sums = processes.sum(torch.stack([nats.detach().double(), correct.double(), norm.double()]))
-    nats_sum, num_correct, norm_sum = sums.tolist()
+    columns = [nats.detach().double()[None], norm.double()[None], extras.double()]
+    nats_sum, norm_sum, *extra_sums = processes.sum(torch.cat(columns)).tolist()
     norm_before = norm_sum / processes.count  # which is the same in all of them
     # before the step: a non-finite update must never be applied
     _refuse_non_finite(training, nats_sum, norm_before, work.where)
@@ -241,7 +277,7 @@ def update(work: Work) -> tuple[Updates, Carry]:
     training.optimizer.step()
     training.scheduler.step()
     training.step += 1
-    score = Score(nats_sum, int(num_correct), work.scored)
+    score = Score(nats_sum, work.scored, tuple(extra_sums))
     norms = {"norms": norm_before, "clipped_norms": norm_after, "norm_max": norm_before}
     return Updates(score, count=1, clipped=int(clipped), **norms), kept
 
@@ -336,7 +372,7 @@ def _keep_best(training: Training, metrics: Metrics) -> bool:
     value = metrics.get(settings.monitor)
     if value is None or not math.isfinite(value):
         return False
-    sign = -1 if settings.monitor == "valid/accuracy" else 1  # as a loss: lower is better
+    sign = -1 if higher_is_better(settings.monitor) else 1  # as a loss: lower is better
     best = training.best_value
     if best is not None and not sign * value < sign * best - settings.min_delta:
         return False

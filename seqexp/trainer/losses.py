@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from seqexp.data import Batch
-from seqexp.spec import Carry, Model
-from seqexp.task.cross_entropy import cross_entropy_sum
-from seqexp.task.sequence_class import count_correct
+from seqexp.spec import Carry, Model, first_carry
+from seqexp.task.base import Task
 
 
 class Losses(nn.Module):
@@ -17,32 +16,42 @@ class Losses(nn.Module):
 
     Args:
         model: whose.
-        device: where it is.
+        task: what is predicted.
+        device: where the model is.
         bf16: compute the forward pass in bfloat16.
     """
 
-    def __init__(self, model: Model, device: torch.device, bf16: bool) -> None:
+    def __init__(self, model: Model, task: Task, device: torch.device, bf16: bool) -> None:
         super().__init__()
-        self.model, self.device, self.bf16 = model, device, bf16
+        self.model, self.task, self.device, self.bf16 = model, task, device, bf16
 
     def forward(
         self, parts: Sequence[Batch], carry: Carry | None, seed: int
     ) -> tuple[Tensor, Tensor, Carry]:
-        """Summed loss in nats and right predictions, and the state after the first part as a value.
+        """Sums of the loss in nats and of what else the kind counts, and the state after the first
+        part as a value.
 
-        `carry` is the state before the first part, `seed` what dropout's masks are drawn by.
+        `carry` is the state before the first part; where it is None, the context is read. `seed` is
+        what dropout's masks are drawn by.
         """
-        nats = correct = torch.zeros((), device=self.device)
+        nats = torch.zeros((), device=self.device)
+        extras: Tensor | None = None
         kept: Carry = ()
+        if carry is None and parts[0].context is not None:
+            seed_masks(self.device, seed)
+            with self._precision():
+                carry = first_carry(self.model, parts[0].context)
         for index, part in enumerate(parts):
             seed_masks(self.device, seed)
             with self._precision():
                 logits, carry = self.model(part.tokens, carry)
-            nats = nats + cross_entropy_sum(logits, part.targets)
-            correct = correct + count_correct(logits, part.targets)
+            nats = nats + self.task.nats(logits, part.targets)
+            counted = self.task.extras(logits, part.targets)
+            extras = counted if extras is None else extras + counted
             if index == 0:
                 kept = tuple(tensor.detach() for tensor in carry)
-        return nats, correct, kept
+        assert extras is not None
+        return nats, extras, kept
 
     def _precision(self) -> AbstractContextManager[None]:
         if self.bf16:

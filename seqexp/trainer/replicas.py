@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
 from seqexp.data import Batch
-from seqexp.spec import IGNORE, Carry, HasPenalty
+from seqexp.spec import Carry, HasPenalty, is_scored
 from seqexp.trainer.losses import Losses
 from seqexp.trainer.score import Score
 from seqexp.trainer.training import Training, Updates, Work
@@ -43,6 +43,8 @@ class Together:
 
     def do(self, works: Sequence[Work]) -> None:
         """Do what can be done together of the next update of each of some trainings."""
+        if any(part.context is not None for work in works for part in work.parts[:1]):
+            self.refused = "sequences with a context have states of different sizes"
         alike: dict[Any, list[Work]] = defaultdict(list)
         for work in works:
             if work.training.step > 0:
@@ -150,46 +152,50 @@ class Stack:
 
     def update(self, works: Sequence[Work]) -> None:
         """One step of each, noted as done; of none, if one's loss or gradient is not finite."""
-        nats, correct, scored, kept = self._backward(works)
+        nats, extras, scored, kept = self._backward(works)
         gradients = [w.grad for w in self.weights.values() if w.grad is not None]
         norms = _norms(gradients)
         # one transfer for all that is needed from the device
-        columns = [nats.double(), correct.double(), scored.double(), norms.double()]
-        rows = torch.stack(columns, dim=1).tolist()
-        if any(not math.isfinite(row[0] + row[3]) or row[2] == 0 for row in rows):
+        columns = torch.stack([nats.double(), norms.double(), scored.double()], dim=1)
+        rows = torch.cat([columns, extras.double()], dim=1).tolist()
+        if any(not math.isfinite(row[0] + row[1]) or row[2] == 0 for row in rows):
             return
         after, clipped = _clip(gradients, norms, works)
         self._step()
         for index, (work, row) in enumerate(zip(works, rows, strict=True)):
             work.training.scheduler.step()
             work.training.step += 1
-            score = Score(row[0], int(row[1]), int(row[2]))
+            score = Score(row[0], int(row[2]), tuple(row[3:]))
             updates = Updates(
                 score,
                 count=1,
-                norms=row[3],
+                norms=row[1],
                 clipped_norms=after[index],
-                norm_max=row[3],
+                norm_max=row[1],
                 clipped=int(clipped[index]),
             )
             work.done = updates, tuple(tensor[index] for tensor in kept)
 
     def _backward(self, works: Sequence[Work]) -> tuple[Tensor, Tensor, Tensor, Carry]:
-        """Losses in nats, right predictions, scored targets, the states after the first part."""
+        """Losses in nats, the kind's other sums, scored targets, the states after the first
+        part.
+        """
+        columns = list(zip(*(work.parts for work in works), strict=True))
         parts = tuple(
             (_stack([part.tokens for part in column]), _stack([part.targets for part in column]))
-            for column in zip(*(work.parts for work in works), strict=True)
+            for column in columns
         )
+        self.objective.per_position = columns[0][0].per_position
         carries = [work.carry or () for work in works]
         carry = tuple(_stack(column) for column in zip(*carries, strict=True))
         scales = next(iter(self.weights.values())).new_tensor([work.scale for work in works])
         for weight in self.weights.values():
             weight.grad = None
         named = {f"losses.model.{name}": weight for name, weight in self.weights.items()}
-        loss, nats, correct, kept = vmap(self._loss)(named, parts, carry, scales)
+        loss, nats, extras, kept = vmap(self._loss)(named, parts, carry, scales)
         torch.autograd.backward(loss.sum())
-        scored = torch.stack([(targets != IGNORE).flatten(1).sum(1) for _, targets in parts]).sum(0)
-        return nats.detach(), correct, scored, kept
+        scored = torch.stack([is_scored(targets).flatten(1).sum(1) for _, targets in parts]).sum(0)
+        return nats.detach(), extras, scored, kept
 
     def _loss(self, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Carry]:
         weights, *rest = arguments
@@ -214,16 +220,18 @@ class _Objective(nn.Module):
     def __init__(self, training: Training) -> None:
         super().__init__()
         bf16 = training.settings.precision == "bf16"
-        self.losses = Losses(training.model, training.device, bf16)
+        self.losses = Losses(training.model, training.task, training.device, bf16)
+        self.per_position: bool | None = None
 
     def forward(
         self, parts: Sequence[tuple[Tensor, Tensor]], carry: Carry, scale: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Carry]:
-        nats, correct, kept = self.losses([Batch(*part) for part in parts], carry or None, 0)
+        batches = [Batch(*part, per_position=self.per_position) for part in parts]
+        nats, extras, kept = self.losses(batches, carry or None, 0)
         loss = nats / scale
         if isinstance(self.losses.model, HasPenalty):
             loss = loss + self.losses.model.penalty()
-        return loss, nats, correct, kept
+        return loss, nats, extras, kept
 
 
 class DisagreeError(RuntimeError):

@@ -1,11 +1,11 @@
 """The best of several initial weights: a small network can start where nothing is to be learned."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+
+from torch import Tensor
 
 from seqexp.data import MANY, Data
-from seqexp.spec import IGNORE
 from seqexp.trainer.loop import alone, steps
 from seqexp.trainer.training import Report, Training, Work
 
@@ -13,7 +13,7 @@ MAX_DEAD = 10
 """Further starts where none of those asked for has learned anything."""
 
 DEAD = 0.99
-"""A training loss above this share of what the targets' shares alone would give is no learning."""
+"""A training loss above this share of that of knowing the targets' shares alone is no learning."""
 
 
 ROWS = 1000
@@ -42,7 +42,7 @@ def choose_start(
     settings = training.settings
     if settings.starts == 1:
         return training, 1
-    limit = DEAD * constant_loss(data)
+    limit = DEAD * training.task.ignorance(_targets(data))
     losses: list[float] = []
     while len(losses) < settings.starts or (
         min(losses) > limit and len(losses) < settings.starts + MAX_DEAD
@@ -52,14 +52,11 @@ def choose_start(
     return make(losses.index(min(losses))), len(losses)
 
 
-def constant_loss(data: Data) -> float:
-    """Cross-entropy of the training targets with their own shares, nats a target."""
-    counts: Counter[int] = Counter()
+def _targets(data: Data) -> Iterator[Tensor]:
+    """Those of the training, a few at a time."""
     for batch in data.train.batches(ROWS):
         for part in batch.windows(MANY):
-            counts.update(part.targets[part.targets != IGNORE].tolist())
-    shares = [count / counts.total() for count in counts.values()]
-    return -sum(share * math.log(share) for share in shares)
+            yield part.targets
 
 
 def _loss_after(training: Training, data: Data, epochs: int) -> Generator[Work, None, float]:

@@ -1,15 +1,14 @@
-"""Loss and accuracy as sums that add up over batches and are divided once."""
+"""Loss and what else a kind counts, as sums that add up over batches and are divided once."""
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 
 from seqexp.data import Batch, Sequences
-from seqexp.spec import IGNORE, Carry, Model, Output
-from seqexp.task.cross_entropy import cross_entropy_sum
-from seqexp.task.sequence_class import Margins, count_correct
+from seqexp.spec import Carry, Model, first_carry, is_scored
+from seqexp.task.base import Task, Whole
 
 SCORED_TOKENS = 1024
 """Tokens of a stream that are scored at a time, at least: with 50 it takes twice as long."""
@@ -17,29 +16,24 @@ SCORED_TOKENS = 1024
 
 @dataclass(frozen=True)
 class Score:
-    """Sums over scored tokens: cross-entropy in nats, right predictions, their number."""
+    """Sums over scored targets: the loss in nats, their number, and what else the kind counts."""
 
     nats: float = 0.0
-    correct: int = 0
     count: int = 0
+    extras: tuple[float, ...] = ()
 
     def __add__(self, other: "Score") -> "Score":
         """The score of both together."""
-        return Score(self.nats + other.nats, self.correct + other.correct, self.count + other.count)
+        pairs = zip_longest(self.extras, other.extras, fillvalue=0.0)
+        extras = tuple(a + b for a, b in pairs)
+        return Score(self.nats + other.nats, self.count + other.count, extras)
 
-    def metrics(self, split: str, output: Output | None = None) -> dict[str, float]:
-        """Means by metric name; nothing where nothing was scored.
-
-        For NEXT_TOKEN also perplexity and bits per token.
-        """
+    def metrics(self, split: str, task: Task) -> dict[str, float]:
+        """Means by metric name; nothing where nothing was scored."""
         if not self.count:
             return {}
-        loss = self.nats / self.count
-        found = {f"{split}/loss_nats": loss, f"{split}/accuracy": self.correct / self.count}
-        if output is Output.NEXT_TOKEN:
-            found[f"{split}/perplexity"] = math.exp(loss) if loss < 700 else math.inf
-            found[f"{split}/bits_per_token"] = loss / math.log(2)
-        return found
+        found = task.means(self.nats, self.count, self.extras)
+        return {f"{split}/{name}": value for name, value in found.items()}
 
 
 def scored_window(split: Sequences, window: int | None) -> int | None:
@@ -56,31 +50,34 @@ def scored_window(split: Sequences, window: int | None) -> int | None:
 @torch.no_grad()
 def evaluate(
     model: Model,
+    task: Task,
     batches: Iterable[Batch],
     window: int | None = None,
-    margins: Margins | None = None,
+    whole: Whole | None = None,
     share: Callable[[Batch], Batch] | None = None,
 ) -> Score:
     """Score of a model on batches, without dropout; a NaN loss stays visible in the result.
 
     `window` is the number of tokens at a time, with the state carried on: it bounds the memory
-    and does not change the score. None takes whole sequences. `margins` takes in each sequence's.
+    and does not change the score. None takes whole sequences. `whole` takes in every prediction.
     `share` is what of each window is scored; None is all of it.
     """
     model.eval()
     total = Score()
     for batch in batches:
         carry: Carry | None = None
-        for part in map(share or _whole, batch.windows(window)):
+        for index, part in enumerate(map(share or _all, batch.windows(window))):
+            if index == 0:
+                carry = first_carry(model, part.context)
             logits, carry = model(part.tokens, carry)
-            nats = cross_entropy_sum(logits, part.targets)
-            correct = count_correct(logits, part.targets)
-            count = (part.targets != IGNORE).sum()
-            if margins is not None:
-                margins.add(logits, part.targets)
-            total += Score(float(nats), int(correct), int(count))
+            nats = task.nats(logits, part.targets)
+            extras = task.extras(logits, part.targets)
+            count = is_scored(part.targets).sum()
+            if whole is not None:
+                whole.add(logits, part.targets)
+            total += Score(float(nats), int(count), tuple(extras.double().tolist()))
     return total
 
 
-def _whole(batch: Batch) -> Batch:
+def _all(batch: Batch) -> Batch:
     return batch

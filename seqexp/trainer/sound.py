@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seqexp.kernels import lazy_adam_rows as rows
+from seqexp.spec import Features, Input, Output, first_carry
+from seqexp.task.base import Task
 from seqexp.trainer.training import Training, Updates
 
 SCHEDULED = ("lr", "momentum", "betas")
@@ -130,7 +132,7 @@ def _place(found: Any, training: Training, epoch: int) -> None:
     whole("place/start", found["start"], 0, token)
     number("place/seconds", found["seconds"], 0.0)
     for name in ("total", "recent"):
-        _updates(f"place/{name}", found[name])
+        _updates(f"place/{name}", found[name], _num_extras(training.task))
     carries, count = found["carry"], training.processes.count
     if not isinstance(carries, list | tuple) or len(carries) != count:
         raise UnsoundError("place/carry", carries, f"a list of {count}")
@@ -139,7 +141,16 @@ def _place(found: Any, training: Training, epoch: int) -> None:
             _carry(f"place/carry/{rank}", carry, training)
 
 
-def _updates(path: str, found: Any) -> None:
+def _num_extras(task: Task) -> int:
+    """How many sums the kind has beside nats and count."""
+    size = 1 if task.spec.per_position else task.spec.num_outputs
+    if task.spec.output is Output.SEQUENCE_CLASS:
+        size = 1
+    targets = torch.zeros(1, size, dtype=task.target_type)
+    return len(task.extras(torch.zeros(1, 1, task.spec.num_outputs), targets))
+
+
+def _updates(path: str, found: Any, num_extras: int) -> None:
     fresh = asdict(Updates())
     values = with_keys(path, found, tuple(fresh))
     score = with_keys(f"{path}/score", values["score"], tuple(fresh["score"]))
@@ -148,7 +159,12 @@ def _updates(path: str, found: Any) -> None:
             if type(value) is int:
                 whole(f"{place}/{name}", part[name])
             elif type(value) is float:
-                number(f"{place}/{name}", part[name], 0.0)
+                number(f"{place}/{name}", part[name], 0.0 if place == path else -math.inf)
+    extras = score["extras"]
+    if not isinstance(extras, list | tuple) or len(extras) not in (0, num_extras):
+        raise UnsoundError(f"{path}/score/extras", extras, f"none or {num_extras} numbers")
+    for index, value in enumerate(extras):
+        number(f"{path}/score/extras/{index}", value)
 
 
 # --- tensors ----------------------------------------------------------------------------------
@@ -178,23 +194,34 @@ def _carry(path: str, found: Any, training: Training) -> None:
     count = found[0].shape[0] if found[0].dim() else 0
     if not 1 <= count <= most:
         raise UnsoundError(f"{path}/0", found[0], f"a tensor of 1 to {most} rows")
-    expected = _carry_of(training, count)
+    expected = _carry_of(training, count, 2)
     if len(found) != len(expected):
         raise UnsoundError(path, found, f"{len(expected)} tensors")
-    for index, (item, like) in enumerate(zip(found, expected, strict=True)):
+    others = expected if training.task.spec.context is None else _carry_of(training, count, 3)
+    for index, (item, like, other) in enumerate(zip(found, expected, others, strict=True)):
+        if like.shape != other.shape and item.dim() == like.dim():  # as long as the context
+            sizes = zip(item.shape, like.shape, other.shape, strict=True)
+            like = like.new_empty([own if a != b else a for own, a, b in sizes])
         tensor(f"{path}/{index}", item, like, finite=True)
         if not like.is_floating_point() and not bool(((item >= 0) & (item < MOST)).all()):
             raise UnsoundError(f"{path}/{index}", "out of range", f"numbers of tokens below {MOST}")
 
 
 @torch.no_grad()
-def _carry_of(training: Training, rows: int) -> tuple[Tensor, ...]:
-    """What the model remembers of one token in so many rows."""
+def _carry_of(training: Training, rows: int, context: int) -> tuple[Tensor, ...]:
+    """What the model remembers of one token in so many rows, after a context of some tokens."""
     training.model.eval()
-    is_bf16 = training.settings.precision == "bf16"
+    is_bf16, spec = training.settings.precision == "bf16", training.task.spec
     with torch.autocast(training.device.type, torch.bfloat16, enabled=is_bf16):
-        tokens = torch.ones(rows, 1, dtype=torch.int64, device=training.device)
-        return training.model(tokens, None)[1]
+        read = None if spec.context is None else _ones(spec.context, rows, context, training)
+        carry = first_carry(training.model, read)
+        return training.model(_ones(spec.input, rows, 1, training), carry)[1]
+
+
+def _ones(made_of: Input, rows: int, time: int, training: Training) -> Tensor:
+    if isinstance(made_of, Features):
+        return torch.ones(rows, time, made_of.size, device=training.device)
+    return torch.ones(rows, time, dtype=torch.int64, device=training.device)
 
 
 def _generators(found: Any, device: torch.device) -> None:

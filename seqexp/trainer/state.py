@@ -55,12 +55,16 @@ def _sums(place: Place) -> dict[str, Any]:
 
 def _place(values: Mapping[str, Any], training: Training) -> Place:
     sums = {
-        name: Updates(**{**values[name], "score": Score(**values[name]["score"])})
+        name: Updates(**{**values[name], "score": _score(values[name]["score"])})
         for name in ("total", "recent")
     }
     carry = values["carry"][training.processes.rank]
     moved = None if carry is None else tuple(tensor.to(training.device) for tensor in carry)
     return Place(**{**values, **sums, "carry": moved})
+
+
+def _score(values: Mapping[str, Any]) -> Score:
+    return Score(values["nats"], values["count"], tuple(values["extras"]))
 
 
 def _generators(device: torch.device) -> dict[str, Any]:

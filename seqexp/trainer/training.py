@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from seqexp.data import Batch
 from seqexp.spec import Carry, HasPenalty, Model
+from seqexp.task.base import Task, Whole
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.losses import Losses
 from seqexp.trainer.score import Score
@@ -92,6 +93,7 @@ class Training:
     settings: Settings
     seed: int
     device: torch.device
+    task: Task
     epoch: int = 0  # begun
     step: int = 0  # updates done
     place: Place | None = None  # in that epoch; None where it is done, with its validation
@@ -103,10 +105,14 @@ class Training:
     processes: Processes = Processes()
     kind: str = ""  # what its model computes; of one kind, only the weights differ
     extent: tuple[int, int] | None = None  # batches of an epoch, and tokens of a row, if known
+    tested: Whole | None = None  # what the test's predictions are, once they are made
 
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"
-        self.losses = self.processes.averaging(Losses(self.model, self.device, bf16))
+        losses = Losses(self.model, self.task, self.device, bf16)
+        # a context is read in the first window of a sequence only
+        uses_all = self.task.spec.context is None or self.window is None
+        self.losses = self.processes.averaging(losses, uses_all)
         # once, since each takes as long as a small model's layer
         self.parameters = dict(self.model.named_parameters())
         self.penalty = self.model.penalty if isinstance(self.model, HasPenalty) else None

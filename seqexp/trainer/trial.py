@@ -8,7 +8,8 @@ import copy
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,8 @@ from torch.optim import Optimizer
 
 from seqexp.data import Batch, Data
 from seqexp.errors import InputError
-from seqexp.spec import PAD, Carry, HasPenalty, Output, TaskSpec
-from seqexp.task.cross_entropy import cross_entropy_sum
+from seqexp.spec import PAD, Carry, HasPenalty, Model, ReadsContext, TaskSpec, first_carry
+from seqexp.task import kinds
 from seqexp.trainer.settings import Settings
 
 MAX_TOKENS = 5000
@@ -62,9 +63,12 @@ def try_model(
     """
     window = settings.bptt.k1 if settings.bptt is not None else None
     _refuse_later_tokens(model, data.spec, window, name)
+    _refuse_context(model, data.spec, name)
     batch = next(data.train.batches(settings.batch_size, length_pool=settings.length_pool))
     part = batch.part(0, min(window or MAX_TOKENS, batch.tokens.shape[1]))
-    part = Batch(part.tokens.to(device), part.targets.to(device))
+    context = None if part.context is None else part.context.to(device)
+    tokens, targets = part.tokens.to(device), part.targets.to(device)
+    part = replace(part, tokens=tokens, targets=targets, context=context)
     with own_numbers(device):
         try:
             twin = copy.deepcopy(model)
@@ -74,20 +78,28 @@ def try_model(
 
 
 def _refuse_later_tokens(model: nn.Module, spec: TaskSpec, window: int | None, name: str) -> None:
-    predicts_next = spec.output is Output.NEXT_TOKEN
-    if not predicts_next and window is None:
+    if not spec.causal and window is None:
         return
     causal = getattr(model, "causal", None)
     if isinstance(causal, bool) and causal:
         return
     why = "the dataset wants the next token predicted"
-    if not predicts_next:
+    if not spec.causal:
         why = f"trainer.bptt.k1={window} cuts sequences into windows"
     has = "has no attribute causal" if causal is None else f"has causal = {causal!r}"
     raise InputError(
         f"model {name} {has}, but {why}; where its logits are free of later tokens, set"
         " causal = True in the class, else choose another model"
     )
+
+
+def _refuse_context(model: nn.Module, spec: TaskSpec, name: str) -> None:
+    if spec.context is not None and not isinstance(model, ReadsContext):
+        raise InputError(
+            f"model {name} has no method read(context), but each sequence of the dataset has a"
+            " context; define one that returns the carry that a sequence begins with, or choose"
+            " another model"
+        )
 
 
 class _Trial:
@@ -101,9 +113,12 @@ class _Trial:
 
     def __init__(self, model: nn.Module, spec: TaskSpec, name: str) -> None:
         self.model, self.spec, self.name = model, spec, name
+        self.task = kinds.of(spec)
+        self.context: Tensor | None = None
 
     def all(self, batch: Batch, sees_all: bool) -> None:
         """All trials, the first that fails raises."""
+        self.context = batch.context
         logits, carry = self._learn(batch)
         self.model.eval()
         with torch.no_grad():
@@ -112,8 +127,9 @@ class _Trial:
             if carry and not sees_all:
                 first = tuple(tensor.detach() for tensor in carry)
                 self._read(tokens, first, "a second window, with the carry of the first")
-            self._read_all_ids(tokens[:ROWS])
-            if self.spec.output is Output.NEXT_TOKEN and tokens.shape[1] > 1:
+            if self.spec.features is None:
+                self._read_all_ids(tokens[:ROWS])
+            if self.spec.causal and tokens.shape[1] > 1:
                 self._look_for_later_tokens(tokens[:ROWS])
 
     def _learn(self, batch: Batch) -> tuple[Tensor, Carry]:
@@ -124,7 +140,7 @@ class _Trial:
                 "logits of the first batch depend on no parameter (requires_grad is False); compute"
                 " them without detach() and no_grad()"
             )
-        loss = cross_entropy_sum(logits, batch.targets)
+        loss = self.task.nats(logits, batch.targets)
         if torch.isnan(logits).any() or not torch.isfinite(loss):
             what = "nan" if torch.isnan(logits).any() else "a loss that is not finite"
             self._refuse(f"logits of the first batch, untrained, give {what}; give finite logits")
@@ -151,9 +167,12 @@ class _Trial:
         """Whether logits change with a token that comes later."""
         changed = tokens.clone()
         size = len(self.spec.vocabulary)
-        if size < 3:  # of one symbol: there is no other
+        if self.spec.features is not None:
+            changed[:, -1] = tokens[:, -1].nan_to_num(0.0) + 1.0
+        elif size < 3:  # of one symbol: there is no other
             return
-        changed[:, -1] = tokens[:, -1] % (size - 1) + 1
+        else:
+            changed[:, -1] = tokens[:, -1] % (size - 1) + 1
         logits, others = (self._read(rows, None, "a batch")[0] for rows in (tokens, changed))
         before, after = logits[:, :-1], others[:, :-1]
         difference = (before - after).abs().nan_to_num(0.0)
@@ -168,6 +187,8 @@ class _Trial:
     def _read(self, tokens: Tensor, carry: Carry | None, where: str) -> tuple[Tensor, Carry]:
         """Logits and carry, of the form that the loop needs."""
         with self._telling(where, tokens):
+            if carry is None and self.context is not None:
+                carry = first_carry(cast(Model, self.model), self.context[: len(tokens)])
             found: Any = self.model(tokens, carry)
         if isinstance(found, Tensor) or not isinstance(found, tuple | list) or len(found) != 2:
             what = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else found
@@ -187,10 +208,9 @@ class _Trial:
         return logits, tuple(kept)
 
     def _look_at_logits(self, logits: Any, tokens: Tensor, where: str) -> None:
-        is_label = self.spec.output is Output.SEQUENCE_CLASS
-        rows, time = tokens.shape
-        expected = (rows, 1 if is_label else time, self.spec.num_outputs)
-        of = "1 label a sequence" if is_label else f"{time} tokens"
+        rows, time = tokens.shape[:2]
+        expected = (rows, time if self.spec.per_position else 1, self.spec.num_outputs)
+        of = f"{time} tokens" if self.spec.per_position else "1 prediction a sequence"
         wanted = f"give {expected}: {rows} rows, {of}, {self.spec.num_outputs} outputs"
         if not isinstance(logits, Tensor):
             self._refuse(f"logits are a {type(logits).__name__}, no tensor; {wanted}")
@@ -215,9 +235,11 @@ class _Trial:
             hint = ""
             if isinstance(error, TypeError) and "argument" in said:
                 hint = "; forward takes (tokens, carry), where carry may be None"
+            of = "features" if self.spec.features is not None else "tokens"
+            ids = f", ids up to {int(tokens.max())}" if self.spec.features is None else ""
             raise InputError(
-                f"model {self.name} cannot read {where}: tokens of shape {tuple(tokens.shape)}, ids"
-                f" up to {int(tokens.max())}: {said}{line}{hint}"
+                f"model {self.name} cannot read {where}: {of} of shape"
+                f" {tuple(tokens.shape)}{ids}: {said}{line}{hint}"
             ) from error
 
     def _refuse(self, what: str) -> None:

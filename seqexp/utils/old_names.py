@@ -240,7 +240,7 @@ _DIVIDED = {
         "seqexp.callback.progress": "shown",
     },
     "seqexp.saved": {
-        "seqexp.inference.pyfunc": "TextModel _load_pyfunc class_probabilities",
+        "seqexp.inference.pyfunc": "TextModel _load_pyfunc",
         "seqexp.inference.text": "OPEN_LETTERS decode encode",
     },
     "seqexp.spec": {
@@ -264,7 +264,7 @@ _DIVIDED = {
     },
     "seqexp.trainer.score": {
         "seqexp.task.cross_entropy": "cross_entropy_sum",
-        "seqexp.task.sequence_class": "Margins count_correct probabilities",
+        "seqexp.task.classes": "count_correct probabilities",
     },
 }
 """Modules that lost some of their names: old module -> new module -> the names in it."""

@@ -23,6 +23,7 @@ from seqexp.build import keep_freed_memory
 from seqexp.data import Batch
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import Output, TaskSpec, Vocabulary
+from seqexp.task.kinds import of
 from seqexp.trainer.loop import update
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training, Work
@@ -60,7 +61,8 @@ def step(kernel: Any, filters: int, letters: int, readout: Any) -> Callable[[], 
     model, batch = model_of(kernel, filters, letters, readout), batch_of(letters)
     optimizer = Adam(model.parameters(), lr=0.001, fused=True)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    training = Training(model, optimizer, schedule, Settings(), 0, torch.device("cpu"))
+    task, cpu = of(spec_of(letters)), torch.device("cpu")
+    training = Training(model, optimizer, schedule, Settings(), 0, cpu, task)
 
     def run() -> None:
         update(Work(training, [batch], None, BATCH, float(BATCH), 0, "the benchmark"))

@@ -28,6 +28,7 @@ from seqexp.model.layers import TokenInput
 from seqexp.model.lstm import LSTM
 from seqexp.optimizer.lazy_adam import LazyAdam
 from seqexp.spec import Output, TaskSpec, Vocabulary
+from seqexp.task.kinds import of
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.loop import update
 from seqexp.trainer.settings import Settings
@@ -118,7 +119,7 @@ def our_step(make: Callable[..., Optimizer], masks: str) -> Callable[[int], None
     model.train()
     optimizer = make(model, lr=0.001)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    training = Training(model, optimizer, schedule, Settings(), 0, torch.device("cpu"))
+    training = Training(model, optimizer, schedule, Settings(), 0, torch.device("cpu"), of(spec))
     targets = (torch.arange(BATCH) % 2)[:, None]
 
     def step(number: int) -> None:

@@ -141,7 +141,7 @@ def train(text: str, cache: str, updates: str) -> dict[str, Any]:
             pass
         tokens = training.step * 32 * settings.bptt.k1
         seconds = time.perf_counter() - started
-        score = evaluate(training.model, data.valid.batches(1000), training.window)
+        score = evaluate(training.model, training.task, data.valid.batches(1000), training.window)
     assert torch.get_num_threads() == 1
     times = {
         "identity": digested - began,
@@ -210,7 +210,7 @@ def imdb(data: str, cache: str, updates: str) -> dict[str, Any]:
             if report.kind == "epoch":
                 break
         else:
-            evaluate(training.model, split.valid.batches(1000, length_pool=100))
+            evaluate(training.model, training.task, split.valid.batches(1000, length_pool=100))
     return {"updates": training.step, **peaks}
 
 

@@ -16,6 +16,7 @@ from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
 from seqexp.optimizer.schedule import constant
+from seqexp.task.kinds import of
 from seqexp.tracking.none import NoTracker
 from seqexp.trainer.loop import fit
 from seqexp.trainer.settings import BPTT, Settings
@@ -57,7 +58,9 @@ def training(data: Data, model: Any = LSTM, **changes: Any) -> Training:
     network = model(data.spec, dropout=0.2, **changes)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     settings = Settings(epochs=3, bptt=BPTT(k1=20), log_every_steps=1, test_weights="last")
-    return Training(network, optimizer, constant(optimizer), settings, 0, torch.device("cpu"))
+    return Training(
+        network, optimizer, constant(optimizer), settings, 0, torch.device("cpu"), of(data.spec)
+    )
 
 
 def followed(flow: Gradients, data: Data) -> list[int]:

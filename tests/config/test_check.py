@@ -194,6 +194,31 @@ def test_missing_values_and_dangling_references_are_named() -> None:
             "dataset.positives and dataset.table are both given",
         ),
         (["dataset.sequences=README.md"], "dataset.sequences is README.md and .*labels is None"),
+        (
+            ["dataset.table=nowhere/promoters_lafleur.tsv.gz"],
+            "dataset.table is nowhere/promoters.* no such file.*not shipped.*doi:10.1038/s41467",
+        ),
+        (
+            ["dataset.positives=README.md", "dataset.targets=[a]"],
+            "dataset.targets is .'a'., but dataset.positives is given, which asks for a class",
+        ),
+        (["dataset.positives=README.md", "dataset.alphabet=HH"], "is 'HH', which has 'H' twice"),
+        (
+            [
+                "dataset.positives=README.md",
+                "dataset.alphabet=protein",
+                "dataset.reverse_complement=true",
+            ],
+            "dataset.reverse_complement is true, but dataset.alphabet is protein",
+        ),
+        (
+            ["dataset.positives=README.md", "dataset.length=10"],
+            "dataset.length is 10, but dataset.min_length is 20",
+        ),
+        (
+            ["dataset.table=README.md", "dataset.targets=[sequence]"],
+            "dataset.sequence_column is 'sequence', which is asked for too",
+        ),
         (["dataset.positives=nowhere.fa"], "dataset.positives is nowhere.fa: there is no such"),
         (
             ["dataset.positives=README.md", "dataset.negatives=nowhere.fa"],
@@ -229,6 +254,14 @@ def test_sequences_of_ones_own_are_checked_before_they_are_read(
             ["model.positive_readout=true", "model.hidden_layers=[3]"],
             r"model.positive_readout is true, but model.hidden_layers is \[3\]",
         ),
+        (
+            ["model.positive_readout=true", "model.num_layers=2"],
+            "model.positive_readout is true, but model.num_layers is 2",
+        ),
+        (
+            ["model.num_layers=3", "model.padding=valid"],
+            "filter_width is 19 in 3 layers .*length is 40; give a filter_width of at most 14",
+        ),
         (["interpret.database=nowhere.meme"], "interpret.database is nowhere.meme: there is no"),
         (["interpret.database=pyproject.toml"], "interpret.database is pyproject.toml: begins"),
         (
@@ -243,6 +276,30 @@ def test_filters_that_cannot_be_read_so_are_refused(
     monkeypatch.chdir(ROOT)
     with pytest.raises(ConfigError, match=says):
         check(composed(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (
+            ["dataset=motif", "trainer.bptt.k1=5"],
+            "model.convolution.padding is auto, .*bptt.k1=5 cuts .* give causal, or k1=null",
+        ),
+        (
+            ["dataset=chars", "model.convolution.padding=same"],
+            "convolution.padding is same, .* next token predicted; give causal or auto",
+        ),
+        (
+            ["trainer.replicas=2", "model.convolution.dropout=0.1"],
+            "model.convolution.dropout is 0.1, but trainer.replicas is 2",
+        ),
+        (["model.convolution.width=0"], "model.convolution.width is 0; give an integer from 1"),
+        (["model.context_convolution.channels=0"], "channels is 0; give an integer from 1 to 64"),
+    ],
+)
+def test_convolutions_before_the_recurrence_are_checked(overrides: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        check(composed("model=rnn", "model.convolution.filters=4", *overrides))
 
 
 def test_a_rule_reads_groups_and_keys_beside_them() -> None:
@@ -372,6 +429,21 @@ def test_a_filter_wider_than_the_sequence_needs_padding() -> None:
         (["dataset.path=README.md"], "dataset.path: README.md: give a .csv, .tsv"),
         (["dataset.path=${table}"], "dataset.path: .* no column 'text'; did you mean 'txt'"),
         (["dataset.test_path=a.csv"], "dataset.test_path is a.csv, but dataset.path is null"),
+        (["dataset.targets=[a]"], "dataset.targets is .'a'., but dataset.path is null, and made"),
+        (["dataset.task=regression"], "dataset.task is regression, but dataset.path is null"),
+        (
+            ["dataset.path=${table}", "dataset.targets=[a,a]"],
+            "dataset.targets names 'a' twice; give each column once",
+        ),
+        (
+            ["dataset.path=${table}", "dataset.targets=[a,b]", "dataset.task=sequence_class"],
+            "dataset.task is sequence_class, but dataset.targets names 2 columns",
+        ),
+        (
+            ["dataset.path=${table}", "dataset.text_column=txt", "dataset.targets=[lable]"],
+            "dataset.path: .* no column 'lable'; did you mean 'label'.*dataset.targets",
+        ),
+        (["dataset.task=next_token", "dataset.targets=[a]"], "which asks for no column, but"),
         (["dataset.label_column=text"], "text_column and dataset.label_column are both 'text'"),
         (["dataset.test_share=0.0"], "dataset.test_share is 0.0; give a number above 0 and at m"),
         (["dataset.valid_share=0.0"], "trainer.test_weights is best, but dataset.valid_share is 0"),

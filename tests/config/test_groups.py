@@ -3,7 +3,7 @@
 import yaml
 from conftest import ROOT
 
-from seqexp.config.check import Root
+from seqexp.config.check import SECTIONS, Root
 from seqexp.config.groups import BESIDE, GROUPS, NOT_IN_FINGERPRINT, OPTIONAL_GROUPS, UNTOLD
 from seqexp.config.signature import signature
 
@@ -14,7 +14,7 @@ def test_the_table_has_the_groups_that_the_config_composes() -> None:
     entries = yaml.safe_load((CONF / "config.yaml").read_text())["defaults"]
     composed = {name for entry in entries if isinstance(entry, dict) for name in entry}
     assert composed == {*GROUPS, "experiment"}
-    assert {*BESIDE} == {*Root.__annotations__, "paths"}
+    assert {*BESIDE} == {*Root.__annotations__, *SECTIONS}
 
 
 def test_a_group_that_may_be_null_has_an_option_none() -> None:

@@ -143,11 +143,9 @@ def test_a_table_needs_no_id_and_says_labels_as_pandas_and_r_do(
     (tmp_path / "T.CSV").write_text("label, sequence ,note\n" + lines)
     data = Fasta(table=str(tmp_path / "T.CSV")).load()
     assert labelled(data) == {s: i % 2 for i, s in enumerate(sequences)}
-    for label in ("+1", "-1", "pos", "yes", "", "nan", "2"):
-        (tmp_path / "T.CSV").write_text(f"label,sequence\n{label},{sequences[0]}\n")
-        with pytest.raises(
-            InputError, match=f"line 2 has the label {re.escape(repr(label))}; give 0"
-        ):
+    for label in ("", "nan", "NA", "null"):
+        (tmp_path / "T.CSV").write_text(f"label,sequence,x\n{label},{sequences[0]},\n{lines}")
+        with pytest.raises(InputError, match="1 of 41 sequences have no label: .*line 2"):
             Fasta(table=str(tmp_path / "T.CSV")).load()
 
 
@@ -234,6 +232,279 @@ def test_shuffled_negatives_stand_in_the_split_of_their_positive(files: dict[str
             assert Counter(pairwise(positive)) == Counter(pairwise(negative))
 
 
+# --- what is asked ----------------------------------------------------------------------------
+
+
+def table(path: Path, columns: dict[str, list[Any]], sequences: list[str]) -> str:
+    names = "\t".join([*columns, "sequence"])
+    values = zip(*columns.values(), sequences, strict=True)
+    path.write_text(names + "\n" + "".join("\t".join(map(str, row)) + "\n" for row in values))
+    return str(path)
+
+
+def by_sequence(data: Any) -> dict[str, list[float]]:
+    found = {}
+    for split in data.splits().values():
+        found |= dict(zip(rows(split), split.targets.tolist(), strict=True))
+    return found
+
+
+def test_classes_may_be_any_number_of_names(tmp_path: Path) -> None:
+    sequences = random_dna(60)
+    kinds = [("owl", "cat", "dog")[i % 3] for i in range(60)]
+    data = Fasta(table=table(tmp_path / "t.tsv", {"label": kinds}, sequences)).load()
+    assert data.spec.output == "sequence_class" and data.spec.num_outputs == 3
+    assert data.spec.output_names == ("cat", "dog", "owl")
+    names = data.spec.output_names
+    assert {s: names[i] for s, i in labelled(data).items()} == dict(
+        zip(sequences, kinds, strict=True)
+    )
+    assert all(len(split.targets.unique()) == 3 for split in data.splits().values())
+
+
+def test_classes_that_are_numbers_stand_in_their_order(tmp_path: Path) -> None:
+    stages = [(10, 2, "2.0")[i % 3] for i in range(60)]
+    path = table(tmp_path / "t.tsv", {"stage": stages}, random_dna(60))
+    data = Fasta(table=path, targets=["stage"]).load()
+    assert data.spec.output_names == ("2", "10")
+    assert "stage: one column of 3 different values, so dataset.task is sequence_class" in (
+        data.notes
+    )
+
+
+def test_numbers_with_fractions_are_a_regression_and_stay_what_they_are(tmp_path: Path) -> None:
+    sequences = random_dna(60)
+    strengths: list[Any] = [0.525 + i / 7 for i in range(60)]
+    strengths[:3] = ["NA", "", "-1.5e-3"]
+    path = table(tmp_path / "t.tsv", {"strength": strengths}, sequences)
+    data = Fasta(table=path, targets=["strength"]).load()
+    assert data.spec.output == "regression" and data.spec.output_names == ("strength",)
+    assert "strength: numbers with fractions, so dataset.task is regression" in data.notes
+    found = by_sequence(data)
+    assert all(split.targets.dtype is torch.float32 for split in data.splits().values())
+    assert all(found[s][0] != found[s][0] for s in sequences[:2])  # nan
+    assert found[sequences[2]] == [torch.tensor(-1.5e-3).item()]
+    assert found[sequences[9]] == [torch.tensor(0.525 + 9 / 7).item()]
+    assert [len(split) for split in data.splits().values()] == [43, 5, 12]
+
+
+def test_several_columns_are_labels_or_numbers(tmp_path: Path) -> None:
+    sequences = random_dna(60)
+    columns: dict[str, list[Any]] = {
+        "a": [i % 2 for i in range(60)],
+        "b": [("true", "False", "null")[i % 3] for i in range(60)],
+        "x": [i / 2 for i in range(60)],
+        "y": list(range(60)),
+    }
+    path = table(tmp_path / "t.tsv", columns, sequences)
+    data = Fasta(table=path, targets=["a", "b"]).load()
+    assert data.spec.output == "multi_label" and data.spec.output_names == ("a", "b")
+    expected = {s: [i % 2, (1, 0, -100)[i % 3]] for i, s in enumerate(sequences)}
+    assert by_sequence(data) == expected
+    data = Fasta(table=path, targets=["x", "y"]).load()
+    assert data.spec.output == "regression" and data.spec.num_outputs == 2
+    assert by_sequence(data) == {s: [i / 2, i] for i, s in enumerate(sequences)}
+    with pytest.raises(InputError, match="targets names a .0 and 1. and x .other numbers.; are"):
+        Fasta(table=path, targets=["a", "x"]).load()
+    both = Fasta(table=path, targets=["a", "x"], task="regression").load()
+    assert by_sequence(both) == {s: [i % 2, i / 2] for i, s in enumerate(sequences)}
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("1,5", "decimal point"),
+        ("1,234.5", "nothing between thousands"),
+        ("3.5 nM", "without its unit"),
+        ("7mM", "without its unit"),
+        ("inf", "finite"),
+        ("-Infinity", "finite"),
+        ("1e39", "above 3.403e.38"),
+        ("high", "give a number"),
+    ],
+)
+@pytest.mark.parametrize("task", [None, "regression"])
+def test_what_is_no_number_is_named_with_its_line(
+    tmp_path: Path, value: str, says: str, task: Any
+) -> None:
+    values: list[Any] = [i / 4 for i in range(30)]
+    values[4] = value
+    path = table(tmp_path / "t.tsv", {"strength": values}, random_dna(30))
+    with pytest.raises(InputError, match=f"line 6: strength is '{re.escape(value)}'.*{says}"):
+        Fasta(table=path, targets=["strength"], task=task).load()
+
+
+def test_what_the_values_leave_open_is_asked(tmp_path: Path) -> None:
+    sequences = random_dna(60)
+    columns: dict[str, list[Any]] = {
+        "count": list(range(60)),
+        "float": [0.5 * (i % 4) for i in range(60)],
+        "name": [f"gene {i}" for i in range(60)],
+        "empty": ["NA"] * 60,
+        "gaps": [("a", "b", "")[i % 3] for i in range(60)],
+        "one": ["yes"] * 60,
+        "five": [5.5] * 60,
+    }
+    path = table(tmp_path / "t.tsv", columns, sequences)
+    asked = [
+        ({"targets": ["count"]}, "60 different integers in 60 rows; are they numbers or classes"),
+        ({"targets": ["float"], "task": "sequence_class"}, "'0.5', a number .* which is meant"),
+        ({"targets": ["name"]}, "look like names of the sequences.*dataset.targets right"),
+        ({"targets": ["empty"]}, "empty is missing here and in all of 60 rows"),
+        ({"targets": ["gaps"]}, "20 of 60 sequences have no gaps: .*line 4 .nothing."),
+        ({"targets": ["one"]}, "all 60 sequences have the label 'yes'; at least two"),
+        ({"targets": ["five"]}, "five is 5.5 for all sequences of train.* nothing to learn"),
+        ({"targets": ["count", "name"]}, "name is 'gene 0'; several columns .* are labels"),
+        ({"targets": ["count"], "task": "multi_label"}, "line 4: count is '2'; a label is 0"),
+        ({"targets": ["cuont"]}, "did you mean 'count' for 'cuont'.*dataset.targets"),
+        ({"targets": ["count"], "sequence_column": "dna"}, "dataset.sequence_column"),
+    ]
+    for keys, says in asked:
+        with pytest.raises(InputError, match=says):
+            Fasta(table=path, **keys).load()
+    data = Fasta(table=path, targets=["count"], task="regression").load()
+    assert data.spec.output == "regression" and data.train.targets.dtype is torch.float32
+
+
+def test_a_column_of_letters_may_have_another_name(tmp_path: Path) -> None:
+    sequences = random_dna(30)
+    lines = [f"{i % 2}\t{s}\n" for i, s in enumerate(sequences)]
+    (tmp_path / "t.tsv").write_text("label\tpromoter\n" + "".join(lines))
+    data = Fasta(table=str(tmp_path / "t.tsv"), sequence_column="promoter").load()
+    assert labelled(data) == {s: i % 2 for i, s in enumerate(sequences)}
+
+
+def test_labels_of_a_second_table_may_be_numbers(tmp_path: Path) -> None:
+    sequences = random_dna(30)
+    source = fasta(tmp_path / "s.fa", sequences)
+    (tmp_path / "l.csv").write_text("id,value\n" + "".join(f"s{i},{i / 4}\n" for i in range(30)))
+    labels = str(tmp_path / "l.csv")
+    data = Fasta(sequences=source, labels=labels, targets=["value"]).load()
+    assert by_sequence(data) == {s: [i / 4] for i, s in enumerate(sequences)}
+    (tmp_path / "l.csv").write_text(
+        "id,value\n" + "".join(f"s{i},{i / 4} s\n" for i in reversed(range(30)))
+    )
+    with pytest.raises(InputError, match="l.csv, line 31: value is '0.0 s': .*without its unit"):
+        Fasta(sequences=source, labels=labels, targets=["value"], task="regression").load()
+
+
+def test_a_class_that_training_lacks_is_refused_and_one_that_the_test_lacks_is_said(
+    tmp_path: Path,
+) -> None:
+    kinds = ["ab"[i % 2] for i in range(40)] + ["c"]
+    splits = ["train"] * 30 + ["test"] * 11
+    columns: dict[str, list[Any]] = {"label": kinds, "split": splits}
+    sequences = random_dna(41)
+    path = table(tmp_path / "t.tsv", columns, sequences)
+    with pytest.raises(InputError, match="class 'c' has no sequence in the train split"):
+        Fasta(table=path).load()
+    columns["split"] = ["train"] * 29 + ["test"] * 11 + ["train"]
+    data = Fasta(table=table(tmp_path / "t.tsv", columns, sequences)).load()
+    assert "1 classes have no sequence in test: 'c'" in data.notes
+
+
+# --- alphabets --------------------------------------------------------------------------------
+
+ACIDS = "ACDEFGHIKLMNPQRSTVWY"
+
+
+def random_letters(letters: str, count: int, length: int = 30) -> list[str]:
+    generator = random.Random(0)
+    return ["".join(generator.choices(letters, k=length)) for _ in range(count)]
+
+
+def test_protein_has_twenty_letters_and_open_ones_are_padding(tmp_path: Path) -> None:
+    sequences = [f"{s[:-2]}{'XBZJUO*'[i % 7]}w" for i, s in enumerate(random_letters(ACIDS, 40))]
+    path = table(tmp_path / "t.tsv", {"label": [i % 2 for i in range(40)]}, sequences)
+    data = Fasta(table=path, alphabet="protein").load()
+    assert data.spec.vocabulary.symbols == tuple(ACIDS)
+    read = {
+        "".join(f"-{ACIDS}"[token] for token in row)
+        for split in data.splits().values()
+        for row in split.tokens.tolist()
+    }
+    assert read == {f"{s[:-2]}-W" for s in sequences}
+    told = Fasta(table=path, alphabet="auto").load()
+    assert told.digest() == data.digest()
+    assert "dataset.alphabet is protein, as the letters tell" in told.notes
+    with pytest.raises(InputError, match="looks like protein.*give dataset.alphabet=protein"):
+        Fasta(table=path).load()
+    with pytest.raises(InputError, match="reverse_complement is true, but .* no DNA or RNA"):
+        Fasta(table=path, alphabet="protein", reverse_complement=True).load()
+
+
+def test_dna_that_is_called_protein_is_said(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.tsv", {"label": [i % 2 for i in range(40)]}, random_dna(40))
+    notes = Fasta(table=path, alphabet="protein").load().notes
+    assert "all letters are A, C, G, T or unknown: this looks like DNA, not protein" in notes
+
+
+def test_rna_is_dna_with_another_letter(tmp_path: Path) -> None:
+    labels = {"label": [i % 2 for i in range(40)]}
+    sequences = random_dna(40)
+    dna = Fasta(table=table(tmp_path / "t.tsv", labels, sequences)).load()
+    rna = [s.replace("T", "U") for s in sequences]
+    path = table(tmp_path / "u.tsv", labels, rna)
+    assert Fasta(table=path).load().digest() == dna.digest()
+    for alphabet in ("rna", "auto"):
+        data = Fasta(table=path, alphabet=alphabet, reverse_complement=True).load()
+        assert data.spec.vocabulary.symbols == ("A", "C", "G", "U")
+        assert torch.equal(data.test.tokens, dna.test.tokens)
+        assert len(data.train) == 2 * len(dna.train)
+
+
+def test_an_alphabet_of_ones_own_takes_its_letters_and_no_other(tmp_path: Path) -> None:
+    sequences = [*random_letters("HPé", 39), "HPHPHPHPHPHPHPHPHPHPHP"]
+    path = table(tmp_path / "t.tsv", {"label": [i % 2 for i in range(40)]}, sequences)
+    data = Fasta(table=path, alphabet="HPé").load()
+    assert data.spec.vocabulary.symbols == ("H", "P", "é")
+    read = {
+        "".join("-HPé"[token] for token in row).rstrip("-")
+        for split in data.splits().values()
+        for row in split.tokens.tolist()
+    }
+    assert read == set(sequences)
+    with pytest.raises(
+        InputError, match="has 'é' at position .*letters of dataset.alphabet are HP"
+    ):
+        Fasta(table=path, alphabet="HP").load()
+    with pytest.raises(InputError, match="is auto, but some of the letters, as é, are neither"):
+        Fasta(table=path, alphabet="auto").load()
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "says"),
+    [
+        ("DNA", "did you mean dna"),
+        ("H", "fewer than two letters"),
+        ("HPH", "has 'H' twice"),
+        ("H P", "has ' ', a blank"),
+    ],
+)
+def test_an_alphabet_that_is_none_is_refused(alphabet: str, says: str) -> None:
+    with pytest.raises(InputError, match=f"dataset.alphabet is '{alphabet}'.*{says}"):
+        Fasta(table="t.tsv", alphabet=alphabet).load()
+
+
+def test_letters_of_any_alphabet_are_shuffled(tmp_path: Path) -> None:
+    positives = fasta(tmp_path / "p.fa", random_letters(ACIDS[:5], 40))
+    data = Fasta(positives, alphabet="protein").load()
+    half = len(data.train) // 2
+    for one, other in zip(data.train.tokens[:half], data.train.tokens[half:], strict=True):
+        assert Counter(pairwise(one.tolist())) == Counter(pairwise(other.tolist()))
+
+
+def test_a_length_pads_all_splits_alike_and_cuts_nothing(tmp_path: Path) -> None:
+    sequences = [s[: 30 + i % 5] for i, s in enumerate(random_dna(40))]
+    path = table(tmp_path / "t.tsv", {"label": [i % 2 for i in range(40)]}, sequences)
+    data = Fasta(table=path, length=36).load()
+    assert data.spec.length == 36
+    assert {split.tokens.shape[1] for split in data.splits().values()} == {36}
+    assert {row.rstrip("-") for row in every_row(data)} == set(sequences)
+    with pytest.raises(InputError, match="dataset.length is 33, but 'line 6' has 34 letters"):
+        Fasta(table=path, length=33).load()
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 
@@ -270,13 +541,16 @@ def test_a_file_that_is_not_sound_is_refused_by_name(
             "has the columns id, label; expected is a table with the columns label, sequence and",
         ),
         ("id\tlabel\tsequence\n", "has no rows"),
-        ("id\tlabel\tsequence\na\t2\tACGT\n", "a has the label '2'; give 0 .* or 1"),
+        (
+            "id\tlabel\tsequence\na\t2\tACGT\n",
+            "line 2: all 1 sequences have the label '2'; at least two classes",
+        ),
         ("id\tlabel\tsequence\na\t1\n", "line 2: has 2 fields, but the first line names 3 columns"),
         ("id\tlabel\tlabel\tsequence\na\t1\t1\tAC\n", "has 2 columns 'label'; rename one"),
         ('id\tlabel\tsequence\na\t1\t"AC', "a has '\"' at position 1"),
         (
-            "id\tlabel\tsequence\na\tpos\tACGT\n",
-            "a has the label 'pos'; give 0 .* false, 1.0 and t",
+            "id\tlabel\tsequence\na\t0.525\tACGT\n",
+            "line 2: label is '0.525', a number with a fraction, but a class .* which is meant",
         ),
     ],
 )

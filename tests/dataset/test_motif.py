@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from seqexp.dataset.dna.made_motifs import made_motif
 from seqexp.dataset.motif import Motif
 from seqexp.errors import InputError
+from seqexp.formats.dna import reverse_complement
 from seqexp.formats.motifs import load_motifs
 
 SMALL = {"num_train": 200, "num_valid": 20, "num_test": 20}
@@ -144,3 +146,68 @@ def test_a_motif_that_does_not_fit_is_refused_with_both_numbers() -> None:
         Motif(length=17).load()
     with pytest.raises(InputError, match="keras_validation_split is 0.9999"):
         Motif(num_train=10, keras_validation_split=0.9999).load()
+
+
+# --- several labels ---------------------------------------------------------------------------
+
+
+def test_each_motif_is_a_label_and_stands_where_it_is_planted() -> None:
+    data = Motif(task="multi_label", num_train=500, num_valid=20, num_test=20, length=60).load()
+    spec, train = data.spec, data.train
+    assert spec.output == "multi_label" and spec.num_outputs == len(data.patterns) == 3
+    assert spec.output_names == tuple(pattern.name for pattern in data.patterns)
+    assert train.targets.shape == (1000, 3) and train.planted is not None
+    assert (train.targets.double().mean(dim=0) > 0.4).all()
+    widths = torch.tensor([len(pattern.ppm) for pattern in data.patterns])
+    # as many letters as the motifs are wide: none stands over another
+    assert torch.equal(train.planted.sum(dim=1), (train.targets * widths).sum(dim=1))
+    odds = [np.log((pattern.ppm + 1e-3) / 0.25) for pattern in data.patterns]
+    for index, one in enumerate(odds):
+        windows = train.tokens.long().sub(1).unfold(1, len(one), 1).numpy()  # (rows, starts, width)
+        scores = one[np.arange(len(one)), windows].sum(axis=2).max(axis=1)
+        there = train.targets[:, index].numpy() == 1
+        assert (scores[there][:, None] > scores[~there]).mean() > 0.995
+
+
+def test_labels_in_the_centre_stand_side_by_side() -> None:
+    data = Motif(task="multi_label", num_train=50, num_valid=0, num_test=1).load()
+    assert data.train.planted is not None
+    widths = torch.tensor([len(pattern.ppm) for pattern in data.patterns])
+    for where, targets in zip(data.train.planted, data.train.targets, strict=True):
+        width = int((targets * widths).sum())
+        expected = torch.zeros(40, dtype=torch.bool)
+        expected[(40 - width) // 2 : (40 - width) // 2 + width] = True
+        assert torch.equal(where, expected)
+
+
+def test_labelled_sequences_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"task": "multi_label", "placement": "uniform", "strands": "both", "length": 70}
+    few = Motif(num_train=3, **_rest(), **keys).load()
+    many = Motif(num_train=50, **_rest(), **keys).load()
+    assert torch.equal(few.train.tokens, many.train.tokens[:6])
+    assert torch.equal(few.train.targets, many.train.targets[:6])
+    monkeypatch.setattr("seqexp.dataset.motif._CHUNK", 1000)
+    assert Motif(num_train=50, **_rest(), **keys).load().digest() == many.digest()
+    assert Motif(num_train=50, seed=1, **_rest(), **keys).load().digest() != many.digest()
+
+
+def test_a_label_may_be_wrong_with_a_given_chance() -> None:
+    keys = {"task": "multi_label", "made_motifs": 0, "num_valid": 0, "num_test": 1}
+    data = Motif(num_train=500, positives_without_motif=0.2, **keys).load()
+    assert data.train.planted is not None and data.spec.num_outputs == 1
+    labels, planted = data.train.targets[:, 0] == 1, data.train.planted.any(dim=1)
+    assert not planted[~labels].any()
+    assert 0.7 < planted[labels].double().mean() < 0.9
+
+
+def test_made_motifs_differ_and_must_fit() -> None:
+    made = [made_motif(number) for number in range(1, 9)]
+    consensus = ["".join("ACGT"[i] for i in matrix.ppm().argmax(axis=1)) for matrix in made]
+    for index, one in enumerate(consensus):
+        for other in consensus[:index]:
+            for either in (other, reverse_complement(other)):
+                shared = sum(a == b for a, b in zip(one, either, strict=False))
+                assert shared < 9
+    with pytest.raises(InputError, match="length is 40, but 4 motifs, which may all .* 51 wide"):
+        Motif(task="multi_label", made_motifs=3).load()
+    assert len(Motif(made_motifs=3, **SMALL).load().patterns) == 4

@@ -166,7 +166,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a string": (with_spec(output_names="no"), "spec.output_names is a str; give a tuple of str"),
     "numbers": (with_spec(output_names=(0, 1)), "spec.output_names[0] is 0, a int; give strings"),
     "no vocabulary": (with_spec(vocabulary="ACGT"), "spec.vocabulary is a str; give a seqexp.spec"),
-    "output": (with_spec(output="next-token"), "spec.output is 'next-token'; give Output.SEQ"),
+    "output": (with_spec(output="next"), "spec.output is 'next'; give the name of a kind of"),
     "no outputs": (with_spec(num_outputs=0), "spec.num_outputs is 0; give an integer from 1"),
     "three names": (
         with_spec(output_names=("a", "b", "c")),

@@ -15,6 +15,7 @@ from seqexp.dataset.words.labels import Document
 from seqexp.dataset.words.synthetic import ADJECTIVES, made_reviews
 from seqexp.dataset.words.tokenizer import tokenize
 from seqexp.errors import InputError
+from seqexp.inference.text import encode
 
 COLUMNS = Columns("text", "label")
 
@@ -411,6 +412,140 @@ def test_notes_on_classes_are_those_of_a_cached_corpus_too(tmp_path: Path) -> No
     rows = [(f"text {i}", ("Pos", "pos")[i % 2]) for i in range(30)]
     first, second = (noted(tmp_path, rows, cache=str(tmp_path / "cache")) for _ in range(2))
     assert first == second and "differ by case" in second
+
+
+# --- labels, numbers, characters, next words --------------------------------------------------
+
+
+def with_columns(path: Path, **columns: list[Any]) -> str:
+    count = len(next(iter(columns.values())))
+    texts = [f"text number {i}" for i in range(count)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow(["text", *columns])
+        csv.writer(file).writerows(zip(texts, *columns.values(), strict=True))
+    return str(path)
+
+
+def by_text(data: Any) -> dict[str, list[float]]:
+    """Targets of `text number i`, by the number where it is in the vocabulary."""
+    found = {}
+    for split in data.splits().values():
+        for row, targets in zip(split.tokens.tolist(), split.targets.tolist(), strict=True):
+            found[" ".join(data.spec.vocabulary.decode(row))] = targets
+    return found
+
+
+def test_numbers_and_labels_of_texts_are_told_by_their_values(tmp_path: Path) -> None:
+    path = with_columns(
+        tmp_path / "a.csv",
+        stars=["", *(i / 4 for i in range(1, 40))],
+        sad=[i % 2 for i in range(40)],
+        funny=[("TRUE", "0.0", "null", "1")[i % 4] for i in range(40)],
+    )
+    data = Text(path=path, targets=["stars"]).load()
+    assert data.spec.output == "regression" and data.spec.output_names == ("stars",)
+    assert "stars: numbers with fractions, so dataset.task is regression" in data.notes
+    found = by_text(data)
+    known = {text: t for text, t in found.items() if "<unk>" not in text and t[0] == t[0]}
+    assert len(known) > 20
+    assert all(t == [int(text.split()[-1]) / 4] for text, t in known.items())
+    assert sum(split.targets.isnan().sum().item() for split in data.splits().values()) == 1
+    data = Text(path=path, targets=["sad", "funny"]).load()
+    assert data.spec.output == "multi_label" and data.spec.output_names == ("sad", "funny")
+    for text, targets in by_text(data).items():
+        if "<unk>" not in text:
+            number = int(text.split()[-1])
+            assert targets == [number % 2, (1, 0, -100, 1)[number % 4]]
+
+
+def test_a_cached_corpus_has_the_same_answers(tmp_path: Path) -> None:
+    path = with_columns(tmp_path / "a.csv", x=[i / 4 for i in range(40)], y=["NA", *range(39)])
+    cache = str(tmp_path / "cache")
+    plain = Text(path=path, targets=["x", "y"]).load()
+    assert all(
+        Text(path=path, targets=["x", "y"], cache=cache).load().digest() == plain.digest()
+        for _ in range(2)
+    )
+    swapped = Text(path=path, targets=["y", "x"], cache=cache).load()
+    assert swapped.spec.output_names == ("y", "x")
+    classes = Text(path=path, targets=["y"], task="regression", cache=cache).load()
+    assert classes.spec.num_outputs == 1
+
+
+def test_json_lines_hold_numbers_and_truth_values(tmp_path: Path) -> None:
+    lines = [{"text": f"t {i}", "x": i / 4 if i else None, "b": i % 2 == 0} for i in range(40)]
+    path = written(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)))
+    data = Text(path=str(path), targets=["x"]).load()
+    assert data.spec.output == "regression"
+    data = Text(path=str(path), targets=["b"]).load()
+    assert data.spec.output_names == ("false", "true")
+    written(path, '{"text": "a", "x": [1]}')
+    with pytest.raises(InputError, match="line 1: x is .1., which is no label; give a string"):
+        Text(path=str(path), targets=["x"]).load()
+
+
+def test_what_texts_leave_open_is_asked(tmp_path: Path) -> None:
+    path = with_columns(
+        tmp_path / "a.csv",
+        count=list(range(40)),
+        unit=["3,5", *(f"{i / 4}" for i in range(39))],
+        gaps=["", *("ab"[i % 2] for i in range(39))],
+        label=[i / 2 for i in range(40)],
+    )
+    asked: list[tuple[dict[str, Any], str]] = [
+        ({"targets": ["count"]}, "line 2: count is '0', and has 40 different integers.*Give data"),
+        ({"targets": ["unit"]}, "line 2: unit is '3,5'.*decimal point"),
+        ({"targets": ["gaps"]}, "1 of 40 texts have no gaps: .*line 2"),
+        ({"task": "sequence_class"}, "line 3: label is '0.5', a number .* which is meant"),
+        ({"targets": ["count"], "task": "multi_label"}, "line 4: count is '2'; a label is 0"),
+        ({"task": "regression", "one_output": True}, "one_output is true, but dataset.task is reg"),
+    ]
+    for keys, says in asked:
+        with pytest.raises(InputError, match=says):
+            Text(path=path, **keys).load()
+    assert Text(path=path, task="regression").load().spec.output == "regression"
+    folder = as_folder(tmp_path / "folder")
+    with pytest.raises(InputError, match="is a folder, which tells a class of each text"):
+        Text(path=str(folder), targets=["stars"]).load()
+
+
+def test_characters_are_the_texts_as_they_stand(tmp_path: Path) -> None:
+    rows = [(f"Ab {i}é" * (1 + i % 3), "xy"[i % 2]) for i in range(40)]
+    path = str(as_csv(tmp_path / "a.csv", rows))
+    data = Text(path=path, unit="characters", max_length=9).load()
+    symbols = data.spec.vocabulary.symbols
+    assert symbols[0] == "<unk>" and set("Ab é") <= set(symbols)
+    read = {
+        "".join(data.spec.vocabulary.decode(row))
+        for split in data.splits().values()
+        for row in split.tokens.tolist()
+    }
+    assert "<unk>" not in "".join(read) and read == {text[:9] for text, _ in rows}
+    assert encode("Ab 1é?"[:6], data.spec)[:6] == [
+        *data.spec.vocabulary.encode("Ab 1é"),
+        data.spec.vocabulary.ids["<unk>"],
+    ]
+
+
+@pytest.mark.parametrize("pad", ["left", "right"])
+def test_the_next_word_of_each_text_is_asked(tmp_path: Path, pad: Any) -> None:
+    lines = [f"line {i} has the word w{i % 7} {'and more ' * (i % 3)}" for i in range(60)]
+    path = written(tmp_path / "a.txt", "\n\n".join([*lines, "one"]))
+    data = Text(path=str(path), task="next_token", pad=pad).load()
+    assert data.spec.output == "next_token" and data.spec.words is None
+    assert data.spec.num_outputs == len(data.spec.vocabulary) == len(data.spec.output_names)
+    assert sum(map(len, data.splits().values())) == 60  # without the text of one word
+    decode = data.spec.vocabulary.decode
+    for split in data.splits().values():
+        for tokens, targets in zip(split.tokens.tolist(), split.targets.tolist(), strict=True):
+            scored = [t for t in targets if t != -100]
+            assert (
+                decode(tokens)[1 : len(scored) + 1]
+                == decode(scored)[: len(tokens) - 1][: len(decode(tokens)) - 1]
+            )
+            assert scored and decode(tokens)[0] in ("line", "<unk>")
+    made = Text(num_made=200, task="next_token").load()
+    assert made.spec.output == "next_token" and len(made.train) == 162
 
 
 # --- the made reviews -------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.optimizer.schedule import constant
 from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary
+from seqexp.task.kinds import of
 from seqexp.trainer.loop import fit, train_batch
 from seqexp.trainer.settings import BPTT, Settings
 from seqexp.trainer.training import Place, Training
@@ -29,10 +30,10 @@ def text(rows: int, time: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tenso
 
 
 def training(model: Any, k1: int | None = None, k2: int | None = None, **kw: Any) -> Training:
-    model = model.double()
+    model, spec = model.double(), kw.pop("spec", SPEC)
     optimizer = torch.optim.SGD(model.parameters(), lr=kw.pop("lr", 0.5))
     settings = Settings(bptt=BPTT(k1, k2), log_every_steps=None, **kw)
-    return Training(model, optimizer, constant(optimizer), settings, 0, CPU)
+    return Training(model, optimizer, constant(optimizer), settings, 0, CPU, of(spec))
 
 
 def made(kind: Any = RNN, **settings: Any) -> Any:
@@ -157,11 +158,11 @@ def test_the_state_is_carried_between_windows_and_forgotten_between_batches() ->
 
     model = made(LSTM).double()
     tokens, targets = text(3, 40)
-    whole = evaluate(model, [Batch(tokens, targets)])
-    windows = evaluate(model, [Batch(tokens, targets)], window=7)
+    whole = evaluate(model, of(SPEC), [Batch(tokens, targets)])
+    windows = evaluate(model, of(SPEC), [Batch(tokens, targets)], window=7)
     assert windows.nats == pytest.approx(whole.nats, rel=1e-12)
     halves = [Batch(tokens[:, :20], targets[:, :20]), Batch(tokens[:, 20:], targets[:, 20:])]
-    assert evaluate(model, halves).nats != pytest.approx(whole.nats, rel=1e-9)
+    assert evaluate(model, of(SPEC), halves).nats != pytest.approx(whole.nats, rel=1e-9)
 
 
 def test_a_classified_sequence_is_updated_once_where_it_ends() -> None:
@@ -170,7 +171,7 @@ def test_a_classified_sequence_is_updated_once_where_it_ends() -> None:
     tokens[0, 5:] = 0  # ends in the second window of four
     labels = torch.tensor([[0], [1], [1], [0]])
     torch.manual_seed(0)
-    run = training(LSTM(spec, hidden_size=5), 4, 4)
+    run = training(LSTM(spec, hidden_size=5), 4, 4, spec=spec)
     updates = list(train_batch(run, Place(), Batch(tokens, labels), 1))
     assert [update.score.count for update in updates] == [0, 1, 3]
     assert run.step == 2
@@ -181,7 +182,7 @@ def test_windows_without_a_target_are_no_points_of_a_curve() -> None:
     spec = TaskSpec(Vocabulary(tuple("abcdefgh")), 2, Output.SEQUENCE_CLASS, ("x", "y"))
     tokens, _ = text(4, 12)
     split = Sequences(tokens, torch.tensor([[0], [1], [1], [0]]))
-    run = training(LSTM(spec, hidden_size=5), 4, 4, epochs=2)
+    run = training(LSTM(spec, hidden_size=5), 4, 4, spec=spec, epochs=2)
     run.settings = replace(run.settings, log_every_steps=1)
     steps = [r.step for r in fit(run, Data(spec, split, split, split)) if r.kind == "step"]
     assert steps == [1, 2]
@@ -194,7 +195,7 @@ def test_gradients_of_a_label_reach_over_the_whole_sequence_if_k2_does() -> None
     runs = []
     for k1, k2 in ((None, None), (5, 15)):
         torch.manual_seed(0)
-        runs.append(training(LSTM(spec, hidden_size=5), k1, k2))
+        runs.append(training(LSTM(spec, hidden_size=5), k1, k2, spec=spec))
         list(train_batch(runs[-1], Place(), Batch(tokens, labels), 1))
         assert runs[-1].step == 1
     torch.testing.assert_close(weights(runs[0]), weights(runs[1]), rtol=0, atol=1e-12)

@@ -13,6 +13,7 @@ from seqexp.data import Data
 from seqexp.dataset.chars import Chars
 from seqexp.optimizer.schedule import constant
 from seqexp.spec import TaskSpec
+from seqexp.task.kinds import of
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.loop import fit
 from seqexp.trainer.settings import BPTT, Settings
@@ -45,7 +46,7 @@ class Second(Processes):
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         return values
 
-    def averaging(self, losses: Any) -> Any:
+    def averaging(self, losses: Any, uses_all: bool = True) -> Any:
         return losses
 
 
@@ -55,7 +56,9 @@ def losses(name: str, batch_size: int, k1: int | None, **given: Any) -> dict[str
     model = model_of(name, loaded.spec).eval()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     settings = Settings(epochs=1, bptt=BPTT(k1), log_every_steps=None)
-    training = Training(model, optimizer, constant(optimizer), settings, 0, CPU, **given)
+    training = Training(
+        model, optimizer, constant(optimizer), settings, 0, CPU, of(loaded.spec), **given
+    )
     found: dict[str, float] = {}
     for report in fit(training, loaded):
         found |= report.metrics

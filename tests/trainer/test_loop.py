@@ -13,8 +13,9 @@ from seqexp.dataset.motif import Motif
 from seqexp.errors import NonFiniteError, RunError
 from seqexp.model.cnn1d import CNN1D
 from seqexp.optimizer.schedule import constant, inverse_time
-from seqexp.spec import IGNORE, Output, TaskSpec
-from seqexp.task.sequence_class import Margins
+from seqexp.spec import IGNORE, TaskSpec
+from seqexp.task.classes import ClassesOfSplit
+from seqexp.task.kinds import of
 from seqexp.trainer.loop import fit, train_batch
 from seqexp.trainer.score import Score, evaluate
 from seqexp.trainer.settings import Settings
@@ -33,7 +34,9 @@ def training(data: Data, seed: int = 0, lr: float = 0.05, **settings: Any) -> Tr
     model_settings = settings.pop("model", {})
     model = CNN1D(data.spec, num_filters=4, **model_settings)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-    return Training(model, optimizer, constant(optimizer), Settings(**settings), seed, CPU)
+    return Training(
+        model, optimizer, constant(optimizer), Settings(**settings), seed, CPU, of(data.spec)
+    )
 
 
 def weights(of: Training) -> dict[str, torch.Tensor]:
@@ -98,25 +101,27 @@ def test_what_others_draw_between_steps_does_not_change_a_run(data: Data) -> Non
 
 def test_a_small_last_batch_does_not_count_more_than_its_sequences(data: Data) -> None:
     model = training(data).model
-    whole = evaluate(model, data.train.batches(120))
-    parts = evaluate(model, data.train.batches(7))
+    whole = evaluate(model, of(data.spec), data.train.batches(120))
+    parts = evaluate(model, of(data.spec), data.train.batches(7))
     assert parts.count == whole.count == 120
     assert parts.nats == pytest.approx(whole.nats, rel=1e-5)
-    assert parts.correct == whole.correct
+    assert parts.extras == whole.extras
 
 
 def test_ignored_targets_are_not_scored(next_token_spec: TaskSpec) -> None:
     model = CNN1D(next_token_spec, num_filters=2)
     tokens = torch.tensor([[1, 2, 3], [4, 1, 2]])
     targets = torch.tensor([[2, 3, IGNORE], [1, IGNORE, IGNORE]])
-    score = evaluate(model, [Batch(tokens, targets)])
+    score = evaluate(model, of(next_token_spec), [Batch(tokens, targets)])
     assert score.count == 3
-    nothing = evaluate(model, [Batch(tokens, torch.full_like(targets, IGNORE))])
-    assert nothing.metrics("test") == {}
+    nothing = evaluate(
+        model, of(next_token_spec), [Batch(tokens, torch.full_like(targets, IGNORE))]
+    )
+    assert nothing.metrics("test", of(next_token_spec)) == {}
 
 
-def test_next_token_metrics_follow_from_the_loss() -> None:
-    metrics = Score(nats=math.log(8) * 10, correct=4, count=10).metrics("test", Output.NEXT_TOKEN)
+def test_next_token_metrics_follow_from_the_loss(next_token_spec: TaskSpec) -> None:
+    metrics = Score(math.log(8) * 10, 10, (4.0,)).metrics("test", of(next_token_spec))
     assert metrics == pytest.approx(
         {
             "test/loss_nats": math.log(8),
@@ -135,7 +140,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
     script = iter([*losses])
 
     def evaluate(*parts: Any, **more: Any) -> Score:
-        return Score(nats=next(script, 9.0), correct=0, count=1)
+        return Score(nats=next(script, 9.0), count=1, extras=(0.0,))
 
     monkeypatch.setattr("seqexp.trainer.loop.evaluate", evaluate)
 
@@ -154,7 +159,9 @@ def test_the_best_epochs_weights_are_tested(data: Data, monkeypatch: pytest.Monk
 def test_the_best_loss_and_the_highest_accuracy_may_be_of_different_epochs(
     data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter([Score(3.0, 7, 10), Score(1.0, 5, 10), Score(2.0, 6, 10), Score(9.0, 1, 10)])
+    scores = iter(
+        [Score(sum_, 10, (n,)) for sum_, n in ((3.0, 7.0), (1.0, 5.0), (2.0, 6.0), (9.0, 1.0))]
+    )
     monkeypatch.setattr("seqexp.trainer.loop.evaluate", lambda *_, **__: next(scores))
     metrics = list(fit(training(data, epochs=3), data))[-1].metrics
     assert metrics["best/epoch"] == 2
@@ -382,7 +389,7 @@ def test_a_models_penalty_is_part_of_what_is_minimised(data: Data) -> None:
         before = model.conv.weight.detach().clone()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
         settings = Settings(epochs=1, batch_size=10**6)
-        training = Training(model, optimizer, constant(optimizer), settings, 0, torch.device("cpu"))
+        training = Training(model, optimizer, constant(optimizer), settings, 0, CPU, of(data.spec))
         list(fit(training, data))
         moved.append(model.conv.weight.detach() - before)
     torch.testing.assert_close(moved[1] - moved[0], -0.0005 * before.sign(), rtol=0, atol=1e-6)
@@ -391,18 +398,16 @@ def test_a_models_penalty_is_part_of_what_is_minimised(data: Data) -> None:
 def test_two_classes_are_tested_by_their_ranking_too(data: Data) -> None:
     *_, last = fit(training(data, epochs=3), data)
     assert 0 <= last.metrics["test/auprc"] <= 1 and 0 <= last.metrics["test/auroc"] <= 1
-    margins = Margins()
+    whole = ClassesOfSplit(data.spec.output_names)
     logits = torch.tensor([[[0.0, 4]], [[0, 3]], [[1, 3]], [[2, 3]], [[0, 9]]])
-    margins.add(logits, torch.tensor([[1], [0], [1], [0], [IGNORE]]))
+    whole.add(logits, torch.tensor([[1], [0], [1], [0], [IGNORE]]))
     # in order of their margins 4, 3, 2, 1: right, wrong, right, wrong
-    assert margins.metrics("test") == {
-        "test/auroc": 0.75,
-        "test/auprc": pytest.approx((1 + 2 / 3) / 2),
-    }
-    assert Margins().metrics("test") == {}
+    found = whole.metrics()
+    assert found["auroc"] == 0.75 and found["auprc"] == pytest.approx((1 + 2 / 3) / 2)
+    assert ClassesOfSplit(data.spec.output_names).metrics() == {}
 
 
 def test_one_output_is_ranked_as_the_two_it_stands_for() -> None:
-    margins = Margins()
-    margins.add(torch.tensor([[[4.0]], [[3]], [[2]], [[1]]]), torch.tensor([[1], [0], [1], [0]]))
-    assert margins.metrics("test")["test/auroc"] == 0.75
+    whole = ClassesOfSplit(("no", "yes"))
+    whole.add(torch.tensor([[[4.0]], [[3]], [[2]], [[1]]]), torch.tensor([[1], [0], [1], [0]]))
+    assert whole.metrics()["auroc"] == 0.75

@@ -1,19 +1,19 @@
 """The best of several initial weights."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from seqexp.data import Data, Sequences
+from seqexp.data import Data
 from seqexp.dataset.motif import Motif
 from seqexp.model.cnn1d import CNN1D
 from seqexp.optimizer.schedule import constant
 from seqexp.seeding import stream_seed
+from seqexp.task.kinds import of
 from seqexp.trainer.loop import fit
-from seqexp.trainer.restarts import MAX_DEAD, best_start, constant_loss
+from seqexp.trainer.restarts import MAX_DEAD, best_start
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training
 
@@ -21,6 +21,9 @@ from seqexp.trainer.training import Training
 @pytest.fixture(scope="module")
 def data() -> Data:
     return Motif(num_train=100, num_valid=20, num_test=20).load()
+
+
+CPU = torch.device("cpu")
 
 
 def maker(data: Data, settings: Settings, dead: Any = ()) -> Any:
@@ -35,7 +38,7 @@ def maker(data: Data, settings: Settings, dead: Any = ()) -> Any:
             with torch.no_grad():
                 model.conv.bias.fill_(-100)
         optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-        return Training(model, optimizer, constant(optimizer), settings, 0, torch.device("cpu"))
+        return Training(model, optimizer, constant(optimizer), settings, 0, CPU, of(data.spec))
 
     return make, made
 
@@ -77,8 +80,8 @@ def test_where_nothing_can_be_learned_starts_come_to_an_end(data: Data) -> None:
 
 
 def test_the_loss_of_knowing_only_how_frequent_targets_are(data: Data) -> None:
-    assert constant_loss(data) == pytest.approx(math.log(2))
+    assert of(data.spec).ignorance([data.train.targets]) == pytest.approx(math.log(2))
     targets = torch.tensor([[0], [0], [0], [1], [-100]])
-    uneven = replace(data, train=Sequences(data.train.tokens[:5], targets))
     # three of four: 0.75 ln(4/3) + 0.25 ln 4
-    assert constant_loss(uneven) == pytest.approx(0.75 * math.log(4 / 3) + 0.25 * math.log(4))
+    expected = 0.75 * math.log(4 / 3) + 0.25 * math.log(4)
+    assert of(data.spec).ignorance([targets[:2], targets[2:]]) == pytest.approx(expected)

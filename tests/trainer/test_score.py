@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from seqexp.data import Sequences
-from seqexp.spec import IGNORE
+from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary
 from seqexp.task.cross_entropy import cross_entropy_sum
+from seqexp.task.kinds import of
 from seqexp.task.sequence_class import count_correct, probabilities
 from seqexp.trainer.score import evaluate
 
@@ -45,7 +46,8 @@ def test_the_score_counts_what_is_scored() -> None:
             return torch.full((len(tokens), 1, 1), 1.0), ()
 
     data = Sequences(torch.ones(4, 3, dtype=torch.int16), torch.tensor([[1], [1], [0], [IGNORE]]))
-    score = evaluate(Constant(), data.batches(2))  # type: ignore[arg-type]
-    assert (score.correct, score.count) == (2, 3)
+    spec = TaskSpec(Vocabulary(("A",)), 1, Output.SEQUENCE_CLASS, ("no", "yes"))
+    score = evaluate(Constant(), of(spec), data.batches(2))  # type: ignore[arg-type]
+    assert (score.extras, score.count) == ((2,), 3)
     positive, negative = 0.31326168751822286, 1.3132616875182228  # log(1 + e^-1), log(1 + e)
     assert score.nats == pytest.approx(2 * positive + negative)

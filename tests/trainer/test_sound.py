@@ -18,6 +18,7 @@ from seqexp.model.lstm import LSTM
 from seqexp.optimizer.lazy_adam import LazyAdam
 from seqexp.optimizer.schedule import constant, cosine, inverse_time
 from seqexp.spec import Output, TaskSpec, Vocabulary
+from seqexp.task.kinds import of
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.loop import fit
 from seqexp.trainer.settings import BPTT, Settings
@@ -81,7 +82,9 @@ def training(
     given: dict[str, Any] = {"epochs": 3, "batch_size": 2, "bptt": BPTT(4, 6), **settings}
     scheduler = SCHEDULES[schedule](made)
     cpu = torch.device("cpu")
-    return Training(model, made, scheduler, Settings(**given), 0, cpu, extent=(2, 12))
+    return Training(
+        model, made, scheduler, Settings(**given), 0, cpu, of(data.spec), extent=(2, 12)
+    )
 
 
 def saved(of: Training, data: Data, reports: int) -> dict[str, Any]:

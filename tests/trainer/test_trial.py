@@ -98,7 +98,7 @@ WRONG: dict[str, tuple[type[Own], TaskSpec, str]] = {
         returning(lambda x, _: (x[:, 0], ())),
         CLASSES,
         "logits of the first batch have shape (4, 2) for tokens of shape (4, 6); give (4, 1, 2): 4"
-        " rows, 1 label a sequence, 2 outputs",
+        " rows, 1 prediction a sequence, 2 outputs",
     ),
     "a label": (
         returning(lambda x, _: (x[:, :1], ())),

@@ -1,7 +1,7 @@
-"""Labelled DNA from FASTA files and tables."""
+"""Sequences from FASTA files and tables, with what is asked of each."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,25 +9,46 @@ from seqexp.errors import InputError
 from seqexp.formats.dna import dna
 from seqexp.formats.fasta import FASTA, read_fasta
 from seqexp.formats.records import column, read_table
+from seqexp.utils.nearest import nearest
 
 MAX_BYTES = 2**31
 """Of a file of sequences, unpacked."""
 
-LABELS = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
-"""What is read as negative and positive, in either case: as pandas and R write it."""
+Read = Callable[[str, str, Path | str], str]
+"""Letters, the record's name and its place to the letters that are kept."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A named sequence of A, C, G, T and N; label and split are None where they are not said."""
+    """A named sequence, and what is asked of it.
+
+    Args:
+        name: of the record.
+        sequence: its letters, as the alphabet reads them.
+        label: number of its class; None where labels or numbers are asked for.
+        split: as a table says it; None where none does.
+        asked: values of the columns that are asked for, as they stand.
+        place: where they stand.
+        values: labels or numbers that are asked for; empty where a class is.
+    """
 
     name: str
     sequence: str
     label: int | None = None
     split: str | None = None
+    asked: tuple[str, ...] = ()
+    place: str = ""
+    values: tuple[float | int, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        """What is asked of it, for comparison."""
+        return repr((self.label, self.values))
 
 
-def records_of_fasta(path: Path, is_looked_up: bool = False) -> tuple[list[Record], list[str]]:
+def records_of_fasta(
+    path: Path, is_looked_up: bool = False, read: Read = dna
+) -> tuple[list[Record], list[str]]:
     """All sequences of a FASTA file, and notes on their names.
 
     A name ends at the first blank of its header; where that makes two the same, the whole headers
@@ -37,10 +58,11 @@ def records_of_fasta(path: Path, is_looked_up: bool = False) -> tuple[list[Recor
         path: the file.
         is_looked_up: whether a table has values by name, so that no two may be the same; else
             twins get a number.
+        read: reads the letters of a record.
 
     Raises:
-        InputError: if the file is missing, damaged, empty, of another format, or holds protein; if
-            a record has no name.
+        InputError: if the file is missing, damaged, empty, of another format, or holds other
+            letters; if a record has no name.
     """
     headers: list[str] = []
     sequences: list[str] = []
@@ -50,7 +72,7 @@ def records_of_fasta(path: Path, is_looked_up: bool = False) -> tuple[list[Recor
                 f"{path}, line {entry.line}: record {entry.number} has no name; {FASTA}"
             )
         headers.append(entry.header)
-        sequences.append(dna(entry.letters, entry.name, path))
+        sequences.append(read(entry.letters, entry.name, path))
     if not headers:
         raise InputError(f"{path}: is empty; {FASTA}")
     names, notes = [header.split(maxsplit=1)[0] for header in headers], []
@@ -71,28 +93,39 @@ def records_of_fasta(path: Path, is_looked_up: bool = False) -> tuple[list[Recor
     return [Record(*pair) for pair in zip(names, sequences, strict=True)], notes
 
 
-def records_of_table(path: Path, is_looked_up: bool = False) -> tuple[list[Record], list[str]]:
-    """Sequences of a table with the columns label and sequence, perhaps id and split; and notes.
+def records_of_table(
+    path: Path,
+    is_looked_up: bool = False,
+    asked: Sequence[str] = ("label",),
+    sequence_column: str = "sequence",
+    read: Read = dna,
+) -> tuple[list[Record], list[str]]:
+    """Sequences of a table, what is asked of them, perhaps id and split; and notes.
 
     Args:
         path: the file.
         is_looked_up: as of `records_of_fasta`.
+        asked: columns that are asked for.
+        sequence_column: column of the letters.
+        read: reads the letters of a record.
 
     Raises:
         InputError: as `read_table`; if a column is missing, or an id stands twice where another
             table has values by id.
     """
-    needed = ("id", "label", "sequence") if is_looked_up else ("label", "sequence")
+    needed = [*(("id",) if is_looked_up else ()), *asked, sequence_column]
     optional = ("split",) if is_looked_up else ("id", "split")
     records: list[Record] = []
-    for line, values in _rows(path, needed, optional):
+    for line, values in _rows(path, needed, [name for name in optional if name not in needed]):
         name = values.get("id") or f"line {line}"
+        letters = "".join(values[sequence_column].split())
         records.append(
             Record(
                 name,
-                dna("".join(values["sequence"].split()), name, path),
-                label_of(values["label"], name, path),
-                values.get("split"),
+                read(letters, name, path),
+                split=values.get("split"),
+                asked=tuple(values[column] for column in asked),
+                place=f"{path}, line {line}",
             )
         )
     names = [record.name for record in records]
@@ -108,15 +141,32 @@ def records_of_table(path: Path, is_looked_up: bool = False) -> tuple[list[Recor
     return [replace(r, name=name) for r, name in zip(records, names, strict=True)], notes
 
 
-def label_of(text: str, name: str, path: Path) -> int:
-    """0 or 1."""
-    label = LABELS.get(text.strip().lower())
-    if label is None:
-        raise InputError(
-            f"{path}: {name} has the label {text[:40]!r}; give 0 (negative) or 1 (positive); 0.0"
-            " and false, 1.0 and true are read too"
+def asked_by_name(
+    path: Path, asked: Sequence[str], records: Sequence[Record], source: Path
+) -> list[Record]:
+    """Records with what a table asks for by id.
+
+    Raises:
+        InputError: as `values_by_name`.
+    """
+    columns = [values_by_name(path, name, records, source) for name in asked]
+    lines = lines_by_name(path)
+    return [
+        replace(
+            record,
+            asked=tuple(column[record.name] for column in columns),
+            place=f"{path}, line {lines[record.name]}",
         )
-    return label
+        for record in records
+    ]
+
+
+def lines_by_name(path: Path) -> Mapping[str, int]:
+    """The first line of each id of a table."""
+    found: dict[str, int] = {}
+    for line, values in _rows(path, ("id",)):
+        found.setdefault(values["id"], line)
+    return found
 
 
 def values_by_name(
@@ -156,7 +206,7 @@ def _rows(
     header = first.fields
     if any(name not in header for name in needed):
         has = f"{', '.join(header):.200}"
-        raise InputError(f"{path}: has the columns {has}; {expected}")
+        raise InputError(f"{path}: has the columns {has}; {expected}{_advice(needed, header)}")
     asked = [*needed, *(name for name in optional if name in header)]
     places = {name: column(name, header, str(path)) for name in asked}
     number = None
@@ -164,6 +214,19 @@ def _rows(
         yield number, {name: fields[place].strip() for name, place in places.items()}
     if number is None:
         raise InputError(f"{path}: has no rows; {expected}")
+
+
+def _advice(needed: Sequence[str], header: Sequence[str]) -> str:
+    """Which keys name columns that are called otherwise."""
+    absent = [name for name in needed if name not in header]
+    ways = []
+    if needed[-1] in absent:
+        ways.append("dataset.sequence_column")
+    if any(name != "id" for name in absent if name != needed[-1]):
+        ways.append("dataset.targets")
+    near = nearest(absent[0], header, close=0.5)
+    hint = f"; did you mean {near!r} for {absent[0]!r}?" if near is not None else ""
+    return f"{hint}; name others by {' and '.join(ways)}" if ways else hint
 
 
 def _twin(names: Sequence[str]) -> str | None:

@@ -2,45 +2,58 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from seqexp.dataset.dna.labelled import Record
 from seqexp.formats.dna import either_strand
 
 SPLITS = ("train", "valid", "test")
 
+Form = Callable[[str], str]
+"""What equal sequences share: of DNA the same for both strands."""
 
-def drawn(records: Sequence[Record], share: float, seed: int) -> tuple[list[Record], list[Record]]:
-    """The rest, and a share of each class.
+
+def form_of(has_strands: bool) -> Form:
+    """The form of sequences that have strands, or have none."""
+    return either_strand if has_strands else str
+
+
+def drawn(
+    records: Sequence[Record], share: float, seed: int, form: Form = either_strand
+) -> tuple[list[Record], list[Record]]:
+    """The rest, and a share of each class, or of all where no classes are asked for.
 
     Ordered by a hash of the sequence: no order of the file matters, and equal sequences stay
     together.
     """
     rest: list[Record] = []
     chosen: list[Record] = []
-    for label in (1, 0):
-        of_class = [record for record in records if record.label == label]
-        of_class.sort(key=lambda record: (_hash(seed, record), record.name))
+    by_class: dict[int, list[Record]] = {}
+    for record in records:
+        by_class.setdefault(-1 if record.label is None else record.label, []).append(record)
+    for label in sorted(by_class, reverse=True):
+        of_class = by_class[label]
+        of_class.sort(key=lambda record: (_hash(seed, form(record.sequence)), record.name))
         cut = round(share * len(of_class))
         chosen += of_class[:cut]
         rest += of_class[cut:]
     return rest, chosen
 
 
-def _hash(seed: int, record: Record) -> bytes:
-    return hashlib.sha256(repr((seed, either_strand(record.sequence))).encode()).digest()
+def _hash(seed: int, form: str) -> bytes:
+    return hashlib.sha256(repr((seed, form)).encode()).digest()
 
 
 def without_leaks(
-    parts: dict[str, list[Record]],
+    parts: dict[str, list[Record]], form: Form = either_strand
 ) -> tuple[dict[str, list[Record]], list[str]]:
-    """Sequences that are held out, on either strand, are taken out of what is learned from."""
+    """Take sequences that are held out, on either strand of DNA, out of what is learned from."""
     seen: set[str] = set()
     kept: dict[str, list[Record]] = {}
     notes = []
     for name in reversed(SPLITS):
-        forms = [either_strand(record.sequence) for record in parts[name]]
-        kept[name] = [r for r, form in zip(parts[name], forms, strict=True) if form not in seen]
+        forms = [form(record.sequence) for record in parts[name]]
+        kept[name] = [r for r, one in zip(parts[name], forms, strict=True) if one not in seen]
         seen.update(forms)
         count = len(parts[name]) - len(kept[name])
         if count:
@@ -49,19 +62,30 @@ def without_leaks(
     return kept, notes
 
 
-def duplicate_notes(records: Sequence[Record]) -> list[str]:
-    """What is to be known of sequences that stand more than once."""
-    labels: dict[str, set[int | None]] = {}
+def duplicate_notes(
+    records: Sequence[Record], form: Form = either_strand, are_binary: bool = True
+) -> list[str]:
+    """What is to be known of sequences that stand more than once.
+
+    Args:
+        records: all of them.
+        form: what equal ones share.
+        are_binary: whether they are positives and negatives.
+    """
+    answers: dict[str, set[str]] = {}
     counts: Counter[str] = Counter()
     for record in records:
-        form = either_strand(record.sequence)
-        counts[form] += 1
-        labels.setdefault(form, set()).add(record.label)
+        one = form(record.sequence)
+        counts[one] += 1
+        answers.setdefault(one, set()).add(record.answer)
     repeats = sum(count - 1 for count in counts.values())
-    clashes = sum(len(found) > 1 for found in labels.values())
+    clashes = sum(len(found) > 1 for found in answers.values())
     notes = []
     if repeats:
-        notes.append(f"{repeats} of {len(records)} sequences repeat another, on either strand")
+        strand = ", on either strand" if form is either_strand else ""
+        notes.append(f"{repeats} of {len(records)} sequences repeat another{strand}")
     if clashes:
-        notes.append(f"{clashes} sequences are labelled both positive and negative")
+        how = "are labelled both positive and negative"
+        other = "stand more than once, with different labels or values"
+        notes.append(f"{clashes} sequences {how if are_binary else other}")
     return notes

@@ -12,8 +12,8 @@ MANY = 0.5
 """Share of unknown words, or of texts without a known one, above which a reader is told."""
 
 INSTEAD = (
-    "for DNA give dataset=fasta, for protein or writing without blanks put blanks between the"
-    " letters"
+    "for DNA give dataset=fasta, for protein dataset.alphabet=protein too, for writing without"
+    " blanks dataset.unit=characters"
 )
 
 
@@ -26,6 +26,7 @@ class Apart:
 
     def __init__(self, corpus: Corpus) -> None:
         self.labels = {split: texts.labels for split, texts in corpus.texts.items()}
+        self.strata = {split: corpus.strata(split) for split in corpus.texts}
         splits = sorted(self.labels, key=lambda split: split != "train")  # which counts from 0
         hashes = [_hashes(corpus.texts[split]) for split in splits]
         _, first, inverse = np.unique(
@@ -48,7 +49,7 @@ class Apart:
             if not leaks.any():
                 continue
             count = f"{leaks.sum():,} of {len(chosen):,} texts of {name} stand in {held_out} too"
-            labels = self.labels[source][chosen]
+            labels = self.strata[source][chosen]
             num_left = len(distinct(labels[~leaks]))
             if num_left == len(distinct(labels)) or (name == "valid" and num_left):
                 kept[name] = source, chosen[~leaks]

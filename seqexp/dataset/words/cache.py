@@ -54,6 +54,8 @@ def write(entry: Path, corpus: Corpus) -> None:
         "classes": corpus.classes,
         "splits": list(corpus.texts),
         "notes": corpus.notes,
+        "task": corpus.task,
+        "names": corpus.names,
     }
     content = json.dumps(index, ensure_ascii=False)
     whole = {"checksums": checksums, "checksum": zlib.crc32(content.encode()), "index": content}
@@ -70,7 +72,9 @@ def read(entry: Path) -> Corpus | None:
         texts = {split: _texts(entry, split, checksums) for split in names["splits"]}
         for split, found in texts.items():
             refuse_unsound(found, len(names["words"]), len(names["classes"]), split)
-        return Corpus(names["words"], names["classes"], texts, _names(index["notes"], "notes"))
+        asked = str(index.get("task", "sequence_class")), _names(index.get("names", []), "names")
+        notes = _names(index["notes"], "notes")
+        return Corpus(names["words"], names["classes"], texts, notes, *asked)
     except FileNotFoundError:
         return None
     except UNSOUND as error:

@@ -1,9 +1,9 @@
-"""From a corpus of labelled texts to a classification task."""
+"""From a corpus of texts to a task: their classes, labels, numbers, or next words."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -11,12 +11,14 @@ from annotated_types import Interval
 from jaxtyping import Int
 
 from seqexp.data import Data, Sequences, WordVectors
+from seqexp.dataset.asked import refuse_unlearnable
+from seqexp.dataset.words.answers import as_targets, targets_by_label
 from seqexp.dataset.words.apart import Apart, Rows, distinct, word_notes
-from seqexp.dataset.words.corpus import Corpus
+from seqexp.dataset.words.corpus import Corpus, Unit
 from seqexp.dataset.words.tokenizer import read_vectors, vocabulary
 from seqexp.errors import InputError
 from seqexp.seeding import stream_seed
-from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
+from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary, WordEncoding
 
 log = logging.getLogger("seqexp")
 
@@ -43,10 +45,18 @@ class Choices:
     one_output: bool
     vectors: str | None
     valid_share: float
-    test_share: float
     num_train: int | None
     seed: int
+    test_share: float = 0.0
+    unit: Unit = "words"
     keep_apart: bool = False  # texts of the same words stand in one split
+
+    @classmethod
+    def of(cls, dataset: Any, **others: Any) -> "Choices":
+        """The arguments of a dataset that have these names, and others."""
+        named = {field.name for field in fields(cls)} - others.keys()
+        given = {name: getattr(dataset, name) for name in named if hasattr(dataset, name)}
+        return cls(**given, **others)
 
 
 def classification(corpus: Corpus, choices: Choices) -> Data:
@@ -55,6 +65,12 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
     Raises:
         InputError: if a split would be empty, or a choice does not fit the classes.
     """
+    is_class = corpus.task == "sequence_class"
+    if choices.one_output and not is_class:
+        raise InputError(
+            f"dataset.one_output is true, but dataset.task is {corpus.task}; one output is for two"
+            " classes: give false"
+        )
     if choices.one_output and len(corpus.classes) != 2:
         raise InputError(
             f"dataset.one_output is true, but there are {len(corpus.classes)} classes"
@@ -75,19 +91,35 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
     longest = max(int(texts.lengths().max()) for texts in corpus.texts.values())
     width = min(choices.max_length, longest)
     matrices = _matrices(corpus, rows, symbols, width, choices)
-    notes += word_notes(corpus, rows, symbols)
-    encoded = {
-        split: _sequences(matrices[split], corpus.texts[source].labels[chosen])
-        for split, (source, chosen) in rows.items()
-    }
-    spec = TaskSpec(
-        vocabulary=Vocabulary(symbols),
-        num_outputs=1 if choices.one_output else len(corpus.classes),
-        output=Output.SEQUENCE_CLASS,
-        output_names=corpus.classes,
-        length=width,
-        words=WordEncoding(choices.truncate, choices.pad),
-    )
+    if choices.unit == "words":
+        notes += word_notes(corpus, rows, symbols)
+    if corpus.task == Output.NEXT_TOKEN:
+        encoded = {split: _shifted(matrix, split) for split, matrix in matrices.items()}
+        spec = _spec_of_next_words(symbols)
+    else:
+        values = targets_by_label(corpus)
+        encoded = {
+            split: Sequences(
+                torch.from_numpy(matrices[split]),
+                as_targets(values[corpus.texts[source].labels[chosen]]),
+            )
+            for split, (source, chosen) in rows.items()
+        }
+        if not is_class:
+            notes += refuse_unlearnable(corpus.names, encoded["train"].targets.numpy())
+        names = corpus.classes if is_class else corpus.names
+        spec = TaskSpec(
+            vocabulary=Vocabulary(symbols),
+            num_outputs=1 if choices.one_output else len(names),
+            output=Output(corpus.task),
+            output_names=names,
+            length=width,
+            words=WordEncoding(
+                choices.truncate,
+                choices.pad,
+                "english" if choices.unit == "words" else "letters",
+            ),
+        )
     return Data(
         spec,
         train=encoded["train"],
@@ -101,7 +133,7 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
 def _rows(corpus: Corpus, choices: Choices, apart: Apart | None) -> Rows:
     """For each split, the corpus' split that it is taken from, and which of its texts."""
     rows = {name: (name, np.arange(len(texts))) for name, texts in corpus.texts.items()}
-    labels = corpus.texts["train"].labels
+    labels = corpus.strata("train")
     left = np.arange(len(labels))
     for split, share in (("test", choices.test_share), ("valid", choices.valid_share)):
         if split not in rows:
@@ -185,11 +217,33 @@ def _matrices(
     }
 
 
-def _sequences(
-    tokens: Int[np.ndarray, "texts width"], labels: Int[np.ndarray, " texts"]
-) -> Sequences:
-    targets = torch.from_numpy(labels.astype(np.int64))[:, None]
-    return Sequences(torch.from_numpy(tokens), targets)
+def _shifted(matrix: Int[np.ndarray, "rows width"], split: str) -> Sequences:
+    """Each word with the one after it as the target, on whichever side rows are padded.
+
+    Texts of one word are left out.
+
+    Raises:
+        InputError: if no text has two words.
+    """
+    tokens, following = torch.from_numpy(matrix[:, :-1]), torch.from_numpy(matrix[:, 1:]).long()
+    following[(following == PAD) | (tokens == PAD)] = IGNORE
+    has_next = (following != IGNORE).any(dim=1)
+    if split == "train" and not has_next.any():
+        raise InputError(
+            "dataset.task is next_token, but no text for training has two words; give longer texts,"
+            " or a larger dataset.max_length"
+        )
+    return Sequences(tokens[has_next], following[has_next])
+
+
+def _spec_of_next_words(symbols: tuple[str, ...]) -> TaskSpec:
+    vocabulary = Vocabulary(symbols)
+    return TaskSpec(
+        vocabulary=vocabulary,
+        num_outputs=len(vocabulary),
+        output=Output.NEXT_TOKEN,
+        output_names=("padding", *symbols),
+    )
 
 
 def _vectors(path: str | None, symbols: tuple[str, ...]) -> WordVectors | None:

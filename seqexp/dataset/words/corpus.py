@@ -1,9 +1,9 @@
 """Labelled texts as word ids: all words, before any vocabulary or length is chosen."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -13,6 +13,9 @@ from seqexp.dataset.words.tokenizer import tokenize
 from seqexp.errors import InputError
 from seqexp.utils.progress import Work
 from seqexp.utils.workers import cores, each
+
+Unit = Literal["words", "characters"]
+"""What a text is made of; blanks are characters too."""
 
 BLOCK = 1000
 """Texts that are tokenised, counted, or cut and padded at a time."""
@@ -86,13 +89,22 @@ class Texts:
 class Corpus:
     """Texts by split, with the words and classes that their numbers mean.
 
-    `notes` are what a reader should know of the labels, a sentence each.
+    `notes` are what a reader should know of the labels, a sentence each. `task` is the kind of what
+    is asked; where that is no class, each of `classes` holds values of all that is asked, and
+    `names` are theirs.
     """
 
     words: tuple[str, ...]
     classes: tuple[str, ...]
     texts: Mapping[str, Texts]
     notes: tuple[str, ...] = ()
+    task: str = "sequence_class"
+    names: tuple[str, ...] = ()
+
+    def strata(self, split: str) -> Int[np.ndarray, " texts"]:
+        """What splits are drawn by: the class of each text; 0 of all where none is asked for."""
+        labels = self.texts[split].labels
+        return labels if self.task == "sequence_class" else np.zeros_like(labels)
 
 
 class Numbered(NamedTuple):
@@ -107,6 +119,7 @@ def encode(
     splits: Mapping[str, Iterable[Document]],
     classes: Sequence[str] | None,
     workers: int | None = None,
+    unit: Unit = "words",
 ) -> Corpus:
     """Tokenise documents. Classes are in the order given, or sorted where None is given.
 
@@ -114,6 +127,7 @@ def encode(
         splits: documents by split.
         classes: their labels.
         workers: processes that tokenise; None is one a core where there is much to do.
+        unit: what counts as a word.
 
     Raises:
         InputError: on a text without a word.
@@ -126,7 +140,7 @@ def encode(
     ids: dict[str, list[np.ndarray]] = {split: [] for split in documents}
     lengths: dict[str, list[int]] = {split: [] for split in documents}
     with Work(sum(map(len, documents.values())), "texts", "tokenising") as work:
-        for split, block, found in _numbered(documents, workers):
+        for split, block, found in _numbered(documents, workers, unit):
             empty = next((d for d, n in zip(block, found.lengths, strict=True) if not n), None)
             if empty is not None:
                 raise InputError(f"{empty.place}: the text has no word; remove it")
@@ -149,7 +163,7 @@ def encode(
 
 
 def _numbered(
-    documents: Mapping[str, Sequence[Document]], workers: int
+    documents: Mapping[str, Sequence[Document]], workers: int, unit: Unit
 ) -> Iterator[tuple[str, Sequence[Document], Numbered]]:
     """Blocks of the documents of each split and their words, in order."""
     blocks = [
@@ -157,7 +171,7 @@ def _numbered(
         for split, found in documents.items()
         for start in range(0, len(found), BLOCK)
     ]
-    calls = (([document.text for document in block],) for _, block in blocks)
+    calls = (([document.text for document in block], unit) for _, block in blocks)
     early: dict[int, Numbered] = {}
     turn = 0
     for index, numbered in each(number, calls, workers):
@@ -167,12 +181,13 @@ def _numbered(
             turn += 1
 
 
-def number(texts: Sequence[str]) -> Numbered:
+def number(texts: Sequence[str], unit: Unit = "words") -> Numbered:
     """Tokenise some texts."""
+    pieces: Callable[[str], Sequence[str]] = tokenize if unit == "words" else str
     known: dict[str, int] = {}
     ids, lengths = array("i"), []
     for text in texts:
-        words = tokenize(text)
+        words = pieces(text)
         ids.extend([known.setdefault(word, len(known)) for word in words])
         lengths.append(len(words))
     return Numbered(list(known), np.array(ids, dtype=np.int32), lengths)

@@ -3,9 +3,10 @@
 Nothing here needs torch, so that the config check can look at a file as well.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seqexp.dataset.words.labels import Document, Labels
 from seqexp.errors import InputError
@@ -24,16 +25,32 @@ from seqexp.formats.text import ending, read_lines
 MAX_UNPACKED = 2**31
 """Bytes of a packed file, unpacked; a file that is not packed may be larger."""
 
+BETWEEN = "\x1f"
+"""Between values of columns in one label: the unit separator of ASCII, which no table holds."""
+
 MAX_FIELD = 2**31 - 1
 
-ADVICE = "; name it by dataset.text_column and dataset.label_column"
+ADVICE = "; name it by dataset.text_column and dataset.label_column or dataset.targets"
 
 
 class Columns(NamedTuple):
-    """Which columns of a table, or keys of a JSON line, hold text and label."""
+    """Which columns of a table, or keys of a JSON line, hold text and label.
+
+    Args:
+        text: column of the text.
+        label: of the class.
+        asked: columns whose values are kept as they stand, instead of the label; None keeps it.
+            Empty where nothing but the text is of use.
+    """
 
     text: str
     label: str
+    asked: tuple[str, ...] | None = None
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The text, then all others."""
+        return (self.text, *((self.label,) if self.asked is None else self.asked))
 
 
 def read_documents(path: Path, columns: Columns) -> list[Document]:
@@ -66,6 +83,11 @@ def check_documents(path: Path, columns: Columns) -> None:
 
 def _documents(path: Path, columns: Columns, labels: Labels) -> Iterator[Document]:
     if path.is_dir():
+        if columns.asked:
+            raise InputError(
+                f"{path}: is a folder, which tells a class of each text and nothing else; give a"
+                f" table with the columns {', '.join(columns.needed):.200}"
+            )
         return _of_folder(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
@@ -73,6 +95,8 @@ def _documents(path: Path, columns: Columns, labels: Labels) -> Iterator[Documen
         return _of_table(path, columns, labels)
     if ending(path) in JSON_LINES:
         return _of_json_lines(path, columns, labels)
+    if ending(path) == ".txt" and columns.asked == ():
+        return _of_lines(path)
     known = ", ".join([*SEPARATORS, *JSON_LINES])
     raise InputError(f"{path}: give a {known} file (also .gz), or a folder with a folder a class")
 
@@ -90,26 +114,60 @@ def _of_folder(path: Path) -> Iterator[Document]:
             yield Document(_checked(text, str(file)), folder.name.strip(), str(file))
 
 
+def _of_lines(path: Path) -> Iterator[Document]:
+    """A text a line; blank ones are omitted."""
+    for number, line in enumerate(read_lines(path, _limit(path)), start=1):
+        if line.strip():
+            yield Document(line, "", f"{path}, line {number}")
+
+
 def _of_table(path: Path, columns: Columns, labels: Labels) -> Iterator[Document]:
     rows = read_table(path, _limit(path))
     header = next(rows, None)
     if header is None:
         raise InputError(f"{path}: is empty; its first line must name the columns")
-    text, label = (column(name, header.fields, str(path), ADVICE) for name in columns)
+    text, *others = (column(name, header.fields, str(path), ADVICE) for name in columns.needed)
     for line, fields in rows:
         place = f"{path}, line {line}"
-        yield Document(_checked(fields[text], place), labels.read(fields[label], place), place)
+        values = [fields[number] for number in others]
+        yield Document(_checked(fields[text], place), _label(values, columns, labels, place), place)
 
 
 def _of_json_lines(path: Path, columns: Columns, labels: Labels) -> Iterator[Document]:
     for line, values in read_json_lines(path, _limit(path)):
         place = f"{path}, line {line}"
-        for name in columns:
+        for name in columns.needed:
             if name not in values:
                 column(name, list(values), place, ADVICE)
         text = text_value(values, columns.text, place)
-        label = labels.read(values[columns.label], place)
+        others = [values[name] for name in columns.needed[1:]]
+        label = _label(others, columns, labels, place)
         yield Document(_checked(text, place), whole(label, columns.label, place), place)
+
+
+def _label(values: Sequence[Any], columns: Columns, labels: Labels, place: str) -> str:
+    """The class, or all values that are asked for, in one label."""
+    if columns.asked is None:
+        return labels.read(values[0], place)
+    return joined(values, columns.asked, place)
+
+
+def joined(values: Sequence[Any], names: Sequence[str], place: str) -> str:
+    """Values of a table or of JSON, in one label.
+
+    Raises:
+        InputError: if one can be neither a label nor a number.
+    """
+    found = []
+    for value, name in zip(values, names, strict=True):
+        text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
+        if not isinstance(value, str | int | float | None) or BETWEEN in text:
+            raise InputError(
+                f"{place}: {name} is {text[:40]}, which is no label; give a string, a number, true"
+                " or false"
+            )
+        found.append(text.strip())
+    return BETWEEN.join(found)
 
 
 def _limit(path: Path) -> int:

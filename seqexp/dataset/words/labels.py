@@ -37,6 +37,19 @@ _SHOWN = 3
 _NUMBER = re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,3})?", re.ASCII)
 
 
+def is_number(label: str) -> bool:
+    """Whether a label is a plain number: digits, a decimal point, an exponent."""
+    return _NUMBER.fullmatch(label) is not None
+
+
+def has_fraction(label: str) -> bool:
+    """Whether a label is a number that is not whole."""
+    if not is_number(label):
+        return False
+    value = Decimal(label)
+    return value != value.to_integral_value()
+
+
 class Labels:
     """Labels of a file as they are read: refuses at the end what no class can be made of.
 
@@ -105,10 +118,17 @@ def _of_json(value: Any) -> str | None:
 
 def classes_of(
     splits: Mapping[str, Sequence[Document]],
+    things: str = "texts",
+    key: str = "dataset.label_column",
 ) -> tuple[dict[str, list[Document]], list[str]]:
     """Documents with one label a class, and what a reader should know of the classes.
 
     Numbers that are equal are one class.
+
+    Args:
+        splits: documents by split.
+        things: what messages call the documents.
+        key: that names the column of the labels.
 
     Raises:
         InputError: if the labels are no classes, or cannot be learned from the training split.
@@ -119,8 +139,8 @@ def classes_of(
         for split, found in splits.items()
     }
     counts = Counter(document.label for document in named["train"])
-    _refuse_measurements(named["train"], counts)
-    _refuse_unlearnable(named, counts)
+    _refuse_measurements(named["train"], counts, things, key)
+    _refuse_unlearnable(named, counts, things)
     return named, [*notes, *_doubts(sorted(counts))]
 
 
@@ -129,7 +149,7 @@ def _merged(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     names = {label: label for label in labels}
     by_value: dict[Decimal, list[str]] = defaultdict(list)
     for label in names:
-        if _NUMBER.fullmatch(label):
+        if is_number(label):
             by_value[Decimal(label)].append(label)
     notes = []
     for forms in by_value.values():
@@ -140,11 +160,13 @@ def _merged(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     return names, notes[:_SHOWN]
 
 
-def _refuse_measurements(train: Sequence[Document], counts: Mapping[str, int]) -> None:
+def _refuse_measurements(
+    train: Sequence[Document], counts: Mapping[str, int], things: str, key: str
+) -> None:
     """Labels that nearly every text has its own of, and fractions of many values."""
     first, size = train[0], len(train)
-    is_numeric = all(map(_NUMBER.fullmatch, counts))
-    fraction = next((label for label in counts if is_numeric and Decimal(label) % 1), None)
+    is_numeric = all(map(is_number, counts))
+    fraction = next((label for label in counts if is_numeric and has_fraction(label)), None)
     is_id = size >= 10 and 2 * len(counts) > size
     if not is_id and (fraction is None or len(counts) <= MAX_SCALE):
         return
@@ -152,20 +174,20 @@ def _refuse_measurements(train: Sequence[Document], counts: Mapping[str, int]) -
     what = "numbers, as" if is_numeric else "as"
     raise InputError(
         f"{first.place}: the labels are {what} {example[:40]!r}, {len(counts):,} different ones in"
-        f" {size:,} texts: they look like {'measurements or ' if is_numeric else ''}names of the"
-        " texts, not like classes; is dataset.label_column right? For numbers, divide their range"
-        " into a few classes"
+        f" {size:,} {things}: they look like {'measurements or ' if is_numeric else ''}names of the"
+        f" {things}, not like classes; is {key} right? For numbers give dataset.task=regression, or"
+        " divide their range into a few classes"
     )
 
 
 def _refuse_unlearnable(
-    splits: Mapping[str, Sequence[Document]], counts: Mapping[str, int]
+    splits: Mapping[str, Sequence[Document]], counts: Mapping[str, int], things: str
 ) -> None:
     """Classes that the texts for training lack."""
     first = splits["train"][0]
     if len(counts) < 2:
         raise InputError(
-            f"{first.place}: all {len(splits['train']):,} texts have the label {first.label!r};"
+            f"{first.place}: all {len(splits['train']):,} {things} have the label {first.label!r};"
             " at least two classes are needed"
         )
     for split in splits.keys() - {"train"}:
@@ -173,8 +195,8 @@ def _refuse_unlearnable(
             if document.label not in counts:
                 shown = ", ".join(sorted(counts)[:20])
                 raise InputError(
-                    f"{document.place}: no text for training has the label {document.label!r};"
-                    f" these have {shown}"
+                    f"{document.place}: no {things.removesuffix('s')} for training has the label"
+                    f" {document.label!r}; these have {shown}"
                 )
 
 
@@ -197,9 +219,8 @@ def _doubts(classes: Sequence[str]) -> list[str]:
             f"classes {_listed([*truths, *digits])} may be the same truth values in two forms;"
             " they are learned as different ones"
         )
-    numeric = [label for label in classes if _NUMBER.fullmatch(label)]
-    if len(numeric) == len(classes) and (
-        len(classes) > MAX_SCALE or any(Decimal(label) % 1 for label in classes)
+    if all(map(is_number, classes)) and (
+        len(classes) > MAX_SCALE or any(map(has_fraction, classes))
     ):
         notes.append(
             f"the {len(classes)} labels are numbers, as {_listed(classes[:2])}: they are learned as"

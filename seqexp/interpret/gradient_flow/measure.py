@@ -7,25 +7,27 @@ that far back can be learned; where it grows, one update undoes many.
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
-from torch.nn import functional
 
 from seqexp.data import Sequences
 from seqexp.ranges import Count
-from seqexp.spec import IGNORE, PAD, Output
+from seqexp.spec import PAD, Carry, Output, is_real, is_scored
+from seqexp.task.cross_entropy import cross_entropy_sum
 
 LOWEST = -300.0
 """log10 of a norm that is too small for float64, or zero."""
 
 BINS = np.linspace(-1, 1, 81)
 """Edges of the histogram of gate activations."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 LAGS = (10, 50)
 """Lags whose norm is a metric."""
@@ -69,19 +71,37 @@ class Layer(Protocol):
 
 @runtime_checkable
 class Recurrent(Protocol):
-    """Recurrent layers on top of each other, from `vectors` to `head`; `causal` if only forward.
+    """Recurrent layers on top of each other, from `vectors` to `outputs`.
 
-    For SEQUENCE_CLASS, the head reads the state at the last token.
+    `reads_forward` says that states do not depend on later ones, and that a prediction is made
+    from one of them: where a sequence has one, from the state at the last token.
     """
 
-    causal: bool
+    reads_forward: bool
     forwards: Any
-    head: Any
 
     def vectors(
-        self, tokens: Int[Tensor, "batch time"]
-    ) -> tuple[Float[Tensor, "batch time inputs"], tuple[Tensor, ...]]:
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> tuple[Float[Tensor, "batch time inputs"], Carry]:
         """What the first layer reads of sequences from their start, and something to carry."""
+        ...
+
+    def outputs(
+        self, states: Float[Tensor, "batch positions features"], kept: Carry = ()
+    ) -> Float[Tensor, "batch positions outputs"]:
+        """Logits of states of the top layer; `kept` is what they attend to."""
+        ...
+
+    def starts(self, carry: Carry | None) -> Carry:
+        """The states that the layers start with; none are zeros."""
+        ...
+
+    def attended(self, carry: Carry | None) -> Carry:
+        """What of the carry is attended to."""
+        ...
+
+    def read(self, context: Num[Tensor, "batch context ..."]) -> Carry:
+        """The carry that sequences with these contexts begin with."""
         ...
 
 
@@ -89,16 +109,19 @@ class Recurrent(Protocol):
 class Sample:
     """Sequences that end with the token whose loss is looked at; padding is on the left.
 
-    The last `lags + 1` tokens of each are real.
+    The last `lags + 1` tokens of each are real. `targets` are one a sequence, or a row of labels or
+    numbers.
     """
 
-    tokens: Int[Tensor, "batch time"]
-    targets: Int[Tensor, " batch"]
+    tokens: Num[Tensor, "batch time ..."]
+    targets: Num[Tensor, "batch ..."]
     lags: int
+    context: Num[Tensor, "batch context ..."] | None = None
 
     def to(self, device: torch.device) -> "Sample":
         """The same on another device."""
-        return Sample(self.tokens.to(device), self.targets.to(device), self.lags)
+        context = None if self.context is None else self.context.to(device)
+        return Sample(self.tokens.to(device), self.targets.to(device), self.lags, context)
 
 
 @dataclass(frozen=True)
@@ -186,18 +209,18 @@ def draw_sample(
 ) -> Sample:
     """The longest sequences, cut after the loss's token; where many are as long, some by class.
 
-    That is the last scored token for NEXT_TOKEN, and the last real one, where the label's loss is,
-    for SEQUENCE_CLASS. Of a stream, the loss is at token 2 * `max_lag`, so that no state that is
-    looked at is near the start. Lags end where the shortest of the sequences begins.
+    That is the last scored token where each has a target, and the last real one, where the loss
+    is, of one prediction a sequence. Of a stream, the loss is at token 2 * `max_lag`, so that no
+    state that is looked at is near the start. Lags end where the shortest of the sequences begins.
     """
     tokens, targets = sequences.tokens, sequences.targets
     if sequences.is_stream:
         reach = 2 * settings.max_lag + 1
         tokens, targets = tokens[:, :reach].long(), targets[:, :reach].long()
-    is_label = output is Output.SEQUENCE_CLASS
-    ends = _last(tokens != PAD if is_label else targets != IGNORE) + 1  # (sequences,)
+    real, scored = is_real(tokens), is_scored(targets)
+    ends = _last(scored if output.per_position else real) + 1  # (sequences,)
     places = torch.arange(tokens.shape[1], device=tokens.device)
-    lengths = ((tokens != PAD) & (places < ends[:, None])).sum(dim=1)
+    lengths = (real & (places < ends[:, None])).sum(dim=1) * scored.any(dim=1)
     order = torch.arange(len(lengths))
     if len(order) > settings.num_sequences:
         order = sequences.drawn(len(order), seed)
@@ -206,16 +229,33 @@ def draw_sample(
     chosen = order[by_length[: settings.num_sequences]]
     chosen = chosen[lengths[chosen] > 0]
     longest = int(ends[chosen].max())
-    aligned = tokens.new_full((len(chosen), longest), PAD)
+    nothing = torch.nan if tokens.is_floating_point() else PAD
+    aligned = tokens.new_full((len(chosen), longest, *tokens.shape[2:]), nothing)
     for row, (index, end) in enumerate(zip(chosen.tolist(), ends[chosen].tolist(), strict=True)):
         aligned[row, longest - end :] = tokens[index, :end]
-    last = targets[chosen, 0] if is_label else targets[chosen, ends[chosen] - 1]
+    last = targets[chosen, ends[chosen] - 1] if output.per_position else targets[chosen]
+    if output is Output.SEQUENCE_CLASS:
+        last = last[:, 0]
     lags = min(settings.max_lag, int(lengths[chosen].min()) - 1)
-    return Sample(aligned.long(), last.long(), lags)
+    return Sample(_wide(aligned), _wide(last), lags, _context_of(sequences, chosen))
 
 
-def measure(model: Recurrent, sample: Sample, epoch: int) -> Flow:
+def _wide(values: Num[Tensor, "..."]) -> Num[Tensor, "..."]:
+    """As models and losses take them: numbers stay numbers, ids become int64."""
+    return values if values.is_floating_point() else values.long()
+
+
+def _context_of(sequences: Sequences, rows: Int[Tensor, " chosen"]) -> Num[Tensor, "..."] | None:
+    if sequences.context is None:
+        return None
+    shared = sequences.context_rows
+    return _wide(sequences.context[rows if shared is None else shared[rows]])
+
+
+def measure(model: Recurrent, sample: Sample, epoch: int, nats: Loss = cross_entropy_sum) -> Flow:
     """The gradient's norms by lag, and the state of the layers, on a sample; without dropout.
+
+    `nats` is the loss of logits and targets, summed.
 
     Computed in float64, in which 1e-300 is still a number, on a copy of the model. The norm is L2
     over the units, for each sequence by itself; their geometric mean is what is reported.
@@ -226,7 +266,8 @@ def measure(model: Recurrent, sample: Sample, epoch: int) -> Flow:
     twin.double().eval()
     steps, logits = unroll(twin, sample)
     # a sum, not a mean: so each sequence's gradient is that of its own loss
-    loss = functional.cross_entropy(logits[:, 0], sample.targets, reduction="sum")
+    targets = sample.targets if sample.targets.dim() > 1 else sample.targets[:, None]
+    loss = nats(logits, targets)
     layers = []
     for index, layer in enumerate(twin.forwards):
         states = [step.states[index] for step in steps][::-1]  # by lag
@@ -266,8 +307,10 @@ def unroll(
     layers: Sequence[Layer] = list(network.forwards)
     first = sample.tokens.shape[1] - sample.lags - 1
     with torch.no_grad():
-        vectors, _ = network.vectors(sample.tokens)
-        states = _states_after(layers, vectors[:, :first], sample.tokens[:, :first] != PAD)
+        carry = None if sample.context is None else network.read(sample.context)
+        vectors, _ = network.vectors(sample.tokens, carry)
+        real = is_real(sample.tokens[:, :first])
+        states = _states_after(layers, vectors[:, :first], real, network.starts(carry))
     steps = []
     for token in range(first, sample.tokens.shape[1]):
         inputs, step = vectors[:, token], Step([], [], [])
@@ -279,7 +322,8 @@ def unroll(
             inputs = states[index][0]
             step.states.append(states[index])
         steps.append(step)
-    return steps, network.head(steps[-1].states[-1][0][:, None])
+    top = steps[-1].states[-1][0]
+    return steps, network.outputs(top[:, None], network.attended(carry))
 
 
 def singular_values(
@@ -296,11 +340,14 @@ def _states_after(
     layers: Sequence[Layer],
     vectors: Float[Tensor, "batch time inputs"],
     is_real: Bool[Tensor, "batch time"],
+    starts: Carry,
 ) -> list[tuple[Float[Tensor, "batch hidden"], ...]]:
     """The state of each layer after all of these tokens, of which there may be none."""
     states = []
-    for layer in layers:
+    for index, layer in enumerate(layers):
         state = layer.start(vectors)
+        if starts:
+            state = tuple(starts[index * len(state) :][: len(state)])
         if vectors.shape[1]:
             vectors, state = layer(vectors, is_real, state)
         else:

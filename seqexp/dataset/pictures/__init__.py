@@ -1,0 +1,1 @@
+"""Pictures with texts: captions of them, and questions on them."""

@@ -1,0 +1,1 @@
+"""What of a context a model attends to while it writes."""

@@ -1,0 +1,222 @@
+"""Sums over alignments of reads with candidates on the CPU: `cpp/pair_hmm.cpp`, called by ctypes.
+
+A pair hidden Markov model of 1 to 4 states, in float64, banded, for a batch of pairs at once; the
+same bits for any number of threads. Other Python threads run meanwhile.
+
+Source: Durbin, Eddy, Krogh & Mitchison (1998), sec. 4.2.
+"""
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from seqexp.kernels.build import Built, built
+
+SOURCE = Path(__file__).with_name("cpp") / "pair_hmm.cpp"
+
+LETTERS = 4
+MAX_STATES = 4
+
+MAX_BYTES = 2**29
+"""Of the cells that are kept of eight pairs at a time."""
+
+NUMBERS = ("pairs", "bases", "length", "states", "band", "threads")
+POINTERS = (
+    *("emission", "insertion", "deletion", "stay", "end", "after_last"),
+    *("base", "read", "num_bases", "num_letters", "log_likelihood"),
+    *("passed", "inserted", "skipped", "stayed", "ended", "through"),
+)
+
+
+class _Pairs(ctypes.Structure):
+    """`struct Pairs` of `pair_hmm.cpp`."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in NUMBERS),
+        *((name, ctypes.c_void_p) for name in POINTERS),
+    ]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Probabilities of what each base of a candidate may do in each state; padding is not read.
+
+    Before each base a letter may be inserted, and another; then the base is deleted, or passed on
+    as a letter. After the last base letters may be inserted, and then it ends.
+
+    Two states are clean and after a recent error; three are clean, after a gap, recent; four are
+    clean, after an insertion, after a deletion, recent. A substitution leads to recent; a copied
+    base from clean to clean, from a gap to recent, and from recent to recent by `stay`, else to
+    clean.
+
+    Args:
+        emission: that a base is passed on as a letter.
+        insertion: that a letter is written in the gap before a base; the last gap: after all.
+        deletion: that a base is skipped.
+        end: that it ends after the last gap.
+        stay: that a copied base leaves a recent error recent; None where there is one state.
+    """
+
+    emission: Float[Tensor, "pairs states bases letters"]
+    insertion: Float[Tensor, "pairs states gaps letters"]
+    deletion: Float[Tensor, "pairs states bases"]
+    end: Float[Tensor, "pairs states"]
+    stay: Float[Tensor, "pairs bases"] | None = None
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Candidates and reads, a pair a row: letters are 0 to 3, padded with -1."""
+
+    base: Int[Tensor, "pairs bases"]
+    num_bases: Int[Tensor, " pairs"]
+    read: Int[Tensor, "pairs length"]
+    num_letters: Int[Tensor, " pairs"]
+
+
+class Derivatives(NamedTuple):
+    """Of the log-likelihood by each rate, of the same shapes.
+
+    A rate times its derivative is the expected number of its uses. `through` joins all ways to and
+    from any cell of a row.
+    """
+
+    passed: Float[Tensor, "pairs states bases letters"]
+    inserted: Float[Tensor, "pairs states gaps letters"]
+    skipped: Float[Tensor, "pairs states bases"]
+    ended: Float[Tensor, "pairs states"]
+    stayed: Float[Tensor, "pairs bases"]
+    through: Float[Tensor, "pairs gaps"]
+
+
+def available(like: Tensor) -> Built:
+    """What computes with rates like these; without a library, why."""
+    if like.device.type != "cpu" or like.dtype != torch.float64:
+        return Built(None, f"it is for float64 on the CPU, not {like.dtype} on {like.device.type}")
+    return built(SOURCE, "REAL=double")
+
+
+def fits(letters: Letters, states: int, band: int | None) -> bool:
+    """Whether the cells of eight pairs, which are kept for the way back, fit into memory."""
+    bases, length = letters.base.shape[1], letters.read.shape[1]
+    width = length + 1 if band is None else min(2 * band + 1, length + 1)
+    return (bases + 1) * width * states * 8 * 8 <= MAX_BYTES
+
+
+def log_likelihoods(
+    rates: Rates, letters: Letters, band: int | None = None
+) -> Float[Tensor, " pairs"]:
+    """Nats of each read given its candidate, summed over all alignments; -inf if impossible.
+
+    Args:
+        rates: of the candidates.
+        letters: of candidates and reads.
+        band: leaves cells with |i - j| above it out; None sums over all.
+
+    Raises:
+        ValueError: on letters that are none, or sizes that do not fit each other.
+    """
+    found = _given(rates, letters, band, None)
+    _call(found, letters)
+    return found.tensors["log_likelihood"]
+
+
+def derivatives(
+    rates: Rates,
+    letters: Letters,
+    band: int | None = None,
+    after_last: Float[Tensor, "pairs letters"] | None = None,
+) -> tuple[Float[Tensor, " pairs"], Derivatives]:
+    """Log-likelihoods as above, and their derivatives by all rates.
+
+    Args:
+        rates: of the candidates.
+        letters: of candidates and reads.
+        band: as above.
+        after_last: replaces the last gap's insertions on the way *to* it: what they would be if
+            another base followed. For one state.
+
+    Raises:
+        ValueError: as above.
+    """
+    found = _given(rates, letters, band, after_last)
+    like = {
+        "passed": rates.emission,
+        "inserted": rates.insertion,
+        "skipped": rates.deletion,
+        "ended": rates.end,
+        "stayed": rates.deletion[:, 0],
+        "through": rates.insertion[:, 0, :, 0],
+    }
+    for name, rate in like.items():
+        found.tensors[name] = torch.zeros(rate.shape, dtype=torch.float64)
+    _call(found, letters)
+    values = Derivatives(*(found.tensors[name] for name in Derivatives._fields))
+    return found.tensors["log_likelihood"], values
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the library is given; it goes by addresses, so that the tensors have to stay."""
+
+    numbers: dict[str, int]
+    tensors: dict[str, Tensor]
+
+
+def _given(rates: Rates, letters: Letters, band: int | None, after_last: Tensor | None) -> _Given:
+    pairs, bases = letters.base.shape
+    length, states = letters.read.shape[1], rates.emission.shape[1]
+    stay = torch.ones(pairs, bases, dtype=torch.float64) if rates.stay is None else rates.stay
+    expected = {
+        "emission": (rates.emission, (pairs, states, bases, LETTERS)),
+        "insertion": (rates.insertion, (pairs, states, bases + 1, LETTERS)),
+        "deletion": (rates.deletion, (pairs, states, bases)),
+        "end": (rates.end, (pairs, states)),
+        "stay": (stay, (pairs, bases)),
+        "base": (letters.base, (pairs, bases)),
+        "num_bases": (letters.num_bases, (pairs,)),
+        "read": (letters.read, (pairs, length)),
+        "num_letters": (letters.num_letters, (pairs,)),
+    }
+    if after_last is not None:
+        expected["after_last"] = (after_last, (pairs, LETTERS))
+    for name, (tensor, shape) in expected.items():
+        wanted = torch.int64 if name in Letters.__dataclass_fields__ else torch.float64
+        if tensor.shape != shape or tensor.dtype != wanted or not tensor.is_cpu:
+            raise ValueError(
+                f"{name} is {tensor.dtype} of {tuple(tensor.shape)} on {tensor.device}; it is"
+                f" {wanted} of {shape} on the CPU"
+            )
+    if not 1 <= states <= MAX_STATES or (after_last is not None and states > 1):
+        raise ValueError(f"there are {states} states; there may be 1 to {MAX_STATES}")
+    if states > 1 and rates.stay is None:
+        raise ValueError("stay is None, which is for one state")
+    numbers = {
+        "pairs": pairs,
+        "bases": bases,
+        "length": length,
+        "states": states,
+        "band": max(bases, length) if band is None else band,
+        "threads": torch.get_num_threads(),
+    }
+    tensors = {name: tensor.detach().contiguous() for name, (tensor, _) in expected.items()}
+    tensors["log_likelihood"] = torch.empty(pairs, dtype=torch.float64)
+    return _Given(numbers, tensors)
+
+
+def _call(given: _Given, letters: Letters) -> None:
+    if not given.numbers["pairs"]:
+        return
+    binary = available(given.tensors["emission"]).binary
+    assert binary is not None
+    pointers = {name: tensor.data_ptr() for name, tensor in given.tensors.items()}
+    if binary.align(ctypes.byref(_Pairs(**given.numbers, **pointers))):
+        raise ValueError(
+            f"letters are 0 to {LETTERS - 1}, as many as num_bases and num_letters say; given are"
+            f" bases {tuple(letters.base.shape)} and reads {tuple(letters.read.shape)}"
+        )
