@@ -165,6 +165,8 @@ def short(line: str) -> list[str]:
         added += ["sweeper.n_trials=2"]
     if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn|parallel", line):
         added += ["interpret=none"]
-    elif not re.search(r"interpret|chars|noisy-reads|imdb|text|search|gradient-flow", line):
+    elif not re.search(
+        r"interpret=|max_shown|chars|noisy-reads|imdb|text|search|gradient-flow", line
+    ):
         added += ["interpret.max_shown=1"]  # most of such a run is drawing filters
     return added
