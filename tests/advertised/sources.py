@@ -25,6 +25,8 @@ STATUS = {
     # whose data are not shipped, which is said
     "python -m seqexp experiment=sounds": 2,
     "python -m seqexp -m experiment=sounds": 2,
+    "python -m seqexp experiment=promoters": 2,
+    "python -m seqexp -m experiment=promoters seed=0,1,2": 2,
     "python -m seqexp experiment=translation": 2,
     "python -m seqexp experiment=translation model.attention=none": 2,
 }
