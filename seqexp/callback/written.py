@@ -24,8 +24,8 @@ from seqexp.decode.target_score import (
     score_targets,
 )
 from seqexp.decode.targets import Writing, how_to_write, write_targets, writes_targets
-from seqexp.formats.ends import ends_of
-from seqexp.spec import IGNORE, Carry, ReadsContext, Vocabulary
+from seqexp.formats.ends import ENDS, ends_of
+from seqexp.spec import IGNORE, Carry, Output, ReadsContext, Vocabulary
 from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
 
@@ -79,8 +79,13 @@ class Written(Callback):
         return min(how.max_length, longest + longest // 2 + 10)
 
     def before(self) -> None:
-        """Say how targets are written, where `decode` alone does not."""
+        """Say how targets are written, or why not, where `decode` alone does not."""
+        spec = self.data.spec
         if self.how is None:
+            is_asked = spec.output is Output.NEXT_TOKEN and spec.context is not None
+            if is_asked and self.decoder is not None and ends_of(spec.vocabulary.symbols) is None:
+                known = " or ".join(" and ".join(ends) for ends in ENDS)
+                log.info(f"no targets are written: the vocabulary has no begin and end ({known})")
             return
         if isinstance(self.decoder, Sample) and any(self.decoder.temperatures):
             log.info("decode=sample: targets are written greedily; decode=beam searches for better")
@@ -223,9 +228,11 @@ def _source(context: Tensor, made_of: object) -> str | None:
 
 
 def _truth(targets: Tensor, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The symbols before the end, which is the last that is scored."""
-    ids = targets[targets != IGNORE].tolist()
-    return tuple(vocabulary.decode(ids)[:-1])
+    """The symbols before the end."""
+    symbols = vocabulary.decode(targets[targets != IGNORE].tolist())
+    ends = ends_of(vocabulary.symbols)
+    has_ended = ends is not None and symbols[-1:] == [ends[1]]
+    return tuple(symbols[:-1] if has_ended else symbols)
 
 
 def _text(symbols: Sequence[str]) -> str:
