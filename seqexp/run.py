@@ -25,6 +25,7 @@ from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
 from seqexp.callback.kernels import Kernels
 from seqexp.callback.model import KeptModel
+from seqexp.callback.pictures import Pictures
 from seqexp.callback.progress import shown
 from seqexp.callback.pruning import Pruning
 from seqexp.callback.reads import Reads, train_twin
@@ -150,6 +151,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         filters,
         Samples(parts.decoder, run),
         Written(parts.decoder, run),
+        Pictures(run),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
         KeptModel(parts.config, run),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
