@@ -26,6 +26,7 @@ from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
 from seqexp.callback.kernels import Kernels
 from seqexp.callback.model import KeptModel
+from seqexp.callback.pictures import Pictures
 from seqexp.callback.predictions import Predictions
 from seqexp.callback.progress import shown
 from seqexp.callback.pruning import Pruning
@@ -157,6 +158,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         filters,
         Samples(parts.decoder, run),
         Written(parts.decoder, run),
+        Pictures(run),
         Page(title, parts.filters, run, filters, predictions),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
         KeptModel(parts.config, run),
