@@ -131,9 +131,10 @@ def called(name: str) -> str:
 def summary_names(metrics: Collection[str], kind: Output) -> list[str]:
     """Of the metrics of a run, what its summary shows: the headline of its kind first."""
     headline, loss = HEADLINE[kind], "test/loss_nats"
-    measures = dict.fromkeys((*headline, *DECODED, *OF_KIND[kind]))
+    measures = dict.fromkeys((*DECODED, *headline, *OF_KIND[kind]))  # what is written comes first
     tests = [f"test/{name}" for name in measures]
-    singles = [name for name in metrics if without_name(name) == tests[0] != name][:MAX_NAMED]
+    first = f"test/{headline[0]}"
+    singles = [name for name in metrics if without_name(name) == first != name][:MAX_NAMED]
     baselines = [
         name
         for name in METRICS
