@@ -62,6 +62,9 @@ HEADLINE: dict[str, tuple[str, ...]] = {
 IN_TRAINING = ("loss_nats", "accuracy", "mse", "mae", "r2")
 """Measures that add up over updates, and are logged of the training too."""
 
+CONSTANT = ("accuracy", "macro_f1", "auprc", "mse", "mae", "perplexity")
+"""Measures that depend on the data where the same is always predicted."""
+
 METRICS: dict[str, Better] = {
     **{f"train/{name}": MEASURES[name] for name in IN_TRAINING},
     **{f"valid/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
@@ -100,6 +103,8 @@ METRICS: dict[str, Better] = {
     "reads/edit_distance_standard_error": "neither",
     "reads/normalized_edit_distance": "lower",
     "reads/normalized_edit_distance_standard_error": "neither",
+    **dict.fromkeys((f"baseline/constant_{name}" for name in CONSTANT), "neither"),
+    "baseline/token_accuracy": "neither",
     "baseline/kmer_auroc": "neither",
     "baseline/kmer_auprc": "neither",
     "baseline/scan_auroc": "neither",
@@ -117,6 +122,9 @@ losses are means in nats per scored token. `best/valid_accuracy` is the accuracy
 
 `motif/correlation_chance` is the median of `motif/correlation` of as many filters with random
 weights, read on the same sequences; 95 of 100 such sets are below `motif/correlation_chance_95`.
+
+`baseline/constant_*` are of the test where the shares of the training targets, or their mean, are
+always predicted; `baseline/token_accuracy` where each token gets its most frequent label.
 
 `gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,
 about -300 where it is zero; `factor_per_token` is what that norm is multiplied by a token, over all

@@ -19,15 +19,18 @@ import torch
 from seqexp import build
 from seqexp.build import Parts
 from seqexp.callback.base import Callback, Curves, Observed, closing, tell
+from seqexp.callback.baselines import Constant
 from seqexp.callback.checkpoint import Checkpoints
 from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
 from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
 from seqexp.callback.kernels import Kernels
 from seqexp.callback.model import KeptModel
+from seqexp.callback.predictions import Predictions
 from seqexp.callback.progress import shown
 from seqexp.callback.pruning import Pruning
 from seqexp.callback.reads import Reads, train_twin
+from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
@@ -36,6 +39,7 @@ from seqexp.checkpoint.provenance import DATA, data_name, model_name, origin_of,
 from seqexp.checkpoint.result import Result, Start
 from seqexp.config.groups import Config
 from seqexp.errors import InputError, RunError, StoppedError
+from seqexp.metrics import HEADLINE
 from seqexp.tracking.tracker import DataFacts
 from seqexp.trainer.distributed import Processes, joined
 from seqexp.trainer.loop import alone, steps
@@ -139,17 +143,21 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     """What looks at a run while it trains, in the order in which it speaks."""
     parts, start = place.parts, place.start
     title = f"{model_name(start)} on {data_name(parts.config, start)}, seed {parts.seed}"
-    filters = LearnedFilters(parts.filters, run, title)
+    filters = LearnedFilters(parts.filters, run)
+    predictions = Predictions(run)
     twin = partial(train_twin, parts, place.device, place.folder, stop)
     return [
         Curves(run),
-        Console(parts.settings),
+        Console(parts.settings, run.data.spec.output),
         Kernels(run),
         Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
         Gradients(parts.gradient_flow, run),
+        Constant(run),
+        predictions,
         filters,
         Samples(parts.decoder, run),
         Written(parts.decoder, run),
+        Page(title, parts.filters, run, filters, predictions),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
         KeptModel(parts.config, run),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
@@ -239,7 +247,8 @@ def start_recording(
     tags = dict(facts.tags)
     for callback in callbacks:
         tags.update(callback.tags())
-    result.run_id = run.tracker.start(replace(facts, tags=tags))
+    headline = HEADLINE[run.data.spec.output]
+    result.run_id = run.tracker.start(replace(facts, tags=tags, headline=headline))
     place.folder.begin(result.run_id, origin)
 
 

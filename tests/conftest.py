@@ -3,11 +3,11 @@
 import io
 import os
 import subprocess
-import sys
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import torch
@@ -98,17 +98,24 @@ def dna_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]
     return outputs, [str(result.run_id) for result in results]
 
 
+@pytest.fixture(scope="session")
+def python() -> Iterator[Path]:
+    """An executable `python` whose `-m seqexp` is a process of its own with its imports done."""
+    with forked.python() as path:
+        yield path
+
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def seqexp(tmp_path: Path) -> Command:
+def seqexp(tmp_path: Path, python: Path) -> Command:
     """Run `python -m seqexp` as a person would, in an empty folder; never raises."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("SEQEXP", "HYDRA"))}
         env |= {"MLFLOW_DISABLE_TELEMETRY": "true", **environment}
-        command = [sys.executable, "-m", "seqexp", *arguments]
+        command = [str(python), "-m", "seqexp", *arguments]
         return subprocess.run(
             command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240
         )

@@ -1,17 +1,141 @@
-"""Puts simpler methods beside what a run reached on two classes of DNA."""
+"""Puts simpler methods beside what a run reached: a constant, and others on two classes of DNA."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Num
+from torch import Tensor
 
-from seqexp.callback.base import Observed
-from seqexp.data import Pattern, Sequences
+from seqexp.callback.base import Callback, Observed
+from seqexp.checkpoint.result import Result
+from seqexp.data import MANY, Data, Pattern, Sequences
 from seqexp.interpret.filters.baselines import best_scan, word_regression
 from seqexp.interpret.filters.extraction import Filters
-from seqexp.spec import IGNORE, Output
+from seqexp.metrics import METRICS
+from seqexp.spec import IGNORE, Output, is_scored
+from seqexp.task import kinds
+from seqexp.task.base import Task
 from seqexp.task.ranking import auprc, auroc
+from seqexp.task.regression import Regression
+
+TINY = 1e-6
+"""Counted for what training lacks: its logarithm is finite."""
+
+MAX_COUNTED = 2**27
+"""Targets that are counted for the constant; a text of more is not."""
+
+MAX_SCORED = 2**26
+"""Targets of the test x outputs that the constant is scored on."""
+
+ROWS = 1000
+"""Sequences at a time."""
+
+
+class Constant(Callback):
+    """Scores what knows nothing but the training targets, beside the result.
+
+    Args:
+        run: on whose data.
+    """
+
+    def __init__(self, run: Observed) -> None:
+        self.run = run
+
+    def at_end(self, result: Result) -> None:
+        """Log `baseline/constant_*`, and of labels of tokens `baseline/token_accuracy`."""
+        found = constant_metrics(self.run.data) | token_metrics(self.run.data)
+        self.run.log(found, 0)
+
+
+def constant_metrics(data: Data) -> dict[str, float]:
+    """Metrics of the test where the same is always predicted: the training targets' shares, or of
+    numbers their mean; nothing of very large texts.
+    """
+    size = data.train.targets.numel()
+    if size > MAX_COUNTED or data.test.targets.numel() * data.spec.num_outputs > MAX_SCORED:
+        return {}
+    task = kinds.of(data.spec)
+    logits = _constant(data.train, task)
+    if logits is None:
+        return {}
+    nats, count, whole = 0.0, 0, task.whole()
+    extras: Tensor | float = 0.0
+    for targets in _targets(data.test):
+        positions = targets.shape[1] if data.spec.per_position else 1
+        always = logits.expand(len(targets), positions, -1)
+        nats += float(task.nats(always, targets))
+        count += int(is_scored(targets).sum())
+        extras = extras + task.extras(always, targets).double()
+        if whole is not None:
+            whole.add(always, targets)
+    if not count:
+        return {}
+    found = task.means(nats, count, torch.as_tensor(extras).tolist())
+    found |= {} if whole is None else whole.metrics()
+    named = {f"baseline/constant_{name}": value for name, value in found.items()}
+    return {name: value for name, value in named.items() if name in METRICS}
+
+
+def _constant(train: Sequences, task: Task) -> Float[Tensor, "1 1 outputs"] | None:
+    """Logits of the shares of the training targets, or of their mean; None where none is known."""
+    spec = task.spec
+    if isinstance(task, Regression):
+        mean = train.targets.double().nanmean(dim=0).cpu()
+        if mean.isnan().any():
+            return None
+        is_rate = task.loss == "poisson"
+        logits = mean.clamp(min=TINY).log() if is_rate else task.standardised(mean[None])
+        return logits.view(1, 1, -1)
+    if spec.output is Output.MULTI_LABEL:
+        there = (train.targets == 1).sum(dim=0).double()
+        absent = (train.targets == 0).sum(dim=0).double()
+        return ((there + TINY).log() - (absent + TINY).log()).cpu().view(1, 1, -1)
+    classes = max(2, spec.num_outputs)
+    counts = torch.zeros(classes, dtype=torch.float64)
+    for targets in _targets(train):
+        counts += torch.bincount(targets[is_scored(targets)], minlength=classes).cpu()
+    if not counts.sum():
+        return None
+    logits = (counts + TINY).log()
+    if spec.num_outputs == 1:
+        logits = logits[1:] - logits[:1]
+    return logits.view(1, 1, -1)
+
+
+def token_metrics(data: Data) -> dict[str, float]:
+    """Accuracy of the label that each token has most often in training; the most frequent label
+    where training lacks the token. Nothing unless tokens have labels.
+    """
+    spec = data.spec
+    size, classes = len(spec.vocabulary), max(2, spec.num_outputs)
+    is_labelled = spec.output is Output.TOKEN_CLASS and spec.features is None
+    if not is_labelled or size * classes > MAX_SCORED or spec.context is not None:
+        return {}
+    counts = torch.zeros(size * classes, dtype=torch.int64)
+    for batch in data.train.batches(ROWS):
+        scored = is_scored(batch.targets)
+        pairs = batch.tokens[scored] * classes + batch.targets[scored]
+        counts += torch.bincount(pairs, minlength=size * classes).cpu()
+    table = counts.view(size, classes)
+    labels = torch.where(table.any(dim=1), table.argmax(dim=1), table.sum(dim=0).argmax())
+    right = count = 0
+    for batch in data.test.batches(ROWS):
+        scored = is_scored(batch.targets)
+        right += int((labels[batch.tokens[scored].cpu()] == batch.targets[scored].cpu()).sum())
+        count += int(scored.sum())
+    return {"baseline/token_accuracy": right / count} if count else {}
+
+
+def _targets(split: Sequences) -> Iterator[Num[Tensor, "batch positions"]]:
+    """All targets, some rows at a time; of a stream, some positions of its rows."""
+    if not split.is_stream:
+        for batch in split.batches(ROWS):
+            yield batch.targets
+        return
+    for start in range(0, split.targets.shape[1], MANY):
+        yield split.targets[:, start : start + MANY].long()
 
 
 def compare_with_baselines(
@@ -29,7 +153,7 @@ def compare_with_baselines(
     data, metrics = run.data, run.story.result.metrics
     spec = data.spec
     two_classes = spec.output is Output.SEQUENCE_CLASS and len(spec.output_names) == 2
-    if not two_classes or not spec.vocabulary.is_dna:
+    if not two_classes or not spec.vocabulary.is_dna or spec.context is not None:
         return {}, []
     train, valid, test = map(_labelled, data.splits().values())
     if len(torch.unique(train.targets)) < 2:  # of one class, nothing can be told apart

@@ -1,6 +1,7 @@
 """What a run says to the person who started it: a line an epoch and a summary."""
 
 import logging
+from collections.abc import Collection, Sequence
 from itertools import count
 
 from seqexp.callback.base import Callback, Observed
@@ -9,6 +10,8 @@ from seqexp.checkpoint.result import Result
 from seqexp.data import Data
 from seqexp.interpret.filters.extraction import ranked
 from seqexp.interpret.filters.tomtom import Learned
+from seqexp.metrics import DECODED, HEADLINE, METRICS, OF_KIND, without_name
+from seqexp.spec import Features, Output, TaskSpec
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Report
 from seqexp.utils import table
@@ -17,8 +20,12 @@ from seqexp.utils.names import markdown, one_line
 log = logging.getLogger("seqexp")
 
 
+MAX_NAMED = 6
+"""Classes, labels or numbers that are named at the start."""
+
+
 def say_start(model: str, dataset: str, data: Data, num_parameters: int) -> None:
-    """One line on what is about to be done."""
+    """One line on what is about to be done, one on what is predicted, and the notes of the data."""
     unit = "tokens" if data.train.is_stream else "sequences"
     counts = {
         name: split.tokens.numel() if split.is_stream else len(split)
@@ -26,8 +33,42 @@ def say_start(model: str, dataset: str, data: Data, num_parameters: int) -> None
     }
     splits = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     log.info(f"{model}, {num_parameters:,} parameters, on {dataset}: {splits} {unit}")
+    log.info(f"  {what_is_predicted(data.spec)}")
     for note in data.notes:
         log.info(f"  {note}")
+
+
+def what_is_predicted(spec: TaskSpec) -> str:
+    """The kind of task, its outputs, and what they are told from."""
+    kind, names = spec.output, [one_line(name) for name in spec.output_names]
+    count = len(names)
+    if kind is Output.SEQUENCE_CLASS:
+        said = f"one of {count:,} classes a sequence: {_named(names)}"
+    elif kind is Output.MULTI_LABEL:
+        said = f"{_counted(count, 'label')} a sequence, each there or not: {_named(names)}"
+    elif kind is Output.REGRESSION:
+        loss = spec.scoring.loss
+        said = f"regression of {_counted(count, 'number')} ({loss} loss): {_named(names)}"
+    elif kind is Output.TOKEN_CLASS:
+        said = f"one of {count:,} labels at each position: {_named(names)}"
+    else:
+        said = f"the next of {len(spec.vocabulary.symbols):,} symbols at each position"
+    if spec.features is not None:
+        said += f"; from {_counted(spec.features.size, 'number')} a position"
+    if isinstance(spec.context, Features):
+        said += f"; with a context of {_counted(spec.context.size, 'number')} a position"
+    elif spec.context is not None:
+        said += f"; with a context of {len(spec.context.symbols):,} symbols"
+    return said
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f", ... ({len(names):,})" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
 
 
 def is_said(epoch: int, epochs: int) -> bool:
@@ -46,56 +87,73 @@ class Console(Callback):
 
     Args:
         settings: of the training.
+        kind: of task, whose first headline that validation reports is said.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, kind: Output) -> None:
+        self.settings, self.kind = settings, kind
 
     def after(self, report: Report) -> None:
         """Say how an epoch went."""
         if report.kind == "epoch" and is_said(report.step, self.settings.epochs):
-            _say(report, self.settings.epochs)
+            _say(report, self.settings.epochs, self.kind)
 
 
-def _say(report: Report, epochs: int) -> None:
-    shown = ("train/loss_nats", "valid/loss_nats", "valid/accuracy", "time/epoch_seconds")
-    values = [f"{key} {report.metrics[key]:.4f}" for key in shown if key in report.metrics]
+def _say(report: Report, epochs: int, kind: Output) -> None:
+    headline = (f"valid/{name}" for name in (*HEADLINE[kind], *OF_KIND[kind]))
+    first = next((key for key in headline if key in report.metrics), "")
+    shown = dict.fromkeys(("train/loss_nats", "valid/loss_nats", first, "time/epoch_seconds"))
+    values = [f"{key} {number(report.metrics[key])}" for key in shown if key in report.metrics]
     best = "  *" if report.is_best else ""
     width = len(str(epochs))
     log.info(f"epoch {report.step:{width}}/{epochs}  {'  '.join(values)}{best}")
 
 
-CALLED = {
-    "best/valid_accuracy": "valid accuracy at the kept epoch",
-    "best/valid_accuracy_max": "valid accuracy, highest of all epochs",
-}
-"""What a summary calls metrics whose keys alone could be misread."""
+def number(value: float) -> str:
+    """Four places after the point; of very large and very small numbers, four digits."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
 
 
-def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
-    """What a person wants to know at the end."""
-    names = (
-        "test/accuracy",
-        "test/auroc",
-        "test/auprc",
-        "baseline/kmer_auroc",
-        "baseline/scan_auroc",
-        "test/loss_nats",
-        "test/perplexity",
-        "test/bits_per_token",
-        "best/valid_accuracy",
-        "best/valid_accuracy_max",
-        "motif/correlation",
-        "motif/p_value",
-        "motif/recovered",
-        "motif/mutagenesis_auroc",
-        "reads/exact",
-        "reads/edit_distance",
-        "best/epoch",
-        "time/train_seconds",
+MOTIFS = ("motif/correlation", "motif/p_value", "motif/recovered", "motif/mutagenesis_auroc")
+
+CALLED = {"best/valid_accuracy_max": "valid accuracy, highest of all epochs"}
+"""What a summary calls a metric whose key alone could be misread."""
+
+
+def called(name: str) -> str:
+    """What a summary calls a metric."""
+    kept = name.removeprefix("best/valid_")
+    if name in CALLED or kept == name:
+        return CALLED.get(name, name)
+    return f"valid {kept.replace('_', ' ')} at the kept epoch"
+
+
+def summary_names(metrics: Collection[str], kind: Output) -> list[str]:
+    """Of the metrics of a run, what its summary shows: the headline of its kind first."""
+    headline, loss = HEADLINE[kind], "test/loss_nats"
+    measures = dict.fromkeys((*headline, *DECODED, *OF_KIND[kind]))
+    tests = [f"test/{name}" for name in measures]
+    singles = [name for name in metrics if without_name(name) == tests[0] != name][:MAX_NAMED]
+    baselines = [
+        name
+        for name in METRICS
+        if name.startswith("baseline/") and name.endswith(tuple(f"_{one}" for one in headline))
+    ]
+    wanted = (
+        *(name for name in tests if name != loss),
+        *(singles if len(singles) > 1 else ()),
+        *(*baselines, loss),
+        *(f"best/valid_{name}" for name in headline),
+        *("best/valid_accuracy_max", *MOTIFS, "reads/exact", "reads/edit_distance"),
+        *("best/epoch", "time/train_seconds"),
     )
+    return [name for name in wanted if name in metrics]
+
+
+def summary_rows(result: Result, learned: Learned, kind: Output) -> dict[str, str]:
+    """What a person wants to know at the end."""
     metrics = result.metrics
-    rows = {CALLED.get(name, name): f"{metrics[name]:.4g}" for name in names if name in metrics}
+    rows = {called(name): f"{metrics[name]:.4g}" for name in summary_names(metrics, kind)}
     chance = [metrics.get(f"motif/correlation_chance{which}") for which in ("", "_95")]
     if "motif/correlation" in rows and None not in chance:
         median, high = chance
@@ -113,9 +171,9 @@ def summary_rows(result: Result, learned: Learned) -> dict[str, str]:
     return rows
 
 
-def description(result: Result, learned: Learned) -> str:
+def description(result: Result, learned: Learned, kind: Output) -> str:
     """The summary for the run's page."""
-    rows = summary_rows(result, learned)
+    rows = summary_rows(result, learned, kind)
     lines = [table.markdown(["", ""], ((name, markdown(value)) for name, value in rows.items()))]
     if learned.filters:
         lines += [
@@ -145,8 +203,9 @@ class Summary(Callback):
     def at_end(self, result: Result) -> None:
         """Describe the run on its page, and keep a small table, and where to look."""
         learned, tracker = self.filters.found, self.run.tracker
-        tracker.describe(description(result, learned))
-        rows = summary_rows(result, learned)
+        kind = self.run.data.spec.output
+        tracker.describe(description(result, learned, kind))
+        rows = summary_rows(result, learned, kind)
         if result.run_id:
             rows["run id"] = result.run_id
         if self.metric not in result.metrics:

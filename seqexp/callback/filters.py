@@ -1,17 +1,17 @@
 """Shows in MLflow what a run's filters learn, while they form and at the end."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.callback.baselines import compare_with_baselines
-from seqexp.callback.report import keep_report
 from seqexp.callback.saliency import show_where
 from seqexp.checkpoint.result import Result
 from seqexp.data import Pattern, Sequences
@@ -28,7 +28,13 @@ from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.ngrams import read_ngrams
 from seqexp.interpret.filters.tomtom import Learned, compared
 from seqexp.interpret.filters.windows import HasFilters, reads_both_strands
+from seqexp.spec import TaskSpec
 from seqexp.trainer.training import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
+
+log = logging.getLogger("seqexp")
 
 MAX_TOKENS = 2**20
 """Of a stream that filters are read on."""
@@ -37,13 +43,16 @@ MAX_COUNTED = 100
 """Symbols whose counts are kept for each place of a filter; of more, n-grams say more."""
 
 
+MAX_SYMBOLS = 2000
+"""Symbols whose counts at each place of all filters fit into memory; of more, n-grams are kept."""
+
+
 class LearnedFilters(Callback):
     """Reads a model's filters and keeps pictures of them; does nothing for one without filters.
 
     Args:
         settings: what is read, and how; None shows nothing.
         run: whose model is read, on its sequences, beside what was planted in them.
-        title: of its report.
 
     Raises:
         InputError: if the database of known motifs is no motif file.
@@ -51,15 +60,19 @@ class LearnedFilters(Callback):
 
     name = "show"
 
-    def __init__(self, settings: Filters | None, run: Observed, title: str) -> None:
-        self.run, self.title = run, title
+    def __init__(self, settings: Filters | None, run: Observed) -> None:
+        self.run = run
         tracker, data = run.tracker, run.data
+        if settings is not None and isinstance(run.training.model, HasFilters):
+            settings = _readable(settings, data.spec)
         if settings is not None and data.train.is_stream:
             # a row of a stream is no sequence, of which one window would be enough
             settings = replace(settings, one_per_sequence=False)
         self.settings = settings
         self.tracker, self.training, self.data = tracker, run.training, data
         self.found = Learned()
+        self.methods: list[dict[str, Any]] = []  # simpler ones beside this model
+        self.where: Figure | None = None  # its evidence is along some sequences
         self.database: list[Pattern] = []
         if settings is not None and settings.database is not None:
             found = load_motifs(settings.database)  # before anything is trained
@@ -67,7 +80,8 @@ class LearnedFilters(Callback):
         self.frames: dict[int, bytes] = {}  # epoch -> PNG
         # drawing takes longer than reading: not where nobody would see it
         self.draws = tracker.keeps
-        self.are_words = data.spec.words is not None
+        symbols = data.spec.vocabulary.symbols
+        self.are_words = data.spec.words is not None or len(symbols) > MAX_SYMBOLS
 
     def is_due(self) -> bool:
         """Whether the filters are to be seen after this epoch; the first is always."""
@@ -95,12 +109,10 @@ class LearnedFilters(Callback):
         """Keep what the filters learned, where they find it, and what simpler methods come to."""
         run, settings = self.run, self.settings
         self.found = learned = self.learned()
-        where, figure = show_where(settings, run, learned.filters)
-        run.log({**learned.metrics, **where}, self.training.epoch)
-        found, table = compare_with_baselines(settings, run, self.database)
+        agreement, self.where = show_where(settings, run, learned.filters)
+        run.log({**learned.metrics, **agreement}, self.training.epoch)
+        found, self.methods = compare_with_baselines(settings, run, self.database)
         run.log(found, 0)
-        if settings is not None:
-            keep_report(self.title, settings.max_shown, run, learned, table, figure)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -211,3 +223,14 @@ class LearnedFilters(Callback):
         train = self._sample
         most = MAX_TOKENS // max(1, len(train)) if train.is_stream else None
         return train.tokens[:, :most].to(self.training.device)
+
+
+def _readable(settings: Filters, spec: TaskSpec) -> Filters | None:
+    """The settings where filters can be read; None, with a note, where they have no symbols."""
+    if spec.features is None:
+        return settings
+    log.info(
+        f"  interpret: the {spec.features.size} features of a position have no letters, so filters"
+        " are not read"
+    )
+    return None

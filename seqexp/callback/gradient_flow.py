@@ -65,7 +65,8 @@ class Gradients(Callback):
     def measure(self, epoch: int) -> None:
         """Measure, and keep one image of the series."""
         assert isinstance(self.training.model, Recurrent)
-        flow = measure(self.training.model, self.sample, self.training.epoch)
+        given = (self.training.model, self.sample, self.training.epoch)
+        flow = measure(*given, self.training.task.nats)
         self.flows.append(flow)
         if self.draws:
             from seqexp.interpret.gradient_flow.figures import slider_image

@@ -1,15 +1,24 @@
 """Keeps the tested model, with all that is needed to load it from the run alone."""
 
+import json
 import tempfile
 from pathlib import Path
 
-from torch import nn
+import torch
+from jaxtyping import Num
+from torch import Tensor, nn
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
 from seqexp.config.groups import Config
+from seqexp.data import Data
 from seqexp.inference import pyfunc, saved_model, text
+from seqexp.spec import Features, Input, is_real
 from seqexp.tracking.tracker import ModelFiles
+
+MAX_SYMBOLS = 200
+MAX_POSITIONS = 5
+"""Of an example."""
 
 
 class KeptModel(Callback):
@@ -30,6 +39,28 @@ class KeptModel(Callback):
             path = Path(folder) / "model"
             assert isinstance(model, nn.Module)
             saved_model.save(path, model, data.spec, self.config)
-            example = text.decode(data.test.tokens[0, :200].tolist(), data.spec)
-            columns = saved_model.output_columns(data.spec)
-            self.run.tracker.model(ModelFiles(path, pyfunc.__name__, columns, example))
+            inputs, outputs = pyfunc.input_columns(data.spec), pyfunc.output_columns(data.spec)
+            files = ModelFiles(path, pyfunc.__name__, inputs, outputs, example(data))
+            self.run.tracker.model(files)
+
+
+def example(data: Data) -> str:
+    """What the model takes for the first sequence of the test, as text, or as JSON; shortened."""
+    test, spec = data.test, data.spec
+    if not len(test):
+        return ""
+    batch = next(test.chosen(torch.arange(1, device=test.tokens.device)).batches(1))
+    values = {pyfunc.SEQUENCE: (batch.tokens, spec.input)}
+    if batch.context is not None and spec.context is not None:
+        values[pyfunc.CONTEXT] = (batch.context, spec.context)
+    shown = {name: _example(*values[name]) for name in pyfunc.read_inputs(spec)}
+    first = next(iter(shown.values()))
+    return first if len(shown) == 1 and isinstance(first, str) else json.dumps(shown)
+
+
+def _example(rows: Num[Tensor, "1 time ..."], made_of: Input) -> str | list[list[float]]:
+    row = rows[0][is_real(rows)[0]]
+    if isinstance(made_of, Features):
+        values: list[list[float]] = row[:MAX_POSITIONS].tolist()
+        return values
+    return text.joined(row[:MAX_SYMBOLS].tolist(), made_of)

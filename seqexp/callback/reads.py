@@ -252,7 +252,7 @@ def train_twin(parts: Parts, device: torch.device, folder: RunFolder, stop: Stop
     state = own.checkpoint(origin)
     training, _ = alone(begin(twin, data, device, is_new=state is None))
     run = Observed(NoTracker(), training, data)
-    looking = [Console(twin.settings), Kernels(run), shown(training, data)]
+    looking = [Console(twin.settings, data.spec.output), Kernels(run), shown(training, data)]
     checkpoints = Checkpoints(own, origin, run, looking, stop)
     if state is not None:
         checkpoints.resume(state)

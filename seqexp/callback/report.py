@@ -1,50 +1,84 @@
-"""Keeps one page on what a run learned, where it learned motifs."""
+"""Keeps one page on what a run learned."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from seqexp.callback.base import Observed
+from seqexp.callback.base import Callback, Observed
+from seqexp.callback.console import summary_names
+from seqexp.callback.filters import LearnedFilters
+from seqexp.callback.predictions import Predictions
 from seqexp.checkpoint.provenance import sizes
-from seqexp.interpret.filters.tomtom import Learned
+from seqexp.checkpoint.result import Result
+from seqexp.interpret.filters.extraction import Filters
+from seqexp.metrics import HEADLINE
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-RESULTS = ("test/accuracy", "test/auroc", "test/auprc", "test/loss_nats", "best/epoch")
+BESIDE = ("best/epoch",)
+"""Metrics on the page that are not of the test."""
 
 
-def keep_report(
-    title: str,
-    max_shown: int,
-    run: Observed,
-    learned: Learned,
-    baselines: Sequence[Mapping[str, Any]],
-    where: "Figure | None",
-) -> None:
-    """Write `report.html`; does nothing for runs without filters, or where nothing is kept."""
-    if not learned.filters or not run.tracker.keeps:
-        return
-    from seqexp.interpret.filters.report import Page, report_page
+class Page(Callback):
+    """Writes `report.html`, where filters were read or predictions drawn, and something is kept.
 
-    data, story = run.data, run.story
-    said = ("test/auroc", "test/auprc") if baselines else ()  # in the table of methods
-    metrics = story.result.metrics
-    names = [name for name in RESULTS if name in metrics and name not in said]
-    page = Page(
-        title=title,
-        history=story.history,
-        results=[{"metric": name, "value": metrics[name]} for name in names],
-        baselines=baselines,
-        data=[
-            {"fact": key, "value": value if isinstance(value, int) else str(value)}
-            for key, value in sizes(data).items()
-            if key not in ("notes", "vocabulary") and value is not None
-        ],
-        notes=data.notes,
-        learned=learned,
-        symbols=data.spec.vocabulary.symbols,
-        output_names=data.spec.output_names,
-        max_shown=max_shown,
-        where=where,
-    )
-    run.tracker.text(report_page(page), "report.html")
+    Args:
+        title: of the page.
+        settings: of what is read of filters; None where that is off.
+        run: that ends.
+        filters: what they learned.
+        predictions: pictures of the test.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        settings: Filters | None,
+        run: Observed,
+        filters: LearnedFilters,
+        predictions: Predictions,
+    ) -> None:
+        self.title, self.settings, self.run = title, settings, run
+        self.filters, self.predictions = filters, predictions
+
+    def at_end(self, result: Result) -> None:
+        """Put what others have measured and drawn on one page."""
+        learned, pictures = self.filters.found, self.predictions.figures
+        if not self.run.tracker.keeps or not (learned.filters or pictures):
+            return
+        from seqexp.interpret.filters.report import Page as Content
+        from seqexp.interpret.filters.report import report_page
+
+        data, metrics = self.run.data, result.metrics
+        spec, methods = data.spec, self.filters.methods
+        said = ("test/auroc", "test/auprc") if methods else ()  # in the table of methods
+        names = summary_names(metrics, spec.output)
+        shown = [name for name in names if name.startswith(("test/", "baseline/", *BESIDE))]
+        content = Content(
+            title=self.title,
+            history=self.run.story.history,
+            results=[{"metric": n, "value": metrics[n]} for n in shown if n not in said],
+            baselines=methods,
+            data=[{"fact": key, "value": _fact(value)} for key, value in _facts(sizes(data))],
+            notes=data.notes,
+            learned=learned,
+            symbols=spec.vocabulary.symbols,
+            output_names=spec.output_names,
+            max_shown=self.settings.max_shown if self.settings is not None else 0,
+            where=self.filters.where,
+            headline=HEADLINE[spec.output],
+            metrics=metrics,
+            pictures=pictures,
+        )
+        self.run.tracker.text(report_page(content), "report.html")
+
+
+def _facts(known: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    unsaid = ("notes", "vocabulary")
+    return [(key, value) for key, value in known.items() if key not in unsaid and value is not None]
+
+
+def _fact(value: Any) -> int | str:
+    """A count as it is; of a context's many symbols, how many."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, dict) and "vocabulary" in value:
+        return f"{len(value['vocabulary']):,} symbols"
+    return str(value)

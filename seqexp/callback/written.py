@@ -107,6 +107,7 @@ class Written(Callback):
         valid = self.data.valid.at_most(self.decoder.num_valid, self.training.seed)
         rows, score = self._write(valid, replace(self.how, width=None))
         self.run.log(score.metrics("valid"), report.step)
+        log.info(f"  of validation, {_said(score, replace(self.how, width=None), short=True)}")
         page = _page(f"after epoch {report.step}", rows[:NUM_SHOWN])
         self.tracker.text(page, f"samples/epoch_{report.step:04d}.txt")
         self.pages.append(page)
@@ -254,9 +255,10 @@ def _page(title: str, rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _said(score: TargetScore, how: Writing) -> str:
+def _said(score: TargetScore, how: Writing, short: bool = False) -> str:
     way = "greedily" if how.width is None else f"by a beam of {how.width}"
     values = [f"exact {score.exact:.4f}", f"edits {score.edit_distance:.3f} a target"]
     if score.bleu is not None and score.chrf is not None:
-        values += [f"BLEU {score.bleu:.2f} ({score.signatures['bleu']})", f"chrF {score.chrf:.2f}"]
+        signature = "" if short else f" ({score.signatures['bleu']})"
+        values += [f"BLEU {score.bleu:.2f}{signature}", f"chrF {score.chrf:.2f}"]
     return f"{score.num_contexts:,} targets written {way}: {', '.join(values)}"

@@ -30,7 +30,7 @@ from seqexp.cli.store_location import Place
 from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT
 from seqexp.errors import InputError
 from seqexp.inference.claims import result
-from seqexp.metrics import METRICS
+from seqexp.metrics import METRICS, is_known
 from seqexp.sweep.figures import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
 from seqexp.sweep.table import (
@@ -128,11 +128,11 @@ def _metric(found: Sequence[Run], given: str | None) -> str:
         if len(wanted) > 1:
             raise InputError(f"the runs optimize {' and '.join(wanted)}; give metric=NAME")
         return wanted[0]
-    if given not in METRICS:
+    if not is_known(given):
         hint = did_you_mean(given, METRICS) or f"; give one of {', '.join(METRICS)}"
         raise InputError(f"metric is {given!r}: no such metric{hint}")
     if not any(given in run.data.metrics for run in found):
-        there = sorted({key for run in found for key in run.data.metrics if key in METRICS})
+        there = sorted({key for run in found for key in run.data.metrics if is_known(key)})
         raise InputError(
             f"metric is {given!r}, which none of the runs reports; they report {', '.join(there)}"
         )

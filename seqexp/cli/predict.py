@@ -1,11 +1,12 @@
-"""Class probabilities of each record of a file, by a model that was trained.
+"""What a trained model says of each record of a file: classes, numbers, labels, or a text.
 
 python -m seqexp predict run=RUN input=FILE [output=TABLE.csv] [KEY=VALUE ...]
 
   run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
-  input          a file, gzipped or not, or - for standard input: FASTA and FASTQ for DNA, tables
-                 (.csv, .tsv, .jsonl), or a text a line
+  input          a file, gzipped or not, or - for standard input, of the layout that the run was
+                 trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line
   output         a CSV file; without it, the table is printed
+  per            sequence; or token, of a model that labels each position: a row a token
   format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl or lines
   column         of a table, with the texts; by default that of the training, or sequence or text;
                  a column id or name has the names, else rows are numbered
@@ -14,8 +15,10 @@ python -m seqexp predict run=RUN input=FILE [output=TABLE.csv] [KEY=VALUE ...]
 
   tracking.uri, paths.outputs    where runs are kept, as for python -m seqexp
 
-Files of any size are read as they come, and results are written as they come. Of a model that
-predicts the next symbol, the table has the probability of each symbol after the text.
+Files of any size are read as they come, and results are written as they come. A row has the
+probability of each class or label; of a regression the numbers, in the unit of the training; of a
+model that labels each position the labels, with blanks between them; of one that predicts the next
+symbol the probability of each symbol after the text; and of one that writes, what it has written.
 
   python -m seqexp predict run=latest input=peaks.fa.gz output=peaks.csv
   zcat reads.fastq.gz | python -m seqexp predict run=3f9c input=- | head
@@ -28,26 +31,38 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 import torch
 
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
 from seqexp.errors import InputError
-from seqexp.formats.dna import LETTERS, dna
-from seqexp.formats.records import Format, Record, records
-from seqexp.inference.pyfunc import class_probabilities
-from seqexp.inference.saved_model import SavedModel, output_columns
-from seqexp.inference.text import encode
+from seqexp.formats.records import Format
+from seqexp.inference.inputs import read
+from seqexp.inference.prediction import (
+    TOKEN_COLUMNS,
+    Given,
+    columns,
+    predicted,
+    predicted_tokens,
+    refuse_joined,
+)
+from seqexp.inference.saved_model import SavedModel
 from seqexp.ranges import Count
 from seqexp.spec import Output, TaskSpec
+from seqexp.task.base import Cell
 from seqexp.utils.files import appearing
 from seqexp.utils.names import visible
 from seqexp.utils.streams import Seen
 
-MAX_LETTERS = 2**20
-"""Of the records that go through a model together; a longer one goes alone."""
+MAX_POSITIONS = 2**20
+"""Of the records that go through the model together; a longer one goes alone."""
+
+MAX_LOGITS = 2**25
+"""Of the records that go through a model together that has some at each position."""
+
+Per = Literal["sequence", "token"]
 
 
 def predict(
@@ -55,12 +70,13 @@ def predict(
     run: str,
     input: str,
     output: str | None = None,
+    per: Per = "sequence",
     format: Format = "auto",
     column: str | None = None,
     batch_size: Count = 256,
     trusted: tuple[str, ...] = (),
 ) -> None:
-    """Write a row a record: its name and the probability of each class.
+    """Write a row a record: its name and what the model says of it.
 
     Raises:
         InputError: if there is no such run or file, or a record is not what the model reads.
@@ -68,83 +84,101 @@ def predict(
     torch.set_num_threads(1)  # results do not depend on the machine's cores
     store = Store(place)
     model = store.model(store.find(run), trusted)
-    spec = model.spec
-    is_dna = _is_dna(spec)
-    usual = ("sequence", "text") if is_dna else ("text", "sequence")
-    stored = model.config.get("dataset", {}).get("text_column")
-    columns = (column,) if column is not None else tuple(filter(None, (stored, *usual)))
-    found = batches(records(input, format, columns, is_dna), batch_size)
+    _refuse_other_rows(per, model.spec)
+    most = _most_positions(model.spec)
+    found = batches(read(model, input, format, column), batch_size, most)
     first = next(found, None)  # before anything is written
     if first is None:
         raise InputError(f"input is {input}, which holds no record")
     with _written(output) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["name", *output_columns(spec)])
+        names = columns(model.spec) if per == "sequence" else TOKEN_COLUMNS
+        writer.writerow(["name" if per == "sequence" else "record", *names])
         count = 0
-        for batch in chain([first], found):
-            encoded = [_encode(record, model, input) for record in batch]
-            _refuse_wordless(batch, encoded, model, input)
-            for record, row in zip(batch, _probabilities(model, encoded, input), strict=True):
-                writer.writerow([record.name, *(f"{value:.6g}" for value in row)])
-            count += len(batch)
+        for row in _joined(_rows(model, chain([first], found), per, input), per):
+            writer.writerow(row)
+            count += 1
     if output is not None:
         print(f"{count:,} rows in {visible(output)}", file=sys.stderr)
 
 
-def batches(found: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    """At most so many records, and so many letters, together."""
-    batch: list[Record] = []
-    letters = 0
-    for record in found:
-        if batch and (len(batch) == size or letters + len(record.text) > MAX_LETTERS):
+def batches(found: Iterable[Given], size: int, most: int = MAX_POSITIONS) -> Iterator[list[Given]]:
+    """At most so many records, and so many positions of them, together."""
+    batch: list[Given] = []
+    total = 0
+    for given in found:
+        if batch and (len(batch) == size or total + given.size > most):
             yield batch
-            batch, letters = [], 0
-        batch.append(record)
-        letters += len(record.text)
+            batch, total = [], 0
+        batch.append(given)
+        total += given.size
     if batch:
         yield batch
 
 
-def _encode(record: Record, model: SavedModel, source: str) -> list[int]:
-    """Token ids of what training reads too, and of nothing else."""
-    spec = model.spec
-    text = record.text
-    if spec.vocabulary.is_dna and spec.output is Output.SEQUENCE_CLASS:
-        text = dna("".join(text.split()), record.name, source)  # refuses protein, too
-    elif _is_dna(spec):
-        text = "".join(text.split()).upper().replace("U", "T")
-    if not text:
-        raise InputError(f"{source}, record {record.name}: is empty")
-    try:
-        return encode(text, spec)
-    except InputError as error:
-        raise InputError(f"{source}, record {record.name}: {error}") from error
+def _most_positions(spec: TaskSpec) -> int:
+    return (
+        min(MAX_POSITIONS, MAX_LOGITS // spec.num_outputs) if spec.per_position else MAX_POSITIONS
+    )
 
 
-def _is_dna(spec: TaskSpec) -> bool:
-    """Whether its symbols are the bases, perhaps with the ends of reads."""
-    return set(LETTERS) <= set(spec.vocabulary.symbols) <= {*LETTERS, "<", ">"}
+def _refuse_other_rows(per: Per, spec: TaskSpec) -> None:
+    """Refuse a row a token of a model that labels none, and labels that cannot be joined.
 
-
-def _probabilities(model: SavedModel, encoded: list[list[int]], source: str) -> list[list[float]]:
-    try:
-        return class_probabilities(model.model, encoded)
-    except (RuntimeError, ValueError) as error:
-        lengths = sorted({len(ids) for ids in encoded})
-        reason = str(error).splitlines()[0]
+    Raises:
+        InputError: if `per` is not for such a model.
+    """
+    if per == "sequence":
+        refuse_joined(spec)
+    elif spec.output is not Output.TOKEN_CLASS:
         raise InputError(
-            f"input is {source}, with records of {lengths[0]} to {lengths[-1]} tokens, which the"
-            f" model cannot read (it was trained on {model.spec.length or 'any number'}): {reason}"
-        ) from error
+            f"per is token, but the model of this run ({spec.output.value}) labels no positions;"
+            " give per=sequence"
+        )
 
 
-def _refuse_wordless(
-    batch: list[Record], encoded: list[list[int]], model: SavedModel, source: str
-) -> None:
-    """Refuse texts of which words are read and that have none, as training does."""
-    for record, ids in zip(batch, encoded, strict=True):
-        if model.spec.words is not None and not any(ids):
-            raise InputError(f"{source}, record {record.name}: the text has no word; remove it")
+def _rows(
+    model: SavedModel, found: Iterable[list[Given]], per: Per, source: str
+) -> Iterator[tuple[bool, list[str]]]:
+    """Rows of the table, as they are written; and whether each goes on with the one before.
+
+    Raises:
+        InputError: if the model cannot read records of this length.
+    """
+    for batch in found:
+        try:
+            if per == "token":
+                tables = predicted_tokens(model, batch)
+            else:
+                tables = [[row] for row in predicted(model, batch)]
+        except (RuntimeError, ValueError) as error:
+            lengths = sorted({len(given.values) for given in batch})
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"input is {source}, with records of {lengths[0]} to {lengths[-1]} tokens, which"
+                f" the model cannot read (it was trained on {model.spec.length or 'any number'}):"
+                f" {reason}"
+            ) from error
+        for given, table in zip(batch, tables, strict=True):
+            yield from ((given.begins_at > 0, [given.name, *map(_cell, row)]) for row in table)
+
+
+def _joined(rows: Iterable[tuple[bool, list[str]]], per: Per) -> Iterator[list[str]]:
+    """Rows a sequence: labels of one that went through the model in windows stand in one row."""
+    before: list[str] | None = None
+    for goes_on, row in rows:
+        if per == "sequence" and goes_on and before is not None:
+            before = [row[0], *(f"{a} {b}" for a, b in zip(before[1:], row[1:], strict=True))]
+            continue
+        if before is not None:
+            yield before
+        before = row
+    if before is not None:
+        yield before
+
+
+def _cell(value: Cell) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 @contextmanager

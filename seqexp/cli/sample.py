@@ -48,10 +48,11 @@ def sample(
     model = store.model(found, trusted)
     spec = model.spec
     if spec.output is not Output.NEXT_TOKEN:
+        names = ", ".join(spec.output_names)
+        does = f"predicts {names}" if spec.output.has_numbers else f"tells {names} apart"
         raise InputError(
-            f"run is {run}, whose model ({found.info.run_name}) tells"
-            f" {', '.join(spec.output_names)} apart and does not write; see python -m"
-            " seqexp predict"
+            f"run is {run}, whose model ({found.info.run_name}) {does} and does not write; see"
+            " python -m seqexp predict"
         )
     if spec.context is not None:
         raise InputError(

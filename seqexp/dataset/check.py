@@ -243,6 +243,18 @@ def pairs_can_be_read(dataset: Node) -> Faults:
             yield f"dataset.{key}: {error}"
 
 
+def a_target_begins_with_its_begin_symbol(dataset: Node, decode: Node) -> Faults:
+    if not dataset["_constants_"].get("has_context"):
+        return
+    for key, off in (("prompt", "''"), ("both_directions", "false")):
+        value = decode.get(key)
+        if value:
+            yield (
+                f"decode.{key} is {value!r:.40}, but each target of the dataset is written from its"
+                f" begin to its end; give {off}"
+            )
+
+
 def errors_are_shares_of_one_draw(dataset: Node) -> Faults:
     if dataset["_target_"] != NOISY_READS:
         return

@@ -85,6 +85,7 @@ class Pairs:
     seed: Seed = 0
 
     output = "next_token"
+    has_context = True
 
     def load(self) -> Data:
         """Read or make the pairs, and encode them."""

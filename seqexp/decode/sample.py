@@ -28,8 +28,8 @@ class Sample:
             probable become more probable. 0 takes the most probable token always (greedy).
         top_k: draw among so many of the most probable tokens; None among all.
         every_epochs: write this often while training; None at the end only.
-        num_valid: of a dataset with a context, write so many targets of validation then.
         seed: selects the draws.
+        num_valid: of a dataset with a context, write so many targets of validation after epochs.
     """
 
     prompt: str = ""
@@ -37,8 +37,8 @@ class Sample:
     temperatures: Annotated[Sequence[Temperature], Len(1, 20)] = (0.5, 0.8, 1.0)
     top_k: Count | None = None
     every_epochs: Count | None = 1
-    num_valid: CountOrZero = 100
     seed: Seed = 0
+    num_valid: CountOrZero = 100
 
     def write(
         self, model: Model, prompt: Sequence[int], device: torch.device

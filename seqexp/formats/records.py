@@ -478,7 +478,8 @@ def _repeated(keys: Sequence[str]) -> list[str]:
     return [key for key in keys if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
 
 
-Format = Literal["auto", "fasta", "fastq", "csv", "tsv", "jsonl", "lines"]
+Format = Literal["auto", "fasta", "fastq", "csv", "tsv", "jsonl", "lines", "tokens", "npz"]
+"""`lines` has a text a line, `tokens` a token a line and a blank line between sequences."""
 
 SUFFIXES: dict[str, Format] = {
     ".fasta": "fasta",
@@ -495,6 +496,9 @@ SUFFIXES: dict[str, Format] = {
     ".txt": "lines",
 }
 
+MAX_TOKENS = 10**7
+"""Of a sequence with a token a line."""
+
 STDIN = "-"
 
 NAMES = ("id", "name")
@@ -506,6 +510,50 @@ class Record(NamedTuple):
 
     name: str
     text: str
+
+
+def layout_of(source: str) -> Format | None:
+    """The format that the name of a file says; None if it says none."""
+    return SUFFIXES.get(ending(Path(source)))
+
+
+def token_lines(source: str) -> Iterator[tuple[int, list[str]]]:
+    """Sequences of a file with a token a line and a blank line between them, each with its line.
+
+    A second column, as of labels, is not read: it is parted by a tab where the first line has one,
+    else by blanks.
+
+    Raises:
+        InputError: naming the file and the line, if it cannot be read, or has more columns.
+    """
+    place = "standard input" if source == STDIN else source
+    separator: str | None = None
+    start, tokens = 0, list[str]()
+    is_first = True
+    with opened(source, place) as file:
+        for number, line in enumerate(read_lines(file, name=place), start=1):
+            if not line.strip():
+                if tokens:
+                    yield start, tokens
+                start, tokens = 0, []
+                continue
+            if is_first:
+                separator, is_first = "\t" if "\t" in line else None, False
+            fields = [field.strip() for field in line.split(separator)]
+            if len(fields) > 2 or not fields[0]:
+                raise InputError(
+                    f"{place}, line {number}: {line.strip()!r:.60} has {len(fields)} columns; give"
+                    " a token a line (and perhaps its label), or format=lines for a text a line"
+                )
+            start = start or number
+            tokens.append(fields[0])
+            if len(tokens) > MAX_TOKENS:
+                raise InputError(
+                    f"{place}, line {number}: a sequence has more than {MAX_TOKENS:,} tokens; put"
+                    " a blank line between sequences"
+                )
+    if tokens:
+        yield start, tokens
 
 
 def records(source: str, layout: Format, columns: Sequence[str], is_dna: bool) -> Iterator[Record]:
@@ -521,7 +569,7 @@ def records(source: str, layout: Format, columns: Sequence[str], is_dna: bool) -
         InputError: naming the file and the line, if it cannot be read or is malformed.
     """
     place = "standard input" if source == STDIN else source
-    with _opened(source, place) as file:
+    with opened(source, place) as file:
         found = _layout(source, file, is_dna) if layout == "auto" else layout
         if found == "fasta":
             yield from _fasta(file, place)
@@ -546,7 +594,7 @@ def _layout(source: str, file: BinaryIO, is_dna: bool) -> Format:
 
 
 @contextmanager
-def _opened(source: str, place: str) -> Iterator[BinaryIO]:
+def opened(source: str, place: str) -> Iterator[BinaryIO]:
     """Unpacked bytes of a file, or of standard input, which stays open."""
     if source == STDIN and sys.stdin is None:
         raise InputError("input is -, but standard input is closed")

@@ -1,60 +1,118 @@
-"""A saved model as MLflow loads it: raw strings in, a table out."""
+"""A saved model as MLflow loads it: raw strings or numbers in, a table out."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+import numpy as np
 
-from seqexp.inference.saved_model import SavedModel, load, output_columns
+from seqexp.errors import InputError
+from seqexp.inference.prediction import Given, Values, columns, predicted
+from seqexp.inference.saved_model import SavedModel, load
 from seqexp.inference.text import encode
-from seqexp.task.sequence_class import probabilities
+from seqexp.spec import Features, Input, Output, TaskSpec
+from seqexp.tracking.tracker import Kind
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
+SEQUENCE, CONTEXT = "sequence", "context"
+"""Columns of what a model reads, where there are two."""
+
+
+def input_columns(spec: TaskSpec) -> dict[str, Kind]:
+    """Columns of what a served model reads; a single one has no name."""
+    wanted = read_inputs(spec)
+    if len(wanted) == 1:
+        return {"": _kind(next(iter(wanted.values())))}
+    return {name: _kind(made_of) for name, made_of in wanted.items()}
+
+
+def read_inputs(spec: TaskSpec) -> dict[str, Input]:
+    """What has to be given: the sequence, its context, or of what is to be written the context."""
+    if spec.context is None:
+        return {SEQUENCE: spec.input}
+    if spec.output is Output.NEXT_TOKEN:
+        return {CONTEXT: spec.context}
+    return {CONTEXT: spec.context, SEQUENCE: spec.input}
+
+
+def output_columns(spec: TaskSpec) -> dict[str, Kind]:
+    """Columns of what a served model answers."""
+    is_text = spec.output is Output.TOKEN_CLASS or (
+        spec.output is Output.NEXT_TOKEN and spec.context is not None
+    )
+    return dict.fromkeys(columns(spec), "string" if is_text else "double")
+
 
 class TextModel:
-    """A saved model that reads text: what MLflow serves."""
+    """A saved model that reads texts or numbers: what MLflow serves."""
 
     def __init__(self, saved: SavedModel) -> None:
         self.saved = saved
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
-        """Probability of each output, a row a text; `model_input` is a table or list of texts.
+        """A row a sequence; `model_input` is a table, or a list where there is one column.
 
-        For NEXT_TOKEN these are the probabilities of the symbol after the text.
+        For NEXT_TOKEN the columns are the probabilities of the symbol after the text; with a
+        context, what the model writes.
         """
         import pandas as pd  # half a second, which only predicting needs
 
         spec = self.saved.spec
-        encoded = [encode(text, spec) for text in _texts(model_input)]
-        rows = class_probabilities(self.saved.model, encoded)
-        return pd.DataFrame(rows, columns=list(output_columns(spec)))
+        rows = predicted(self.saved, list(_given(model_input, spec)))
+        return pd.DataFrame(rows, columns=list(columns(spec)))
 
 
-@torch.no_grad()
-def class_probabilities(model: nn.Module, encoded: Sequence[Sequence[int]]) -> list[list[float]]:
-    """What a model gives each class, of each row of token ids, at its last position.
-
-    Rows of one length go through the model together: none is padded, which some would notice.
-    """
-    by_length: dict[int, list[int]] = {}
-    for place, ids in enumerate(encoded):
-        by_length.setdefault(len(ids), []).append(place)
-    rows: list[list[float]] = [[] for _ in encoded]
-    for places in by_length.values():
-        logits, _ = model(torch.tensor([encoded[place] for place in places]))
-        for place, row in zip(places, probabilities(logits[:, -1]).tolist(), strict=True):
-            rows[place] = row
-    return rows
+def _given(model_input: Any, spec: TaskSpec) -> list[Given]:
+    wanted = read_inputs(spec)
+    found = {name: _column(model_input, name, list(wanted)) for name in wanted}
+    given = []
+    for number, cells in enumerate(zip(*found.values(), strict=True), start=1):
+        values = {
+            name: _values(cell, made_of, spec, f"row {number}")
+            for cell, (name, made_of) in zip(cells, wanted.items(), strict=True)
+        }
+        given.append(Given(str(number), values.get(SEQUENCE, ()), values.get(CONTEXT)))
+    return given
 
 
-def _texts(model_input: Any) -> list[str]:
+def _column(model_input: Any, name: str, wanted: Sequence[str]) -> list[Any]:
+    """The cells of a column; of a table or list with one, whatever its name."""
     if hasattr(model_input, "iloc"):  # a DataFrame
-        return [str(text) for text in model_input.iloc[:, 0]]
-    return [model_input] if isinstance(model_input, str) else [str(text) for text in model_input]
+        if len(wanted) == 1:
+            return list(model_input.iloc[:, 0])
+        if name not in model_input.columns:
+            there = ", ".join(str(column) for column in model_input.columns)
+            raise InputError(
+                f"the table has no column {name!r}; the model reads {' and '.join(wanted)}, and"
+                f" there are {there}"
+            )
+        return list(model_input[name])
+    if len(wanted) > 1:
+        raise InputError(f"the model reads a table with the columns {' and '.join(wanted)}")
+    return [model_input] if isinstance(model_input, str) else list(model_input)
+
+
+def _values(cell: Any, made_of: Input, spec: TaskSpec, place: str) -> Values:
+    if not isinstance(made_of, Features):
+        return encode(str(cell), spec)
+    try:
+        found = np.array([list(position) for position in cell], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{place}: is no list of a list of numbers a position ({error})") from None
+    if found.ndim != 2 or not len(found) or found.shape[1] != made_of.size:
+        raise InputError(
+            f"{place}: has the shape {found.shape}; the model reads {made_of.size} numbers a"
+            " position"
+        )
+    if not np.isfinite(found).all():
+        raise InputError(f"{place}: has nan or inf")
+    return found.astype(np.float32)
+
+
+def _kind(made_of: Input) -> Kind:
+    return "features" if isinstance(made_of, Features) else "string"
 
 
 def _load_pyfunc(path: str) -> TextModel:

@@ -18,7 +18,7 @@ from seqexp.config.instantiate import build
 from seqexp.config.trust import refuse_other_code
 from seqexp.errors import InputError
 from seqexp.inference import claims
-from seqexp.spec import Output, TaskSpec
+from seqexp.spec import TaskSpec
 from seqexp.utils.files import read_json
 from seqexp.utils.old_names import with_new_targets
 
@@ -32,6 +32,12 @@ class SavedModel:
     model: nn.Module
     spec: TaskSpec
     config: dict[str, Any]
+
+    @property
+    def dataset(self) -> Mapping[str, Any]:
+        """The configuration of the dataset that it was trained on; empty where there is none."""
+        found = self.config.get("dataset")
+        return found if isinstance(found, dict) else {}
 
 
 def save(folder: Path, model: nn.Module, spec: TaskSpec, config: dict[str, Any]) -> None:
@@ -89,11 +95,3 @@ def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec)
             return
         raise InputError(f"{folder / CONFIG}: no model can be made of it ({error})") from error
     claims.refuse_other_weights(claimed, like.state_dict(), folder / WEIGHTS)
-
-
-def output_columns(spec: TaskSpec) -> tuple[str, ...]:
-    """Names of the columns of a prediction."""
-    if spec.output is Output.SEQUENCE_CLASS:
-        return spec.output_names
-    names = spec.vocabulary.symbols
-    return names if len(names) == spec.num_outputs else ("padding", *names)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from seqexp.errors import InputError
-from seqexp.spec import PAD, Output, TaskSpec
+from seqexp.spec import PAD, TaskSpec, Vocabulary
 
 OPEN_LETTERS = "NRYSWKMBDHV"
 """IUPAC codes of more than one base."""
@@ -13,30 +13,55 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
     """Token ids of raw text: letter by letter, or word by word if symbols are words.
 
     Where the dataset has words, as it reads them: unknown ones are `<unk>`, and the row is cut and
-    padded. DNA to be classified is read as `dataset=fasta` does: U is T, and letters that leave the
-    base open are padding.
+    padded. DNA of which something is told as a whole is read as `dataset=fasta` does: U is T, and
+    letters that leave the base open are padding.
 
     Raises:
         InputError: naming the symbol that the vocabulary lacks.
     """
     symbols = spec.vocabulary.symbols
     if spec.words is not None:
+        if spec.per_position:
+            return labelled(text.split(), spec)[0]
         return _encode_words(text, spec)
-    pieces = list(text) if all(len(symbol) == 1 for symbol in symbols) else text.split()
+    found = pieces(text, spec)
     if not any(symbol.islower() for symbol in symbols):
-        pieces = [piece.upper() for piece in pieces]  # acgt are the letters of ACGT
-    is_dna = spec.vocabulary.is_dna and spec.output is Output.SEQUENCE_CLASS
+        found = [piece.upper() for piece in found]  # acgt are the letters of ACGT
+    is_dna = spec.vocabulary.is_dna and not spec.per_position
     is_open = set(OPEN_LETTERS) if is_dna else set()
     if is_dna:
-        pieces = ["T" if piece == "U" else piece for piece in pieces]
+        found = ["T" if piece == "U" else piece for piece in found]
     known = {*symbols, *is_open}
-    for position, piece in enumerate(pieces, start=1):
+    for position, piece in enumerate(found, start=1):
         if piece not in known:
             shown = ", ".join(symbols[:20])
             raise InputError(
                 f"{text[:40]!r} has {piece!r} at position {position}; known are {shown}"
             )
-    return [spec.vocabulary.ids.get(piece, PAD) for piece in pieces] or [PAD]
+    return [spec.vocabulary.ids.get(piece, PAD) for piece in found] or [PAD]
+
+
+def labelled(words: Sequence[str], spec: TaskSpec) -> tuple[list[int], list[int]]:
+    """Token ids of words or letters that have a label each, and the places of these labels.
+
+    As `dataset=tagging` reads them: what the vocabulary lacks is `<unk>`.
+    """
+    from seqexp.dataset.tagged.units import UNKNOWN, tokens_of
+
+    assert spec.words is not None and spec.words.unit != "english"
+    tokens, places = tokens_of(words, spec.words.unit, spec.words.lower)
+    known = spec.vocabulary.ids
+    return [known.get(token, known[UNKNOWN]) for token in tokens], places
+
+
+def pieces(text: str, spec: TaskSpec) -> list[str]:
+    """The letters of a text, or its words if symbols are words."""
+    return list(text) if are_letters(spec.vocabulary) else text.split()
+
+
+def are_letters(vocabulary: Vocabulary) -> bool:
+    """Whether each symbol is one character."""
+    return all(len(symbol) == 1 for symbol in vocabulary.symbols)
 
 
 def _encode_words(text: str, spec: TaskSpec) -> list[int]:
@@ -54,6 +79,9 @@ def _encode_words(text: str, spec: TaskSpec) -> list[int]:
 
 def decode(tokens: Sequence[int], spec: TaskSpec) -> str:
     """The text of token ids, as `encode` reads it."""
-    symbols = spec.vocabulary.symbols
-    separator = "" if all(len(symbol) == 1 for symbol in symbols) else " "
-    return separator.join(spec.vocabulary.decode(tokens))
+    return joined(tokens, spec.vocabulary)
+
+
+def joined(tokens: Sequence[int], vocabulary: Vocabulary) -> str:
+    """The symbols of token ids, with blanks between words."""
+    return ("" if are_letters(vocabulary) else " ").join(vocabulary.decode(tokens))

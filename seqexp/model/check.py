@@ -30,19 +30,57 @@ def positive_readout_is_of_the_filters_themselves(model: Node) -> Faults:
             f" {model['hidden_layers']}; give [], or positive_readout=false"
         )
 
+    elif model.get("positive_readout") and model.get("num_layers", 1) > 1:
+        yield (
+            f"model.positive_readout is true, but model.num_layers is {model['num_layers']}, and"
+            " only the last layer would be read; give num_layers=1, or positive_readout=false"
+        )
+
+
+def convolution_sees_nothing_later(model: Node, trainer: Node, dataset: Node) -> Faults:
+    """Neither when the next token is predicted, nor from a window, which knows nothing of it."""
+    convolution = model.get("convolution") or {}
+    if convolution.get("filters") is None:
+        return
+    padding, k1 = convolution.get("padding", "auto"), (trainer.get("bptt") or {}).get("k1")
+    sees_later = f"model.convolution.padding is {padding}, which sees later positions"
+    if _predicts_next(dataset):
+        if padding == "same":
+            yield (
+                f"{sees_later}, but the dataset wants the next token predicted; give causal or auto"
+            )
+    elif k1 is not None and padding != "causal":
+        yield (
+            f"{sees_later}, but trainer.bptt.k1={k1} cuts sequences into windows; give causal, or"
+            " k1=null"
+        )
+
+
+def a_stack_drops_nothing_in_its_convolution(model: Node, trainer: Node) -> Faults:
+    dropout, replicas = (model.get("convolution") or {}).get("dropout"), trainer.get("replicas")
+    if dropout and replicas is not None:
+        yield (
+            f"model.convolution.dropout is {dropout}, but trainer.replicas is {replicas}, and masks"
+            " are drawn for one model at a time; give dropout=0, or replicas=null"
+        )
+
 
 def filter_fits_without_padding(model: Node, dataset: Node) -> Faults:
     width = model.get("filter_width")
     if model.get("padding") != "valid" or width is None:
         return
+    layers = model.get("num_layers", 1)
+    reach = layers * (width - 1) + 1  # positions that one result of the top layer sees
+    is_stacked = f" in {layers} layers" if layers > 1 else ""
     for key in ("length", "max_length", "window"):
         length = dataset.get(key)
         if key == "length" and "window" in dataset:
             continue  # there, of whole sequences; the model sees windows
-        if isinstance(length, int) and width > length:
+        if isinstance(length, int) and reach > length:
             yield (
-                f"model.filter_width is {width} and model.padding is valid, but dataset.{key} is"
-                f" {length}; give a filter_width of at most {length}, or padding=same"
+                f"model.filter_width is {width}{is_stacked} and model.padding is valid, but"
+                f" dataset.{key} is {length}; give a filter_width of at most"
+                f" {(length - 1) // layers + 1}, or padding=same"
             )
 
 
@@ -101,3 +139,11 @@ def database_is_a_file_that_is_used(interpret: Node) -> Faults:
             f"interpret.database is {database}, but interpret.match is false; give true or null,"
             " or no database"
         )
+
+
+def _predicts_next(dataset: Node) -> bool:
+    """Whether a dataset wants the next token predicted, as far as its config tells."""
+    constants = dataset["_constants_"]
+    by_view = constants.get("output_by_view")
+    told = constants.get("output") if by_view is None else by_view.get(dataset.get("view"))
+    return str(dataset.get("task") or told).replace("-", "_") == "next_token"

@@ -11,7 +11,7 @@ from torch.nn import functional
 from seqexp.errors import InputError
 from seqexp.kernels import convolution_cpp as token_convolution
 from seqexp.kernels.build import Built
-from seqexp.model.context import PooledContext
+from seqexp.model.context import PooledContext, filters_of, refuse_without_context
 from seqexp.model.convolution import ConvolutionLayer, Layers
 from seqexp.model.layers import (
     ACTIVATIONS,
@@ -112,6 +112,7 @@ class CNN1D(nn.Module):
         self.causal = padding == "causal" and (spec.per_position or readout == "last")
         self.num_layers = num_layers
         self._refuse_impossible()
+        refuse_without_context(spec, context_convolution=(filters_of(context_convolution), None))
         size = embedding_size_for(spec.input, embedding_size)
         self.is_one_hot = size is None and spec.features is None
         if kernel == "compiled" and not self.is_one_hot:

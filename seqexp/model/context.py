@@ -1,13 +1,40 @@
 """A second input of each sequence: its vectors or patches, and how models read them."""
 
+import json
+from typing import Any
+
 from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
+from seqexp.errors import InputError
 from seqexp.model.convolution import ConvolutionLayer
 from seqexp.model.layers import Activation, EmbeddingSize, input_layer, read_out
 from seqexp.model.picture import Patches, PictureConvolution
 from seqexp.model.recurrent_layer import RecurrentLayers
-from seqexp.spec import Input, is_real
+from seqexp.spec import Input, TaskSpec, is_real
+
+
+def filters_of(picture: PictureConvolution | None) -> int | None:
+    """Filters of the first layer over a picture; None where there are none."""
+    return None if picture is None else picture.filters
+
+
+def refuse_without_context(spec: TaskSpec, **choices: tuple[Any, Any]) -> None:
+    """Each choice is a value and the one that it has where there is no context.
+
+    Raises:
+        InputError: on another value, where sequences have no context.
+    """
+    if spec.context is not None:
+        return
+    for key, (value, without) in choices.items():
+        if value != without:
+            name = f"{key}.filters" if key == "context_convolution" else key
+            shown, instead = (json.dumps(v).strip('"') for v in (value, without))
+            raise InputError(
+                f"model.{name} is {shown}, but sequences of the dataset have no context that could"
+                f" be read; give {instead}"
+            )
 
 
 class ContextInput(nn.Module):

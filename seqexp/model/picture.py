@@ -12,6 +12,7 @@ from torch.nn import functional
 from seqexp.errors import InputError
 from seqexp.ranges import Size
 from seqexp.spec import Features, Input, is_real
+from seqexp.utils.pixels import channels_of
 
 PictureWidth = Annotated[int, Interval(ge=1, le=15)]
 PictureLayers = Annotated[int, Interval(ge=1, le=8)]
@@ -29,13 +30,14 @@ class PictureConvolution:
         filters: of the first layer, twice as many in each one above; None is no convolution.
         width: rows and columns that a filter sees at once.
         layers: on top of each other; each halves rows and columns.
-        channels: numbers of each point of the picture: 1 of grey, 3 of red, green and blue.
+        channels: numbers of each point of the picture: 1 of grey, 3 of red, green and blue; None is
+            what the names of the features tell, else 1.
     """
 
     filters: Size | None = None
     width: PictureWidth = 3
     layers: PictureLayers = 2
-    channels: Channels = 1
+    channels: Channels | None = None
 
 
 class Patches(nn.Module):
@@ -55,7 +57,7 @@ class Patches(nn.Module):
                 f"model.context_convolution.filters is {settings.filters}, which is for pictures,"
                 " but the context of the dataset is of symbols; give filters=null"
             )
-        self.channels = settings.channels
+        self.channels = settings.channels or channels_of(made_of.names) or 1
         if made_of.size % self.channels:
             raise InputError(
                 f"model.context_convolution.channels is {self.channels}, but each row of the"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqexp.errors import InputError
 from seqexp.model.attention import Attention, AttentionName
 from seqexp.model.cells import CellName
-from seqexp.model.context import Encoder
+from seqexp.model.context import Encoder, filters_of, refuse_without_context
 from seqexp.model.convolution import Convolution, Convolutions
 from seqexp.model.layers import (
     EmbeddingSize,
@@ -124,7 +124,13 @@ class RecurrentNetwork(RecurrentLayers):
     ) -> None:
         super().__init__()
         self.spec, self.readout, self.token_dropout = spec, readout, token_dropout
-        self._refuse_impossible(bidirectional, convolution, attention)
+        self._refuse_impossible(bidirectional, convolution)
+        refuse_without_context(
+            spec,
+            attention=(attention, "none"),
+            encoder_bidirectional=(encoder_bidirectional, False),
+            context_convolution=(filters_of(context_convolution), None),
+        )
         self.input = input_layer(spec.input, embedding_size)
         self.position = None if position_features is None else PositionFeatures(position_features)
         num_inputs = self.input.size + (0 if self.position is None else self.position.size)
@@ -161,20 +167,13 @@ class RecurrentNetwork(RecurrentLayers):
         if self.encoder is not None:
             self.encoder.initialise(init, forget_bias, recurrent_norm)
 
-    def _refuse_impossible(
-        self, bidirectional: bool, convolution: Convolution | None, attention: AttentionName
-    ) -> None:
+    def _refuse_impossible(self, bidirectional: bool, convolution: Convolution | None) -> None:
         wants = "which sees later tokens, but the dataset wants the next token predicted"
         if self.spec.causal and bidirectional:
             raise InputError(f"model.bidirectional is true, {wants}; give false")
         convolves = convolution is not None and convolution.filters is not None
         if self.spec.causal and convolves and getattr(convolution, "padding", None) == "same":
             raise InputError(f"model.convolution.padding is same, {wants}; give causal or auto")
-        if self.spec.context is None and attention != "none":
-            raise InputError(
-                f"model.attention is {attention}, but sequences of the dataset have no context that"
-                " could be attended to; give none"
-            )
 
     def read(self, context: Num[Tensor, "batch context ..."]) -> Carry:
         """The carry that sequences with these contexts begin with.

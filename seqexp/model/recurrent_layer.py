@@ -105,7 +105,8 @@ class RecurrentLayer(nn.Module):
 
     def start(self, like: Float[Tensor, "batch time inputs"]) -> State:
         """The state before the first token: zeros."""
-        zeros = like.new_zeros(like.shape[0], self.hidden_size)
+        # under autocast, what is read may be in bfloat16; the state never is
+        zeros = like.new_zeros(like.shape[0], self.hidden_size, dtype=self.weight_h.dtype)
         return (zeros,) * self.cell.num_states
 
     def forward(

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from seqexp.metrics import higher_is_better
+from seqexp.metrics import MEASURES, higher_is_better, without_name
 from seqexp.sweep.manifest import Manifest
 from seqexp.sweep.statistics import Compared
 from seqexp.sweep.table import compared
@@ -31,6 +31,9 @@ MAX_NAMED = 14
 
 DECADES = 1.5
 """Values that span more are drawn by their logarithm."""
+
+LOSS = "valid/loss_nats"
+"""The curve that every run has."""
 
 Curve = Mapping[int, float]
 """Values by epoch."""
@@ -213,6 +216,8 @@ def drawn(
         better = higher_is_better(manifest.metric)
         yield "comparison.png", points_figure(found, manifest.metric, better)
     metric = curve_of(manifest.metric)
+    if not any(_curve(result, metric) for result in results.values()):
+        metric = LOSS
     curves: dict[str, list[dict[int, float]]] = {row.point.label: [] for row in found}
     for name, entry in manifest.jobs.items():
         curve = _curve(results[name], metric)
@@ -233,8 +238,8 @@ def drawn(
 
 def curve_of(metric: str) -> str:
     """The metric of each epoch that shows how a metric of a run came about."""
-    kind = metric.rpartition("/")[2].removeprefix("valid_")
-    return "valid/accuracy" if kind == "accuracy" else "valid/loss_nats"
+    measure = metric.rpartition("/")[2].removeprefix("valid_").removesuffix("_max")
+    return f"valid/{measure}" if without_name(measure) in MEASURES else LOSS
 
 
 def _curve(result: Mapping[str, Any], metric: str) -> dict[int, float]:

@@ -5,10 +5,10 @@ import io
 import logging
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from seqexp.metrics import higher_is_better
+from seqexp.metrics import DECODED, HEADLINE, MEASURES, OF_KIND, higher_is_better
 from seqexp.sweep.manifest import Entry, Manifest
 from seqexp.sweep.statistics import METHOD, Compared, Paired, Point, Spread, compare
 from seqexp.utils import names, table
@@ -17,16 +17,6 @@ from seqexp.utils.names import one_line
 log = logging.getLogger("seqexp")
 
 Row = dict[str, Any]
-
-SHOWN = (
-    "test/accuracy",
-    "test/loss_nats",
-    "test/bits_per_token",
-    "best/valid_accuracy",
-    "best/valid_accuracy_max",
-    "best/valid_loss_nats",
-    "motif/correlation",
-)
 
 MAX_CELL = 240
 """Characters of a cell; the CSV files have all."""
@@ -44,10 +34,8 @@ NARROW = ("run id", "error")
 def rows_of_runs(manifest: Manifest) -> list[Row]:
     """One row a job, the best by the optimized metric first."""
     metric = manifest.metric
-    names = list(dict.fromkeys([metric, *SHOWN]))
     entries = list(manifest.jobs.values())
-    known = {name for entry in entries for name in entry.metrics}
-    columns = [name for name in names if name in known or name == metric]
+    columns = list(dict.fromkeys([metric, *shown({n for entry in entries for n in entry.metrics})]))
     rows = [_row(entry, manifest.swept, columns) for entry in entries]
     sign = -1 if higher_is_better(metric) else 1
 
@@ -57,6 +45,30 @@ def rows_of_runs(manifest: Manifest) -> list[Row]:
         return (not is_number, sign * value if is_number else 0.0)
 
     return sorted(rows, key=order)
+
+
+def shown(reported: Collection[str]) -> list[str]:
+    """Of the metrics that runs report, those of the table: headlines of their kind of task."""
+    measures = [*DECODED, *headline(reported), "loss_nats", "bits_per_token"]
+    wanted = (
+        *(f"test/{name}" for name in measures),
+        *(f"best/valid_{name}" for name in headline(reported)),
+        *("best/valid_accuracy_max", "best/valid_loss_nats", "motif/correlation"),
+    )
+    return [name for name in wanted if name in reported]
+
+
+def headline(reported: Collection[str]) -> tuple[str, ...]:
+    """The headline of the kind of task that reports these metrics, by the measures of its test.
+
+    Of the kinds that have them all, the one that has fewest others.
+    """
+    measures = {name.removeprefix("test/") for name in reported if name.startswith("test/")}
+    measures = {name for name in measures if name in MEASURES}
+    fitting = [kind for kind, known in OF_KIND.items() if measures <= set(known)]
+    if not measures or not fitting:
+        return tuple(dict.fromkeys(name for names in HEADLINE.values() for name in names))
+    return HEADLINE[min(fitting, key=lambda kind: len(OF_KIND[kind]))]
 
 
 def _row(entry: Entry, swept: Sequence[str], columns: Sequence[str]) -> Row:
@@ -91,10 +103,16 @@ def has_seeds(points: Sequence[Point]) -> bool:
 
 
 def test_metric(metric: str, points: Sequence[Point]) -> str | None:
-    """The metric of the test that is compared beside the one that is optimized."""
+    """The metric of the test that is compared beside the one that is optimized.
+
+    The same measure; where that is the loss, the headline of the kind of task.
+    """
     reported = {name for point in points for metrics in point.runs.values() for name in metrics}
-    kind = metric.rpartition("/")[2].removeprefix("valid_")
-    wanted = (f"test/{kind}", "test/accuracy", "test/loss_nats")
+    measure = metric.rpartition("/")[2].removeprefix("valid_")
+    measures = [*headline(reported), "loss_nats"]
+    if measure not in ("loss_nats", measures[0]):
+        measures.insert(0, measure)
+    wanted = [f"test/{name}" for name in measures]
     return next((name for name in wanted if name in reported and name != metric), None)
 
 
@@ -220,10 +238,10 @@ def markdown(
     `cell` writes a value, as a page needs it; None as a terminal does.
     """
     write = cell or _shown
-    shown = rows if most is None or len(rows) <= most else rows[: most - 1]
+    said = rows if most is None or len(rows) <= most else rows[: most - 1]
     columns = [key for key in rows[0] if any(row[key] not in ("", None) for row in rows)]
-    text = table.markdown(columns, ([write(row[column]) for column in columns] for row in shown))
-    left = len(rows) - len(shown)
+    text = table.markdown(columns, ([write(row[column]) for column in columns] for row in said))
+    left = len(rows) - len(said)
     return f"{text}\n... and {left} more, in the sweep's page" if left else text
 
 

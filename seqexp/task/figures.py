@@ -224,4 +224,4 @@ def _count(value: int) -> str:
 
 
 def _text_size(size: int) -> float:
-    return 10 if size <= 6 else 8 if size <= 15 else 6
+    return 10.0 if size <= 6 else 8.0 if size <= 15 else 6.0

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import mlflow.pyfunc
 import numpy as np
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Array
 from PIL import Image
 
 from seqexp.errors import RunError
@@ -39,7 +40,7 @@ from seqexp.tracking.store.database import holders, patiently
 from seqexp.tracking.store.links import links
 from seqexp.tracking.store.orphans import close_orphans
 from seqexp.tracking.store.start import Beginning
-from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
+from seqexp.tracking.tracker import DataFacts, Kind, ModelFiles, RunFacts, Status
 from seqexp.utils.files import inside, write_whole
 from seqexp.utils.names import visible
 
@@ -200,14 +201,14 @@ class MlflowTracker:
         self._keep(f"{name}.png", write, image=(key, step))
 
     def model(self, files: ModelFiles) -> None:
-        """A Python-function model, from text to a table of numbers; holds no pickle."""
+        """A Python-function model, from texts or numbers to a table; holds no pickle."""
         if not self.log_model:
             return
         import torch
 
         signature = ModelSignature(
-            inputs=Schema([ColSpec("string")]),
-            outputs=Schema([ColSpec("double", name) for name in files.outputs]),
+            inputs=Schema([_column(name, kind) for name, kind in files.inputs.items()]),
+            outputs=Schema([_column(name, kind) for name, kind in files.outputs.items()]),
         )
         torch_version = torch.__version__.partition("+")[0]
 
@@ -325,6 +326,13 @@ class MlflowTracker:
     def links(self, optimized_metric: str) -> dict[str, str]:
         """The command for a local store, and the pages of the run and its experiment."""
         return links(absolute(self.uri), self.experiment_id, self.run_id, optimized_metric)
+
+
+def _column(name: str, kind: Kind) -> ColSpec:
+    """A column as MLflow describes it."""
+    if kind == "features":
+        return ColSpec(Array(Array(DataType.double)), name or None)
+    return ColSpec(kind, name or None)
 
 
 def _plain(value: Any) -> Any:

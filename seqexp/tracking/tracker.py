@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
+Kind = Literal["string", "double", "features"]
+"""Of a column: texts, numbers, or of each sequence a list of a list of numbers a position."""
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -23,6 +26,7 @@ class RunFacts:
         mark: what `Tracker.mark` said when the checkpoint was written that it goes on from. What
             was told after it comes again: points and images, known by key and step, are then not
             recorded a second time.
+        headline: measures of the test that the kind of task is judged by, for the table of runs.
     """
 
     experiment: str
@@ -33,6 +37,7 @@ class RunFacts:
     folder: Path | None = None
     run_id: str | None = None
     mark: int = 0
+    headline: Sequence[str] = ("accuracy",)
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,20 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A saved model: its folder, the module that loads it, and its text-to-table signature."""
+    """A saved model.
+
+    Args:
+        folder: its own.
+        loader_module: the module that loads it.
+        inputs: kinds of the columns that it reads, by name; a single one has the empty name.
+        outputs: kinds of the columns of its predictions.
+        example: of what it reads, as text or JSON.
+    """
 
     folder: Path
     loader_module: str
-    outputs: Sequence[str]
+    inputs: Mapping[str, Kind]
+    outputs: Mapping[str, Kind]
     example: str
 
 

@@ -240,7 +240,7 @@ _DIVIDED = {
         "seqexp.callback.progress": "shown",
     },
     "seqexp.saved": {
-        "seqexp.inference.pyfunc": "TextModel _load_pyfunc class_probabilities",
+        "seqexp.inference.pyfunc": "TextModel _load_pyfunc",
         "seqexp.inference.text": "OPEN_LETTERS decode encode",
     },
     "seqexp.spec": {

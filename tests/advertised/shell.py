@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -81,17 +81,27 @@ def write_files(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Shell:
-    """Types commands in a folder that holds the small files, through bash as they stand."""
+    """Types commands in a folder that holds the small files, through bash as they stand.
+
+    `python` is the executable of `tools/forked.py`, unless a command is to import all by itself.
+    """
 
     folder: Path
     data: Path
+    python: Path = Path(sys.executable)
+
+    def anew(self) -> "Shell":
+        """The same with the Python that runs the tests, which imports all by itself."""
+        return replace(self, python=Path(sys.executable))
 
     def environment(self) -> dict[str, str]:
-        """The variables of a new terminal, with the Python that runs the tests first in PATH."""
+        """The variables of a new terminal, with a Python and then that of the tests in PATH."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SEQEXP", "HYDRA", "MLF"))}
         return {
             **kept,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(
+                [str(self.python.parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+            ),
             "PYTHONPATH": str(ROOT),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_NUM_THREADS": "1",
@@ -124,18 +134,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shell(files: Path, data_folder: Path, tmp_path: Path) -> Shell:
+def shell(files: Path, data_folder: Path, tmp_path: Path, python: Path) -> Shell:
     """A shell in a folder of its own, where nothing was run before."""
     folder = tmp_path / "a folder"  # with a blank, as people have them
     shutil.copytree(files, folder)
-    return Shell(folder, data_folder)
+    return Shell(folder, data_folder, python)
 
 
 Trained = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
-def trained(files: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(
+    files: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory, python: Path
+) -> Trained:
     """The outputs of a training command, which is typed once."""
     made: dict[str, Path] = {}
 
@@ -143,7 +155,7 @@ def trained(files: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFac
         if line not in made:
             folder = tmp_path_factory.mktemp("trained") / "a folder"
             shutil.copytree(files, folder)
-            Shell(folder, data_folder).type(line)
+            Shell(folder, data_folder, python).type(line)
             made[line] = folder / "outputs"
         return made[line]
 

@@ -76,6 +76,12 @@ def ids(outputs: Path) -> tuple[str, list[str]]:
 
 SERVES = re.compile(r"seqexp ui(?! --help)|mlflow ui")
 OTHERS = [c for c in others() if "{}" not in c.line and not SERVES.search(c.line)]
+ANEW = [
+    next(c for c in OTHERS if f"seqexp {name} " in c.line and not c.line.endswith("--help"))
+    for name in ("predict", "sample", "compare", "reproduce", "deliver")
+]
+"""One command of each name, typed with an interpreter that imports all by itself."""
+
 SERVERS = [command for command in others() if re.search(r"seqexp ui(?! --help)", command.line)]
 
 
@@ -83,6 +89,8 @@ SERVERS = [command for command in others() if re.search(r"seqexp ui(?! --help)",
 def test_what_comes_after_training_runs(command, shell, trained) -> None:  # type: ignore[no-untyped-def]
     line = typed(command.line)
     outputs = trained(store_of(line))
+    if command in ANEW:
+        shell = shell.anew()
     if " deliver " in line:  # to the store beside the runs
         replace(shell, folder=outputs.parent).type(line)
         return
@@ -124,7 +132,7 @@ def assert_serves(line, port, shell) -> None:  # type: ignore[no-untyped-def]
             else f"export {line.split()[0]}; exec {line.partition(' ')[2]}",
         ],
         cwd=shell.folder,
-        env=shell.environment(),
+        env=shell.anew().environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

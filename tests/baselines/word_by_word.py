@@ -10,43 +10,44 @@ Source: Brown et al. (1993), model 1.
 """
 
 import argparse
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from seqexp.dataset.pairing.files import Layout, Pair, read_pairs
 from seqexp.dataset.pairing.units import Reading
 from seqexp.decode.target_score import score_targets
 
-Translations = dict[str, dict[str, float]]
 
-
-def model_1(pairs: Sequence[Pair], iterations: int) -> Translations:
-    """P(target word | source word), from uniform probabilities on."""
-    probabilities: Translations = {}
+def model_1(pairs: Sequence[Pair], iterations: int) -> dict[str, str]:
+    """The most probable translation of each word, from uniform probabilities on."""
+    sources = sorted({word for pair in pairs for word in pair.source})
+    targets = sorted({word for pair in pairs for word in pair.target})
+    ids = [{word: place for place, word in enumerate(words)} for words in (sources, targets)]
+    rows, columns, places = [], [], []  # of each word of a target with each of its source
+    count = 0
+    for pair in pairs:
+        source = np.array([ids[0][word] for word in pair.source])
+        target = np.array([ids[1][word] for word in pair.target])
+        rows.append(np.tile(source, len(target)))
+        columns.append(np.repeat(target, len(source)))
+        places.append(np.repeat(np.arange(len(target)) + count, len(source)))
+        count += len(target)
+    keys = np.concatenate(rows) * len(targets) + np.concatenate(columns)
+    kinds, kind = np.unique(keys, return_inverse=True)  # pairs of words
+    place = np.concatenate(places)
+    source_of = kinds // len(targets)
+    probability = np.ones(len(kinds))
     for _ in range(iterations):
-        counts: dict[str, Counter[str]] = defaultdict(Counter)
-        for pair in pairs:
-            for word in pair.target:
-                shares = [probabilities.get(s, {}).get(word, 1e-9) for s in pair.source]
-                if not probabilities:
-                    shares = [1.0] * len(pair.source)
-                total = sum(shares)
-                for source, share in zip(pair.source, shares, strict=True):
-                    counts[source][word] += share / total
-        probabilities = {
-            source: {word: count / found.total() for word, count in found.items() if count > 1e-4}
-            for source, found in counts.items()
-        }
-    return probabilities
-
-
-def translated(source: Sequence[str], probabilities: Translations) -> list[str]:
-    """Each word by its most probable one; unknown words stay."""
-    return [
-        max(found, key=lambda word: found[word]) if (found := probabilities.get(word)) else word
-        for word in source
-    ]
+        share = probability[kind]
+        share /= np.bincount(place, share)[place]
+        counts = np.bincount(kind, share)
+        probability = counts / np.bincount(source_of, counts)[source_of]
+    order = np.lexsort((probability, source_of))  # of each source word, the best is the last
+    last = np.flatnonzero(np.diff(source_of[order], append=-1))
+    best = kinds[order[last]]
+    return {sources[key // len(targets)]: targets[key % len(targets)] for key in best.tolist()}
 
 
 def main() -> None:
@@ -57,8 +58,8 @@ def main() -> None:
     given = parser.parse_args()
     layout = Layout("source", "target", None, Reading(), Reading())
     test = read_pairs(given.test, layout)
-    probabilities = model_1(read_pairs(given.train, layout), given.iterations)
-    written = [translated(pair.source, probabilities) for pair in test]
+    best = model_1(read_pairs(given.train, layout), given.iterations)
+    written = [[best.get(word, word) for word in pair.source] for pair in test]
     found = score_targets(written, [pair.target for pair in test], [pair.source for pair in test])
     print(f"BLEU {found.bleu:.2f} ({found.signatures['bleu']}), chrF {found.chrf:.2f}")
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import mlflow.pyfunc
 import pytest
 
-from seqexp.cli.predict import MAX_LETTERS, batches
+from seqexp.cli.predict import MAX_POSITIONS, batches
 from seqexp.cli.subcommand import run_command
 from seqexp.errors import InputError
-from seqexp.formats.records import Record, records
+from seqexp.formats.records import records
+from seqexp.inference.prediction import Given
 
 COMMAND = "predict"
 
@@ -112,13 +113,13 @@ def test_records_are_read_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_batch_is_bounded_in_records_and_in_letters() -> None:
-    def endless() -> Iterator[Record]:
+    def endless() -> Iterator[Given]:
         while True:
-            yield Record("a", "A" * (MAX_LETTERS // 4))
+            yield Given("a", [1] * (MAX_POSITIONS // 4))
 
     assert [len(batch) for batch in islice(batches(endless(), 3), 2)] == [3, 3]
     assert [len(batch) for batch in islice(batches(endless(), 100), 2)] == [4, 4]
-    assert [len(b) for b in batches([Record("a", "A" * (MAX_LETTERS + 1))] * 2, 9)] == [1, 1]
+    assert [len(b) for b in batches([Given("a", [1] * (MAX_POSITIONS + 1))] * 2, 9)] == [1, 1]
 
 
 def test_standard_input_is_read(outputs: Path) -> None:

@@ -78,3 +78,13 @@ def test_a_model_that_classifies_is_refused(
     assert run_command(COMMAND, given) == 2
     says = capsys.readouterr().err
     assert "tells background, motif apart and does not write" in says
+
+
+def test_a_model_that_reads_a_context_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ("dataset.num_made=20", "model.hidden_size=4", "decode=none")
+    train(tmp_path, "dataset=pairs", "model=lstm", *small)
+    assert run_command(COMMAND, ["run=latest", f"paths.outputs={tmp_path}", "prompt=4"]) == 2
+    says = capsys.readouterr().err
+    assert "writes a target for what it reads" in says and "seqexp predict" in says

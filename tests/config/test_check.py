@@ -254,6 +254,14 @@ def test_sequences_of_ones_own_are_checked_before_they_are_read(
             ["model.positive_readout=true", "model.hidden_layers=[3]"],
             r"model.positive_readout is true, but model.hidden_layers is \[3\]",
         ),
+        (
+            ["model.positive_readout=true", "model.num_layers=2"],
+            "model.positive_readout is true, but model.num_layers is 2",
+        ),
+        (
+            ["model.num_layers=3", "model.padding=valid"],
+            "filter_width is 19 in 3 layers .*length is 40; give a filter_width of at most 14",
+        ),
         (["interpret.database=nowhere.meme"], "interpret.database is nowhere.meme: there is no"),
         (["interpret.database=pyproject.toml"], "interpret.database is pyproject.toml: begins"),
         (
@@ -268,6 +276,30 @@ def test_filters_that_cannot_be_read_so_are_refused(
     monkeypatch.chdir(ROOT)
     with pytest.raises(ConfigError, match=says):
         check(composed(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (
+            ["dataset=motif", "trainer.bptt.k1=5"],
+            "model.convolution.padding is auto, .*bptt.k1=5 cuts .* give causal, or k1=null",
+        ),
+        (
+            ["dataset=chars", "model.convolution.padding=same"],
+            "convolution.padding is same, .* next token predicted; give causal or auto",
+        ),
+        (
+            ["trainer.replicas=2", "model.convolution.dropout=0.1"],
+            "model.convolution.dropout is 0.1, but trainer.replicas is 2",
+        ),
+        (["model.convolution.width=0"], "model.convolution.width is 0; give an integer from 1"),
+        (["model.context_convolution.channels=0"], "channels is 0; give an integer from 1 to 64"),
+    ],
+)
+def test_convolutions_before_the_recurrence_are_checked(overrides: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        check(composed("model=rnn", "model.convolution.filters=4", *overrides))
 
 
 def test_a_rule_reads_groups_and_keys_beside_them() -> None:

@@ -284,6 +284,8 @@ def test_real_sounds_are_read_whole(language: str) -> None:
         (["dataset.source_unit=letters"], "'letters'; give one of words, characters, blanks"),
         (["dataset.longer=cut"], "dataset.longer is 'cut'; give one of refuse, truncate"),
         (["dataset.test_share=0.0"], "dataset.test_share is 0.0; give a number above 0"),
+        (["decode.prompt=a"], "decode.prompt is 'a', but each target .* give ''"),
+        (["decode=beam", "decode.both_directions=true"], "decode.both_directions is True, but"),
         (["dataset.max_target_tokens=4"], "dataset.max_target_tokens is 4; give an integer from 5"),
     ],
 )

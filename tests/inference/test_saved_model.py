@@ -11,6 +11,7 @@ from seqexp.config.instantiate import build
 from seqexp.dataset.text import Text
 from seqexp.errors import InputError
 from seqexp.inference import saved_model as saved
+from seqexp.inference.prediction import columns
 from seqexp.inference.pyfunc import TextModel
 from seqexp.inference.text import encode
 from seqexp.spec import TaskSpec
@@ -90,7 +91,7 @@ def test_weights_of_another_model_are_refused(folder: Path) -> None:
 
 
 def test_next_token_columns_are_the_symbols(next_token_spec: TaskSpec) -> None:
-    assert saved.output_columns(next_token_spec) == ("padding", "A", "C", "G", "T")
+    assert columns(next_token_spec) == ("padding", "A", "C", "G", "T")
 
 
 def test_raw_texts_are_read_as_the_dataset_reads_them(tmp_path: Path) -> None:

@@ -218,6 +218,15 @@ def test_a_context_is_read_by_models_that_were_built_for_one(name: str) -> None:
 def test_attention_without_a_context_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="model.attention is dot.*have no context.*give none"):
         model_of(name, spec_of(), attention="dot")
+    with pytest.raises(InputError, match="model.encoder_bidirectional is true.*give false"):
+        model_of(name, spec_of(), encoder_bidirectional=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_patches_without_a_picture_are_refused(name: str) -> None:
+    says = "model.context_convolution.filters is 4.*have no context.*give null"
+    with pytest.raises(InputError, match=says):
+        model_of(name, spec_of(), context_convolution=PictureConvolution(4))
 
 
 # --- features ---------------------------------------------------------------------------------

@@ -107,6 +107,20 @@ class TestEveryForm:
                 assert not torch.allclose(before, after)
             assert model.causal or not form.spec.causal
 
+    def test_products_in_bfloat16_give_what_full_precision_gives(
+        self, name: str, form: Form
+    ) -> None:
+        tokens, context = form.tokens(), form.read()
+        for model in built(name, form):
+            model.float().train()
+            plain = logits_of(model, tokens, context)
+            with torch.autocast("cpu", torch.bfloat16):
+                rounded = logits_of(model, tokens, context)
+            rounded.float().square().sum().backward()
+            assert all(torch.isfinite(w.grad).all() for w in model.parameters())
+            error = (rounded.float() - plain).abs().max()
+            assert error < 0.1 * (1 + plain.abs().max())
+
     def test_the_context_matters(self, name: str, form: Form) -> None:
         tokens, context = form.tokens(), form.read()
         if context is None:

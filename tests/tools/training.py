@@ -7,6 +7,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 
 from seqexp.checkpoint.result import Result, Start
+from seqexp.cli import resolvers  # noqa: F401  (what its import adds to OmegaConf)
 from seqexp.config.check import check
 from seqexp.config.groups import CONF
 from seqexp.run import run

@@ -14,6 +14,7 @@ from seqexp.dataset.motif import Motif
 from seqexp.errors import NonFiniteError
 from seqexp.kernels.recurrence_cpp import built
 from seqexp.model.cnn1d import CNN1D
+from seqexp.model.convolution import Convolution
 from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.optimizer.schedule import constant, inverse_time
@@ -124,6 +125,8 @@ GRU = {
     "kernel": "compiled",
 }
 
+CONVOLVED = {"hidden_size": 5, "convolution": Convolution(4, 5, padding="causal")}
+
 NEEDS_COMPILER = pytest.mark.skipif(
     built("gru", "double").binary is None, reason=built("gru", "double").reason
 )
@@ -138,6 +141,8 @@ NEEDS_COMPILER = pytest.mark.skipif(
         {"lr": 0.01, "readout": "last", "padding": "causal"},
         {**SGD, "readout": "flatten", "filter_width": 17, "padding": "valid"},
         {**SGD, "momentum": 0.9, "weight_decay": 0.01},
+        {"lr": 0.01, "num_layers": 2, "readout": "flatten", "filter_width": 5},
+        {"lr": 0.01, "num_layers": 2, "readout": "last", "padding": "causal", "filter_width": 5},
         {"lr": 0.01, "embedding_size": 3, "optimizer": torch.optim.AdamW},
         {"lr": 0.01, "schedule": lambda optimizer: inverse_time(optimizer, decay=0.1)},
         *({"lr": 0.01, "optimizer": getattr(torch.optim, name)} for name in ("RMSprop", "NAdam")),
@@ -145,6 +150,7 @@ NEEDS_COMPILER = pytest.mark.skipif(
         {"optimizer": torch.optim.Adadelta},
         pytest.param({"lr": 0.01, "model": RNN, "hidden_size": 5}, marks=NEEDS_COMPILER),
         pytest.param({"lr": 0.01, "model": StackedRNN, **GRU}, marks=NEEDS_COMPILER),
+        pytest.param({"lr": 0.01, "model": RNN, **CONVOLVED}, marks=NEEDS_COMPILER),
     ],
 )
 def test_each_of_a_stack_is_what_it_is_by_itself(choices: dict[str, Any]) -> None:

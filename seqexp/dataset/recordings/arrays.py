@@ -14,7 +14,9 @@ MAX_BYTES = 2**36
 OPTIONAL = ("lengths", "groups", "split", "feature_names")
 
 
-def read_npz(path: Path, has_numbers: bool) -> tuple[list[Recording], tuple[str, ...]]:
+def read_npz(
+    path: Path, has_numbers: bool, needs_labels: bool = True
+) -> tuple[list[Recording], tuple[str, ...]]:
     """All recordings, and the names of the features.
 
     Args:
@@ -22,12 +24,17 @@ def read_npz(path: Path, has_numbers: bool) -> tuple[list[Recording], tuple[str,
             `y` is (sequences,), (sequences, time), or (sequences, values) of numbers; `lengths`,
             `groups` and `split` are (sequences,), `feature_names` (size,).
         has_numbers: whether two axes of `y` are values of a sequence, not labels of frames.
+        needs_labels: whether there has to be a `y`; without it, recordings have no labels.
 
     Raises:
         InputError: naming the file and the array, and the value where there is one.
     """
-    arrays = read_arrays(path, ("x", "y"), OPTIONAL, MAX_BYTES)
-    x, y = _features(arrays["x"], path), arrays["y"]
+    if needs_labels:
+        arrays = read_arrays(path, ("x", "y"), OPTIONAL, MAX_BYTES)
+    else:
+        arrays = read_arrays(path, ("x",), ("y", *OPTIONAL), MAX_BYTES)
+    x = _features(arrays["x"], path)
+    y = arrays["y"] if needs_labels else np.zeros(len(x), dtype=np.int64)
     count, time, size = x.shape
     if y.ndim not in (1, 2) or len(y) != count or y.dtype.kind not in "biufUS":
         raise InputError(

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -25,8 +25,10 @@ Rows = Sequence[Mapping[str, object]]
 class Page:
     """What stands on the page.
 
-    `history` has the metrics of each epoch, `results` and `data` what is known of model and data,
-    `where` the figure of evidence along some sequences.
+    `history` has the metrics of each epoch, `metrics` those of the run, of which `headline` names
+    the measures of the test that count most. `results` and `data` are what is known of model and
+    data, `where` is the figure of evidence along some sequences, `pictures` are of what is
+    predicted for the test.
     """
 
     title: str
@@ -40,6 +42,9 @@ class Page:
     output_names: Sequence[str]
     max_shown: int
     where: Figure | None = None
+    headline: Sequence[str] = ("accuracy",)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    pictures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 def report_page(page: Page) -> str:
@@ -55,7 +60,10 @@ def report_page(page: Page) -> str:
     return environment.get_template("report.html").render(
         page=page,
         verdict=verdict(page),
-        curve=_image(_curve(page.history)) if page.history else None,
+        curve=_image(_curve(page.history, page.headline)) if page.history else None,
+        pictures={
+            name.replace("_", " "): _image(figure, dpi=80) for name, figure in page.pictures.items()
+        },
         motifs=[_motif(page, learned) for learned in drawn],
         note=note,
         where=_image(page.where, dpi=80) if page.where is not None else None,
@@ -64,15 +72,17 @@ def report_page(page: Page) -> str:
 
 def verdict(page: Page) -> list[str]:
     """What was found, in a sentence each, and how sure it is."""
-    learned, said = page.learned, []
+    learned, said = page.learned, outcome(page)
     metrics = learned.metrics
+    if not learned.filters:
+        return said
     if learned.planted is not None:
         best = min(learned.planted, key=lambda hit: hit.q_value, default=None)
         share = metrics.get("motif/recovered", 0.0)
-        outcome = {0.0: "was not recovered", 1.0: "was recovered"}.get(
+        recovery = {0.0: "was not recovered", 1.0: "was recovered"}.get(
             share, f"was recovered for {share:.0%} of the patterns"
         )
-        sentence = f"What was planted {outcome}"
+        sentence = f"What was planted {recovery}"
         if best is not None:
             sentence += (
                 f": filter {best.filter_index} resembles {one_line(best.target.name)}"
@@ -101,6 +111,19 @@ def verdict(page: Page) -> list[str]:
             )
         said.append("p-values: interpret.match=true, or interpret.database=FILE of known motifs.")
     return said
+
+
+def outcome(page: Page) -> list[str]:
+    """How the test went by its first measure, beside what knows nothing."""
+    found = [name for name in page.headline if f"test/{name}" in page.metrics]
+    if not found:
+        return []
+    name = found[0]
+    sentence = f"The test's {name.replace('_', ' ')} is {page.metrics[f'test/{name}']:.4g}"
+    constant = page.metrics.get(f"baseline/constant_{name}")
+    if constant is not None:
+        sentence += f"; always predicting the same, it is {constant:.4g}"
+    return [sentence + "."]
 
 
 def png(figure: Figure, dpi: int = 100) -> bytes:
@@ -158,21 +181,26 @@ def _logos(learned: LearnedFilter, hits: Sequence[Hit], symbols: Sequence[str]) 
     return literal(figure)
 
 
-def _curve(history: Mapping[int, Mapping[str, float]]) -> Figure:
+def _curve(history: Mapping[int, Mapping[str, float]], headline: Sequence[str]) -> Figure:
+    """The loss by epoch, and the first measure that epochs report."""
+    reported = {name for metrics in history.values() for name in metrics}
+    beside = [name for name in headline if f"valid/{name}" in reported][:1]
     figure = Figure(figsize=(9, 3))
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.17, top=0.9, wspace=0.2)
-    for axes, what in zip(panels, ("loss_nats", "accuracy"), strict=True):
+    panels[1].set_visible(bool(beside))
+    for axes, what in zip(panels, ("loss_nats", *beside), strict=False):
         for split in ("train", "valid"):
             points = [
                 (e, m[f"{split}/{what}"]) for e, m in history.items() if f"{split}/{what}" in m
             ]
             if points:
                 axes.plot(*zip(*points, strict=True), label=split, marker=".")
-        axes.set_title(what.replace("_nats", ", nats"), fontsize=11)
+        axes.set_title(what.replace("_nats", ", nats").replace("_", " "), fontsize=11)
         axes.set_xlabel("epoch")
-        axes.legend()
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend()
     return figure
 
 

@@ -18,7 +18,11 @@ MAX_TRACKS = 4
 
 
 def where_figure(
-    traces: Sequence[Trace], symbols: Sequence[str], filters: Sequence[int], output: str
+    traces: Sequence[Trace],
+    symbols: Sequence[str],
+    filters: Sequence[int],
+    output: str,
+    unit: str = "log-odds, nats",
 ) -> Figure:
     """Three panels a sequence; what was planted is shaded.
 
@@ -27,6 +31,7 @@ def where_figure(
         symbols: of the vocabulary, one character each.
         filters: indices of those that matter most, the first first.
         output: name of the output looked at.
+        unit: what it is measured in, as "log-odds, nats".
     """
     longest = max(len(trace.letters) for trace in traces)
     rows = 3 if filters else 2
@@ -47,10 +52,10 @@ def where_figure(
             _tracks(panels[0], trace, filters[:MAX_TRACKS])
         _changes(panels[-2], trace, symbols)
         _importance(panels[-1], trace, symbols)
-        panels[0].set_title(
-            f"test sequence {index + 1}: log-odds of {one_line(output)} {trace.margin:+.1f} nats",
-            fontsize=14,
-        )
+        what, _, scale = unit.rpartition(", ")
+        named = f"{what} of {one_line(output)}" if what else one_line(output)
+        title = f"test sequence {index + 1}: {named} {trace.margin:+.1f} {scale}"
+        panels[0].set_title(title, fontsize=14)
         for panel in panels:
             _shade(panel, trace)
             panel.set_xlim(0.4, longest + 0.6)

@@ -21,7 +21,8 @@ ROWS = 2000
 class Trace:
     """One sequence, read letter by letter.
 
-    `margin` is the logit of the output looked at less the largest other one, nats. `changes` is
+    `margin` is the logit of the output looked at less the largest other one, nats; where outputs
+    do not exclude each other, the logit. `changes` is
     what becomes of it when a letter is replaced; 0 for the letter that is there.
     """
 
@@ -54,6 +55,7 @@ def trace(
     symbols: Sequence[str],
     output: int,
     planted: Bool[Tensor, " time"] | None = None,
+    is_alone: bool = False,
 ) -> Trace:
     """Read one sequence letter by letter; padding after it is left out.
 
@@ -63,6 +65,7 @@ def trace(
         symbols: of the vocabulary, one character each.
         output: index of the output that is looked at.
         planted: where something was planted.
+        is_alone: whether the output stands for itself, and not against the other ones.
     """
     time = int((row != PAD).nonzero().max()) + 1
     row = row[:time].long()
@@ -73,8 +76,8 @@ def trace(
         tracks = _tracks(model, row[None], width, symbols)
     return Trace(
         letters="".join("N" if index == PAD else symbols[index - 1] for index in row.tolist()),
-        margin=float(_margins(model, row[None], output)),
-        changes=mutagenesis(model, row, len(symbols), output),
+        margin=float(_margins(model, row[None], output, is_alone)),
+        changes=mutagenesis(model, row, len(symbols), output, is_alone),
         tracks=tracks,
         width=width,
         planted=None if planted is None else planted[:time].cpu().numpy(),
@@ -83,7 +86,11 @@ def trace(
 
 @torch.no_grad()
 def mutagenesis(
-    model: Model, row: Int[Tensor, " time"], num_symbols: int, output: int
+    model: Model,
+    row: Int[Tensor, " time"],
+    num_symbols: int,
+    output: int,
+    is_alone: bool = False,
 ) -> Float[np.ndarray, "time symbols"]:
     """What each replacement of one letter does to the margin of an output, nats.
 
@@ -94,8 +101,9 @@ def mutagenesis(
     place = torch.arange(time, device=row.device).repeat_interleave(num_symbols)
     symbol = torch.arange(1, num_symbols + 1, device=row.device).repeat(time)
     changed[torch.arange(len(changed), device=row.device), place] = symbol
-    margins = torch.cat([_margins(model, rows, output) for rows in torch.split(changed, ROWS)])
-    changes = (margins - _margins(model, row[None], output)).view(time, num_symbols)
+    parts = torch.split(changed, ROWS)
+    margins = torch.cat([_margins(model, rows, output, is_alone) for rows in parts])
+    changes = (margins - _margins(model, row[None], output, is_alone)).view(time, num_symbols)
     there = torch.arange(1, num_symbols + 1, device=row.device) == row[:, None]
     # exactly: sums may differ in the last bit with the number of rows
     effects: np.ndarray = changes.masked_fill(there, 0).double().cpu().numpy()
@@ -121,9 +129,11 @@ def agreement(
 
 
 def _margins(
-    model: Model, tokens: Int[Tensor, "batch time"], output: int
+    model: Model, tokens: Int[Tensor, "batch time"], output: int, is_alone: bool
 ) -> Float[Tensor, " batch"]:
     logits = model(tokens)[0][:, -1]  # (batch, outputs)
+    if is_alone:
+        return logits[:, output]
     if logits.shape[1] == 1:
         logits = functional.pad(logits, (1, 0))  # one logit is against one of zero
     others = torch.cat([logits[:, :output], logits[:, output + 1 :]], dim=1)

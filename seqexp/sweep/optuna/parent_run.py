@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from seqexp.sweep.grid.sweeper import PARENT
 from seqexp.sweep.job import Job
 from seqexp.sweep.optuna.figure import history_figure
 from seqexp.sweep.optuna.study import Study
-from seqexp.sweep.table import SHOWN, csv_text, markdown, on_a_page
+from seqexp.sweep.table import csv_text, markdown, on_a_page, shown
 from seqexp.tracking.tracker import RunFacts, Status, Tracker
 from seqexp.utils import names
 from seqexp.utils.table import pairs
@@ -82,9 +82,8 @@ class SearchRun:
 
     def tell(self, trial: Trial, values: Mapping[str, str], found: Mapping[str, Any]) -> None:
         """Tell the study what came of a trial, and say so."""
-        metrics = {
-            name: value for name, value in found["metrics"].items() if name in (self.metric, *SHOWN)
-        }
+        told_of = (self.metric, *shown(found["metrics"]))
+        metrics = {name: value for name, value in found["metrics"].items() if name in told_of}
         error = str(found["error"])
         value = metrics.get(self.metric) if found["status"] == "FINISHED" else None
         if found["status"] == "FINISHED" and value is None:
@@ -108,7 +107,9 @@ class SearchRun:
 
     def _close(self, status: Status) -> None:
         trials = list(self.study.best_first())
-        rows = [self._row(trial) for trial in trials]
+        known = {n for one in trials for n in one.user_attrs.get("result", {}).get("metrics", {})}
+        columns = list(dict.fromkeys([self.metric, *shown(known)]))
+        rows = [self._row(trial, columns) for trial in trials]
         if rows:
             narrow = [{k: v for k, v in r.items() if k not in ("run id", "error")} for r in rows]
             best = trials[0]
@@ -137,7 +138,7 @@ class SearchRun:
             self.tracker.metrics({self.metric: value}, step=0)
             self.study.tell_of_run({**self.study.told, "best": value})
 
-    def _row(self, trial: FrozenTrial) -> dict[str, Any]:
+    def _row(self, trial: FrozenTrial, columns: Sequence[str]) -> dict[str, Any]:
         result = trial.user_attrs.get("result", {})
         metrics = result.get("metrics", {})
         values = trial.user_attrs.get("values", {})
@@ -145,7 +146,7 @@ class SearchRun:
             "trial": trial.number,
             **{key: _rounded(values.get(key, "")) for key in self.study.space},
             "status": STATES.get(trial.state, trial.state.name),
-            **{name: metrics.get(name) for name in dict.fromkeys([self.metric, *SHOWN])},
+            **{name: metrics.get(name) for name in columns},
             "epochs": result.get("pruned") or "",
             "seconds": round(result.get("seconds", 0.0), 1),
             "run id": result.get("run_id") or "",

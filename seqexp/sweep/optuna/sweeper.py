@@ -24,7 +24,7 @@ from seqexp.checkpoint.provenance import is_result
 from seqexp.config.groups import Config
 from seqexp.config.instantiate import build
 from seqexp.errors import ConfigError, InputError, SweepError
-from seqexp.metrics import higher_is_better
+from seqexp.metrics import IN_TRAINING, higher_is_better
 from seqexp.sweep.grid.sweeper import UNNAMED, CheckedSweeper
 from seqexp.sweep.job import Job, is_for_jobs, key_of
 from seqexp.sweep.launcher import Launcher, refuse_missing_commands
@@ -44,7 +44,7 @@ log = logging.getLogger("seqexp")
 MAX_COMBINATIONS = 64
 """Of groups' options, whose compositions are all checked before the first trial."""
 
-PER_EPOCH = ("valid/", "best/valid_", "train/loss_nats", "train/accuracy")
+PER_EPOCH = ("valid/", "best/valid_", *(f"train/{name}" for name in IN_TRAINING))
 """Metrics that are known after each epoch, as a pruner needs."""
 
 

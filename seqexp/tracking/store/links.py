@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,16 +31,14 @@ def links(uri: str, experiment_id: str, run_id: str, optimized_metric: str) -> d
     return found
 
 
-COLUMNS = (
-    "metrics.`test/accuracy`",
-    "metrics.`test/loss_nats`",
+MORE_COLUMNS = (
     "metrics.`time/train_seconds`",
     "params.`model`",
     "params.`dataset`",
     "params.`seed`",
     "params.`optimizer.lr`",
 )
-"""Of the table of runs, after the metric that it is sorted by."""
+"""Of the table of runs, after the metric that it is sorted by and those of the test."""
 
 
 def table_of_runs(address: str, experiment_id: str, metric: str) -> str:
@@ -62,14 +61,19 @@ def _runs(address: str, experiment_id: str) -> str:
     return f"{address}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
 
 
-def view_of_runs(metric: str, descending: bool) -> tuple[str, str]:
+def view_of_runs(
+    metric: str, descending: bool, headline: Sequence[str] = ("accuracy",)
+) -> tuple[str, str]:
     """A tag of an experiment, and its value, by which that page shows the columns that matter.
+
+    `headline` names the measures of the test that the kind of task is judged by.
 
     Source: MLflow's pages write the same when a view is shared; without it the table has no
     metrics and no parameters.
     """
     sorted_by = f"metrics.`{metric}`"
-    columns = [sorted_by, *(column for column in COLUMNS if column != sorted_by)]
+    tests = [f"metrics.`test/{name}`" for name in (*headline, "loss_nats")]
+    columns = list(dict.fromkeys([sorted_by, *tests, *MORE_COLUMNS]))
     state = {"selectedColumns": columns, "orderByKey": sorted_by, "orderByAsc": not descending}
     return f"mlflow.sharedViewState.{_key(metric)}", json.dumps(state)
 

@@ -78,7 +78,7 @@ class Beginning:
         """Of the table of runs, in the view that the printed address opens."""
         metric = facts.params.get("optimized_metric")
         if metric is not None:
-            view = view_of_runs(metric, higher_is_better(metric))
+            view = view_of_runs(metric, higher_is_better(metric), facts.headline)
             with suppress(MlflowException):  # a table without them is no reason to fail
                 self.client.set_experiment_tag(experiment, *view)
 

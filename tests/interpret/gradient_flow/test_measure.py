@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forms import FEATURES, LETTERS, OUTPUTS, Form, model_of
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
@@ -18,11 +19,13 @@ from seqexp.interpret.gradient_flow.measure import (
     LOWEST,
     Flow,
     GradientFlow,
+    Recurrent,
     Sample,
     draw_sample,
     measure,
     unroll,
 )
+from seqexp.model.convolution import Convolution
 from seqexp.model.lstm import LSTM
 from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
@@ -255,3 +258,53 @@ def test_runs_that_differ_in_their_seed_share_a_colour_and_a_name() -> None:
     first, second, third = (line for line in left.get_lines() if len(line.get_xdata()) == 5)
     assert first.get_color() == second.get_color() != third.get_color()
     np.testing.assert_allclose(second.get_ydata(), [0, -2, -4, -6, -8])
+
+
+# --- other kinds, features and a context -------------------------------------------------------
+
+
+def with_context(form: Form) -> Sequences:
+    """Four sequences of a form, their contexts shared by two each, and the targets of its kind."""
+    tokens, context = form.tokens(), form.read()
+    spec = form.spec
+    targets = torch.ones(4, 9 if spec.per_position else spec.num_outputs, dtype=torch.long)
+    if spec.output.has_numbers:
+        targets = targets.float()
+    rows = None if context is None else torch.tensor([3, 1, 1, 0])
+    return Sequences(tokens, targets, context=context, context_rows=rows)
+
+
+def squares(logits: Tensor, targets: Tensor) -> Tensor:
+    """Stands for the loss of any kind."""
+    return ((logits - 1) * targets.double().mean()).square().sum()
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("context", [None, LETTERS])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_kind_is_measured_on_features_and_with_a_context(
+    output: Output, context: Any, cell: str
+) -> None:
+    form = Form(output, FEATURES, context)
+    keys: dict[str, Any] = {"convolution": Convolution(3, 4), "hidden_size": 5, "cell": cell}
+    if context is not None:
+        keys |= {"attention": "dot", "encoder_bidirectional": True}
+    model, sequences = model_of("stacked-rnn", form.spec, **keys), with_context(form)
+    assert isinstance(model, Recurrent) and model.reads_forward
+    sample = draw_sample(sequences, output, GradientFlow(1, max_lag=5))
+    assert sample.tokens.shape == (4, 9, 6) and sample.lags == 5
+    rows = sequences.context_rows
+    carry = None if rows is None else model.read(sequences.context[rows])
+    whole, _ = model(sequences.tokens, carry)
+    _, logits = unroll(model, sample)
+    torch.testing.assert_close(logits, whole[:, -1:], rtol=0, atol=1e-12)
+    flow = measure(model, sample, 0, squares)
+    assert all(np.isfinite(layer.norms["h"]).all() for layer in flow.layers)
+
+
+def test_sequences_without_a_scored_target_are_no_sample() -> None:
+    tokens = torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]])
+    targets = torch.tensor([[IGNORE, IGNORE], [1, IGNORE]])
+    sample = draw_sample(Sequences(tokens, targets), Output.MULTI_LABEL, GradientFlow(1, 9))
+    assert sample.tokens.tolist() == [[4, 3, 2, 1]]
+    assert sample.targets.tolist() == [[1, IGNORE]]

@@ -1,0 +1,111 @@
+"""Sequences of real numbers in a file, for a trained model: read as `dataset=frames` reads them."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from seqexp.dataset.recordings.arrays import read_npz
+from seqexp.dataset.recordings.recording import Recording
+from seqexp.dataset.recordings.tables import Columns, read_tables
+from seqexp.dataset.recordings.windows import windows
+from seqexp.errors import InputError
+from seqexp.formats.records import STDIN, Format
+from seqexp.inference.prediction import Given
+from seqexp.inference.saved_model import SavedModel
+from seqexp.spec import Features, Output
+
+
+def recordings(
+    saved: SavedModel, source: str, layout: Format, column: str | None
+) -> Iterator[Given]:
+    """Sequences of a table, a folder or archive of tables, or an .npz file.
+
+    A table has the columns of the training; further ones, as labels, are not read. Rows are one
+    sequence whose value of `column`, or of the training's `group_column`, is the same; without
+    either, those of a file are.
+
+    Raises:
+        InputError: naming the file, and the line and column where there is one.
+    """
+    made_of, node = saved.spec.features, saved.dataset
+    assert made_of is not None
+    if source == STDIN or layout not in ("auto", "csv", "tsv", "npz"):
+        raise InputError(
+            f"input is {source} (format={layout}), but the model of this run reads"
+            f" {made_of.size} numbers a position; give a .csv or .tsv table, a folder or .tar.gz of"
+            " tables, or an .npz file"
+        )
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"input is {source}, which is not there")
+    found, names = _read(path, made_of, column or node.get("group_column"))
+    for one in found:
+        values = _as_trained(one, names, made_of, node)
+        yield from _cut(one.group, values, node, saved.spec.output)
+
+
+def _read(
+    path: Path, made_of: Features, group: str | None
+) -> tuple[list[Recording], tuple[str, ...]]:
+    """All recordings, and names of their features in the order of the training."""
+    if path.suffix.lower() == ".npz":
+        found, names = read_npz(path, has_numbers=False, needs_labels=False)
+        if names and made_of.names and names != made_of.names:
+            if set(names) != set(made_of.names):
+                raise InputError(_others(path, names, made_of))
+            order = [names.index(name) for name in made_of.names]
+            found = [
+                Recording(one.group, one.values[:, order], one.labels, one.places) for one in found
+            ]
+        names = made_of.names
+    else:
+        wanted = made_of.names or None
+        found, names = read_tables(path, Columns((), wanted, (), group))
+    for one in found:
+        if one.values.shape[1] != made_of.size:
+            raise InputError(_others(path, names or (str(one.values.shape[1]),), made_of))
+    return found, names
+
+
+def _others(path: Path, names: tuple[str, ...], made_of: Features) -> str:
+    wanted = ", ".join(made_of.names[:20]) or f"{made_of.size} numbers a position"
+    return f"{path}: has the features {', '.join(names[:20]):.400}; the model reads {wanted:.400}"
+
+
+def _as_trained(
+    one: Recording, names: tuple[str, ...], made_of: Features, node: Mapping[str, Any]
+) -> Float[np.ndarray, "time size"]:
+    """Values as the dataset has standardised those of the training, with its means for missing
+    ones where it has taken them.
+    """
+    values, scale = one.values, made_of.scale
+    missing = np.argwhere(np.isnan(values))
+    if len(missing) and (node.get("missing") != "mean" or scale is None):
+        frame, feature = map(int, missing[0])
+        name = names[feature] if names else str(feature)
+        raise InputError(
+            f"{one.place(frame)}: {name!r:.60} is missing or no number; give a number, or train"
+            " with dataset.missing=mean"
+        )
+    if scale is not None:
+        mean, deviation = np.array(scale.mean), np.array(scale.deviation)
+        values = (np.where(np.isnan(values), mean, values) - mean) / deviation
+    return values.astype(np.float32)
+
+
+def _cut(
+    name: str, values: Float[np.ndarray, "time size"], node: Mapping[str, Any], output: Output
+) -> Iterator[Given]:
+    """Windows as those of the training; each frame has its label from one of them."""
+    cut = windows(len(values), node.get("window"), node.get("stride"))
+    for window in cut:
+        part = values[window.start : window.stop]
+        if output is Output.TOKEN_CLASS:
+            places = range(window.scored_from - window.start, window.scored_to - window.start)
+            yield Given(name, part, places=places, begins_at=window.scored_from)
+        else:  # each counts for itself, as in the training
+            frames = f", frames {window.start + 1} to {window.stop}" if len(cut) > 1 else ""
+            yield Given(f"{name}{frames}", part)
