@@ -173,7 +173,7 @@ class _Given:
     tensors: dict[str, Tensor]
 
 
-def _given(rates: Rates, letters: Letters, band: int | None, after_last: Tensor | None) -> _Given:
+def _given(rates: Rates, letters: Letters, band: Band, after_last: Tensor | None) -> _Given:
     pairs, bases = letters.base.shape
     length, states = letters.read.shape[1], rates.emission.shape[1]
     stay = torch.ones(pairs, bases, dtype=torch.float64) if rates.stay is None else rates.stay

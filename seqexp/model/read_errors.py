@@ -39,6 +39,9 @@ tells the strands apart, which are mirror images."""
 BAND = 12
 """Cells beside the diagonal, and the difference of the lengths."""
 
+HARDLY = 6.0
+"""Nats below the best strand and quality of a read, where another does not count."""
+
 Quality = Annotated[int, Interval(ge=1, le=8)]
 
 
@@ -141,41 +144,72 @@ class ReadErrors(nn.Module):
         sequences: Int[Tensor, "sequences bases"],
         reads: Int[Tensor, "reads letters"],
         which: Int[Tensor, " reads"],
+        wanted: Bool[Tensor, "reads strands qualities"] | None = None,
     ) -> Float[Tensor, "reads strands qualities"]:
-        """Log of the joint probability of read, strand and quality, given the sequence."""
-        parts = [self._of_strand(sequences, reads, which)]
-        if self.strands == 2:
-            turned = _turned(sequences), _turned(reads)
-            parts.append(self._of_strand(*turned, which))
-        found = torch.stack(parts, dim=1)  # (reads, strands, qualities)
+        """Log of the joint probability of read, strand and quality, given the sequence.
+
+        -inf for those that are not wanted; None wants all.
+        """
+        forms = [(sequences, reads), (_turned(sequences), _turned(reads))][: self.strands]
+        parts = [
+            self._of_strand(*form, which, None if wanted is None else wanted[:, strand])
+            for strand, form in enumerate(forms)
+        ]
+        found = torch.stack(parts, dim=1)
         return found + torch.log_softmax(self.share.double(), dim=0) - math.log(self.strands)
 
     def _of_strand(
-        self, sequences: Tensor, reads: Tensor, which: Int[Tensor, " reads"]
+        self,
+        sequences: Tensor,
+        reads: Tensor,
+        which: Int[Tensor, " reads"],
+        wanted: Bool[Tensor, "reads qualities"] | None,
     ) -> Float[Tensor, "reads qualities"]:
+        if wanted is None:
+            wanted = torch.ones(len(reads), self.qualities, dtype=torch.bool)
+        read, quality = wanted.nonzero(as_tuple=True)
+        of = which[read]
         rates = self.rates(sequences)
-        row = which[:, None] * self.qualities + torch.arange(self.qualities)  # (reads, qualities)
-        row = row.flatten()
+        row = of * self.qualities + quality
         pairs = Rates(*(getattr(rates, name)[row] for name in Rates.__dataclass_fields__))
-        base, num_bases = _numbers(sequences[which])
-        letter, num_letters = _numbers(reads)
-        each = (
-            values.repeat_interleave(self.qualities, dim=0)
-            for values in (base, num_bases, letter, num_letters)
-        )
-        letters = Letters(*each)
+        letters = Letters(*_numbers(sequences[of]), *_numbers(reads[read]))
         band = (letters.num_bases - letters.num_letters).abs() + BAND
-        return pair_hmm.log_likelihood(pairs, letters, band).view(-1, self.qualities)
+        found = pair_hmm.log_likelihood(pairs, letters, band)
+        if len(row) == wanted.numel():
+            return found.view(-1, self.qualities)
+        nothing = found.new_full(wanted.shape, -torch.inf)
+        return nothing.masked_scatter(wanted, found)
+
+    @torch.no_grad()
+    def score(
+        self, candidates: Int[Tensor, "candidates bases"], reads: Int[Tensor, "reads letters"]
+    ) -> Float[Tensor, " candidates"]:
+        """Log-likelihood of all reads of one sequence given each candidate, nats.
+
+        Candidates are near each other: a strand or quality that a read hardly has by the first of
+        them is left out for the others.
+        """
+        count = len(reads)
+        first = self.by_cause(candidates[:1], reads, torch.zeros(count, dtype=torch.int64))
+        most = first.amax(dim=(1, 2), keepdim=True)
+        found = [torch.logsumexp(first, dim=(1, 2)).sum()[None]]
+        if len(candidates) > 1:
+            others = len(candidates) - 1
+            which = torch.arange(others).repeat_interleave(count)
+            wanted = (first > most - HARDLY).repeat(others, 1, 1)
+            values = self.by_cause(candidates[1:], reads.repeat(others, 1), which, wanted)
+            found.append(torch.logsumexp(values, dim=(1, 2)).view(others, count).sum(dim=1))
+        return torch.cat(found)
 
     def rates(self, sequences: Int[Tensor, "sequences bases"]) -> Rates:
         """Of each sequence and quality, a row each: probabilities, float64."""
         logits = self._logits(sequences).double()  # (sequences, qualities, bases + 1, outputs)
         count, qualities, places, _ = logits.shape
-        logits = logits.flatten(0, 1)
+        logits = logits.reshape(count * qualities, places, OUTPUTS)
         is_last = (
             torch.arange(places) == (sequences != PAD).sum(1).repeat_interleave(qualities)[:, None]
         )
-        events = logits[..., : STATES * 4].unflatten(-1, (STATES, 4)).transpose(1, 2)
+        events = logits[..., : STATES * 4].view(-1, places, STATES, 4).transpose(1, 2)
         # (rows, states, places, events); after the last base there is an insertion, or the end
         no_event = torch.tensor([False, True, True, False])
         events = events.masked_fill(is_last[:, None, :, None] & no_event, -torch.inf)
@@ -218,8 +252,9 @@ class ReadErrors(nn.Module):
         hidden = self.second(hidden)[:, None] + self.level[:, :, None]
         hidden = torch.relu(hidden).flatten(0, 1)  # (sequences * qualities, channels, places)
         hidden = hidden + torch.relu(self.residual(hidden))
-        found = self.output(hidden.transpose(1, 2)).unflatten(0, (len(base), self.qualities))
-        return found + self.start[:, None] + self.by_base[base][:, None]
+        outputs: Tensor = self.output(hidden.transpose(1, 2))
+        outputs = outputs.view(len(base), self.qualities, *outputs.shape[1:])
+        return outputs + self.start[:, None] + self.by_base[base][:, None]
 
 
 def _numbers(tokens: Int[Tensor, "rows time"]) -> tuple[Tensor, Tensor]:
