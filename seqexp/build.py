@@ -18,7 +18,9 @@ from seqexp.dataset.soundness import checked
 from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
+from seqexp.metrics import higher_is_better
 from seqexp.model.layers import TokenInput
+from seqexp.optimizer.schedule import plateau
 from seqexp.seeding import stream_seed
 from seqexp.spec import Scoring
 from seqexp.task import kinds
@@ -26,7 +28,9 @@ from seqexp.task.scoring import scoring
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.distributed import Processes
+from seqexp.trainer.loop import ADD_UP
 from seqexp.trainer.restarts import choose_start
+from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import LazyOptimizer, Training, Work
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
@@ -188,7 +192,7 @@ def load(parts: Parts) -> Data:
     name = parts.config["dataset"]["_target_"]
     with told_whose("dataset", name):
         loaded = parts.dataset.load()
-    data = validated(checked(loaded, name), parts.settings)
+    data = validated(checked(loaded, name), parts.settings, parts.schedule["_target_"])
     return scored(data.at_most(parts.settings.max_sequences, parts.seed), parts.config["task"])
 
 
@@ -205,24 +209,65 @@ def scored(data: Data, task: Node) -> Data:
     return data if found == Scoring() else replace(data, spec=replace(data.spec, scoring=found))
 
 
-def validated(data: Data, settings: Settings) -> Data:
+def validated(data: Data, settings: Settings, schedule: str = "") -> Data:
     """The data, with a note if there is nothing to validate on.
 
+    Args:
+        data: sound.
+        settings: of the training.
+        schedule: dotted name of the schedule of learning rates.
+
     Raises:
-        InputError: if the training would wait for a better epoch then.
+        InputError: if the training would wait for a better epoch then, or monitors a metric that
+            is not defined for these data.
     """
     if len(data.valid) and any(batch.num_scored() for batch in data.valid.batches(ROWS_COUNTED)):
+        refuse_undefined(data, settings.monitor)
         return data
+    nothing = "there is nothing to validate on: valid has no rows, or no target that is scored"
     if settings.patience is not None:
         raise InputError(
-            f"trainer.patience is {settings.patience}, but there is nothing to validate on:"
-            " valid has no rows, or no target that is scored; give validation data, or"
+            f"trainer.patience is {settings.patience}, but {nothing}; give validation data, or"
             " patience=null"
+        )
+    if schedule == f"{plateau.__module__}.{plateau.__name__}":
+        raise InputError(
+            f"schedule is plateau, but {nothing}; give validation data, or another schedule"
         )
     if settings.test_weights != "best":
         return data
     note = "nothing to validate on: the weights of the last epoch are tested and kept"
     return replace(data, notes=(*data.notes, note))
+
+
+def refuse_undefined(data: Data, monitor: str) -> None:
+    """Refuse to monitor what validation will not have, as the AUROC of three classes.
+
+    Raises:
+        InputError: with the metrics that it will have.
+    """
+    task = kinds.of(data.spec)
+    if monitor in ADD_UP and monitor.removeprefix("valid/") in task.metrics:
+        return
+    whole = task.whole()
+    score = Score()
+    generator = torch.Generator().manual_seed(0)
+    for batch in data.valid.batches(ROWS_COUNTED):
+        for part in batch.windows(MANY):
+            positions = part.targets.shape[1] if data.spec.per_position else 1
+            shape = (len(part), positions, data.spec.num_outputs)
+            logits = torch.randn(shape, generator=generator)
+            if whole is not None:
+                whole.add(logits, part.targets)
+            extras = task.extras(logits, part.targets).double().tolist()
+            score += Score(0.0, part.num_scored(), tuple(extras))
+    known = score.metrics("valid", task)
+    known |= {f"valid/{name}": 0.0 for name in (whole.metrics() if whole is not None else ())}
+    if monitor not in known:
+        raise InputError(
+            f"trainer.monitor is {monitor}, which the validation data do not have: they have"
+            f" {', '.join(known)}"
+        )
 
 
 @contextmanager
@@ -287,6 +332,7 @@ def prepare_training(
     if isinstance(optimizer, LazyOptimizer):
         step_lazily(optimizer, model, processes)
     supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps(settings, data)}
+    supplied["higher_is_better"] = higher_is_better(settings.monitor)
     wanted = signature(parts.schedule["_target_"]).parameters
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", parts.schedule, **supplied)

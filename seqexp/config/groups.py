@@ -48,7 +48,7 @@ _TABLE = (
     Group(
         "schedule",
         "optimizer.schedule",
-        supplied=("optimizer", "total_steps"),
+        supplied=("optimizer", "total_steps", "higher_is_better"),
         pytorch="LRScheduler",
     ),
     Group("interpret", "interpret.filters", is_optional=True),

@@ -1,15 +1,15 @@
-"""Learning-rate schedules, by update. Any other of torch.optim.lr_scheduler can be named too.
+"""Learning-rate schedules. Any other of torch.optim.lr_scheduler can be named too.
 
 They are PyTorch's own schedulers: after each update, the rate is the optimizer's `lr` times a
-factor of the number of updates done.
+factor of the number of updates done. `plateau` alone is stepped after each epoch.
 """
 
 import math
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from seqexp.ranges import NotNegative, Share
+from seqexp.ranges import CountOrZero, NotNegative, OpenShare, Share
 
 
 def constant(optimizer: Optimizer) -> LambdaLR:
@@ -23,6 +23,38 @@ def inverse_time(optimizer: Optimizer, decay: NotNegative) -> LambdaLR:
     Source: the `decay` argument of Keras' optimizers up to version 2; Robbins & Monro (1951).
     """
     return LambdaLR(optimizer, lambda step: 1 / (1 + decay * step))
+
+
+def plateau(
+    optimizer: Optimizer,
+    higher_is_better: bool,
+    factor: OpenShare = 0.5,
+    patience: CountOrZero = 2,
+    min_delta: NotNegative = 1e-4,
+    cooldown: CountOrZero = 0,
+    min_lr: NotNegative = 0.0,
+) -> ReduceLROnPlateau:
+    """The same rate while `trainer.monitor` gets better, and `factor` of it after each halt.
+
+    Args:
+        optimizer: whose learning rate is scheduled.
+        higher_is_better: of the monitored metric.
+        factor: what the rate is multiplied by.
+        patience: epochs without a better value that are waited for.
+        min_delta: a smaller gain does not count as better.
+        cooldown: epochs after a reduction in which none is counted.
+        min_lr: no lower rate than this.
+    """
+    return ReduceLROnPlateau(
+        optimizer,
+        mode="max" if higher_is_better else "min",
+        factor=factor,
+        patience=patience,
+        threshold=min_delta,
+        threshold_mode="abs",
+        cooldown=cooldown,
+        min_lr=min_lr,
+    )
 
 
 def cosine(

@@ -1,6 +1,8 @@
 """What cannot work in a training: optimizer, truncation, validation, what is measured."""
 
+from seqexp.metrics import MEASURES, OF_KIND, without_name
 from seqexp.ranges import SLOWEST
+from seqexp.utils.nearest import did_you_mean
 from seqexp.utils.rules import Faults, Node
 
 OTHER_VALIDATION = (
@@ -20,6 +22,11 @@ BY_ELEMENT = tuple(
 """Optimizers that step each weight by its own gradients alone, so that a stack of models is stepped
 as each of them."""
 
+
+PLATEAU = "seqexp.optimizer.schedule.plateau"
+
+PER_POSITION = ("token_class", "next_token")
+"""Kinds with a prediction at each position."""
 
 MAX_STACKED_STATE = {"rnn": 64, "gru": 16}
 """Cell -> hidden units up to which a stack of layers is faster: tests/benchmarks/replicas.py."""
@@ -72,16 +79,51 @@ def schedule_needs_no_metric(schedule: Node) -> Faults:
     target = schedule["_target_"]
     if target == "torch.optim.lr_scheduler.ReduceLROnPlateau":
         yield (
-            f"schedule._target_ is {target!r}: schedules are stepped by update, without a metric;"
-            " choose another, as schedule=cosine"
+            f"schedule._target_ is {target!r}, which has to be told the metric; give"
+            " schedule=plateau, which follows trainer.monitor"
+        )
+
+
+def a_plateau_is_seen_on_validation_data(schedule: Node, dataset: Node) -> Faults:
+    none_of = _no_validation(dataset)
+    if schedule["_target_"] == PLATEAU and none_of is not None:
+        yield (
+            f"schedule is plateau, but dataset.{none_of} is {dataset[none_of]}; give validation"
+            " data, or another schedule"
+        )
+
+
+def what_is_monitored_is_measured(trainer: Node, dataset: Node) -> Faults:
+    monitor, kind = trainer["monitor"], _kind_of(dataset)
+    measures = OF_KIND.get(kind or "", tuple(MEASURES))
+    known = [f"valid/{measure}" for measure in measures]
+    if without_name(monitor) not in known:
+        whose = f" of the kind {kind}" if kind in OF_KIND else ""
+        hint = did_you_mean(monitor, known) or f"; give one of {', '.join(known)}"
+        yield f"trainer.monitor is {monitor}, which is no metric of validation{whose}{hint}"
+
+
+def what_is_chosen_of_the_task_is_its_kinds(task: Node, dataset: Node) -> Faults:
+    kind = _kind_of(dataset)
+    if kind not in OF_KIND:
+        return
+    if task["loss"] != "gaussian" and kind != "regression":
+        yield (
+            f"task.loss is {task['loss']}, but the dataset's kind of task is {kind}, which has one"
+            " loss only; leave task.loss out"
+        )
+    if task["class_weights"] != "none" and kind in ("regression", "next_token"):
+        yield (
+            f"task.class_weights is {task['class_weights']}, but the dataset's kind of task is"
+            f" {kind}, which has no classes to weigh; give none"
         )
 
 
 def best_weights_need_validation_data(trainer: Node, dataset: Node) -> Faults:
-    none_of = [key for key in ("num_valid", "valid_share") if dataset.get(key) == 0]
-    if not none_of or any(dataset.get(key) for key in OTHER_VALIDATION):
+    none_of = _no_validation(dataset)
+    if none_of is None:
         return
-    why = f"but dataset.{none_of[0]} is {dataset[none_of[0]]}; give validation data"
+    why = f"but dataset.{none_of} is {dataset[none_of]}; give validation data"
     if trainer["patience"] is not None:
         yield f"trainer.patience is {trainer['patience']}, {why}, or patience=null"
     if trainer["test_weights"] == "best":
@@ -116,7 +158,8 @@ def later_tokens_are_not_seen_where_they_must_not_be(
 ) -> Faults:
     """Neither when the next token is predicted, nor from a window, which knows nothing of them."""
     k1, _ = _truncation(trainer)
-    predicts_next = _output(dataset) == "next-token"
+    kind = _kind_of(dataset)
+    predicts_next, per_position = kind == "next_token", kind in PER_POSITION
     if not predicts_next and k1 is None:
         return
     if predicts_next:
@@ -125,7 +168,7 @@ def later_tokens_are_not_seen_where_they_must_not_be(
         why, way_out = f"but trainer.bptt.k1={k1} cuts sequences into windows", ", or k1=null"
     if model.get("bidirectional"):
         yield f"model.bidirectional is true, {why}; give false{way_out}"
-    if model.get("readout") in ("flatten", "max", "mean") and not predicts_next:
+    if model.get("readout") in ("flatten", "max", "mean") and not per_position:
         yield f"model.readout is {model['readout']}, {why}; give last{way_out}"
     # auto is causal where the next token is predicted
     if model.get("padding") in ("same", "valid", *([] if predicts_next else ["auto"])):
@@ -144,13 +187,13 @@ def gradients_flow_back_through_states(gradient_flow: Node, model: Node, dataset
             " gradient_flow.every_epochs=null"
         )
         return
-    predicts_next = _output(dataset) == "next-token"
-    if model.get("bidirectional") and not predicts_next:
+    kind = _kind_of(dataset)
+    if model.get("bidirectional") and kind != "next_token":
         yield (
             f"{measured}, but model.bidirectional is true, and a state then depends on later"
             " tokens too; give false, or gradient_flow.every_epochs=null"
         )
-    if model.get("readout", "last") != "last" and not predicts_next:
+    if model.get("readout", "last") != "last" and kind not in PER_POSITION:
         yield (
             f"{measured}, but model.readout is {model['readout']}, and the loss then reads the"
             " states of all tokens at once; give last, or gradient_flow.every_epochs=null"
@@ -216,19 +259,34 @@ def models_are_stacked_where_it_pays(trainer: Node, model: Node) -> Faults:
 
 def a_stack_has_an_update_a_window(trainer: Node, dataset: Node) -> Faults:
     replicas, (k1, _) = trainer["replicas"], _truncation(trainer)
-    if replicas is not None and k1 is not None and _output(dataset) != "next-token":
+    if replicas is not None and k1 is not None and _kind_of(dataset) not in PER_POSITION:
         yield (
             f"trainer.bptt.k1 is {k1}, but trainer.replicas is {replicas}, and windows without a"
             " label take no step that could be one for all; give k1=null, or replicas=null"
         )
 
 
-def _output(dataset: Node) -> str | None:
-    """What a dataset wants predicted; it may depend on the view of the data."""
+def _kind_of(dataset: Node) -> str | None:
+    """The kind of task of a dataset: as it is configured, or as its class says; None: the data
+    tell.
+
+    It may depend on the view of the data. Names of before have a hyphen.
+    """
+    if "task" in dataset:
+        configured: str | None = dataset["task"]
+        return configured
     constants = dataset["_constants_"]
     by_view = constants.get("output_by_view")
-    output: str | None = constants.get("output") if by_view is None else by_view[dataset["view"]]
-    return output
+    output = constants.get("output") if by_view is None else by_view[dataset["view"]]
+    return output.replace("-", "_") if isinstance(output, str) else None
+
+
+def _no_validation(dataset: Node) -> str | None:
+    """The key of a dataset that leaves nothing to validate on."""
+    none_of = [key for key in ("num_valid", "valid_share") if dataset.get(key) == 0]
+    if not none_of or any(dataset.get(key) for key in OTHER_VALIDATION):
+        return None
+    return none_of[0]
 
 
 def _truncation(trainer: Node) -> tuple[int | None, int | None]:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seqexp.data import Batch, Data, Sequences
 from seqexp.errors import NonFiniteError
@@ -67,6 +68,7 @@ def steps(training: Training, data: Data) -> Iterator[Report | Work]:
             training.place = Place()
         metrics = yield from _epoch(training, training.place, data)
         is_best = _note_best(training, metrics)
+        _lower_on_plateau(training, metrics)
         training.place = None
         yield Report("epoch", training.epoch, metrics, is_best)
     if settings.test_weights == "best" and training.best_weights:
@@ -275,7 +277,7 @@ def update(work: Work) -> tuple[Updates, Carry]:
     _refuse_non_finite(training, nats_sum, norm_before, work.where)
     norm_after, clipped = _clip(gradients, norm, norm_before, settings)
     training.optimizer.step()
-    training.scheduler.step()
+    training.step_schedule()
     training.step += 1
     score = Score(nats_sum, work.scored, tuple(extra_sums))
     norms = {"norms": norm_before, "clipped_norms": norm_after, "norm_max": norm_before}
@@ -385,6 +387,12 @@ def _keep_best(training: Training, metrics: Metrics) -> bool:
     weights = training.model.state_dict()
     training.best_weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     return True
+
+
+def _lower_on_plateau(training: Training, metrics: Metrics) -> None:
+    value = metrics.get(training.settings.monitor)
+    if isinstance(training.scheduler, ReduceLROnPlateau) and value is not None:
+        training.scheduler.step(value)
 
 
 def _learning_rate(optimizer: Optimizer) -> float:

@@ -163,7 +163,7 @@ class Stack:
         after, clipped = _clip(gradients, norms, works)
         self._step()
         for index, (work, row) in enumerate(zip(works, rows, strict=True)):
-            work.training.scheduler.step()
+            work.training.step_schedule()
             work.training.step += 1
             score = Score(row[0], int(row[2]), tuple(row[3:]))
             updates = Updates(

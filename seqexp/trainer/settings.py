@@ -7,8 +7,6 @@ from annotated_types import Ge, Le, Lt
 
 from seqexp.ranges import Count, NotNegative, Positive
 
-Monitor = Literal["valid/loss_nats", "valid/accuracy"]
-
 Minutes = Annotated[float, Ge(1e-6), Lt(float("inf"))]
 """From 60 microseconds on: an update is made in any case."""
 
@@ -70,7 +68,7 @@ class Settings:
         clip_value: largest size of one gradient entry; None leaves them as they are.
         clip_norm: largest L2 norm of the whole gradient, after `clip_value`; None leaves it.
         bptt: truncation of backpropagation through time; None is whole sequences.
-        monitor: metric that says which epoch was best.
+        monitor: metric of validation that says which epoch was best; any of the kind of task.
         patience: stop after this many epochs without a better one; None trains them all.
         min_delta: a smaller gain than this does not count as better.
         test_weights: test with the weights of the best epoch or of the last one.
@@ -97,7 +95,7 @@ class Settings:
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
     bptt: BPTT | None = None
-    monitor: Monitor = "valid/loss_nats"
+    monitor: str = "valid/loss_nats"
     patience: Count | None = None
     min_delta: NotNegative = 0.0
     test_weights: Literal["best", "last"] = "best"

@@ -404,5 +404,5 @@ def _scheduler(path: str, found: Any, like: Any, step: int) -> None:
         number(path, found, finite=math.isfinite(like))
     elif like is None and type(found) in (int, float):  # of a rate that was not needed yet
         number(path, found)
-    elif type(found) is not type(like):
+    elif type(found) is not type(like) or (isinstance(like, str) and found != like):
         raise UnsoundError(path, found, shown(like))

@@ -7,7 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from seqexp.data import Batch
 from seqexp.spec import Carry, HasPenalty, Model
@@ -116,6 +116,12 @@ class Training:
         # once, since each takes as long as a small model's layer
         self.parameters = dict(self.model.named_parameters())
         self.penalty = self.model.penalty if isinstance(self.model, HasPenalty) else None
+        self.by_update = not isinstance(self.scheduler, ReduceLROnPlateau)
+
+    def step_schedule(self) -> None:
+        """After an update; a schedule that waits for a plateau is stepped after each epoch."""
+        if self.by_update:
+            self.scheduler.step()
 
     @property
     def window(self) -> int | None:

@@ -73,6 +73,9 @@ def write_files(folder: Path) -> None:
         file = folder / "a_folder_with_a_folder_a_class" / label / f"{number}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+    pairs = [f"{i} {i % 7}\tword{i % 7} word{i % 5}" for i in range(60)]
+    for name in ("my_pairs.tsv", "my_words.tsv"):
+        (folder / name).write_text("\n".join(["source\ttarget", *pairs]) + "\n")
     prose = " ".join(text for text, _ in texts)
     for name in ("my_text.txt", "tinyshakespeare.txt"):
         (folder / name).write_text(f"the cat sat. {prose}\n")

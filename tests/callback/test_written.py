@@ -1,16 +1,18 @@
 """Targets that are written while a model learns and for the test: scored, kept, resumed."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from training import train
 
 from seqexp.callback.base import Observed
 from seqexp.callback.written import Written, contexts_of
-from seqexp.checkpoint.result import Result
+from seqexp.checkpoint.result import Result, Story
 from seqexp.data import Data, Sequences
 from seqexp.dataset.pairs import Pairs
 from seqexp.decode.beam import Beam
@@ -107,8 +109,6 @@ def observed(data: Data, wrong: int = 0, epoch: int = 1) -> tuple[Any, Kept]:
     object.__setattr__(run, "tracker", tracker)
     object.__setattr__(run, "training", training)
     object.__setattr__(run, "data", data)
-    from seqexp.checkpoint.result import Story
-
     object.__setattr__(run, "story", Story())
     return run, kept
 
@@ -198,3 +198,17 @@ def test_contexts_of_features_are_written_for_too(data: Data) -> None:
     Written(Sample(), run).at_end(Result())
     assert run.story.result.metrics["test/exact"] == pytest.approx(0.9)
     assert kept.tables["samples/written.json"][0]["source"].startswith("context ")
+
+
+def test_writing_changes_nothing_of_a_training(tmp_path: Path) -> None:
+    small = ("dataset.num_made=60", "model.hidden_size=6", "tracking=none", "model.dropout=0.3")
+    found = {}
+    for decode in ("none", "greedy", "beam"):
+        metrics = train(
+            tmp_path / decode,
+            *("dataset=pairs", "model=lstm", "model.attention=dot", f"decode={decode}"),
+            *small,
+        ).metrics
+        assert ("test/exact" in metrics) == ("valid/exact" in metrics) == (decode != "none")
+        found[decode] = {name: metrics[name] for name in ("train/loss_nats", "test/loss_nats")}
+    assert found["none"] == found["greedy"] == found["beam"]
