@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -267,8 +267,84 @@ def log_likelihood(rates: Rates, letters: Letters, band: Band = None) -> Float[T
     """As `log_likelihoods`, differentiable by all rates; `stay` has to be given.
 
     Derivatives of pairs that hardly count in the loss are left out: where a read has one of several
-    causes, those with less than a hundredth of it.
+    causes, those with less than a hundredth of it. Where nothing can be compiled, and on GPUs, the
+    same is computed by `recursion`, over all cells.
     """
+    if available(rates.emission).binary is None:
+        return recursion(rates, letters)
     given = (getattr(rates, name) for name in Rates.__dataclass_fields__)
     found: Tensor = _LogLikelihood.apply(letters, band, *given)  # type: ignore[no-untyped-call]
     return found
+
+
+def recursion(rates: Rates, letters: Letters) -> Float[Tensor, " pairs"]:
+    """The same by PyTorch's operations, along anti-diagonals, adding logarithms.
+
+    Cells with the same i + j depend on the two diagonals before only.
+    """
+    pairs, states, bases, _ = rates.emission.shape
+    stay = rates.stay if rates.stay is not None else torch.ones_like(rates.deletion[:, 0])
+    read = torch.nn.functional.pad(letters.read.clamp(min=0), (1, 1))  # j = 1 is the first letter
+    lasts = letters.num_bases + letters.num_letters
+    rows, gaps = torch.arange(pairs), torch.arange(bases + 1)
+    nothing = rates.emission.new_full((pairs, states, bases + 1), -torch.inf)
+    last, before = nothing.clone(), nothing
+    last[:, 0, 0] = 0.0
+    ends = [last[rows, :, letters.num_bases]]
+    for k in range(1, int(lasts.max()) + 1):
+        j = k - gaps
+        is_cell = (j >= 0) & (j < read.shape[1] - 1)
+        letter = read[:, j.clamp(0, read.shape[1] - 1)]  # (pairs, gaps)
+        index = letter[:, None, :, None].expand(-1, states, -1, 1)
+        inserted = rates.insertion.gather(3, index)[..., 0].log() + last
+        inserted = inserted.masked_fill(j < 1, -torch.inf)
+        deleted = rates.deletion.log() + last[:, :, :-1]
+        passed = rates.emission.gather(3, index[:, :, 1:])[..., 0].log() + before[:, :, :-1]
+        passed = passed.masked_fill(j[1:] < 1, -torch.inf)
+        is_copy = letter[:, 1:] == letters.base
+        parts = _arrivals(inserted, deleted, passed, is_copy, stay)
+        before, last = last, parts.masked_fill(~is_cell, -torch.inf)
+        ends.append(last[rows, :, letters.num_bases])
+    at_end = torch.stack(ends)[lasts, rows]  # (pairs, states)
+    return torch.logsumexp(at_end + rates.end.log(), dim=1)
+
+
+def _arrivals(
+    inserted: Float[Tensor, "pairs states gaps"],
+    deleted: Float[Tensor, "pairs states bases"],
+    passed: Float[Tensor, "pairs states bases"],
+    is_copy: Bool[Tensor, "pairs bases"],
+    stay: Float[Tensor, "pairs bases"],
+) -> Float[Tensor, "pairs states gaps"]:
+    """Logarithms of what comes to each state, by where the events lead."""
+    states, recent = inserted.shape[1], inserted.shape[1] - 1
+    into: list[list[Tensor]] = [[] for _ in range(states)]
+
+    def bring(state: int, values: Tensor) -> None:
+        missing = inserted.shape[2] - values.shape[-1]  # no base was done with at the first gap
+        into[state].append(torch.nn.functional.pad(values, (missing, 0), value=-torch.inf))
+
+    for state in range(states):
+        bring(min(1, recent), inserted[:, state])
+        bring(2 if states == MAX_STATES else min(1, recent), deleted[:, state])
+        if states == 1:
+            bring(0, passed[:, 0])
+            continue
+        if state == 0:
+            bring(0, passed[:, 0].where(is_copy, -torch.inf))
+            bring(recent, passed[:, 0].where(~is_copy, -torch.inf))
+        elif state == recent:
+            bring(0, (passed[:, state] + torch.log1p(-stay)).where(is_copy, -torch.inf))
+            bring(recent, passed[:, state] + torch.where(is_copy, stay.log(), 0.0))
+        else:
+            bring(recent, passed[:, state])
+    nothing = torch.full_like(inserted[:, 0], -torch.inf)
+    return torch.stack([_added([nothing, *values]) for values in into], dim=1)
+
+
+def _added(values: list[Tensor]) -> Tensor:
+    """The logarithm of a sum, whose gradient is 0 rather than NaN where all is nothing."""
+    stacked = torch.stack(values)
+    is_nothing = torch.isneginf(stacked).all(dim=0)
+    safe = stacked.masked_fill(is_nothing, 0.0)
+    return torch.logsumexp(safe, dim=0).masked_fill(is_nothing, -torch.inf)
