@@ -60,6 +60,9 @@ def write_files(folder: Path) -> None:
     for name in ("my_reads.fastq.gz", "reads.fastq.gz"):
         (folder / name).write_bytes(gzip.compress(fastq.encode()))
 
+    clusters = [f"{(truth := dna(40))}\n{truth[1:]}\n{truth[:-1]}\n{truth}\n" for _ in range(12)]
+    (folder / "clusters.txt").write_text("\n".join(clusters))
+
     words = {"bad": ("dull", "silly", "poor"), "good": ("great", "moving", "fine")}
     texts = [
         (f"a {draw.choice(words[label])} film with {draw.choice('abcdefgh')} {i}", label)

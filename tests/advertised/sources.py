@@ -161,6 +161,10 @@ def short(line: str) -> list[str]:
             added += ["decode.length=10"]
     else:
         added += ["trainer.max_sequences=64"]
+    if "experiment=denoise" in line:
+        added += ["decode.num_reads=[3]", "decode.length=null"]
+        if "dataset.reads" not in line:
+            added += ["dataset.num_clusters=8", "dataset.length=40"]
     if "noisy-reads" in line and "dataset.reads" not in line:
         added += ["dataset.num_reads=3", "dataset.length=60"]
     if "sweeper=optuna" in line or "experiment=search" in line:
@@ -168,7 +172,7 @@ def short(line: str) -> list[str]:
     if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn|parallel", line):
         added += ["interpret=none"]
     elif not re.search(
-        r"interpret=|max_shown|chars|noisy-reads|imdb|text|search|gradient-flow", line
+        r"interpret=|max_shown|chars|noisy-reads|denoise|imdb|text|search|gradient-flow", line
     ):
         added += ["interpret.max_shown=1"]  # most of such a run is drawing filters
     return added
