@@ -46,7 +46,7 @@ class Motif:
         motif: MA0149.1, or a file of JASPAR, MEME, TRANSFAC, HOMER, HOCOMOCO or CIS-BP, or a list
             of such.
         motif_names: which matrices of the files, by id or name; None takes all.
-        made_motifs: so many motifs more that seqexp makes, the same for every seed; None is two
+        made_motifs: so many motifs more that seqexp makes, the same for every seed; None is one
             beside a single motif that is one of several labels, else none.
         pseudocount: counts added to each position of the motif, shared out as the background.
         background: shares of A, C, G and T outside the motif; None is a quarter each.

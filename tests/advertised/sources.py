@@ -20,8 +20,17 @@ REPLACED = {
 }
 """What a person puts in the place of a word."""
 
-STATUS = {"python -m seqexp model.num_filter=3 optimizer.lr=-1 dataset.length=10": 2}
-"""Commands that are shown for the faults that they are refused for."""
+STATUS = {
+    "python -m seqexp model.num_filter=3 optimizer.lr=-1 dataset.length=10": 2,
+    # whose data are not shipped, which is said
+    "python -m seqexp experiment=sounds": 2,
+    "python -m seqexp -m experiment=sounds": 2,
+    "python -m seqexp experiment=promoters": 2,
+    "python -m seqexp -m experiment=promoters seed=0,1,2": 2,
+    "python -m seqexp experiment=translation": 2,
+    "python -m seqexp experiment=translation model.attention=none": 2,
+}
+"""Commands that are refused here: those that are shown for their faults, and for lack of data."""
 
 COMPOSED = {
     "-m experiment=noisy-reads 'seed=range(20)'": "twenty of a run that is typed alone",
@@ -152,12 +161,18 @@ def short(line: str) -> list[str]:
             added += ["decode.length=10"]
     else:
         added += ["trainer.max_sequences=64"]
+    if "experiment=denoise" in line:
+        added += ["decode.num_reads=[3]", "decode.length=null"]
+        if "dataset.reads" not in line:
+            added += ["dataset.num_clusters=8", "dataset.length=40"]
     if "noisy-reads" in line and "dataset.reads" not in line:
         added += ["dataset.num_reads=3", "dataset.length=60"]
     if "sweeper=optuna" in line or "experiment=search" in line:
         added += ["sweeper.n_trials=2"]
     if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn|parallel", line):
         added += ["interpret=none"]
-    elif not re.search(r"interpret|chars|noisy-reads|imdb|text|search|gradient-flow", line):
+    elif not re.search(
+        r"interpret=|max_shown|chars|noisy-reads|denoise|imdb|text|search|gradient-flow", line
+    ):
         added += ["interpret.max_shown=1"]  # most of such a run is drawing filters
     return added

@@ -1,22 +1,24 @@
 """Targets that are written while a model learns and for the test: scored, kept, resumed."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from training import train
 
 from seqexp.callback.base import Observed
 from seqexp.callback.written import Written, contexts_of
-from seqexp.checkpoint.result import Result
+from seqexp.checkpoint.result import Result, Story
 from seqexp.data import Data, Sequences
 from seqexp.dataset.pairs import Pairs
 from seqexp.decode.beam import Beam
 from seqexp.decode.polish import Polish
 from seqexp.decode.sample import Sample
-from seqexp.spec import Carry, Features
+from seqexp.spec import Carry, Features, Vocabulary
 from seqexp.trainer.training import Report
 
 
@@ -107,8 +109,6 @@ def observed(data: Data, wrong: int = 0, epoch: int = 1) -> tuple[Any, Kept]:
     object.__setattr__(run, "tracker", tracker)
     object.__setattr__(run, "training", training)
     object.__setattr__(run, "data", data)
-    from seqexp.checkpoint.result import Story
-
     object.__setattr__(run, "story", Story())
     return run, kept
 
@@ -175,6 +175,16 @@ def test_tasks_without_a_context_are_left_alone(data: Data) -> None:
     assert not kept.points
 
 
+def test_a_vocabulary_without_ends_is_told(data: Data, caplog: pytest.LogCaptureFixture) -> None:
+    run, kept = observed(data)
+    symbols = tuple(f"{symbol}." for symbol in data.spec.vocabulary.symbols)
+    spec = replace(data.spec, vocabulary=Vocabulary(symbols))
+    object.__setattr__(run, "data", replace(data, spec=spec))
+    with caplog.at_level("INFO", "seqexp"):
+        Written(Sample(), run).before()
+    assert "no targets are written: the vocabulary has no begin and end (< and >" in caplog.text
+
+
 def test_rows_share_a_context_by_number_or_by_value() -> None:
     tokens = torch.ones(4, 2, dtype=torch.long)
     context = torch.tensor([[1, 2], [3, 0], [1, 2]])
@@ -198,3 +208,17 @@ def test_contexts_of_features_are_written_for_too(data: Data) -> None:
     Written(Sample(), run).at_end(Result())
     assert run.story.result.metrics["test/exact"] == pytest.approx(0.9)
     assert kept.tables["samples/written.json"][0]["source"].startswith("context ")
+
+
+def test_writing_changes_nothing_of_a_training(tmp_path: Path) -> None:
+    small = ("dataset.num_made=60", "model.hidden_size=6", "tracking=none", "model.dropout=0.3")
+    found = {}
+    for decode in ("none", "greedy", "beam"):
+        metrics = train(
+            tmp_path / decode,
+            *("dataset=pairs", "model=lstm", "model.attention=dot", f"decode={decode}"),
+            *small,
+        ).metrics
+        assert ("test/exact" in metrics) == ("valid/exact" in metrics) == (decode != "none")
+        found[decode] = {name: metrics[name] for name in ("train/loss_nats", "test/loss_nats")}
+    assert found["none"] == found["greedy"] == found["beam"]

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch", "mlflow", "seqexp.run", "seqexp.tracking.mlflow"])
+CONTEXT.set_forkserver_preload(
+    ["torch._dynamo", "mlflow", "seqexp.run", "seqexp.tracking.mlflow", "seqexp.cli.main"]
+)
 
 
 def start_child(said: Path, work: Callable[..., Any], *arguments: Any) -> ForkServerProcess:

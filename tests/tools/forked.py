@@ -121,7 +121,7 @@ class Call:
             os.execve(sys.executable, [sys.executable, "-m", "seqexp", *self.words], self.variables)
         os.environb.clear()
         os.environb.update(self.variables)
-        sys.path[0] = os.getcwd()
+        sys.path[0] = str(Path.cwd())
         sys.argv = ["-m", *self.words]
 
 

@@ -8,10 +8,10 @@ from seqexp.formats.dna import LETTERS
 from seqexp.formats.matrix import PositionFrequencyMatrix
 from seqexp.seeding import UniformSource, stream_seed
 
-WIDTHS = (10, 12, 11, 13)
+WIDTHS = (16, 17, 18, 16)
 """Of the made motifs, in turn."""
 
-NUM_MADE = 2
+NUM_MADE = 1
 """Beside a single motif, where several labels are asked for."""
 
 _CLEAR, _EITHER = (97.0, 1.0, 1.0, 1.0), (49.0, 49.0, 1.0, 1.0)
@@ -36,7 +36,7 @@ def with_made(
 
     Args:
         matrices: of files.
-        count: how many are made; None is two beside a single motif that is one of several labels,
+        count: how many are made; None is one beside a single motif that is one of several labels,
             else none.
         are_labels: whether each motif is a label of its own.
     """
