@@ -308,6 +308,14 @@ def _new_target(target: str, is_said: bool) -> str:
     return f"{new}.{name}"
 
 
+def kind_of_task(name: str) -> str:
+    """The name of a kind of task now; names of before had a hyphen, and are said."""
+    new = name.replace("-", "_")
+    if new != name:
+        _say(f'output = "{name}"', f'"{new}"')
+    return new
+
+
 def _say(old: str, new: str) -> None:
     """Tell the person at the keyboard once what to write."""
     if (old, new) not in _said and sys.stderr is not None:
