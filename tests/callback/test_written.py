@@ -19,6 +19,7 @@ from seqexp.decode.beam import Beam
 from seqexp.decode.polish import Polish
 from seqexp.decode.sample import Sample
 from seqexp.spec import Carry, Features, Vocabulary
+from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Report
 
 
@@ -95,7 +96,7 @@ class Kept:
 class Trains:
     """What a callback asks of a training."""
 
-    device, seed = torch.device("cpu"), 0
+    device, seed, settings = torch.device("cpu"), 0, Settings()
 
     def __init__(self, model: Any, epoch: int) -> None:
         self.model, self.epoch = model, epoch
