@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import time
 import traceback
@@ -22,10 +23,12 @@ from seqexp.callback.base import Callback, Curves, Observed, closing, tell
 from seqexp.callback.baselines import Constant
 from seqexp.callback.checkpoint import Checkpoints
 from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
+from seqexp.callback.denoise import Denoised
 from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
 from seqexp.callback.kernels import Kernels
 from seqexp.callback.model import KeptModel
+from seqexp.callback.pictures import Pictures
 from seqexp.callback.predictions import Predictions
 from seqexp.callback.progress import shown
 from seqexp.callback.pruning import Pruning
@@ -35,7 +38,16 @@ from seqexp.callback.samples import Samples
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
-from seqexp.checkpoint.provenance import DATA, data_name, model_name, origin_of, run_facts, sizes
+from seqexp.checkpoint.identity import REPORTING_CODE
+from seqexp.checkpoint.provenance import (
+    DATA,
+    data_name,
+    model_name,
+    origin_of,
+    reports_of,
+    run_facts,
+    sizes,
+)
 from seqexp.checkpoint.result import Result, Start
 from seqexp.config.groups import Config
 from seqexp.errors import InputError, RunError, StoppedError
@@ -46,6 +58,8 @@ from seqexp.trainer.loop import alone, steps
 from seqexp.trainer.training import Work
 from seqexp.utils.files import full_disk
 from seqexp.utils.signals import Stop, sigterm_raises
+
+log = logging.getLogger("seqexp")
 
 
 def run(config: Config, start: Start) -> Result:
@@ -64,7 +78,8 @@ def run(config: Config, start: Start) -> Result:
 def working(
     config: Config, start: Start, stop: Stop, step: int | None = None
 ) -> Generator[Work, None, Result]:
-    """As `run`, and before each update the work that it is, for who has several runs go on at once.
+    """`run` as a generator that yields each update before it is done, so that several runs can be
+    interleaved.
 
     Of several checkpoints, the one after the update `step` is used; None: the newest.
 
@@ -75,13 +90,13 @@ def working(
         parts, folder, processes = place.parts, place.folder, place.processes
         data = build.load(parts)
         origin = origin_of(parts.config, data, processes.count)
-        begun = processes.told(begun_before(folder, origin, step))
-        if begun.result is not None:
+        begun = processes.told(begun_before(folder, origin, reports_of(parts.config), step))
+        if begun.result is not None and begun.state is None:
             say_again(begun.result)
             return begun.result
         is_new = begun.state is None
         training, starts = yield from build.begin(parts, data, place.device, processes, is_new)
-        run = Observed(parts.tracker, training, data)
+        run = Observed(parts.tracker, training, data, known=begun.known)
         looking = observers(place, run, stop)
         checkpoints = Checkpoints(folder, origin, run, looking, stop)
         if begun.state is not None:
@@ -91,6 +106,8 @@ def working(
         with recording(run, folder), closing(callbacks):
             if is_new:
                 tell_start(place, run, origin, starts)
+            elif begun.changes:
+                tell_changes(place, run, origin, begun)
             is_tested = yield from train(run, callbacks, stop)
             if is_tested and processes.is_first:
                 for callback in callbacks:
@@ -157,8 +174,10 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         filters,
         Samples(parts.decoder, run),
         Written(parts.decoder, run),
+        Pictures(run),
         Page(title, parts.filters, run, filters, predictions),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
+        Denoised(parts.decoder, run),
         KeptModel(parts.config, run),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),
@@ -188,29 +207,67 @@ class Begun:
     Args:
         run_id: by which it is recorded.
         result: what came of it, if it has finished.
-        state: of the checkpoint to go on from.
+        state: of the checkpoint to resume from; of a finished run, where it is reported again.
+        changes: a line for each difference in how the run is reported.
     """
 
     run_id: str | None = None
     result: Result | None = None
     state: dict[str, Any] | None = None
+    changes: Sequence[str] = ()
 
     @property
-    def mark(self) -> int:
+    def mark(self) -> int | None:
         """What of it is recorded already, as the tracker has it."""
+        if self.result is not None:
+            return None
         return 0 if self.state is None else int(self.state["mark"])
 
+    @property
+    def known(self) -> Mapping[str, float]:
+        """Last values of the metrics of a finished run."""
+        return {} if self.result is None else self.result.metrics
 
-def begun_before(folder: RunFolder, origin: Mapping[str, str], step: int | None) -> Begun:
+
+def begun_before(
+    folder: RunFolder, origin: Mapping[str, str], reports: Mapping[str, str], step: int | None
+) -> Begun:
     """What is left of a run in its folder.
+
+    A finished run resumes from its last checkpoint where only its reports have changed: nothing is
+    left to train, and all that follows the training is done again.
 
     Raises:
         InputError: if it is of another run, or damaged.
     """
     run_id, result = folder.run_id(origin), folder.result()
-    if result is not None:
+    changes = folder.changed_reports(reports)
+    if result is None:
+        return Begun(run_id, None, at_step(folder, folder.checkpoint(origin), step), changes)
+    if not changes or result.pruned is not None:  # a search stopped it before it was reported
         return Begun(run_id, result)
-    return Begun(run_id, state=at_step(folder, folder.checkpoint(origin), step))
+    return Begun(run_id, result, weights_of(folder, origin, changes), changes)
+
+
+def weights_of(
+    folder: RunFolder, origin: Mapping[str, str], changes: Sequence[str]
+) -> dict[str, Any] | None:
+    """The last checkpoint of a finished run that is to be reported again; None: it stays as it is.
+
+    Raises:
+        InputError: if no checkpoint was kept, and another report is asked for.
+    """
+    state, told = folder.checkpoint(origin), "\n  ".join(changes)
+    if state is not None:
+        log.info(f"finished before; not trained, but reported again from its weights\n  {told}")
+        return state
+    if all(line.startswith(REPORTING_CODE) for line in changes):
+        log.warning("its report is of other code, and no checkpoint was kept to report it again")
+        return None
+    raise InputError(
+        f"{folder.path}: finished before, and cannot be reported again, because no checkpoint was"
+        f" kept; force=true trains it anew\n  {told}"
+    )
 
 
 def at_step(
@@ -249,7 +306,7 @@ def start_recording(
         tags.update(callback.tags())
     headline = HEADLINE[run.data.spec.output]
     result.run_id = run.tracker.start(replace(facts, tags=tags, headline=headline))
-    place.folder.begin(result.run_id, origin)
+    place.folder.begin(result.run_id, origin, reports_of(place.parts.config))
 
 
 def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: int) -> None:
@@ -261,6 +318,14 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     num_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run.log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
     say_start(model_name(place.start), dataset, run.data, num_parameters)
+
+
+def tell_changes(place: Place, run: Observed, origin: Mapping[str, str], begun: Begun) -> None:
+    """Record the config of a run that resumes with other reports; MLflow's parameters stay."""
+    config = place.parts.config
+    tags = run_facts(config, place.start, origin, begun.run_id, begun.mark).tags
+    run.tracker.tags({**tags, "seqexp.reported_again": "\n".join(begun.changes)[:5000]})
+    run.tracker.text(json.dumps(config, indent=2), "config.json")
 
 
 @contextmanager

@@ -20,12 +20,15 @@ class Observed:
         training: whose model is looked at.
         data: what it learns from.
         story: what has come of the run so far.
+        known: last values of metrics that an earlier report recorded; what repeats them is no new
+            point of a curve.
     """
 
     tracker: Tracker
     training: Training
     data: Data
     story: Story = field(default_factory=Story)
+    known: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_new(self) -> bool:
@@ -34,7 +37,7 @@ class Observed:
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Add a point to each of these curves, and keep the last values for the summary."""
-        self.tracker.metrics(metrics, step)
+        self.tracker.metrics({k: v for k, v in metrics.items() if self.known.get(k) != v}, step)
         self.story.result.metrics.update(metrics)
 
 

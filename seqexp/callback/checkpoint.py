@@ -59,6 +59,8 @@ class Checkpoints(Callback):
         for name, part in self.parts.items():
             part.restore(state["parts"][name])
         epoch, step = self.training.epoch, self.training.step
+        if self.training.is_done:
+            return
         log.info(f"goes on after update {step:,}, in epoch {epoch}")
 
     def after(self, report: Report) -> None:

@@ -41,6 +41,8 @@ def say_start(model: str, dataset: str, data: Data, num_parameters: int) -> None
 def what_is_predicted(spec: TaskSpec) -> str:
     """The kind of task, its outputs, and what they are told from."""
     kind, names = spec.output, [one_line(name) for name in spec.output_names]
+    if kind is Output.READ_ERRORS:
+        return "how reads differ from the sequences that they are of, nats a read"
     count = len(names)
     if kind is Output.SEQUENCE_CLASS:
         said = f"one of {count:,} classes a sequence: {_named(names)}"

@@ -97,10 +97,21 @@ class RunFolder:
         except InputError as error:
             raise InputError(f"{folder}: {error}; force=true starts anew") from error
 
-    def begin(self, run_id: str | None, origin: Mapping[str, str]) -> None:
-        """Note which run this is."""
+    def changed_reports(self, reports: Mapping[str, str]) -> list[str]:
+        """A line for each way in which a run was reported otherwise than it is to be now."""
+        noted = self._read(RUN)
+        was: Any = {} if noted is None else noted.get("reports", {})
+        if not are_texts(was):
+            raise self._foreign(RUN)
+        return [] if noted is None else list(_differing(was, reports))
+
+    def begin(
+        self, run_id: str | None, origin: Mapping[str, str], reports: Mapping[str, str]
+    ) -> None:
+        """Note which run this is, and how it is reported."""
         process = {"pid": os.getpid(), "host": platform.node()}
-        self._write(RUN, {"run_id": run_id, **process, "origin": dict(origin)})
+        what = {"origin": dict(origin), "reports": dict(reports)}
+        self._write(RUN, {"run_id": run_id, **process, **what})
         if self.path is not None:  # of an interrupted one that goes on
             (self.path / RESULT).unlink(missing_ok=True)
 
@@ -145,13 +156,10 @@ class RunFolder:
             write_whole(self.path / name, json.dumps(content, indent=2).encode())
 
     def _refuse_other(self, name: str, was: Mapping[str, str], now: Mapping[str, str]) -> None:
-        differing = [key for key in {**was, **now} if was.get(key) != now.get(key)]
-        if not differing:
+        told = "\n  ".join(_differing(was, now))
+        if not told:
             return
         assert self.path is not None
-        told = "\n  ".join(
-            f"{key}: was {_short(was.get(key))}, is {_short(now.get(key))}" for key in differing
-        )
         raise InputError(
             f"{self.path / name}: is of another run; nothing was changed. Give what it had, another"
             f" hydra.run.dir, or force=true, which starts anew\n  {told}"
@@ -174,6 +182,12 @@ def owned(path: Path | None) -> Iterator[RunFolder]:
     refusal = "another process is running this; wait for it, or change the seed"
     with locked(path, refusal, seconds=3):  # who looks for orphans holds it for a moment
         yield RunFolder(path)
+
+
+def _differing(was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for key in {**was, **now}:
+        if was.get(key) != now.get(key):
+            yield f"{key}: was {_short(was.get(key))}, is {_short(now.get(key))}"
 
 
 def _short(value: str | None) -> str:

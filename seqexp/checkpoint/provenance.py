@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import seqexp
-from seqexp.checkpoint.identity import code_digest, counted, fingerprint
+from seqexp.checkpoint.identity import (
+    REPORTING_CODE,
+    code_digest,
+    computed,
+    fingerprint,
+    reporting_digest,
+)
 from seqexp.checkpoint.result import Start
-from seqexp.config.groups import UNTOLD, Config
+from seqexp.config.groups import REPORTING, UNTOLD, Config
 from seqexp.config.typed import command_line
 from seqexp.tracking.tracker import RunFacts
 
@@ -46,9 +52,9 @@ def is_result(found: Mapping[str, Any]) -> bool:
 
 
 def run_facts(
-    config: Config, start: Start, origin: Mapping[str, str], run_id: str | None, mark: int
+    config: Config, start: Start, origin: Mapping[str, str], run_id: str | None, mark: int | None
 ) -> RunFacts:
-    """Name, params and tags of a run; of one that goes on, also its id and where."""
+    """Name, params and tags of a run; of one that resumes, also its id and where."""
     model, dataset = model_name(start), data_name(config, start)
     told = {key: value for key, value in config.items() if key not in UNTOLD}
     params = {**flatten(told), **start.choices}
@@ -72,14 +78,20 @@ def run_facts(
 
 
 def origin_of(config: Config, data: "Data", num_processes: int = 1) -> dict[str, str]:
-    """What the state of a run depends on, by key: no other run may go on from it."""
+    """What the state of a run depends on, by key: no other run may resume from it."""
     return {
-        **flatten(counted(config)),
+        **flatten(computed(config)),
         DATA: data.digest(),
         "processes": str(num_processes),  # sums depend on them in the last bit
         "the task": json.dumps(data.spec.to_dict(), sort_keys=True),
         "the code's digest": code_digest(tuple(config["trusted_packages"])),
     }
+
+
+def reports_of(config: Config) -> dict[str, str]:
+    """What decides how a run is reported, by key: the groups that only report, and their code."""
+    told = {name: config[name] for name in REPORTING}
+    return {**flatten(told), REPORTING_CODE: reporting_digest()}
 
 
 def data_name(config: Config, start: Start) -> str:

@@ -32,13 +32,13 @@ def run_name(_root_: DictConfig) -> str:
 
 def folder_name(chosen: Mapping[str, str], config: Mapping[str, Any]) -> str:
     """Name of the folder of a single run."""
-    from seqexp.checkpoint.identity import identity
+    from seqexp.checkpoint.identity import identity_of_training
 
     together = f"-{NUM_PROCESSES}processes" if NUM_PROCESSES > 1 else ""
     name = f"{chosen.get('model')}-{chosen.get('dataset')}-seed{config['seed']}{together}"
     # options in folders have slashes; a file name has at most 255 bytes
     name = re.sub(r"[^\w.-]+", "-", name).encode()[:200].decode(errors="ignore")
-    return f"{name}-{identity(dict(config))[:10]}"
+    return f"{name}-{identity_of_training(dict(config))[:10]}"
 
 
 def cores() -> int:

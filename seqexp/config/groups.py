@@ -10,8 +10,9 @@ from typing import Any, Literal
 Config = dict[str, Any]
 """A resolved composition: plain dicts, lists and values."""
 
-Decides = Literal["results", "record", "sweep"]
-"""What a part of the config decides: what a run computes, where it is kept, how a sweep runs."""
+Decides = Literal["results", "report", "record", "sweep"]
+"""What a part of the config decides: the weights of a run, what is shown of them, where the run is
+kept, how a sweep runs."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Group:
             modules; `{option}` stands for the option's name.
         supplied: arguments of a target that seqexp passes itself.
         is_optional: whether it may be null.
-        decides: see `Decides`; a resumed run may change what decides no results.
+        decides: see `Decides`; a resumed run may change all but what decides its results.
         free: keys that decide no results though the group does.
         pytorch: class of `torch.optim` whose subclasses may be named too.
     """
@@ -51,8 +52,9 @@ _TABLE = (
         supplied=("optimizer", "total_steps", "higher_is_better"),
         pytorch="LRScheduler",
     ),
-    Group("interpret", "interpret.filters", is_optional=True),
-    Group("decode", "decode.{option}", is_optional=True),
+    Group("interpret", "interpret.filters", is_optional=True, decides="report"),
+    Group("decode", "decode.{option}", is_optional=True, decides="report"),
+    # measured while the run trains, so that it cannot be reported afterwards
     Group("gradient_flow", "interpret.gradient_flow", is_optional=True),
     Group("tracking", "tracking.{option}", decides="record"),
     Group("launcher", "sweep.launcher", decides="sweep"),
@@ -85,8 +87,11 @@ PYTORCH = {name: group.pytorch for name, group in GROUPS.items() if group.pytorc
 DECIDES: dict[str, Decides] = {**{name: group.decides for name, group in GROUPS.items()}, **BESIDE}
 """What each part of a config decides."""
 
-NOT_IN_FINGERPRINT = tuple(name for name, decides in DECIDES.items() if decides != "results")
+NOT_IN_FINGERPRINT = tuple(n for n, decides in DECIDES.items() if decides in ("record", "sweep"))
 """Parts of a config that say where a run is kept, or what is done with it, not what it computes."""
+
+REPORTING = tuple(name for name, decides in DECIDES.items() if decides == "report")
+"""Parts of a config that say what is shown of a trained model."""
 
 UNTOLD = tuple(name for name, decides in DECIDES.items() if decides == "sweep")
 """Parts that may differ when a run is resumed, and that are not logged as its parameters."""

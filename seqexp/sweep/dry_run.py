@@ -8,6 +8,9 @@ from pathlib import Path
 import torch
 
 from seqexp.build import Parts, build_model, load, parts, total_steps
+from seqexp.checkpoint.folder import RunFolder
+from seqexp.checkpoint.identity import REPORTING_CODE
+from seqexp.checkpoint.provenance import reports_of
 from seqexp.config.groups import Config
 from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
@@ -16,6 +19,9 @@ from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
 from seqexp.utils.streams import show
 from seqexp.utils.table import markdown
+
+DONE, REPORTED = "done", "to report again"
+"""What a plan calls a finished run, and one whose report alone has changed."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Planner:
 
     def plan(self, label: str, config: Config, folder: Path | None) -> Plan:
         """What would be done for a config whose run lives in `folder`."""
-        state, done = _state(folder, config["force"])
+        state, done = _state(folder, config)
         try:
             run, data = self._load(config)
         except NotHereError:
@@ -71,7 +77,7 @@ class Planner:
             parameters,
             _size(data),
             steps,
-            steps if state == "done" else min(done, steps),
+            steps if state in (DONE, REPORTED) else min(done, steps),
         )
 
     def _load(self, config: Config) -> tuple[Parts, Data]:
@@ -117,21 +123,29 @@ def say_plans(runs: Sequence[tuple[str, Config, Path | None]]) -> None:
         raise InputError("\n  ".join(["some could not start:", *faults]))
 
 
-def _state(folder: Path | None, force: bool) -> tuple[str, int]:
+def _state(folder: Path | None, config: Config) -> tuple[str, int]:
     """In words, what is there of a run; and the updates that it need not take again."""
-    if folder is None or force:
+    if folder is None or config["force"]:
         return "to run", 0
     file = folder / "result.json"
     result = read_json(file) if file.is_file() else {}
     if not isinstance(result, Mapping):
         raise InputError(f"{file}: is damaged: it is no mapping; force=true starts anew")
     if result.get("status") == "FINISHED":
-        return "done", 0
+        return REPORTED if _reports_otherwise(folder, config) else DONE, 0
     step = _step(folder / "checkpoints")
     failed = "failed before, " if result.get("status") == "FAILED" else ""
     if step is None:
         return f"{failed}to run", 0
     return f"{failed}to continue at step {step:,}", step
+
+
+def _reports_otherwise(folder: Path, config: Config) -> bool:
+    """Whether a finished run was reported by other values of its config; by other code, a run of a
+    sweep is left as it is.
+    """
+    changes = RunFolder(folder).changed_reports(reports_of(config))
+    return any(not line.startswith(REPORTING_CODE) for line in changes)
 
 
 def _step(checkpoints: Path) -> int | None:
@@ -169,7 +183,7 @@ def _table(plans: Sequence[Plan]) -> str:
 
 def _total(plans: Sequence[Plan]) -> str:
     left = sum((plan.steps or 0) - plan.done for plan in plans)
-    done = sum(plan.state == "done" for plan in plans)
+    done = sum(plan.state == DONE for plan in plans)
     unknown = sum(plan.steps is None for plan in plans)
     more = f", and {unknown} whose steps are not known" if unknown else ""
     noun = "run" if len(plans) == 1 else "runs"

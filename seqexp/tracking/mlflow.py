@@ -117,8 +117,8 @@ class MlflowTracker:
             (self._folder / JOURNAL / UNWRITTEN).unlink(missing_ok=True)
 
     def _open_journal(self, facts: RunFacts) -> None:
-        self._journal = Journal(self._folder / JOURNAL, first=facts.mark)
-        again = self._journal.comes_again(facts.mark)
+        self._journal = Journal(self._folder / JOURNAL, first=facts.mark or 0)
+        again = Counter() if facts.mark is None else self._journal.comes_again(facts.mark)
         if again is None:
             log.warning(
                 f"{self._journal.folder} does not hold what was told up to the checkpoint; what"

@@ -25,7 +25,7 @@ class RunFacts:
             in this folder by a process that was killed before it knew its id.
         mark: what `Tracker.mark` said when the checkpoint was written that it goes on from. What
             was told after it comes again: points and images, known by key and step, are then not
-            recorded a second time.
+            recorded a second time. None: the run was finished, and nothing comes again.
         headline: measures of the test that the kind of task is judged by, for the table of runs.
     """
 
@@ -36,7 +36,7 @@ class RunFacts:
     parent: str | None = None
     folder: Path | None = None
     run_id: str | None = None
-    mark: int = 0
+    mark: int | None = 0
     headline: Sequence[str] = ("accuracy",)
 
 

@@ -156,7 +156,7 @@ def test_a_result_of_another_version_is_read_and_one_of_an_unknown_run_is_not(
     tmp_path: Path,
 ) -> None:
     folder = RunFolder(tmp_path)
-    folder.begin("an id", {"seed": "0"})
+    folder.begin("an id", {"seed": "0"}, {})
     folder.end(Result(metrics={"test/accuracy": 1.0}))
     content = json.loads((tmp_path / "result.json").read_text())
     (tmp_path / "result.json").write_text(json.dumps({**content, "of_tomorrow": 1}))

@@ -99,6 +99,18 @@ def test_a_dry_run_writes_nothing(seqexp: Command, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_tells_a_run_that_is_only_to_be_reported_again(
+    seqexp: Command, tmp_path: Path
+) -> None:
+    quick = ("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "tracking=none")
+    kept = f"hydra.run.dir={tmp_path / 'mine'}"
+    assert seqexp(*quick, "interpret=none", kept, "hydra.output_subdir=.hydra").returncode == 0
+    known = ("hydra.output_subdir=.hydra", kept, "dry_run=true")
+    assert "1 run, 1 done; 0 steps" in seqexp(*quick, "interpret=none", *known).stdout
+    other = seqexp(*quick, "interpret.max_shown=1", *known)
+    assert "to report again" in other.stdout and "0 done; 0 steps to train" in other.stdout
+
+
 def test_seeds_are_for_a_sweep_and_not_beside_a_seed(seqexp: Command, tmp_path: Path) -> None:
     alone = seqexp("seeds=5", "tracking=none")
     assert alone.returncode == 2 and "seeds is 5, which is for a sweep; add -m" in alone.stderr
