@@ -321,6 +321,7 @@ def prepare_training(
     """
     settings, seed = parts.settings, parts.seed
     refuse_endless_gradients(settings, data)
+    refuse_unlearned_contexts(settings, data)
     torch.manual_seed(stream_seed(seed, "initial weights", *([start] if start else [])))
     model: Any = build_model(parts.model, data, device)
     name = parts.model["_target_"]
@@ -418,6 +419,20 @@ def refuse_endless_gradients(settings: Settings, data: Data) -> None:
         raise InputError(
             f"trainer.bptt.k1 is null, so that a gradient would go back through {time:,} tokens of"
             " the text; give trainer=tbptt, or trainer.bptt.k1 and k2"
+        )
+
+
+def refuse_unlearned_contexts(settings: Settings, data: Data) -> None:
+    """Of a sequence with one prediction, only the window of its end has a loss, whose gradient does
+    not reach back to the context, which is read before the first.
+    """
+    k1, k2 = (settings.bptt.k1, settings.bptt.k2) if settings.bptt is not None else (None, None)
+    time = data.train.tokens.shape[1]
+    has_one = data.spec.context is not None and not data.spec.per_position
+    if has_one and k1 is not None and max(k1, k2 or k1) < time:
+        raise InputError(
+            f"trainer.bptt.k1 is {k1}, so that gradients of sequences of {time:,} tokens would not"
+            f" reach what reads their contexts; give k1=null, or k2={time}"
         )
 
 

@@ -130,6 +130,9 @@ class Sequences:
         context: a second input of each row, ids or features; or fewer, which rows share.
         context_rows: the row of `context` of each sequence; None: they are in the same order.
         per_position: whether targets are a row of positions rather than of labels; `Data` sets it.
+        groups: number of the group of each row, from 0; None: there are none.
+        rows_per_group: rows of each group that an epoch has at most, drawn anew for each, side by
+            side; None has all, in any order.
     """
 
     tokens: Num[Tensor, "sequences time ..."]
@@ -140,6 +143,8 @@ class Sequences:
     context: Num[Tensor, "contexts context ..."] | None = None
     context_rows: Int[Tensor, " sequences"] | None = None
     per_position: bool | None = None
+    groups: Int[Tensor, " sequences"] | None = None
+    rows_per_group: int | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -173,6 +178,7 @@ class Sequences:
             planted=None if self.planted is None else self.planted[rows.cpu()],
             context=context,
             context_rows=context_rows,
+            groups=None if self.groups is None else self.groups[rows.cpu()],
         )
 
     def at_most(self, count: int, seed: int) -> "Sequences":
@@ -203,7 +209,10 @@ class Sequences:
 
     def num_batches(self, batch_size: int) -> int:
         """Batches an epoch, the last one perhaps smaller."""
-        return -(-len(self) // batch_size)
+        count = len(self)
+        if self.groups is not None and self.rows_per_group is not None:
+            count = int(torch.bincount(self.groups).clamp(max=self.rows_per_group).sum())
+        return -(-count // batch_size)
 
     def batches(
         self,
@@ -243,6 +252,8 @@ class Sequences:
         if order_seed is not None:
             generator = torch.Generator().manual_seed(order_seed)
             order = torch.randperm(len(self), generator=generator)
+            if self.groups is not None and self.rows_per_group is not None:
+                order = self._by_group(order, generator)
         if length_pool is not None:
             lengths = self._lengths().cpu()
             pools = torch.split(order, length_pool * batch_size)
@@ -252,6 +263,18 @@ class Sequences:
             return batches
         # else the short ones of each pool would always come first
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+    def _by_group(
+        self, order: Int[Tensor, " sequences"], generator: torch.Generator
+    ) -> Int[Tensor, " chosen"]:
+        """The first rows of each group in an order, groups drawn in an order of their own."""
+        assert self.groups is not None and self.rows_per_group is not None
+        count = int(self.groups.max()) + 1
+        places = torch.randperm(count, generator=generator)[self.groups[order]]
+        by_group = places.argsort(stable=True)
+        sizes = torch.bincount(places)
+        within = torch.arange(len(order)) - (sizes.cumsum(0) - sizes)[places[by_group]]
+        return order[by_group[within < self.rows_per_group]]
 
     def _lengths(self) -> Int[Tensor, " sequences"]:
         """Tokens of each row that are no padding, of which a stream has none."""

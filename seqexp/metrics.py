@@ -47,6 +47,7 @@ OF_KIND: dict[str, tuple[str, ...]] = {
     "regression": ("loss_nats", "mse", "mae", "r2", "pearson", "spearman"),
     "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc"),
     "next_token": ("loss_nats", "accuracy", "perplexity", "bits_per_token"),
+    "read_errors": ("loss_nats",),
 }
 """The measures of each kind of task, of validation and test."""
 
@@ -56,6 +57,7 @@ HEADLINE: dict[str, tuple[str, ...]] = {
     "regression": ("mse", "r2", "pearson"),
     "token_class": ("accuracy", "macro_f1"),
     "next_token": ("perplexity", "accuracy"),
+    "read_errors": ("loss_nats",),
 }
 """Of these, what summaries and tables show, the first one first."""
 
@@ -134,9 +136,9 @@ activations of their gates."""
 
 def without_name(metric: str) -> str:
     """The metric that one of a single number or label is an instance of: `test/mse` of
-    `test/mse.length`.
+    `test/mse.length`; or of so many reads, `reads/exact` of `reads/exact_n5`.
     """
-    return metric.partition(".")[0]
+    return re.sub(r"^(reads/.*)_n\d+$", r"\1", metric.partition(".")[0])
 
 
 def is_known(metric: str) -> bool:

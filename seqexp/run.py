@@ -23,10 +23,12 @@ from seqexp.callback.base import Callback, Curves, Observed, closing, tell
 from seqexp.callback.baselines import Constant
 from seqexp.callback.checkpoint import Checkpoints
 from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
+from seqexp.callback.denoise import Denoised
 from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
 from seqexp.callback.kernels import Kernels
 from seqexp.callback.model import KeptModel
+from seqexp.callback.pictures import Pictures
 from seqexp.callback.predictions import Predictions
 from seqexp.callback.progress import shown
 from seqexp.callback.pruning import Pruning
@@ -172,8 +174,10 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         filters,
         Samples(parts.decoder, run),
         Written(parts.decoder, run),
+        Pictures(run),
         Page(title, parts.filters, run, filters, predictions),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
+        Denoised(parts.decoder, run),
         KeptModel(parts.config, run),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),

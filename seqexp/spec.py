@@ -33,6 +33,7 @@ class Output(enum.StrEnum):
     REGRESSION = "regression"  # one or several numbers a sequence
     TOKEN_CLASS = "token_class"  # a label at each position
     NEXT_TOKEN = "next_token"  # the token after each position
+    READ_ERRORS = "read_errors"  # how a read differs from the sequence that it is of
 
     @classmethod
     def _missing_(cls, value: object) -> "Output | None":

@@ -8,6 +8,7 @@ from training import composed
 
 from seqexp import build
 from seqexp.config.check import check
+from seqexp.errors import InputError
 from seqexp.tracking.none import NoTracker
 
 
@@ -43,3 +44,19 @@ def test_the_other_way_round_of_the_other_way_round_is_as_it_was(tmp_path: Path)
     turned = parts.other_way_round()
     assert turned.reads_backwards is not parts.reads_backwards
     assert turned.other_way_round().config == parts.config
+
+
+@pytest.mark.parametrize(("k2", "is_refused"), [(None, True), (6, True), (7, False)])
+def test_windows_that_cut_a_question_off_its_picture_are_refused(
+    tmp_path: Path, k2: int | None, is_refused: bool
+) -> None:
+    """The longest question of the data made has 7 words, and one answer."""
+    keys = ("dataset=questions", "model=lstm", "tracking=none", "trainer.bptt.k1=3")
+    truncated = () if k2 is None else (f"trainer.bptt.k2={k2}",)
+    parts = build.parts(check(composed(tmp_path, *keys, *truncated)))
+    data, device = build.load(parts), build.prepare(parts.settings, 1)
+    if not is_refused:
+        assert build.prepare_training(parts, data, device).seed == parts.seed
+        return
+    with pytest.raises(InputError, match="bptt.k1 is 3, .* 7 tokens .* give k1=null, or k2=7"):
+        build.prepare_training(parts, data, device)

@@ -1,13 +1,23 @@
 """How a split is cut into batches."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
 from seqexp import data
 from seqexp.data import Batch, Data, Sequences
-from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary
+from seqexp.spec import (
+    IGNORE,
+    NO_SYMBOLS,
+    PAD,
+    Features,
+    Output,
+    Scoring,
+    TaskSpec,
+    Vocabulary,
+)
 
 
 def of_lengths(lengths: list[int], pad: str = "right") -> Sequences:
@@ -98,3 +108,89 @@ def test_a_digest_depends_on_every_target_of_a_stream() -> None:
     splits = [stream(), *(stream(changed(place)) for place in range(12))]
     digests = {Data(task, split, split, split).digest() for split in splits}
     assert len(digests) == 13
+
+
+# --- features, numbers, contexts ------------------------------------------------------------------
+
+
+def with_context(rows: int = 6, shared: bool = False) -> Sequences:
+    """Row i holds features of i, and so does its context; shared ones are of i modulo 2."""
+    lengths = torch.tensor([3, 5, 1, 4, 2, 5])[:rows]
+    tokens = torch.arange(rows).float()[:, None, None].repeat(1, 5, 2)
+    tokens = tokens.masked_fill(torch.arange(5)[None, :, None] >= lengths[:, None, None], torch.nan)
+    context = torch.tensor([[0, 1, 1, 0], [0, 2, 0, 0]]) if shared else torch.ones(rows, 3).long()
+    if not shared:
+        context *= torch.arange(1, rows + 1)[:, None]
+    targets = torch.arange(rows).float()[:, None].repeat(1, 3)
+    context_rows = torch.arange(rows) % 2 if shared else None
+    more = {"context": context, "context_rows": context_rows, "per_position": False}
+    return Sequences(tokens, targets, **more)
+
+
+def test_each_sequence_keeps_its_context_and_its_numbers() -> None:
+    split = with_context()
+    for batch in split.batches(4, order_seed=1, length_pool=2):
+        assert batch.context is not None
+        for row in range(len(batch)):
+            number = batch.tokens[row].nan_to_num(0.0).max()
+            assert batch.targets[row].tolist() == [number] * 3
+            assert set(batch.context[row].tolist()) == {int(number) + 1}
+        assert not batch.tokens.isnan().all(dim=2).all(dim=0).any()  # no shared padding
+
+
+def test_rows_that_share_a_context_each_have_it_without_its_padding() -> None:
+    split = with_context(shared=True)
+    (batch,) = split.batches(10, length_pool=1)
+    assert batch.context is not None
+    order = batch.targets[:, 0].long()
+    assert batch.context.tolist() == [[[1, 1], [2, 0]][i % 2] for i in order.tolist()]
+    chosen = split.chosen(torch.tensor([3, 0]))
+    (few,) = chosen.batches(10)
+    assert few.context is not None
+    assert few.context.tolist() == [[0, 2, 0, 0], [0, 1, 1, 0]]
+    assert len(split.at_most(2, seed=0)) == 2
+
+
+def test_numbers_stand_where_a_sequence_ends_and_its_context_in_every_window() -> None:
+    (batch,) = with_context().batches(10)
+    windows = list(batch.windows(2))
+    assert [int((~w.targets.isnan()).all(dim=1).sum()) for w in windows] == [2, 2, 2]
+    assert torch.equal(sum(w.targets.nan_to_num(0.0) for w in windows), batch.targets)
+    assert all(w.context is batch.context for w in windows)
+    assert sum(w.num_scored() for w in windows) == batch.num_scored() == 18
+    assert all(torch.equal(w.tokens[..., 0].isnan(), w.tokens[..., 1].isnan()) for w in windows)
+
+
+def test_several_labels_as_many_as_tokens_are_no_positions() -> None:
+    spec = TaskSpec(Vocabulary(tuple("ab")), 4, Output.MULTI_LABEL, tuple("wxyz"))
+    tokens, labels = torch.tensor([[1, 2, 1, 0]]), torch.tensor([[1, 0, 1, IGNORE]])
+    split = Sequences(tokens, labels)
+    (batch,) = Data(spec, split, split, split).train.batches(1)
+    assert not batch.per_position
+    first, second = batch.windows(2)
+    assert first.targets.tolist() == [[IGNORE] * 4] and second.targets.tolist() == labels.tolist()
+
+
+def test_the_digest_follows_contexts_and_numbers_and_not_how_they_are_scored() -> None:
+    spec = TaskSpec(
+        *(NO_SYMBOLS, 3, Output.REGRESSION, tuple("xyz")),
+        features=Features(2),
+        context=Vocabulary(tuple("abcdefgh")),
+    )
+
+    def digest(spec: TaskSpec, **changes: torch.Tensor) -> str:
+        split = with_context()
+        return Data(spec, replace(split, **changes), split, split).digest()
+
+    same = digest(spec)
+    assert digest(replace(spec, scoring=Scoring("huber"))) == same
+    split = with_context()
+    assert split.context is not None
+    others = [
+        digest(spec, context=split.context.flip(0)),
+        digest(spec, context_rows=torch.arange(6)),
+        digest(spec, targets=split.targets + 0.25),
+        digest(spec, tokens=split.tokens + 0.25),
+        digest(replace(spec, context=Vocabulary(tuple("abcdefgx")))),
+    ]
+    assert len({same, *others}) == 6

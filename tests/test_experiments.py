@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from config.test_check import CONF
+from config.test_check import CONF, composed
+from conftest import SHARED
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from seqexp.build import parts, prepare_training
 from seqexp.config.check import check
+from seqexp.errors import ConfigError
 from seqexp.interpret.filters.extraction import Filters, read_filters
 from seqexp.interpret.filters.tomtom import compared
 from seqexp.trainer.loop import fit
@@ -59,3 +61,20 @@ def test_all_of_twenty_seeds_classify_and_recover() -> None:
         for changes in ((), ("model.num_filters=1",), anywhere, (*anywhere, "model.num_filters=1")):
             best = trained(seed, "experiment=motif", *changes)
             assert best["test/accuracy"] >= 0.99 and best["motif/recovered"] == 1, (seed, changes)
+
+
+PROMOTERS = SHARED / "shapes" / "promoters_lafleur.tsv.gz"
+
+
+@pytest.mark.skipif(not PROMOTERS.is_file(), reason="the data for development are not here")
+def test_promoters_are_split_as_given_and_keep_their_strength() -> None:
+    config = check(composed("experiment=promoters", f"dataset.table={PROMOTERS}"))
+    data = parts(config, only_trains=True).dataset.load()
+    assert len(data.test) == 2696 and data.spec.output == "regression"
+    assert data.test.targets.var(correction=0).item() == pytest.approx(0.570, abs=0.001)
+
+
+def test_promoters_that_are_absent_are_explained(tmp_path: Path) -> None:
+    file = tmp_path / "promoters_lafleur.tsv.gz"
+    with pytest.raises(ConfigError, match="not shipped: .*doi:10.1038.*open access.*a header"):
+        check(composed("experiment=promoters", f"dataset.table={file}"))

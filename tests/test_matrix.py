@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from conftest import ROOT, Command
+from forms import ONE_KIND
 
 
 def options(group: str) -> list[str]:
@@ -27,7 +28,8 @@ NEEDS = {"fasta": small_fasta}
 def test_every_dataset_goes_with_every_model(
     seqexp: Command, tmp_path: Path, data_folder: Path
 ) -> None:
-    datasets, models = options("dataset"), options("model")
+    datasets = options("dataset")
+    models = [name for name in options("model") if name not in ONE_KIND]
     assert datasets and models and set(NEEDS) <= set(datasets)
     folder = tmp_path / "conf" / "experiment"  # a sweep has no keys of one dataset alone
     folder.mkdir(parents=True)
@@ -50,3 +52,13 @@ def test_every_dataset_goes_with_every_model(
     )
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"\| FINISHED +\|", done.stdout)) == len(datasets) * len(models)
+
+
+def test_a_model_of_one_kind_of_data_is_refused_with_any_other(seqexp: Command) -> None:
+    for dataset in options("dataset"):
+        done = seqexp(f"dataset={dataset}", "model=read-errors", "tracking=none")
+        assert done.returncode == 2 and "dataset.view=clusters" in done.stderr, dataset
+    for model in options("model"):
+        if model not in ONE_KIND:
+            done = seqexp("dataset=noisy-reads", "dataset.view=clusters", f"model={model}")
+            assert done.returncode == 2 and "give model=read-errors" in done.stderr, model

@@ -41,6 +41,8 @@ def say_start(model: str, dataset: str, data: Data, num_parameters: int) -> None
 def what_is_predicted(spec: TaskSpec) -> str:
     """The kind of task, its outputs, and what they are told from."""
     kind, names = spec.output, [one_line(name) for name in spec.output_names]
+    if kind is Output.READ_ERRORS:
+        return "how reads differ from the sequences that they are of, nats a read"
     count = len(names)
     if kind is Output.SEQUENCE_CLASS:
         said = f"one of {count:,} classes a sequence: {_named(names)}"
@@ -131,9 +133,10 @@ def called(name: str) -> str:
 def summary_names(metrics: Collection[str], kind: Output) -> list[str]:
     """Of the metrics of a run, what its summary shows: the headline of its kind first."""
     headline, loss = HEADLINE[kind], "test/loss_nats"
-    measures = dict.fromkeys((*headline, *DECODED, *OF_KIND[kind]))
+    measures = dict.fromkeys((*DECODED, *headline, *OF_KIND[kind]))  # what is written comes first
     tests = [f"test/{name}" for name in measures]
-    singles = [name for name in metrics if without_name(name) == tests[0] != name][:MAX_NAMED]
+    first = f"test/{headline[0]}"
+    singles = [name for name in metrics if without_name(name) == first != name][:MAX_NAMED]
     baselines = [
         name
         for name in METRICS

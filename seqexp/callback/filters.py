@@ -28,7 +28,6 @@ from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.ngrams import read_ngrams
 from seqexp.interpret.filters.tomtom import Learned, compared
 from seqexp.interpret.filters.windows import HasFilters, reads_both_strands
-from seqexp.spec import TaskSpec
 from seqexp.trainer.training import Report
 
 if TYPE_CHECKING:
@@ -47,6 +46,11 @@ MAX_SYMBOLS = 2000
 """Symbols whose counts at each place of all filters fit into memory; of more, n-grams are kept."""
 
 
+_NO_LETTERS = (
+    "  interpret: the {size} features of a position have no letters, so filters are not read"
+)
+
+
 class LearnedFilters(Callback):
     """Reads a model's filters and keeps pictures of them; does nothing for one without filters.
 
@@ -63,8 +67,10 @@ class LearnedFilters(Callback):
     def __init__(self, settings: Filters | None, run: Observed) -> None:
         self.run = run
         tracker, data = run.tracker, run.data
-        if settings is not None and isinstance(run.training.model, HasFilters):
-            settings = _readable(settings, data.spec)
+        self.note = ""
+        if settings is not None and data.spec.features is not None:
+            self.note = _NO_LETTERS.format(size=data.spec.features.size)
+            settings = None
         if settings is not None and data.train.is_stream:
             # a row of a stream is no sequence, of which one window would be enough
             settings = replace(settings, one_per_sequence=False)
@@ -82,6 +88,11 @@ class LearnedFilters(Callback):
         self.draws = tracker.keeps
         symbols = data.spec.vocabulary.symbols
         self.are_words = data.spec.words is not None or len(symbols) > MAX_SYMBOLS
+
+    def before(self) -> None:
+        """Say why nothing is read, where that is."""
+        if self.note and isinstance(self.training.model, HasFilters):
+            log.info(self.note)
 
     def is_due(self) -> bool:
         """Whether the filters are to be seen after this epoch; the first is always."""
@@ -223,14 +234,3 @@ class LearnedFilters(Callback):
         train = self._sample
         most = MAX_TOKENS // max(1, len(train)) if train.is_stream else None
         return train.tokens[:, :most].to(self.training.device)
-
-
-def _readable(settings: Filters, spec: TaskSpec) -> Filters | None:
-    """The settings where filters can be read; None, with a note, where they have no symbols."""
-    if spec.features is None:
-        return settings
-    log.info(
-        f"  interpret: the {spec.features.size} features of a position have no letters, so filters"
-        " are not read"
-    )
-    return None

@@ -10,7 +10,7 @@ from torch import nn
 from seqexp.callback.base import Callback, Observed
 from seqexp.errors import InputError
 from seqexp.kernels.build import Built
-from seqexp.spec import PAD
+from seqexp.spec import is_real
 
 log = logging.getLogger("seqexp")
 
@@ -140,4 +140,5 @@ class Kernels(Callback):
 
     def _is_padded(self) -> bool:
         splits = [split for split in self.data.splits().values() if not split.is_stream]
-        return any(bool((split.tokens == PAD).any()) for split in splits)
+        read = [t for split in splits for t in (split.tokens, split.context) if t is not None]
+        return any(not bool(is_real(tokens).all()) for tokens in read)

@@ -56,7 +56,8 @@ class Reads(Callback):
         backwards: bool,
         train_twin: Callable[[], Model],
     ) -> None:
-        self.settings: Any = decoder if run.data.clusters else None
+        by_errors = run.data.spec.output is Output.READ_ERRORS  # which decodes by itself
+        self.settings: Any = decoder if run.data.clusters and not by_errors else None
         self.run = run
         self.tracker, self.training, self.data = run.tracker, run.training, run.data
         self.backwards, self.train_twin = backwards, train_twin

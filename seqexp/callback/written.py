@@ -24,10 +24,11 @@ from seqexp.decode.target_score import (
     score_targets,
 )
 from seqexp.decode.targets import Writing, how_to_write, write_targets, writes_targets
-from seqexp.formats.ends import ends_of
-from seqexp.spec import IGNORE, Carry, ReadsContext, Vocabulary
+from seqexp.formats.ends import ENDS, ends_of
+from seqexp.spec import IGNORE, Carry, Features, Output, ReadsContext, Vocabulary
 from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
+from seqexp.utils.pixels import channels_of, picture_of
 
 log = logging.getLogger("seqexp")
 
@@ -42,6 +43,9 @@ NUM_SAID = 3
 
 MAX_FIGURES = 5
 """Targets of the test whose attention is drawn."""
+
+MAX_PICTURES = 16
+"""Pictures of the test that are drawn with what is written of them."""
 
 MAX_ROWS = 1000
 """Of the table of all that was written for the test."""
@@ -79,8 +83,13 @@ class Written(Callback):
         return min(how.max_length, longest + longest // 2 + 10)
 
     def before(self) -> None:
-        """Say how targets are written, where `decode` alone does not."""
+        """Say how targets are written, or why not, where `decode` alone does not."""
+        spec = self.data.spec
         if self.how is None:
+            is_asked = spec.output is Output.NEXT_TOKEN and spec.context is not None
+            if is_asked and self.decoder is not None and ends_of(spec.vocabulary.symbols) is None:
+                known = " or ".join(" and ".join(ends) for ends in ENDS)
+                log.info(f"no targets are written: the vocabulary has no begin and end ({known})")
             return
         if isinstance(self.decoder, Sample) and any(self.decoder.temperatures):
             log.info("decode=sample: targets are written greedily; decode=beam searches for better")
@@ -131,6 +140,7 @@ class Written(Callback):
         self.tracker.table([_cells(row) for row in rows[:MAX_ROWS]], "samples/written.json")
         self.tracker.text(_page("with the tested weights", rows[:NUM_SHOWN]), "samples/final.txt")
         self._keep_attention(rows)
+        self._keep_gallery(rows)
         log.info("\n" + _page("with the tested weights", rows[:NUM_SAID]))
         log.info(_said(score, self.how))
 
@@ -177,10 +187,31 @@ class Written(Callback):
             made_of = spec.context
             read = made_of.decode(context[0].tolist()) if isinstance(made_of, Vocabulary) else None
             shape = model.attended_shape(context)
+            names = made_of.names if isinstance(made_of, Features) else ()
+            picture = picture_of(context[0].float().cpu().numpy(), names)
             figure = attention_figure(
-                weights.float().cpu().numpy(), [*row.written, ends[1]], read, shape, row.source
+                *(weights.float().cpu().numpy(), [*row.written, ends[1]], read, shape),
+                *(row.source, picture),
             )
             self.tracker.figure(figure, f"attention/example_{place}.png")
+
+    def _keep_gallery(self, rows: Sequence[Row]) -> None:
+        """Draw pictures of the test with what is written of them, where contexts are pictures."""
+        test, spec = self.data.test, self.data.spec
+        names = spec.context.names if isinstance(spec.context, Features) else ()
+        if not self.tracker.keeps or channels_of(names) is None or test.context is None:
+            return
+        from seqexp.interpret.pictures import Said, gallery
+
+        said = []
+        for place, row in enumerate(rows[:MAX_PICTURES]):
+            at = place if test.context_rows is None else int(test.context_rows[place])
+            picture = picture_of(test.context[at].float().cpu().numpy(), names)
+            if picture is not None:
+                is_right = row.written == row.target
+                lines = [] if is_right else [f"right is: {_text(row.target)}"]
+                said.append(Said(picture, [*lines, _text(row.written)], is_right))
+        self.tracker.figure(gallery(said, "captions of the test"), "pictures/written.png")
 
 
 @runtime_checkable
@@ -223,9 +254,11 @@ def _source(context: Tensor, made_of: object) -> str | None:
 
 
 def _truth(targets: Tensor, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The symbols before the end, which is the last that is scored."""
-    ids = targets[targets != IGNORE].tolist()
-    return tuple(vocabulary.decode(ids)[:-1])
+    """The symbols before the end."""
+    symbols = vocabulary.decode(targets[targets != IGNORE].tolist())
+    ends = ends_of(vocabulary.symbols)
+    has_ended = ends is not None and symbols[-1:] == [ends[1]]
+    return tuple(symbols[:-1] if has_ended else symbols)
 
 
 def _text(symbols: Sequence[str]) -> str:

@@ -54,7 +54,8 @@ class Frames:
         task: `token_class` (a label a frame), `sequence_class` (a label a sequence) or
             `regression` (numbers a sequence); None: what the labels tell, which is said.
         label_column: of a table, that holds the label or the number; several for numbers.
-        label_names: what labels are called instead, as {Preparação: Preparation}.
+        label_names: what labels are called instead, as {rest: Rest}, or ["rest=Rest"], which a
+            command line takes with any letters.
         feature_columns: of a table; None: all that are nothing else.
         ignore_columns: of a table, that are no features.
         group_column: of a table, whose value says which rows are one sequence; None: those of a
@@ -81,7 +82,7 @@ class Frames:
     test_path: str | None = None
     task: Literal["token_class", "sequence_class", "regression"] | None = None
     label_column: Name | Names = "label"
-    label_names: dict[str, str] | None = None
+    label_names: dict[str, str] | list[str] | None = None
     feature_columns: Names | None = None
     ignore_columns: list[str] | None = None
     group_column: Name | None = None
@@ -102,7 +103,7 @@ class Frames:
         labels = self._labels(len(recordings[0].labels))
         kind, notes = self._kind(recordings, labels)
         if kind != "regression":
-            recordings, told = renamed(recordings, self.label_names or {})
+            recordings, told = renamed(recordings, _label_names(self.label_names))
             refuse_measurements(recordings)
             notes += told
         named = {"test": _texts(self.test_groups), "valid": _texts(self.valid_groups)}
@@ -254,6 +255,18 @@ class Frames:
             else:
                 found[place] = targets[row]
         return Sequences(tokens, found)
+
+
+def _label_names(given: dict[str, str] | list[str] | None) -> dict[str, str]:
+    if not isinstance(given, list):
+        return given or {}
+    for pair in given:
+        if "=" not in pair.strip("="):
+            raise InputError(
+                f"dataset.label_names has {pair!r:.60}; give a label, = and its name, as"
+                ' ["rest=Rest"]'
+            )
+    return {old.strip(): new.strip() for old, _, new in (pair.partition("=") for pair in given)}
 
 
 def _texts(names: Sequence[str | int] | None) -> list[str] | None:

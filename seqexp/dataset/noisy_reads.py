@@ -5,13 +5,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from annotated_types import Interval
 
 from seqexp.data import Cluster, Data, Sequences
 from seqexp.dataset.reads.channel import ErrorRates, random_sequence, read_out
 from seqexp.dataset.reads.files import Rules, read_clusters
-from seqexp.dataset.reads.strands import on_one_strand
-from seqexp.dataset.reads.views import read_task, whole_reads, window_task, windows
+from seqexp.dataset.reads.strands import like_their_sequence, on_one_strand
+from seqexp.dataset.reads.views import (
+    cluster_task,
+    read_task,
+    whole_reads,
+    window_task,
+    windows,
+    with_their_sequences,
+)
 from seqexp.errors import InputError
 from seqexp.ranges import Count, HeldOutShare, Rate, Seed, Share
 from seqexp.seeding import stream_seed
@@ -23,11 +31,13 @@ Length = Annotated[int, Interval(ge=1, le=10**6)]
 class NoisyReads:
     """Clusters of reads of one sequence each.
 
-    Validation is by read: the last reads of each cluster, `valid_share` of them and at least one;
-    a cluster of one read has it for training. The test is on the true sequences (what the model
-    learned of them, though it saw none); where none is known, on the validation reads, and where
-    there are none, on the training reads. Read i of simulated cluster c depends on the seed, i and
-    c only, not on how many there are.
+    Of the views `reads` and `windows`, validation is by read: the last reads of each cluster,
+    `valid_share` of them and at least one; a cluster of one read has it for training. The test is
+    on the true sequences (what the model learned of them, though it saw none); where none is known,
+    on the validation reads, and where there are none, on the training reads. Of the view
+    `clusters`, whole clusters are for validation and the test, drawn by the seed, and a row is a
+    read with its sequence. Read i of simulated cluster c depends on the seed, i and c only, not on
+    how many there are.
 
     Args:
         reads: a FASTA or FASTQ file (one cluster), or a file of clusters: lines of letters, and
@@ -47,12 +57,17 @@ class NoisyReads:
         deletion: share of draws that delete the base.
         substitution: share of draws that write a random letter for it, perhaps the same.
         view: `windows`: every window of a read, labelled with the letter after it; `reads`: whole
-            reads from '<' to '>', the next letter predicted at each position.
+            reads from '<' to '>', the next letter predicted at each position; `clusters`: each read
+            with its sequence, for `model=read-errors`, which learns how reads err.
         window: letters of a window.
         window_starts: have windows that begin before the read too, filled up with '<', so that a
             model sees how a sequence starts; the notebook has none.
         reverse: write the reads backwards, for a model that goes from the end.
-        valid_share: of the reads of each cluster, for validation.
+        valid_share: of the reads of each cluster, for validation; of the view `clusters`, of the
+            clusters that are not for the test.
+        test_share: of the clusters, for the test; of the view `clusters`.
+        reads_per_cluster: of each training cluster, drawn anew for each epoch; of the view
+            `clusters`.
         seed: selects sequences and errors.
 
     Raises:
@@ -72,14 +87,20 @@ class NoisyReads:
     insertion: Rate = 0.05
     deletion: Rate = 0.05
     substitution: Share = 0.01
-    view: Literal["windows", "reads"] = "reads"
+    view: Literal["windows", "reads", "clusters"] = "reads"
     window: Length = 50
     window_starts: bool = False
     reverse: bool = False
     valid_share: HeldOutShare = 0.2
+    test_share: HeldOutShare = 0.2
+    reads_per_cluster: Count = 10
     seed: Seed = 0
 
-    output_by_view = {"windows": "sequence-class", "reads": "next-token"}
+    output_by_view = {
+        "windows": "sequence_class",
+        "reads": "next_token",
+        "clusters": "read_errors",
+    }
 
     def load(self) -> Data:
         """Read or simulate the clusters."""
@@ -102,6 +123,8 @@ class NoisyReads:
 
     def data(self, clusters: Sequence[Cluster]) -> Data:
         """Some clusters as tokens and targets, for one model of them all."""
+        if self.view == "clusters":
+            return self._by_cluster(clusters)
         train: list[str] = []
         valid: list[str] = []
         for cluster in clusters:
@@ -125,6 +148,69 @@ class NoisyReads:
                 f" give at most {longest + 1}, or view=reads"
             )
         return data
+
+    def _by_cluster(self, clusters: Sequence[Cluster]) -> Data:
+        """Reads with their sequences; whole clusters are held out."""
+        order = torch.randperm(len(clusters), generator=self._generator("clusters")).tolist()
+        num_test = self._held_out(len(clusters), self.test_share, "test_share")
+        num_valid = self._held_out(len(clusters) - num_test, self.valid_share, "valid_share")
+        parts = {
+            "test": order[:num_test],
+            "valid": order[num_test : num_test + num_valid],
+            "train": order[num_test + num_valid :],
+        }
+        chosen = {name: [clusters[i] for i in sorted(rows)] for name, rows in parts.items()}
+        if not chosen["train"]:
+            raise InputError(
+                f"dataset.view is clusters, and there are {len(clusters)} clusters, of which none"
+                " is left to learn from; give more, or smaller test_share and valid_share"
+            )
+        kept, notes = self._learned_from(chosen)
+        train, valid, test = (
+            with_their_sequences(kept[name]) for name in ("train", "valid", "test")
+        )
+        train = replace(train, rows_per_group=self.reads_per_cluster)
+        decoded = tuple(chosen["test"])
+        return Data(cluster_task(), train, valid, test, clusters=decoded, notes=tuple(notes))
+
+    def _learned_from(
+        self, chosen: dict[str, list[Cluster]]
+    ) -> tuple[dict[str, list[Cluster]], list[str]]:
+        """Each cluster without the reads that are no copies of its sequence, and notes on them."""
+        unknown = sum(cluster.truth is None for part in chosen.values() for cluster in part)
+        if unknown:
+            raise InputError(
+                f"dataset.view is clusters, but of {unknown} clusters the true sequence is not"
+                " known; give a file with true sequences (dataset.reads_have_truth=true), or"
+                " view=reads"
+            )
+        found = {
+            name: [replace(cluster, reads=tuple(like_their_sequence(cluster))) for cluster in part]
+            for name, part in chosen.items()
+        }
+        before, after = (
+            sum(len(cluster.reads) for part in parts.values() for cluster in part)
+            for parts in (chosen, found)
+        )
+        note = (
+            f"{before - after:,} of {before:,} reads are no copies of their sequence: they are not"
+            " learned from"
+        )
+        return found, [note] if after < before else []
+
+    def _held_out(self, count: int, share: float, key: str) -> int:
+        """Clusters for a split: at least one, where any are asked for."""
+        if not share:
+            return 0
+        if count < 2:
+            raise InputError(
+                f"dataset.{key} is {share}, but there are {count} clusters to take some of; give"
+                f" more clusters, as num_clusters=100, or view=reads, which learns one cluster"
+            )
+        return min(count - 1, max(1, round(count * share)))
+
+    def _generator(self, use: str) -> torch.Generator:
+        return torch.Generator().manual_seed(stream_seed(self.seed, use))
 
     def _simulated(self, index: int) -> Cluster:
         truth = random_sequence(self.length, stream_seed(self.seed, "sequence", index))

@@ -9,7 +9,6 @@ from torch import Tensor
 from seqexp.data import Sequences
 from seqexp.dataset.values import (
     INTEGERS,
-    first_infinite,
     first_outside,
     is_count,
     kind_of,
@@ -180,9 +179,14 @@ def _value_faults(where: str, values: Tensor, made_of: Input, said: str) -> Iter
                 f" symbols of {said}, and 0 for padding"
             )
         return
-    found = first_infinite(values.flatten(1))
-    if found is not None:
-        yield f"{where}: {found} of each row's numbers is no number in float32; give finite ones"
+    infinite = values.float().isinf().nonzero()
+    if len(infinite):
+        row, place, number = infinite[0].tolist()
+        value = float(values[row, place, number])
+        yield (
+            f"{where}: row {row} has {value:g} in value {number} at position {place}, which is no"
+            " number in float32; give finite ones"
+        )
         return
     is_nan = values.isnan()
     partly = (is_nan.any(dim=2) & ~is_nan.all(dim=2)).nonzero()

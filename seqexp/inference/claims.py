@@ -37,6 +37,11 @@ NAMES_OF_KINDS = frozenset(
 )
 """With those of before, which had a hyphen."""
 
+ENGLISH, UNITS = "english", ("letters", "words", "characters", "pieces")
+"""What words may be, as `WordEncoding` has it; all but the first label positions."""
+
+WORDS_KEYS = {"truncate", "pad", "unit", "lower"}
+
 UNKNOWN = "<unk>"
 """Stands for a word that the vocabulary lacks."""
 
@@ -135,7 +140,11 @@ def task(values: Any, source: str) -> TaskSpec:
     if length is not None and (type(length) is not int or not 1 <= length <= MAX_LENGTH):
         raise refuse("length", f"null or an integer from 1 to {MAX_LENGTH:,}")
     if "words" in values and not _are_words(values["words"], length, symbols):
-        raise refuse("words", "truncate (head, tail) and pad (left, right), and a length")
+        raise refuse(
+            "words",
+            "truncate (head, tail) and pad (left, right), a length, or a unit"
+            f" ({', '.join(UNITS)}), and lower",
+        )
     return TaskSpec.from_dict(values)
 
 
@@ -151,11 +160,12 @@ def _is_input(value: Any, may_be_tokens: bool) -> bool:
         symbols = value["vocabulary"]
         are_texts = _are_texts(symbols) and 1 <= len(symbols) <= MAX_SYMBOLS
         return are_texts and len(set(symbols)) == len(symbols) and "" not in symbols
-    if value.keys() != {"size", "names"}:
+    if value.keys() - {"scale"} != {"size", "names"}:
         return False
     size, names = value["size"], value["names"]
     is_size = type(size) is int and 1 <= size <= MAX_SYMBOLS
-    return is_size and _are_texts(names) and len(names) in (0, size)
+    is_scaled = "scale" not in value or (is_size and _is_scale(value["scale"], size))
+    return is_size and _are_texts(names) and len(names) in (0, size) and is_scaled
 
 
 def _is_scoring(value: Any, num_names: int, num_outputs: int) -> bool:
@@ -166,11 +176,15 @@ def _is_scoring(value: Any, num_names: int, num_outputs: int) -> bool:
         return False
     if weights is not None and not _are_numbers(weights, num_names, above_zero=True):
         return False
-    return scale is None or (
-        isinstance(scale, dict)
-        and scale.keys() == {"mean", "deviation"}
-        and _are_numbers(scale["mean"], num_outputs)
-        and _are_numbers(scale["deviation"], num_outputs, above_zero=True)
+    return scale is None or _is_scale(scale, num_outputs)
+
+
+def _is_scale(value: Any, count: int) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"mean", "deviation"}
+        and _are_numbers(value["mean"], count)
+        and _are_numbers(value["deviation"], count, above_zero=True)
     )
 
 
@@ -188,12 +202,17 @@ def _are_texts(value: Any) -> bool:
 
 
 def _are_words(words: Any, length: int | None, symbols: Sequence[str]) -> bool:
+    """Whether this is an encoding of words; texts of English words have all one length."""
+    if not isinstance(words, dict) or not {"truncate", "pad"} <= words.keys() <= WORDS_KEYS:
+        return False
+    unit, lower = words.get("unit", ENGLISH), words.get("lower", False)
     return (
-        isinstance(words, dict)
-        and words.keys() == {"truncate", "pad"}
-        and words["truncate"] in ("head", "tail")
+        words["truncate"] in ("head", "tail")
         and words["pad"] in ("left", "right")
-        and length is not None
+        and isinstance(unit, str)
+        and unit in (ENGLISH, *UNITS)
+        and isinstance(lower, bool)
+        and (length is not None or unit != ENGLISH)
         and UNKNOWN in symbols
     )
 

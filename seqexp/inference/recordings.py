@@ -63,7 +63,10 @@ def _read(
         names = made_of.names
     else:
         wanted = made_of.names or None
-        found, names = read_tables(path, Columns((), wanted, (), group))
+        try:
+            found, names = read_tables(path, Columns((), wanted, (), group))
+        except InputError as error:  # without advice that is for a training
+            raise InputError(str(error).partition("; name it by dataset.")[0]) from error
     for one in found:
         if one.values.shape[1] != made_of.size:
             raise InputError(_others(path, names or (str(one.values.shape[1]),), made_of))

@@ -9,11 +9,12 @@ Source: Durbin, Eddy, Krogh & Mitchison (1998), sec. 4.2.
 import ctypes
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from seqexp.kernels.build import Built, built
 
@@ -22,13 +23,18 @@ SOURCE = Path(__file__).with_name("cpp") / "pair_hmm.cpp"
 LETTERS = 4
 MAX_STATES = 4
 
+Band = int | Int[Tensor, " pairs"] | None
+
+WHOLE = ("base", "read", "num_bases", "num_letters", "band")
+"""What is given as int64."""
+
 MAX_BYTES = 2**29
 """Of the cells that are kept of eight pairs at a time."""
 
-NUMBERS = ("pairs", "bases", "length", "states", "band", "threads")
+NUMBERS = ("pairs", "bases", "length", "states", "threads")
 POINTERS = (
     *("emission", "insertion", "deletion", "stay", "end", "after_last"),
-    *("base", "read", "num_bases", "num_letters", "log_likelihood"),
+    *("base", "read", "num_bases", "num_letters", "band", "log_likelihood"),
     *("passed", "inserted", "skipped", "stayed", "ended", "through"),
 )
 
@@ -108,15 +114,14 @@ def fits(letters: Letters, states: int, band: int | None) -> bool:
     return (bases + 1) * width * states * 8 * 8 <= MAX_BYTES
 
 
-def log_likelihoods(
-    rates: Rates, letters: Letters, band: int | None = None
-) -> Float[Tensor, " pairs"]:
+def log_likelihoods(rates: Rates, letters: Letters, band: Band = None) -> Float[Tensor, " pairs"]:
     """Nats of each read given its candidate, summed over all alignments; -inf if impossible.
 
     Args:
         rates: of the candidates.
         letters: of candidates and reads.
-        band: leaves cells with |i - j| above it out; None sums over all.
+        band: leaves cells with |i - j| above it out, of each pair, or of all; eight pairs go
+            together, by the widest band of theirs. None sums over all.
 
     Raises:
         ValueError: on letters that are none, or sizes that do not fit each other.
@@ -129,7 +134,7 @@ def log_likelihoods(
 def derivatives(
     rates: Rates,
     letters: Letters,
-    band: int | None = None,
+    band: Band = None,
     after_last: Float[Tensor, "pairs letters"] | None = None,
 ) -> tuple[Float[Tensor, " pairs"], Derivatives]:
     """Log-likelihoods as above, and their derivatives by all rates.
@@ -168,7 +173,7 @@ class _Given:
     tensors: dict[str, Tensor]
 
 
-def _given(rates: Rates, letters: Letters, band: int | None, after_last: Tensor | None) -> _Given:
+def _given(rates: Rates, letters: Letters, band: Band, after_last: Tensor | None) -> _Given:
     pairs, bases = letters.base.shape
     length, states = letters.read.shape[1], rates.emission.shape[1]
     stay = torch.ones(pairs, bases, dtype=torch.float64) if rates.stay is None else rates.stay
@@ -182,11 +187,12 @@ def _given(rates: Rates, letters: Letters, band: int | None, after_last: Tensor 
         "num_bases": (letters.num_bases, (pairs,)),
         "read": (letters.read, (pairs, length)),
         "num_letters": (letters.num_letters, (pairs,)),
+        "band": (_bands(letters, band), (pairs,)),
     }
     if after_last is not None:
         expected["after_last"] = (after_last, (pairs, LETTERS))
     for name, (tensor, shape) in expected.items():
-        wanted = torch.int64 if name in Letters.__dataclass_fields__ else torch.float64
+        wanted = torch.int64 if name in WHOLE else torch.float64
         if tensor.shape != shape or tensor.dtype != wanted or not tensor.is_cpu:
             raise ValueError(
                 f"{name} is {tensor.dtype} of {tuple(tensor.shape)} on {tensor.device}; it is"
@@ -201,12 +207,18 @@ def _given(rates: Rates, letters: Letters, band: int | None, after_last: Tensor 
         "bases": bases,
         "length": length,
         "states": states,
-        "band": max(bases, length) if band is None else band,
         "threads": torch.get_num_threads(),
     }
     tensors = {name: tensor.detach().contiguous() for name, (tensor, _) in expected.items()}
     tensors["log_likelihood"] = torch.empty(pairs, dtype=torch.float64)
     return _Given(numbers, tensors)
+
+
+def _bands(letters: Letters, band: Band) -> Int[Tensor, " pairs"]:
+    if isinstance(band, Tensor):
+        return band
+    widest = max(letters.base.shape[1], letters.read.shape[1])
+    return torch.full_like(letters.num_bases, widest if band is None else band)
 
 
 def _call(given: _Given, letters: Letters) -> None:
@@ -220,3 +232,119 @@ def _call(given: _Given, letters: Letters) -> None:
             f"letters are 0 to {LETTERS - 1}, as many as num_bases and num_letters say; given are"
             f" bases {tuple(letters.base.shape)} and reads {tuple(letters.read.shape)}"
         )
+
+
+class _LogLikelihood(torch.autograd.Function):
+    """Log-likelihoods, differentiable by all rates."""
+
+    @staticmethod
+    def forward(ctx: Any, letters: Letters, band: Band, *rates: Tensor) -> Tensor:
+        ctx.letters, ctx.band = letters, band
+        ctx.save_for_backward(*rates)
+        return log_likelihoods(Rates(*rates), letters, band)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rates: tuple[Tensor, ...] = ctx.saved_tensors
+        size = gradient.abs()
+        rows = torch.nonzero(size > LEAST_SHARE * size.amax())[:, 0] if len(size) else size.long()
+        letters = Letters(*(values[rows] for values in vars(ctx.letters).values()))
+        band = ctx.band[rows] if isinstance(ctx.band, Tensor) else ctx.band
+        _, found = derivatives(Rates(*(rate[rows] for rate in rates)), letters, band)
+        gradients = []
+        for rate, derivative in zip(rates, found, strict=False):
+            weight = gradient[rows].view(-1, *[1] * (rate.dim() - 1))
+            gradients.append(torch.zeros_like(rate).index_copy_(0, rows, derivative * weight))
+        return None, None, *gradients
+
+
+LEAST_SHARE = 0.01
+"""Of the largest weight of a pair in a loss, below which its derivatives are left out."""
+
+
+def log_likelihood(rates: Rates, letters: Letters, band: Band = None) -> Float[Tensor, " pairs"]:
+    """As `log_likelihoods`, differentiable by all rates; `stay` has to be given.
+
+    Derivatives of pairs that hardly count in the loss are left out: where a read has one of several
+    causes, those with less than a hundredth of it. Where nothing can be compiled, and on GPUs, the
+    same is computed by `recursion`, over all cells.
+    """
+    if available(rates.emission).binary is None:
+        return recursion(rates, letters)
+    given = (getattr(rates, name) for name in Rates.__dataclass_fields__)
+    found: Tensor = _LogLikelihood.apply(letters, band, *given)  # type: ignore[no-untyped-call]
+    return found
+
+
+def recursion(rates: Rates, letters: Letters) -> Float[Tensor, " pairs"]:
+    """The same by PyTorch's operations, along anti-diagonals, adding logarithms.
+
+    Cells with the same i + j depend on the two diagonals before only.
+    """
+    pairs, states, bases, _ = rates.emission.shape
+    stay = rates.stay if rates.stay is not None else torch.ones_like(rates.deletion[:, 0])
+    read = torch.nn.functional.pad(letters.read.clamp(min=0), (1, 1))  # j = 1 is the first letter
+    lasts = letters.num_bases + letters.num_letters
+    rows, gaps = torch.arange(pairs), torch.arange(bases + 1)
+    nothing = rates.emission.new_full((pairs, states, bases + 1), -torch.inf)
+    last, before = nothing.clone(), nothing
+    last[:, 0, 0] = 0.0
+    ends = [last[rows, :, letters.num_bases]]
+    for k in range(1, int(lasts.max()) + 1):
+        j = k - gaps
+        is_cell = (j >= 0) & (j < read.shape[1] - 1)
+        letter = read[:, j.clamp(0, read.shape[1] - 1)]  # (pairs, gaps)
+        index = letter[:, None, :, None].expand(-1, states, -1, 1)
+        inserted = rates.insertion.gather(3, index)[..., 0].log() + last
+        inserted = inserted.masked_fill(j < 1, -torch.inf)
+        deleted = rates.deletion.log() + last[:, :, :-1]
+        passed = rates.emission.gather(3, index[:, :, 1:])[..., 0].log() + before[:, :, :-1]
+        passed = passed.masked_fill(j[1:] < 1, -torch.inf)
+        is_copy = letter[:, 1:] == letters.base
+        parts = _arrivals(inserted, deleted, passed, is_copy, stay)
+        before, last = last, parts.masked_fill(~is_cell, -torch.inf)
+        ends.append(last[rows, :, letters.num_bases])
+    at_end = torch.stack(ends)[lasts, rows]  # (pairs, states)
+    return torch.logsumexp(at_end + rates.end.log(), dim=1)
+
+
+def _arrivals(
+    inserted: Float[Tensor, "pairs states gaps"],
+    deleted: Float[Tensor, "pairs states bases"],
+    passed: Float[Tensor, "pairs states bases"],
+    is_copy: Bool[Tensor, "pairs bases"],
+    stay: Float[Tensor, "pairs bases"],
+) -> Float[Tensor, "pairs states gaps"]:
+    """Logarithms of what comes to each state, by where the events lead."""
+    states, recent = inserted.shape[1], inserted.shape[1] - 1
+    into: list[list[Tensor]] = [[] for _ in range(states)]
+
+    def bring(state: int, values: Tensor) -> None:
+        missing = inserted.shape[2] - values.shape[-1]  # no base was done with at the first gap
+        into[state].append(torch.nn.functional.pad(values, (missing, 0), value=-torch.inf))
+
+    for state in range(states):
+        bring(min(1, recent), inserted[:, state])
+        bring(2 if states == MAX_STATES else min(1, recent), deleted[:, state])
+        if states == 1:
+            bring(0, passed[:, 0])
+            continue
+        if state == 0:
+            bring(0, passed[:, 0].where(is_copy, -torch.inf))
+            bring(recent, passed[:, 0].where(~is_copy, -torch.inf))
+        elif state == recent:
+            bring(0, (passed[:, state] + torch.log1p(-stay)).where(is_copy, -torch.inf))
+            bring(recent, passed[:, state] + torch.where(is_copy, stay.log(), 0.0))
+        else:
+            bring(recent, passed[:, state])
+    nothing = torch.full_like(inserted[:, 0], -torch.inf)
+    return torch.stack([_added([nothing, *values]) for values in into], dim=1)
+
+
+def _added(values: list[Tensor]) -> Tensor:
+    """The logarithm of a sum, whose gradient is 0 rather than NaN where all is nothing."""
+    stacked = torch.stack(values)
+    is_nothing = torch.isneginf(stacked).all(dim=0)
+    safe = stacked.masked_fill(is_nothing, 0.0)
+    return torch.logsumexp(safe, dim=0).masked_fill(is_nothing, -torch.inf)

@@ -5,9 +5,53 @@ from pathlib import Path
 from seqexp.utils.rules import Faults, Node
 
 IMDB = "seqexp.dataset.imdb.IMDB"
+READ_ERRORS = "seqexp.model.read_errors.ReadErrors"
+DENOISE = "seqexp.decode.denoise.Denoise"
 
 MAX_ONE_HOT = 5000
 """Symbols; of more, a batch of one-hot sequences fills the memory."""
+
+
+def errors_of_reads_are_learned_from_clusters(model: Node, dataset: Node) -> Faults:
+    is_model, is_view = model["_target_"] == READ_ERRORS, dataset.get("view") == "clusters"
+    if is_model and not is_view:
+        found = (
+            f"dataset.view is {dataset['view']}" if "view" in dataset else "the dataset has none"
+        )
+        yield (
+            f"model is read-errors, which learns from clusters of reads, but {found}; give"
+            " dataset=noisy-reads dataset.view=clusters, or another model"
+        )
+    if is_view and not is_model:
+        yield (
+            "dataset.view is clusters, which is for model=read-errors, but model is"
+            f" {model['_target_'].rpartition('.')[2]}; give model=read-errors, or view=reads"
+        )
+
+
+def reads_of_clusters_are_whole(model: Node, trainer: Node) -> Faults:
+    if model["_target_"] != READ_ERRORS:
+        return
+    k1 = (trainer.get("bptt") or {}).get("k1")
+    for key, value, given in (
+        ("bptt.k1", k1, k1 is not None),
+        ("replicas", trainer.get("replicas"), trainer.get("replicas") is not None),
+        ("length_pool", trainer.get("length_pool"), trainer.get("length_pool") is not None),
+    ):
+        if given:
+            yield (
+                f"trainer.{key} is {value}, but model=read-errors reads whole sequences, one model"
+                f" at a time; give trainer.{key}=null"
+            )
+
+
+def denoising_needs_a_model_of_errors(decode: Node, model: Node) -> Faults:
+    if decode["_target_"] == DENOISE and model["_target_"] != READ_ERRORS:
+        yield (
+            "decode is denoise, which asks model=read-errors how reads err, but model is"
+            f" {model['_target_'].rpartition('.')[2]}; give decode=polish or beam, or"
+            " experiment=denoise"
+        )
 
 
 def forget_bias_needs_a_forget_gate(model: Node) -> Faults:

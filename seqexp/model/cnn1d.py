@@ -115,11 +115,9 @@ class CNN1D(nn.Module):
         refuse_without_context(spec, context_convolution=(filters_of(context_convolution), None))
         size = embedding_size_for(spec.input, embedding_size)
         self.is_one_hot = size is None and spec.features is None
-        if kernel == "compiled" and not self.is_one_hot:
-            has = f"model.embedding_size is {size}; give kernel=auto, or embedding_size=null"
-            if spec.features is not None:
-                has = "sequences of the dataset are of features; give kernel=auto"
-            raise InputError(f"model.kernel is compiled, which is for one-hot tokens, but {has}")
+        self._refuse_compiled(size)
+        if positive_readout:
+            self._refuse_other_layers(hidden_layers)
         self.input = input_layer(spec.input, embedding_size)
         self.conv = nn.Conv1d(self.input.size, num_filters, filter_width)
         above = (num_filters, num_filters, filter_width, padding, activation)
@@ -127,15 +125,6 @@ class CNN1D(nn.Module):
         num_features = num_filters
         if not spec.per_position and readout == "flatten":
             num_features *= self._num_positions(spec.length or 0)
-        for key, value, given in (
-            ("hidden_layers", hidden_layers, bool(hidden_layers)),
-            ("num_layers", num_layers, num_layers > 1),
-        ):
-            if positive_readout and given:
-                raise InputError(
-                    f"model.positive_readout is true, but model.{key} is {value}; give"
-                    f" {'[]' if key == 'hidden_layers' else 1}, or positive_readout=false"
-                )
         self.context: PooledContext | None = None
         if spec.context is not None:
             size_of_filters = (num_filters, filter_width, activation)
@@ -185,6 +174,24 @@ class CNN1D(nn.Module):
             raise InputError(
                 f"model.filter_width is {self.filter_width}{layers} and model.padding is valid, but"
                 f" sequences have {self.spec.length} tokens; give a narrower filter, or same"
+            )
+
+    def _refuse_compiled(self, embedding_size: int | None) -> None:
+        if self.kernel != "compiled" or self.is_one_hot:
+            return
+        has = f"model.embedding_size is {embedding_size}; give kernel=auto, or embedding_size=null"
+        if self.spec.features is not None:
+            has = "sequences of the dataset are of features; give kernel=auto"
+        raise InputError(f"model.kernel is compiled, which is for one-hot tokens, but {has}")
+
+    def _refuse_other_layers(self, hidden_layers: list[int]) -> None:
+        key, value, none = "hidden_layers", str(hidden_layers), "[]"
+        if not hidden_layers:
+            key, value, none = "num_layers", str(self.num_layers), "1"
+        if value != none:
+            raise InputError(
+                f"model.positive_readout is true, but model.{key} is {value}; give {none}, or"
+                " positive_readout=false"
             )
 
     def _num_positions(self, length: int) -> int:

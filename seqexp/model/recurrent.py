@@ -142,8 +142,8 @@ class RecurrentNetwork(RecurrentLayers):
         self.reads_forward = not bidirectional and (spec.per_position or readout == "last")
         sees_later = self.convolutions is not None and not self.convolutions.causal
         self.causal = self.reads_forward and not sees_later
-        each = (hidden_size, bidirectional, Dropout(dropout, recurrent_dropout, dropout_masks))
-        self.make(cell, num_inputs, num_layers, *each, kernel)
+        every = (Dropout(dropout, recurrent_dropout, dropout_masks), kernel)
+        self.make(cell, num_inputs, num_layers, hidden_size, bidirectional, *every)
         width = hidden_size * (2 if bidirectional else 1)
         self.head = Head(width, hidden_layers, spec.num_outputs, readout_dropout)
         self.encoder: Encoder | None = None
@@ -151,21 +151,27 @@ class RecurrentNetwork(RecurrentLayers):
         self.attention: Attention | None = None
         if spec.context is not None:
             self.encoder = Encoder(spec.context, context_embedding_size, context_convolution)
-            each = (hidden_size, encoder_bidirectional, each[2])
-            self.encoder.make(cell, self.encoder.input.size, num_layers, *each, kernel)
-            if encoder_bidirectional and not bidirectional:
-                self.bridges.extend(
-                    nn.Linear(2 * hidden_size, hidden_size)
-                    for _ in range(num_layers * self.num_states)
-                )
-            if attention != "none":
-                read_size = hidden_size * (2 if encoder_bidirectional else 1)
-                self.attention = Attention(attention, width, read_size)
+            given = (self.encoder.input.size, num_layers, hidden_size, encoder_bidirectional)
+            self.encoder.make(cell, *given, *every)
+            self._join_encoder(hidden_size, encoder_bidirectional, attention)
         if init == "keras":
             initialise_as_keras(self)
         self.initialise(init, forget_bias, recurrent_norm)
         if self.encoder is not None:
             self.encoder.initialise(init, forget_bias, recurrent_norm)
+
+    def _join_encoder(
+        self, hidden_size: int, from_both_ends: bool, attention: AttentionName
+    ) -> None:
+        """Make what leads from the encoder's states to the network's."""
+        is_forward = not self.backwards
+        if from_both_ends and is_forward:
+            count = len(self.forwards) * self.num_states
+            self.bridges.extend(nn.Linear(2 * hidden_size, hidden_size) for _ in range(count))
+        if attention != "none":
+            width = hidden_size if is_forward else 2 * hidden_size
+            read_size = 2 * hidden_size if from_both_ends else hidden_size
+            self.attention = Attention(attention, width, read_size)
 
     def _refuse_impossible(self, bidirectional: bool, convolution: Convolution | None) -> None:
         wants = "which sees later tokens, but the dataset wants the next token predicted"

@@ -4,6 +4,7 @@ from seqexp.spec import Output, TaskSpec
 from seqexp.task.base import Task
 from seqexp.task.multi_label import MultiLabel
 from seqexp.task.next_token import NextToken
+from seqexp.task.read_errors import ReadErrors
 from seqexp.task.regression import Regression
 from seqexp.task.sequence_class import SequenceClass
 from seqexp.task.token_class import TokenClass
@@ -14,6 +15,7 @@ KINDS: dict[Output, type[Task]] = {
     Output.REGRESSION: Regression,
     Output.TOKEN_CLASS: TokenClass,
     Output.NEXT_TOKEN: NextToken,
+    Output.READ_ERRORS: ReadErrors,
 }
 
 

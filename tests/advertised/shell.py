@@ -49,12 +49,19 @@ def write_files(folder: Path) -> None:
     (folder / "peaks.fa.gz").write_bytes(gzip.compress(peaks.encode()))
     table = [f"s{i}\t{i % 2}\t{dna(60, 'GGAAGGAA' if i % 2 else '')}" for i in range(80)]
     (folder / "table.tsv").write_text("\n".join(["id\tlabel\tsequence", *table]) + "\n")
+    strengths = [f"{i / 7:.3f}\t{dna(60)}" for i in range(80)]
+    (folder / "strengths.tsv").write_text("\n".join(["strength\tsequence", *strengths]) + "\n")
+    others = "".join(f">{i}\n{dna(60)}\n" for i in range(90))
+    (folder / "others.fa").write_text(others)
 
     truth = dna(60)
     reads = [truth[:i] + truth[i + 1 :] for i in range(5, 50, 5)]
     fastq = "".join(f"@r{i}\n{r}\n+\n{'I' * len(r)}\n" for i, r in enumerate(reads))
     for name in ("my_reads.fastq.gz", "reads.fastq.gz"):
         (folder / name).write_bytes(gzip.compress(fastq.encode()))
+
+    clusters = [f"{(truth := dna(40))}\n{truth[1:]}\n{truth[:-1]}\n{truth}\n" for _ in range(12)]
+    (folder / "clusters.txt").write_text("\n".join(clusters))
 
     words = {"bad": ("dull", "silly", "poor"), "good": ("great", "moving", "fine")}
     texts = [

@@ -25,6 +25,8 @@ STATUS = {
     # whose data are not shipped, which is said
     "python -m seqexp experiment=sounds": 2,
     "python -m seqexp -m experiment=sounds": 2,
+    "python -m seqexp experiment=promoters": 2,
+    "python -m seqexp -m experiment=promoters seed=0,1,2": 2,
     "python -m seqexp experiment=translation": 2,
     "python -m seqexp experiment=translation model.attention=none": 2,
 }
@@ -159,6 +161,10 @@ def short(line: str) -> list[str]:
             added += ["decode.length=10"]
     else:
         added += ["trainer.max_sequences=64"]
+    if "experiment=denoise" in line:
+        added += ["decode.num_reads=[3]", "decode.length=null"]
+        if "dataset.reads" not in line:
+            added += ["dataset.num_clusters=8", "dataset.length=40"]
     if "noisy-reads" in line and "dataset.reads" not in line:
         added += ["dataset.num_reads=3", "dataset.length=60"]
     if "sweeper=optuna" in line or "experiment=search" in line:
@@ -166,7 +172,7 @@ def short(line: str) -> list[str]:
     if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn|parallel", line):
         added += ["interpret=none"]
     elif not re.search(
-        r"interpret=|max_shown|chars|noisy-reads|imdb|text|search|gradient-flow", line
+        r"interpret=|max_shown|chars|noisy-reads|denoise|imdb|text|search|gradient-flow", line
     ):
         added += ["interpret.max_shown=1"]  # most of such a run is drawing filters
     return added

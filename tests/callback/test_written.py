@@ -18,7 +18,7 @@ from seqexp.dataset.pairs import Pairs
 from seqexp.decode.beam import Beam
 from seqexp.decode.polish import Polish
 from seqexp.decode.sample import Sample
-from seqexp.spec import Carry, Features
+from seqexp.spec import Carry, Features, Vocabulary
 from seqexp.trainer.training import Report
 
 
@@ -173,6 +173,16 @@ def test_tasks_without_a_context_are_left_alone(data: Data) -> None:
     object.__setattr__(run, "data", replace(data, spec=replace(data.spec, context=None)))
     Written(Sample(), run).at_end(Result())
     assert not kept.points
+
+
+def test_a_vocabulary_without_ends_is_told(data: Data, caplog: pytest.LogCaptureFixture) -> None:
+    run, kept = observed(data)
+    symbols = tuple(f"{symbol}." for symbol in data.spec.vocabulary.symbols)
+    spec = replace(data.spec, vocabulary=Vocabulary(symbols))
+    object.__setattr__(run, "data", replace(data, spec=spec))
+    with caplog.at_level("INFO", "seqexp"):
+        Written(Sample(), run).before()
+    assert "no targets are written: the vocabulary has no begin and end (< and >" in caplog.text
 
 
 def test_rows_share_a_context_by_number_or_by_value() -> None:

@@ -64,6 +64,7 @@ def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
         ("trainer", "tbptt"): ["model=rnn"],  # windows need a model that reads forwards
         ("dataset", "fasta"): [some_file],
         ("experiment", "fasta"): [some_file],
+        ("experiment", "promoters"): [f"dataset.table={ROOT / 'README.md'}"],
         ("tracking", "server"): ["tracking.uri=http://localhost:5000"],
     }
     assert check(composed(f"{group}={option}", *needs.get((group, option), [])))["seed"] == 0

@@ -262,6 +262,11 @@ def test_two_spellings_are_said_and_mapped(tmp_path: Path) -> None:
     assert "'Preparação' (1) and 'Preparation' (149)" in note
     mapped = Frames(path, group_column="g", label_names={"Preparação": "Preparation"}).load()
     assert mapped.spec.output_names == ("Preparation", "Rest")
+    listed = Frames(path, group_column="g", label_names=["Preparação=Preparation"]).load()
+    assert listed.digest() == mapped.digest()
+    assert """'dataset.label_names=["Preparação=Preparation"]'""" in note
+    with pytest.raises(InputError, match="dataset.label_names has 'x'; give a label, = and its"):
+        Frames(path, group_column="g", label_names=["x"]).load()
     assert not any("spellings" in note for note in mapped.notes)
     with pytest.raises(
         InputError,

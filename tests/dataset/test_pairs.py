@@ -173,6 +173,7 @@ def test_longer_pairs_are_refused_or_cut(tmp_path: Path) -> None:
     limits = {"max_source_length": 2, "max_target_length": 2, "longer": "truncate"}
     data = three(tmp_path, **limits).load()
     assert texts(data.train, data) == [("k a", "<ca"), ("d o", "<do")]
+    assert (data.train.targets[:, 2] == IGNORE).all()  # they have no end
     assert data.test.tokens.shape[1] == 5  # the truth is not cut
     assert data.notes[:2] == (
         "4 sources are cut to 2 symbols",

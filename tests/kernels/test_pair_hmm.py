@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from seqexp.kernels import pair_hmm
-from seqexp.kernels.pair_hmm import Letters, Rates, derivatives, log_likelihoods
+from seqexp.kernels.pair_hmm import (
+    Letters,
+    Rates,
+    derivatives,
+    log_likelihood,
+    log_likelihoods,
+    recursion,
+)
 
 pytestmark = pytest.mark.skipif(
     pair_hmm.available(torch.zeros(1, dtype=torch.float64)).binary is None, reason="no compiler"
@@ -149,3 +156,19 @@ def test_letters_and_sizes_that_are_none_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="letters are 0 to 3"):
             log_likelihoods(rates, Letters(**{**vars(letters), name: wrong}))
+
+
+@pytest.mark.parametrize("states", STATES)
+def test_without_a_compiler_values_and_gradients_are_the_same(states: int) -> None:
+    letters = letters_of(*PAIRS)
+    found = []
+    for compute in (log_likelihood, recursion):
+        rates = rates_of(len(PAIRS), 4, states)
+        for tensor in vars(rates).values():
+            tensor.requires_grad_()
+        values = compute(rates, letters)
+        torch.autograd.backward(values.sum())
+        gradients = [t.grad for t in vars(rates).values() if t.grad is not None]
+        found.append([values.detach(), *gradients])
+    for ours, theirs in zip(*found, strict=states > 1):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)

@@ -8,14 +8,17 @@ from forms import FORMS, MODELS, Form, logits_of, model_of, shifted
 from torch import Tensor
 
 from seqexp.data import Batch
+from seqexp.kernels.recurrence_cpp import built as library
+from seqexp.model.convolution import Convolution
+from seqexp.model.layers import padded
+
+NO_LIBRARY = library("lstm", "double").binary is None
 
 STACKED = {"layers": 2, "filters": 4, "width": 4}
 
 
 def variants(name: str, form: Form) -> list[dict[str, Any]]:
     """Keys with which a model has the most parts that this form allows, and those by default."""
-    from seqexp.model.convolution import Convolution
-
     if name == "cnn1d":
         return [{}, {"num_layers": 2}]
     most: dict[str, Any] = {"convolution": Convolution(**STACKED), "position_features": 2}
@@ -28,6 +31,10 @@ def variants(name: str, form: Form) -> list[dict[str, Any]]:
 
 def built(name: str, form: Form) -> list[Any]:
     return [model_of(name, form.spec, **keys) for keys in variants(name, form)]
+
+
+def gradients_of(model: Any, logits: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(logits.square().sum(), list(model.parameters()))
 
 
 def test_there_are_forms_and_models() -> None:
@@ -66,6 +73,21 @@ class TestEveryForm:
             assert not without
             assert all(torch.isfinite(weight.grad).all() for weight in model.parameters())
 
+    def test_every_kernel_computes_the_same(self, name: str, form: Form) -> None:
+        """Weights, too, of an encoder over padded contexts, and what flows back into a picture."""
+        tokens, context = form.tokens(), form.read()
+        context = None if context is None else padded(context, 1, 2)
+        kernels = ("reference", "auto") if name == "cnn1d" else ("reference", "python", "compiled")
+        reference: tuple[Tensor, ...] = ()
+        for kernel in kernels:
+            if kernel == "compiled" and NO_LIBRARY:
+                continue
+            model = model_of(name, form.spec, kernel=kernel)
+            found = gradients_of(model, logits_of(model, tokens, context))
+            reference = reference or found
+            for one, other in zip(found, reference, strict=True):
+                torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+
     def test_a_carry_can_be_repeated_and_reordered(self, name: str, form: Form) -> None:
         """As beam search does: rows of the carry are rows of the batch."""
         tokens, context = form.tokens(), form.read()
@@ -85,13 +107,17 @@ class TestEveryForm:
             if not (model.causal and form.spec.per_position):
                 continue
             whole = logits_of(model, tokens, context)
+            gradients = gradients_of(model, whole)
             for size in (1, 2, 4):
                 carry = None if context is None else model.read(context)
                 parts = []
                 for window in Batch(tokens, torch.ones(4, 9, dtype=torch.long)).windows(size):
                     logits, carry = model(window.tokens, carry)
                     parts.append(logits)
-                torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-12)
+                joined = torch.cat(parts, dim=1)
+                torch.testing.assert_close(joined, whole, rtol=0, atol=1e-12)
+                for found, expected in zip(gradients_of(model, joined), gradients, strict=True):
+                    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
 
     def test_a_model_that_says_causal_sees_nothing_later(self, name: str, form: Form) -> None:
         tokens, context = form.tokens(), form.read()

@@ -15,8 +15,14 @@ from seqexp.spec import NO_SYMBOLS, Features, Input, Output, TaskSpec, Vocabular
 
 LETTERS = Vocabulary(("A", "C", "G", "T"))
 FEATURES = Features(6)
-MODELS = sorted(file.stem for file in (ROOT / "conf" / "model").glob("*.yaml"))
+ONE_KIND = {"read-errors"}
+"""Models of one kind of task alone."""
+
+MODELS = sorted({file.stem for file in (ROOT / "conf" / "model").glob("*.yaml")} - ONE_KIND)
 RECURRENT = [name for name in MODELS if name != "cnn1d"]
+ANY_MODEL = [output for output in Output if output is not Output.READ_ERRORS]
+"""Kinds of task that any model may have."""
+
 OUTPUTS = {
     Output.SEQUENCE_CLASS: 2,
     Output.MULTI_LABEL: 3,

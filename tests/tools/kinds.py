@@ -1,7 +1,7 @@
 """Small data of every kind of task, input and context, for the tests of tasks and of the loop."""
 
 import torch
-from forms import FEATURES, LETTERS, spec_of
+from forms import ANY_MODEL, FEATURES, LETTERS, spec_of
 from torch import Tensor
 
 from seqexp.build import scored
@@ -66,9 +66,9 @@ def data_of(
 
 
 FORMS = [
-    *((output, LETTERS, None) for output in Output),
-    *((output, FEATURES, None) for output in Output if output is not Output.NEXT_TOKEN),
-    *((output, LETTERS, FEATURES) for output in Output),
+    *((output, LETTERS, None) for output in ANY_MODEL),
+    *((output, FEATURES, None) for output in ANY_MODEL if output is not Output.NEXT_TOKEN),
+    *((output, LETTERS, FEATURES) for output in ANY_MODEL),
     (Output.NEXT_TOKEN, LETTERS, LETTERS),
 ]
 """Every kind, on tokens and on features, with and without a context."""

@@ -45,6 +45,8 @@ class Limits:
 def encoded(splits: Splits, limits: Limits) -> Data:
     """Tokens are a target from its begin symbol on, targets the same to its end symbol.
 
+    A target that is cut has no end that could be learned.
+
     Raises:
         InputError: if a pair is longer than allowed, all pairs padded to the longest do not fit
             into memory, or targets have all symbols that could mark their ends.
@@ -96,11 +98,17 @@ def _cut(splits: Splits, limits: Limits) -> tuple[Splits, list[str]]:
             if long and limits.longer == "refuse":
                 raise InputError(_too_long(long[0], side, most, len(long)))
             count += len(long)
-            cut[name] = [pair._replace(**{side: getattr(pair, side)[:most]}) for pair in cut[name]]
+            cut[name] = [_shortened(pair, side, most) for pair in cut[name]]
         if count:
             where = "" if side == "source" else " of train"
             notes.append(f"{count:,} {side}s{where} are cut to {most} symbols")
     return cut, notes
+
+
+def _shortened(pair: Pair, side: str, most: int) -> Pair:
+    if side == "source":
+        return pair._replace(source=pair.source[:most])
+    return pair._replace(target=pair.target[:most], is_cut=len(pair.target) > most)
 
 
 def _too_long(pair: Pair, side: str, most: int, count: int) -> str:
@@ -147,9 +155,11 @@ def _sequences(
 ) -> Sequences:
     begin, end = target.encode(ends)
     targets = [ids_of(pair.target, target) for pair in pairs]
+    lasts = [IGNORE if pair.is_cut else end for pair in pairs]
+    scored = [[*row, last] for row, last in zip(targets, lasts, strict=True)]
     return Sequences(
         tokens=_padded([[begin, *row] for row in targets], len(target), PAD),
-        targets=_padded([[*row, end] for row in targets], len(target), IGNORE),
+        targets=_padded(scored, len(target), IGNORE),
         context=_padded([ids_of(pair.source, source) for pair in pairs], len(source), PAD),
     )
 
@@ -176,7 +186,8 @@ def _unknown_notes(splits: Splits, source: Vocabulary, target: Vocabulary) -> li
     for side, vocabulary in (("source", source), ("target", target)):
         for name in ("train", "test"):
             rows = [getattr(pair, side) for pair in splits[name]]
-            unknown = [sum(symbol not in vocabulary.ids for symbol in row) for row in rows]
+            known = vocabulary.ids.keys() - {UNKNOWN}
+            unknown = [sum(symbol not in known for symbol in row) for row in rows]
             if not any(unknown):
                 continue
             total = sum(map(len, rows))

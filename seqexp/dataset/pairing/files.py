@@ -32,12 +32,16 @@ SPLITS = {
 
 
 class Pair(NamedTuple):
-    """The symbols of a source and of its target, where it stands, and its split if that is said."""
+    """The symbols of a source and of its target, where it stands, and its split if that is said.
+
+    A target that `is_cut` goes on after its last symbol.
+    """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     place: str
     split: str | None = None
+    is_cut: bool = False
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,16 @@ def on_one_strand(clusters: Sequence[Cluster]) -> tuple[tuple[Cluster, ...], lis
     return tuple(cluster for cluster, _, _ in found), notes
 
 
+def like_their_sequence(cluster: Cluster) -> list[str]:
+    """The reads that are copies of the true sequence, rather than chopped or alien ones."""
+    truth = cluster.truth or ""
+    return [
+        read
+        for read in cluster.reads
+        if read and _errors(read, truth) <= _FAR * min(len(read), len(truth))
+    ]
+
+
 def _on_one_strand(cluster: Cluster) -> tuple[Cluster, int, int]:
     """The cluster, how many reads were turned, and how many are like neither strand."""
     reads = cluster.reads

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from seqexp.data import Sequences
+from seqexp.data import Cluster, Sequences
 from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary
 
 START, END = "<", ">"
@@ -51,6 +51,40 @@ def whole_reads(reads: Sequence[str]) -> Sequences:
     tokens = pad_sequence([row[:-1] for row in ids], batch_first=True, padding_value=PAD)
     targets = pad_sequence([row[1:].long() for row in ids], True, padding_value=IGNORE)
     return Sequences(tokens, targets)
+
+
+LETTERS_ONLY = Vocabulary(("A", "C", "G", "T"))
+
+
+def cluster_task() -> TaskSpec:
+    """The log-likelihood of a read, which is the context, given its sequence."""
+    return TaskSpec(
+        LETTERS_ONLY,
+        num_outputs=1,
+        output=Output.READ_ERRORS,
+        output_names=("log_likelihood_nats",),
+        context=LETTERS_ONLY,
+    )
+
+
+def with_their_sequences(clusters: Sequence[Cluster]) -> Sequences:
+    """A row a read: its cluster's sequence as tokens, the read as context; padded at the right."""
+    pairs = [(cluster.truth or "", read) for cluster in clusters for read in cluster.reads]
+    groups = [index for index, cluster in enumerate(clusters) for _ in cluster.reads]
+    if not pairs:
+        empty = torch.empty(0, 1, dtype=torch.uint8)
+        return Sequences(empty, empty.long(), context=empty)
+    tokens, context = (
+        pad_sequence([letters(text) for text in texts], batch_first=True, padding_value=PAD)
+        for texts in zip(*pairs, strict=True)
+    )
+    targets = torch.zeros(len(pairs), 1, dtype=torch.int64)
+    return Sequences(tokens, targets, context=context, groups=torch.tensor(groups))
+
+
+def letters(text: str) -> torch.Tensor:
+    """Ids 1 to 4 of A, C, G, T."""
+    return torch.tensor(LETTERS_ONLY.encode(text), dtype=torch.uint8)
 
 
 def _ids(read: str) -> torch.Tensor:

@@ -211,7 +211,7 @@ def _doubts(counts: Counter[str]) -> Iterator[str]:
                 yield (
                     f"labels {rare!r} ({counts[rare]:,}) and {other!r} ({counts[other]:,}) may be"
                     " one class in two spellings; they are learned as two, unless"
-                    f" dataset.label_names={{{rare}: {other}}}"
+                    f" 'dataset.label_names=[\"{rare}={other}\"]'"
                 )
                 break
 

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from seqexp.interpret.pictures import draw_attention
 from seqexp.utils.drawing import literal
 from seqexp.utils.names import one_line
 
@@ -25,6 +26,7 @@ def attention_figure(
     read: Sequence[str] | None,
     shape: Sequence[int],
     title: str,
+    picture: Float[ndarray, "rows columns *channels"] | None = None,
 ) -> Figure:
     """A row a written symbol and a column a position; of a picture, one picture a written symbol.
 
@@ -34,9 +36,10 @@ def attention_figure(
         read: symbols of the context; None of features.
         shape: how the positions lie: in a row, or in the rows and columns of a picture.
         title: of the figure.
+        picture: the context, where it is one that can be drawn.
     """
     if len(shape) == 2:
-        return _pictures(weights, written, (shape[0], shape[1]), title)
+        return _pictures(weights, written, (shape[0], shape[1]), title, picture)
     weights, written = weights[:MAX_SYMBOLS, :MAX_SYMBOLS], written[:MAX_SYMBOLS]
     count = weights.shape[1]
     figure = Figure(figsize=(max(4.5, 0.32 * count + 2.5), max(3.0, 0.28 * len(written) + 1.8)))
@@ -61,6 +64,7 @@ def _pictures(
     written: Sequence[str],
     shape: tuple[int, int],
     title: str,
+    picture: Float[ndarray, "rows columns *channels"] | None,
 ) -> Figure:
     written = written[: 4 * COLUMNS]
     rows = math.ceil(len(written) / COLUMNS)
@@ -70,7 +74,10 @@ def _pictures(
     for panel in panels:
         panel.set_axis_off()
     for panel, symbol, row in zip(panels, written, weights, strict=False):
-        panel.imshow(row.reshape(shape), cmap="Blues", vmin=0)
+        if picture is None:
+            panel.imshow(row.reshape(shape), cmap="Blues", vmin=0)
+        else:
+            draw_attention(panel, picture, row.reshape(shape))
         panel.set_title(one_line(symbol, 20), fontsize=10)
     figure.suptitle(one_line(title, 80))
     figure.tight_layout()

@@ -25,7 +25,7 @@
 #include "threads.h"
 
 struct Pairs {
-  int64_t pairs, bases, length, states, band, threads;
+  int64_t pairs, bases, length, states, threads;
   // of each pair, rows of padding included; letters and bases are 0 to 3, -1 where there are none
   const double *emission;    // (pairs, states, bases, 4): a base is passed on as a letter
   const double *insertion;   // (pairs, states, bases + 1, 4): a letter in the gap before a base
@@ -34,6 +34,7 @@ struct Pairs {
   const double *end;         // (pairs, states): of the end after all
   const double *after_last;  // (pairs, 4): insertions of the last gap on the way *to* it, or null
   const int64_t *base, *read, *num_bases, *num_letters;
+  const int64_t *band;  // (pairs): cells with |i - j| above the largest of a group are left out
   double *log_likelihood;  // (pairs)
   // derivatives of the log-likelihood by the rates, of the same shapes; null where none are wanted
   double *passed, *inserted, *skipped, *stayed, *ended;
@@ -65,7 +66,7 @@ template <int S> class Group {
   Group(const Pairs &all, int64_t first)
       : all_(all), first_(first), count_(std::min<int64_t>(LANES, all.pairs - first)),
         bases_(largest(all.num_bases)), length_(largest(all.num_letters)),
-        band_(std::min(all.band, std::max(bases_, length_))),
+        band_(std::min(largest(all.band), std::max(bases_, length_))),
         width_(std::min(2 * band_ + 1, length_ + 1)), emission_((bases_ + 1) * S * LETTERS),
         insertion_((bases_ + 1) * S * LETTERS), deletion_((bases_ + 1) * S), stay_(bases_ + 1),
         is_base_((bases_ + 1) * LETTERS), is_letter_((length_ + 1) * LETTERS), end_(S),
@@ -351,6 +352,7 @@ bool is_sound(const Pairs &all) {
   for (int64_t pair = 0; pair < all.pairs; ++pair) {
     const int64_t bases = all.num_bases[pair], letters = all.num_letters[pair];
     if (bases < 0 || bases > all.bases || letters < 0 || letters > all.length) return false;
+    if (all.band[pair] < 0) return false;
     for (int64_t i = 0; i < bases; ++i)
       if (uint64_t(all.base[pair * all.bases + i]) >= LETTERS) return false;
     for (int64_t j = 0; j < letters; ++j)

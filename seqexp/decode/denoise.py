@@ -1,0 +1,222 @@
+"""Decodes clusters of reads by a learned error model: the candidate that makes the reads likeliest.
+
+Candidates come from a pair hidden Markov model of three rates, whose exact gains of single edits
+are cheap; the learned model, which knows more and costs more, chooses among them. The winner's own
+neighbours are then candidates too, until none wins.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, NamedTuple
+
+import torch
+from annotated_types import Interval, Len
+from jaxtyping import Float
+from torch import Tensor
+
+from seqexp.decode.consensus.edits import (
+    DELETE,
+    INSERT,
+    PER_BASE,
+    SUBSTITUTE,
+    Edit,
+    Gains,
+    apply,
+    gains,
+)
+from seqexp.decode.consensus.pair_hmm import Channel
+from seqexp.decode.consensus.typical import typical
+from seqexp.decode.polish import polish_all
+from seqexp.ranges import Count
+
+Candidates = Annotated[int, Interval(ge=1, le=1000)]
+Rounds = Annotated[int, Interval(ge=1, le=100)]
+NumReads = Annotated[list[Count], Len(1, 20)]
+
+Score = Callable[[Sequence[str], Sequence[str]], Float[Tensor, "candidates"]]
+"""Log-likelihood of all reads of a cluster given each of some candidates, nats."""
+
+EXPANSIONS, AGAIN = 10, 5
+"""Candidates that are expanded at first, and around each winner."""
+
+APART = 3
+"""Bases between the two edits of a pair that keeps the length; nearer ones are one edit."""
+
+
+@dataclass(frozen=True)
+class Denoise:
+    """Decode clusters of reads by the learned error model.
+
+    Args:
+        num_reads: decode the first so many reads of each test cluster, each number by itself.
+        length: letters of the sequence, where that is known; None finds it too.
+        candidates: sequences that the learned model chooses from at first.
+        rounds: times at most that the winner's neighbours are tried.
+    """
+
+    num_reads: NumReads = field(default_factory=lambda: [3, 5, 10])
+    length: Count | None = None
+    candidates: Candidates = 20
+    rounds: Rounds = 4
+
+
+class Decoded(NamedTuple):
+    """A sequence, and the probability of each of its letters among the candidates that were tried.
+
+    `log_likelihood` is that of all reads, nats, by the learned model.
+    """
+
+    sequence: str
+    log_likelihood: float
+    certainty: tuple[float, ...]
+
+
+def denoise(
+    clusters: Sequence[Sequence[str]], channel: Channel, score: Score, settings: Denoise
+) -> list[Decoded]:
+    """What each cluster's reads are copies of.
+
+    Args:
+        clusters: reads of each.
+        channel: rates by which candidates are found.
+        score: the learned model's.
+        settings: how far to search.
+    """
+    kept = [typical(reads) for reads in clusters]
+    drafts = [max(reads, key=lambda read: (-_middle(reads, read), read)) for reads in kept]
+    channels = [channel] * len(kept)
+    starts = polish_all(drafts, kept, channels, settings.length)
+    pools = [
+        _Pool(reads, score, settings, start) for reads, start in zip(kept, starts, strict=True)
+    ]
+    _expand(pools, channel, EXPANSIONS)
+    for pool in pools:
+        pool.judge(settings.candidates)
+    going = pools
+    for _ in range(settings.rounds):
+        before = [pool.winner() for pool in going]
+        _expand(going, channel, AGAIN, around_winner=True)
+        for pool in going:
+            pool.judge(settings.candidates)
+        going = [pool for pool, old in zip(going, before, strict=True) if pool.winner() != old]
+        if not going:
+            break
+    return [pool.decoded() for pool in pools]
+
+
+def _middle(reads: Sequence[str], read: str) -> int:
+    """How far a read's length is from the middle one."""
+    lengths = sorted(map(len, reads))
+    return abs(len(read) - lengths[len(lengths) // 2])
+
+
+def _expand(
+    pools: Sequence["_Pool"], channel: Channel, times: int, around_winner: bool = False
+) -> None:
+    """Add the neighbours of the best candidates that have none yet, of all pools together."""
+    for index in range(times):
+        chosen = [(pool, pool.next(around_winner and not index)) for pool in pools]
+        asked = [(pool, draft) for pool, draft in chosen if draft is not None]
+        if not asked:
+            return
+        found = gains([d for _, d in asked], [p.reads for p, _ in asked], [channel] * len(asked))
+        for (pool, _), one in zip(asked, found, strict=True):
+            pool.take(one)
+
+
+class _Pool:
+    """Candidates of one cluster: what the rates say of each, and what the learned model says."""
+
+    def __init__(self, reads: Sequence[str], score: Score, settings: Denoise, start: Gains) -> None:
+        self.reads, self.score, self.settings = reads, score, settings
+        self.guessed = {start.draft: start.score}
+        self.judged: dict[str, float] = {}
+        self.expanded: set[str] = set()
+
+    def next(self, winner: bool) -> str | None:
+        """The best candidate whose neighbours are not known; or the winner, if they are not."""
+        if winner and self.judged and self.winner() not in self.expanded:
+            return self.winner()
+        open_ones = [one for one in self.guessed if one not in self.expanded]
+        return max(open_ones, key=self.guessed.__getitem__, default=None)
+
+    def take(self, found: Gains) -> None:
+        """Neighbours, by the exact gain of an edit, or the sum of two that keep the length."""
+        self.expanded.add(found.draft)
+        self.guessed[found.draft] = found.score
+        width = self.settings.candidates
+        if self.settings.length is None:
+            edits: list[tuple[list[Edit], float]]
+            edits = [([edit], gain) for edit, gain in _best(found, width)]
+        else:
+            edits = [([edit], gain) for edit, gain in _best(found, width, SUBSTITUTE)]
+            added, removed = _best(found, 6, INSERT), _best(found, 6, DELETE)
+            for (one, gain), (other, more) in itertools.product(added, removed):
+                if abs(one.place - other.place) >= APART:
+                    edits.append(([one, other], gain + more))
+        for changes, gain in sorted(edits, key=lambda edit: -edit[1])[:width]:
+            draft = apply(found.draft, changes)
+            if draft and draft not in self.guessed:
+                self.guessed[draft] = found.score + gain
+
+    def judge(self, count: int) -> None:
+        """Have the learned model score the best candidates that it has not seen."""
+        best = sorted(self.guessed, key=lambda one: -self.guessed[one])[:count]
+        new = [one for one in best if one not in self.judged]
+        if not new:
+            return
+        values = self.score(new, self.reads).tolist()
+        for one, value in zip(new, values, strict=True):
+            self.judged[one] = value + PER_BASE * len(one)
+
+    def winner(self) -> str:
+        """The candidate that makes the reads likeliest."""
+        return max(self.judged, key=self.judged.__getitem__)
+
+    def decoded(self) -> Decoded:
+        """The winner; a letter is as probable as the candidates that have it at its place."""
+        best = self.winner()
+        values = torch.tensor(list(self.judged.values()), dtype=torch.float64)
+        shares = torch.softmax(values, dim=0).tolist()
+        certainty = [0.0] * len(best)
+        for one, share in zip(self.judged, shares, strict=True):
+            for place in _same(best, one):
+                certainty[place] += share
+        log_likelihood = self.judged[best] - PER_BASE * len(best)
+        return Decoded(best, log_likelihood, tuple(min(1.0, value) for value in certainty))
+
+
+def _best(found: Gains, count: int, kind: int | None = None) -> list[tuple[Edit, float]]:
+    """The edits that gain most, of all kinds or of one."""
+    table = found.table
+    if kind is not None:
+        columns = slice(kind, kind + (1 if kind == DELETE else 4))
+        only = torch.full_like(table, -torch.inf)
+        only[:, columns] = table[:, columns]
+        table = only
+    values, places = table.flatten().topk(min(count, table.numel()))
+    width = table.shape[1]
+    return [
+        (Edit(*divmod(place, width)), value)
+        for place, value in zip(places.tolist(), values.tolist(), strict=True)
+        if value > -torch.inf
+    ]
+
+
+def _same(best: str, other: str) -> list[int]:
+    """Places of `best` at which another candidate has the same letter, by their alignment."""
+    if len(best) == len(other):
+        start = next((i for i, (a, b) in enumerate(zip(best, other, strict=True)) if a != b), None)
+        if start is None:
+            return list(range(len(best)))
+    import edlib
+
+    path = edlib.getNiceAlignment(edlib.align(other, best, task="path"), other, best)
+    places, at = [], 0
+    for query, target in zip(path["query_aligned"], path["target_aligned"], strict=True):
+        if target != "-":
+            if query == target:
+                places.append(at)
+            at += 1
+    return places

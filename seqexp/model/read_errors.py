@@ -1,0 +1,270 @@
+"""What errors a read of a sequence has, place by place: a pair hidden Markov model whose rates are
+the outputs of a small convolutional network over the sequence.
+"""
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Interval
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqexp.errors import InputError
+from seqexp.kernels import pair_hmm
+from seqexp.kernels.pair_hmm import LETTERS, Letters, Rates
+from seqexp.ranges import Size
+from seqexp.spec import PAD, Carry, TaskSpec
+
+STATES = 4
+"""Clean, after an insertion, after a deletion, after an error not long ago."""
+
+INSERT, DELETE, SUBSTITUTE, COPY = range(4)
+"""Events, in the order of the outputs."""
+
+OUTPUTS = STATES * 4 + LETTERS + LETTERS + 1
+"""Of a place: events by state, letters inserted, letters substituted, stay in a recent error."""
+
+COPIES, COPIES_AFTER_ERROR = 0.97, 0.85
+"""Chance of a copy at the start, in the clean state and in the others."""
+
+APART = 0.7
+"""By which the levels' logits of errors differ at the start; equal ones would stay equal."""
+
+STRAND_PRIOR = 0.5
+"""By which substitutions of A and G are more frequent than of C and T at the start, in logits: it
+tells the strands apart, which are mirror images."""
+
+BAND = 12
+"""Cells beside the diagonal, and the difference of the lengths."""
+
+HARDLY = 6.0
+"""Nats below the best strand and quality of a read, where another does not count."""
+
+Quality = Annotated[int, Interval(ge=1, le=8)]
+
+
+class ReadErrors(nn.Module):
+    """The likelihood of reads given the sequence that they are read from.
+
+    A read is one of several qualities, and of one of two strands: the same network reads the
+    sequence, or its reverse complement with that of the read. Both are summed out.
+
+    Args:
+        spec: the task, given by seqexp.
+        channels: of the network.
+        width: bases that its first layer sees at once.
+        second_width: places that its second layer sees at once.
+        qualities: latent levels of reads, each with rates of its own.
+        strands: 2 where reads may be of either strand, as of a sequencer; 1 where they are not.
+        memory: whether an error makes the next one more likely: 4 states instead of 1.
+
+    Raises:
+        InputError: where the dataset does not give clusters of reads.
+
+    Source: Durbin, Eddy, Krogh & Mitchison (1998), sec. 4.2, for the likelihood.
+    """
+
+    causal = False
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        channels: Size = 64,
+        width: Size = 11,
+        second_width: Size = 5,
+        qualities: Quality = 3,
+        strands: Literal[1, 2] = 2,
+        memory: bool = True,
+    ) -> None:
+        super().__init__()
+        if spec.output != "read_errors":
+            raise InputError(
+                "model is read-errors, which is for clusters of reads; give dataset=noisy-reads"
+                " dataset.view=clusters, or another model"
+            )
+        self.qualities, self.strands, self.memory = qualities, strands, memory
+        self.first = nn.Conv1d(LETTERS + 1, channels, width)
+        self.second = nn.Conv1d(channels, channels, second_width)
+        self.residual = nn.Conv1d(channels, channels, 1)
+        self.level = nn.Parameter(torch.zeros(qualities, channels))
+        self.output = nn.Linear(channels, OUTPUTS)
+        self.start = nn.Parameter(torch.zeros(qualities, OUTPUTS))
+        self.by_base = nn.Parameter(torch.zeros(LETTERS + 1, OUTPUTS))
+        self.share = nn.Parameter(torch.zeros(qualities))
+        self._begin()
+
+    def _begin(self) -> None:
+        """Rates of a plausible sequencer, the same everywhere."""
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+        with torch.no_grad():
+            levels = torch.linspace(-APART, APART, self.qualities) if self.qualities > 1 else None
+            events = self.start[:, : STATES * 4].view(self.qualities, STATES, 4)
+            for state in range(STATES):
+                copies = COPIES if state == 0 else COPIES_AFTER_ERROR
+                events[:, state, COPY] = math.log(copies / ((1 - copies) / 3))
+            if levels is not None:
+                events[:, :, :COPY] += levels[:, None, None]
+                self.level.copy_(0.01 * levels[:, None].expand_as(self.level))
+            sign = torch.tensor([1.0, -1.0, 1.0, -1.0])  # A, C, G, T
+            if self.strands == 2:
+                by_base = self.by_base[:LETTERS, : STATES * 4].view(LETTERS, STATES, 4)
+                by_base[:, :, SUBSTITUTE] = STRAND_PRIOR * sign[:, None]
+
+    def read(self, context: Int[Tensor, "batch letters"]) -> Carry:
+        """The reads, whose likelihood is wanted."""
+        return (context,)
+
+    def forward(
+        self, tokens: Int[Tensor, "batch bases"], carry: Carry | None = None
+    ) -> tuple[Float[Tensor, "batch 1 1"], Carry]:
+        """Log-likelihood of each read given its sequence, nats.
+
+        Ids are 1 to 4 for A, C, G, T, padded on the right.
+        """
+        assert carry, "read the context first"
+        reads = carry[0]
+        sequences, which = torch.unique(tokens, dim=0, return_inverse=True)
+        found = self.log_likelihood(sequences, reads, which)
+        return found[:, None, None].float(), ()
+
+    def log_likelihood(
+        self,
+        sequences: Int[Tensor, "sequences bases"],
+        reads: Int[Tensor, "reads letters"],
+        which: Int[Tensor, " reads"],
+    ) -> Float[Tensor, " reads"]:
+        """Of each read given one of the sequences, summed over strands and qualities, float64."""
+        return torch.logsumexp(self.by_cause(sequences, reads, which), dim=(1, 2))
+
+    def by_cause(
+        self,
+        sequences: Int[Tensor, "sequences bases"],
+        reads: Int[Tensor, "reads letters"],
+        which: Int[Tensor, " reads"],
+        wanted: Bool[Tensor, "reads strands qualities"] | None = None,
+    ) -> Float[Tensor, "reads strands qualities"]:
+        """Log of the joint probability of read, strand and quality, given the sequence.
+
+        -inf for those that are not wanted; None wants all.
+        """
+        forms = [(sequences, reads), (_turned(sequences), _turned(reads))][: self.strands]
+        parts = [
+            self._of_strand(*form, which, None if wanted is None else wanted[:, strand])
+            for strand, form in enumerate(forms)
+        ]
+        found = torch.stack(parts, dim=1)
+        return found + torch.log_softmax(self.share.double(), dim=0) - math.log(self.strands)
+
+    def _of_strand(
+        self,
+        sequences: Tensor,
+        reads: Tensor,
+        which: Int[Tensor, " reads"],
+        wanted: Bool[Tensor, "reads qualities"] | None,
+    ) -> Float[Tensor, "reads qualities"]:
+        if wanted is None:
+            wanted = torch.ones(len(reads), self.qualities, dtype=torch.bool)
+        read, quality = wanted.nonzero(as_tuple=True)
+        of = which[read]
+        rates = self.rates(sequences)
+        row = of * self.qualities + quality
+        pairs = Rates(*(getattr(rates, name)[row] for name in Rates.__dataclass_fields__))
+        letters = Letters(*_numbers(sequences[of]), *_numbers(reads[read]))
+        band = (letters.num_bases - letters.num_letters).abs() + BAND
+        found = pair_hmm.log_likelihood(pairs, letters, band)
+        if len(row) == wanted.numel():
+            return found.view(-1, self.qualities)
+        nothing = found.new_full(wanted.shape, -torch.inf)
+        return nothing.masked_scatter(wanted, found)
+
+    @torch.no_grad()
+    def score(
+        self, candidates: Int[Tensor, "candidates bases"], reads: Int[Tensor, "reads letters"]
+    ) -> Float[Tensor, " candidates"]:
+        """Log-likelihood of all reads of one sequence given each candidate, nats.
+
+        Candidates are near each other: a strand or quality that a read hardly has by the first of
+        them is left out for the others.
+        """
+        count = len(reads)
+        first = self.by_cause(candidates[:1], reads, torch.zeros(count, dtype=torch.int64))
+        most = first.amax(dim=(1, 2), keepdim=True)
+        found = [torch.logsumexp(first, dim=(1, 2)).sum()[None]]
+        if len(candidates) > 1:
+            others = len(candidates) - 1
+            which = torch.arange(others).repeat_interleave(count)
+            wanted = (first > most - HARDLY).repeat(others, 1, 1)
+            values = self.by_cause(candidates[1:], reads.repeat(others, 1), which, wanted)
+            found.append(torch.logsumexp(values, dim=(1, 2)).view(others, count).sum(dim=1))
+        return torch.cat(found)
+
+    def rates(self, sequences: Int[Tensor, "sequences bases"]) -> Rates:
+        """Of each sequence and quality, a row each: probabilities, float64."""
+        logits = self._logits(sequences).double()  # (sequences, qualities, bases + 1, outputs)
+        count, qualities, places, _ = logits.shape
+        logits = logits.reshape(count * qualities, places, OUTPUTS)
+        is_last = (
+            torch.arange(places) == (sequences != PAD).sum(1).repeat_interleave(qualities)[:, None]
+        )
+        events = logits[..., : STATES * 4].view(-1, places, STATES, 4).transpose(1, 2)
+        # (rows, states, places, events); after the last base there is an insertion, or the end
+        no_event = torch.tensor([False, True, True, False])
+        events = events.masked_fill(is_last[:, None, :, None] & no_event, -torch.inf)
+        if not self.memory:
+            events = events[:, :1].expand_as(events)
+        chance = torch.softmax(events, dim=-1)
+        inserted = torch.softmax(logits[..., STATES * 4 :][..., :LETTERS], dim=-1)[:, None]
+        base = _numbers(sequences)[0].repeat_interleave(qualities, dim=0)  # (rows, bases)
+        own = functional.one_hot(base.clamp(min=0), LETTERS).double()
+        others = logits[:, :-1, STATES * 4 + LETTERS :][..., :LETTERS]
+        substituted = torch.softmax(others.masked_fill(own.bool(), -torch.inf), dim=-1)
+        events_of_base = chance[:, :, :-1]
+        emission = (
+            events_of_base[..., SUBSTITUTE, None] * substituted[:, None]
+            + events_of_base[..., COPY, None] * own[:, None]
+        )
+        rows = torch.arange(len(chance))
+        last = is_last.int().argmax(dim=1)
+        return Rates(
+            emission=emission,
+            insertion=chance[..., INSERT, None] * inserted,
+            deletion=events_of_base[..., DELETE],
+            end=chance[rows, :, last, COPY],
+            stay=torch.sigmoid(logits[:, :-1, -1]),
+        )
+
+    def _logits(
+        self, sequences: Int[Tensor, "sequences bases"]
+    ) -> Float[Tensor, "sequences qualities places outputs"]:
+        """Outputs at each base, and after the last one."""
+        outside = LETTERS
+        base = _numbers(functional.pad(sequences, (0, 1), value=PAD))[0]
+        base = base.where(base >= 0, outside)
+        reach = [layer.kernel_size[0] - 1 for layer in (self.first, self.second)]
+        before = sum(size // 2 for size in reach)
+        after = sum(reach) - before
+        wide = functional.pad(base, (before, after), value=outside)
+        vectors = functional.one_hot(wide, LETTERS + 1).to(self.output.weight.dtype)
+        hidden = torch.relu(self.first(vectors.transpose(1, 2)))
+        hidden = self.second(hidden)[:, None] + self.level[:, :, None]
+        hidden = torch.relu(hidden).flatten(0, 1)  # (sequences * qualities, channels, places)
+        hidden = hidden + torch.relu(self.residual(hidden))
+        outputs: Tensor = self.output(hidden.transpose(1, 2))
+        outputs = outputs.view(len(base), self.qualities, *outputs.shape[1:])
+        return outputs + self.start[:, None] + self.by_base[base][:, None]
+
+
+def _numbers(tokens: Int[Tensor, "rows time"]) -> tuple[Tensor, Tensor]:
+    """Ids 1 to 4 as letters 0 to 3, padded with -1, and lengths."""
+    return tokens - 1, (tokens != PAD).sum(dim=1)
+
+
+def _turned(tokens: Int[Tensor, "rows time"]) -> Int[Tensor, "rows time"]:
+    """Reverse complements, padded on the right again."""
+    is_real = tokens != PAD
+    turned = torch.where(is_real, 5 - tokens, PAD).flip(1)
+    order = (turned == PAD).int().argsort(dim=1, stable=True)
+    return turned.gather(1, order)
