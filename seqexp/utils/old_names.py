@@ -196,7 +196,7 @@ _DIVIDED = {
         "seqexp.formats.dna": "LETTERS",
     },
     "seqexp.dataset.records": {
-        "seqexp.dataset.dna.labelled": "Record label_of records_of_table values_by_name",
+        "seqexp.dataset.dna.labelled": "Record records_of_table values_by_name",
         "seqexp.formats.fasta": "read_fasta",
         "seqexp.formats.records": "read_table",
     },
