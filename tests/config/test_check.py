@@ -148,7 +148,7 @@ def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
         (
             "schedule._target_",
             "torch.optim.lr_scheduler.ReduceLROnPlateau",
-            "schedules are stepped by update, without a metric",
+            "give schedule=plateau, which follows trainer.monitor",
         ),
     ],
 )
