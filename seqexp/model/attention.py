@@ -71,7 +71,7 @@ class Attention(nn.Module):
         scores = [
             # (batch, positions, context, state)
             self.score(torch.tanh(some[:, :, None] + keys[:, None]))[..., 0]
-            for some in queries.split(together, dim=1)
+            for some in torch.split(queries, together, dim=1)
         ]
         return scores[0] if len(scores) == 1 else torch.cat(scores, dim=1)
 
