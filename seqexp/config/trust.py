@@ -159,7 +159,7 @@ def _defined_in(target: str) -> str | None:
 
 
 def _imported_from(target: str) -> str | None:
-    """`_defined_in` from the object itself; a class, an instance or `os` is no module to look in."""
+    """`_defined_in` from the object itself; a class, an instance or `os` has no module."""
     module, _, name = target.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)

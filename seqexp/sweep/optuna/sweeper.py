@@ -115,7 +115,7 @@ class SearchingSweeper(CheckedSweeper):
     # --- before the first trial ---------------------------------------------------------------
 
     def _space(self, given: Sequence[Override]) -> Space:
-        """`sweeper.search` and the keys that the command line sweeps, without those that it fixes."""
+        """`sweeper.search` and the keys that the command line sweeps, less those it fixes."""
         search = dict(self.settings.search)
         space, faults = read_space(search)
         fixed = {key_of(o) for o in given if not o.is_sweep_override()}
