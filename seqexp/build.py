@@ -34,6 +34,7 @@ from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import LazyOptimizer, Training, Work
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
+from seqexp.utils.old_names import kind_of_task
 
 ALONE = Processes()
 
@@ -146,6 +147,8 @@ def _dataset(node: Node) -> Any:
         dataset = build(node)
         if not callable(getattr(dataset, "load", None)):
             raise InputError(f"dataset {name} has no method load(); it returns a seqexp.data.Data")
+        if isinstance(said := getattr(dataset, "output", None), str):
+            kind_of_task(said)
     return dataset
 
 

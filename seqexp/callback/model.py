@@ -4,6 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Num
 from torch import Tensor, nn
@@ -55,12 +56,16 @@ def example(data: Data) -> str:
         values[pyfunc.CONTEXT] = (batch.context, spec.context)
     shown = {name: _example(*values[name]) for name in pyfunc.read_inputs(spec)}
     first = next(iter(shown.values()))
-    return first if len(shown) == 1 and isinstance(first, str) else json.dumps(shown)
+    if len(shown) > 1:
+        return json.dumps(shown)
+    return first if isinstance(first, str) else json.dumps([first])
 
 
 def _example(rows: Num[Tensor, "1 time ..."], made_of: Input) -> str | list[list[float]]:
     row = rows[0][is_real(rows)[0]]
     if isinstance(made_of, Features):
-        values: list[list[float]] = row[:MAX_POSITIONS].tolist()
-        return values
+        values = row[:MAX_POSITIONS].double().cpu().numpy()
+        if made_of.scale is not None:  # as they are given, not as they are standardised
+            values = values * np.array(made_of.scale.deviation) + np.array(made_of.scale.mean)
+        return [[float(f"{number:.6g}") for number in position] for position in values]
     return text.joined(row[:MAX_SYMBOLS].tolist(), made_of)

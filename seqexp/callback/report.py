@@ -17,7 +17,7 @@ BESIDE = ("best/epoch",)
 
 
 class Page(Callback):
-    """Writes `report.html`, where filters were read or predictions drawn, and something is kept.
+    """Writes `report.html`, where filters were read, predictions drawn or targets written.
 
     Args:
         title: of the page.
@@ -41,7 +41,8 @@ class Page(Callback):
     def at_end(self, result: Result) -> None:
         """Put what others have measured and drawn on one page."""
         learned, pictures = self.filters.found, self.predictions.figures
-        if not self.run.tracker.keeps or not (learned.filters or pictures):
+        is_written = self.run.data.spec.context is not None
+        if not self.run.tracker.keeps or not (learned.filters or pictures or is_written):
             return
         from seqexp.interpret.filters.report import Page as Content
         from seqexp.interpret.filters.report import report_page
@@ -76,9 +77,15 @@ def _facts(known: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _fact(value: Any) -> int | str:
-    """A count as it is; of a context's many symbols, how many."""
+    """A count as it is; of symbols and features, how many; of the scoring, what was chosen."""
     if isinstance(value, int):
         return value
-    if isinstance(value, dict) and "vocabulary" in value:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if not isinstance(value, dict):
+        return str(value)
+    if "vocabulary" in value:
         return f"{len(value['vocabulary']):,} symbols"
-    return str(value)
+    if "size" in value:
+        return f"{value['size']:,} numbers a position: {', '.join(value['names'])}".rstrip(": ")
+    return ", ".join(f"{key} {one}" for key, one in value.items() if one and key != "scale")

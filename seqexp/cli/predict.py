@@ -152,7 +152,7 @@ def _rows(
             else:
                 tables = [[row] for row in predicted(model, batch)]
         except (RuntimeError, ValueError) as error:
-            lengths = sorted({len(given.values) for given in batch})
+            lengths = sorted({given.size for given in batch})
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"input is {source}, with records of {lengths[0]} to {lengths[-1]} tokens, which"

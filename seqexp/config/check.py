@@ -46,7 +46,6 @@ from seqexp.utils.rules import CONSTANTS, Faults
 
 Rule = Callable[..., Faults]
 
-Weight = Annotated[float, limits.Gt(0), limits.Le(1e6)]
 
 SECTIONS = ("paths", "task")
 """Keys beside the groups that hold keys of their own."""
@@ -77,7 +76,7 @@ class Paths:
 class Scoring:
     """The section `task`: choices that the kinds of task have."""
 
-    class_weights: Literal["none", "balanced"] | list[Weight] = "none"
+    class_weights: Literal["none", "balanced"] | list[Positive] = "none"
     loss: Literal["gaussian", "huber", "poisson"] = "gaussian"
 
 

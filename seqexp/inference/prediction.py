@@ -13,7 +13,7 @@ from seqexp.config.instantiate import build
 from seqexp.config.trust import refuse_other_code
 from seqexp.errors import InputError
 from seqexp.inference.saved_model import SavedModel
-from seqexp.spec import PAD, Carry, Output, ReadsContext, TaskSpec
+from seqexp.spec import PAD, Carry, Features, Output, ReadsContext, TaskSpec
 from seqexp.task import kinds
 from seqexp.task.base import Cell
 from seqexp.task.sequence_class import probabilities
@@ -198,6 +198,16 @@ def first_carry(saved: SavedModel, contexts: Sequence[Values | None]) -> Carry |
     model = saved.model
     assert isinstance(model, ReadsContext)
     return model.read(stacked(known))
+
+
+def standardised(
+    values: Float[np.ndarray, "time size"], made_of: Features
+) -> Float[np.ndarray, "time size"]:
+    """Features as the dataset has standardised those of the training."""
+    if made_of.scale is None:
+        return values
+    found: np.ndarray = (values - np.array(made_of.scale.mean)) / np.array(made_of.scale.deviation)
+    return found
 
 
 def stacked(values: Sequence[Values]) -> Num[Tensor, "batch time ..."]:

@@ -1,15 +1,17 @@
 """A saved model as MLflow loads it: raw strings or numbers in, a table out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seqexp.errors import InputError
-from seqexp.inference.prediction import Given, Values, columns, predicted
+from seqexp.inference.inputs import context_ids
+from seqexp.inference.prediction import Given, Values, columns, predicted, standardised
 from seqexp.inference.saved_model import SavedModel, load
-from seqexp.inference.text import encode
+from seqexp.inference.text import encode, labelled
 from seqexp.spec import Features, Input, Output, TaskSpec
 from seqexp.tracking.tracker import Kind
 
@@ -60,21 +62,42 @@ class TextModel:
         import pandas as pd  # half a second, which only predicting needs
 
         spec = self.saved.spec
-        rows = predicted(self.saved, list(_given(model_input, spec)))
+        rows = predicted(self.saved, _given(model_input, self.saved))
         return pd.DataFrame(rows, columns=list(columns(spec)))
 
 
-def _given(model_input: Any, spec: TaskSpec) -> list[Given]:
-    wanted = read_inputs(spec)
+def _given(model_input: Any, saved: SavedModel) -> list[Given]:
+    wanted = read_inputs(saved.spec)
     found = {name: _column(model_input, name, list(wanted)) for name in wanted}
     given = []
     for number, cells in enumerate(zip(*found.values(), strict=True), start=1):
-        values = {
-            name: _values(cell, made_of, spec, f"row {number}")
-            for cell, (name, made_of) in zip(cells, wanted.items(), strict=True)
-        }
-        given.append(Given(str(number), values.get(SEQUENCE, ()), values.get(CONTEXT)))
+        by_name = dict(zip(wanted, cells, strict=True))
+        one = Given(str(number), ())
+        if SEQUENCE in wanted:
+            one = _sequence(by_name[SEQUENCE], saved, number)
+        if CONTEXT in wanted:
+            one = replace(one, context=_context(by_name[CONTEXT], saved, number))
+        given.append(one)
     return given
+
+
+def _sequence(cell: Any, saved: SavedModel, number: int) -> Given:
+    spec = saved.spec
+    if spec.features is not None:
+        return Given(str(number), _numbers(cell, spec.features, f"row {number}"))
+    text = str(cell)
+    if spec.words is not None and spec.per_position:
+        words = list(text) if spec.words.unit == "letters" else text.split()
+        ids, places = labelled(words, spec)
+        return Given(str(number), ids, pieces=words, places=places)
+    return Given(str(number), encode(text, spec))
+
+
+def _context(cell: Any, saved: SavedModel, number: int) -> Values:
+    made_of = saved.spec.context
+    if isinstance(made_of, Features):
+        return _numbers(cell, made_of, f"row {number}, {CONTEXT}")
+    return context_ids(str(cell), saved, f"row {number}")
 
 
 def _column(model_input: Any, name: str, wanted: Sequence[str]) -> list[Any]:
@@ -94,13 +117,15 @@ def _column(model_input: Any, name: str, wanted: Sequence[str]) -> list[Any]:
     return [model_input] if isinstance(model_input, str) else list(model_input)
 
 
-def _values(cell: Any, made_of: Input, spec: TaskSpec, place: str) -> Values:
-    if not isinstance(made_of, Features):
-        return encode(str(cell), spec)
+def _numbers(cell: Any, made_of: Features, place: str) -> Values:
+    """Features of a list of a list of numbers a position, standardised as the training's."""
     try:
         found = np.array([list(position) for position in cell], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{place}: is no list of a list of numbers a position ({error})") from None
+        raise InputError(
+            f"{place}: is no list of a list of numbers a position ({error}); give a table with one"
+            " column, of which each cell is a sequence"
+        ) from None
     if found.ndim != 2 or not len(found) or found.shape[1] != made_of.size:
         raise InputError(
             f"{place}: has the shape {found.shape}; the model reads {made_of.size} numbers a"
@@ -108,7 +133,7 @@ def _values(cell: Any, made_of: Input, spec: TaskSpec, place: str) -> Values:
         )
     if not np.isfinite(found).all():
         raise InputError(f"{place}: has nan or inf")
-    return found.astype(np.float32)
+    return standardised(found, made_of).astype(np.float32)
 
 
 def _kind(made_of: Input) -> Kind:

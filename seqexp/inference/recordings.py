@@ -13,7 +13,7 @@ from seqexp.dataset.recordings.tables import Columns, read_tables
 from seqexp.dataset.recordings.windows import windows
 from seqexp.errors import InputError
 from seqexp.formats.records import STDIN, Format
-from seqexp.inference.prediction import Given
+from seqexp.inference.prediction import Given, standardised
 from seqexp.inference.saved_model import SavedModel
 from seqexp.spec import Features, Output
 
@@ -55,7 +55,10 @@ def _read(
         found, names = read_npz(path, has_numbers=False, needs_labels=False)
         if names and made_of.names and names != made_of.names:
             if set(names) != set(made_of.names):
-                raise InputError(_others(path, names, made_of))
+                raise InputError(
+                    f"{path}: has the features {', '.join(names[:20]):.400}; the model reads"
+                    f" {', '.join(made_of.names[:20]):.400}"
+                )
             order = [names.index(name) for name in made_of.names]
             found = [
                 Recording(one.group, one.values[:, order], one.labels, one.places) for one in found
@@ -69,13 +72,13 @@ def _read(
             raise InputError(str(error).partition("; name it by dataset.")[0]) from error
     for one in found:
         if one.values.shape[1] != made_of.size:
-            raise InputError(_others(path, names or (str(one.values.shape[1]),), made_of))
+            count = one.values.shape[1]
+            shown = ", ".join(made_of.names[:20]) or "without names"
+            raise InputError(
+                f"{path}: has {count} numbers a position; the model reads {made_of.size}"
+                f" ({shown:.400})"
+            )
     return found, names
-
-
-def _others(path: Path, names: tuple[str, ...], made_of: Features) -> str:
-    wanted = ", ".join(made_of.names[:20]) or f"{made_of.size} numbers a position"
-    return f"{path}: has the features {', '.join(names[:20]):.400}; the model reads {wanted:.400}"
 
 
 def _as_trained(
@@ -94,9 +97,8 @@ def _as_trained(
             " with dataset.missing=mean"
         )
     if scale is not None:
-        mean, deviation = np.array(scale.mean), np.array(scale.deviation)
-        values = (np.where(np.isnan(values), mean, values) - mean) / deviation
-    return values.astype(np.float32)
+        values = np.where(np.isnan(values), np.array(scale.mean), values)
+    return standardised(values, made_of).astype(np.float32)
 
 
 def _cut(

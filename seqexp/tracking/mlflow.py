@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import mlflow.pyfunc
 import numpy as np
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
-from mlflow.types.schema import Array
+from mlflow.types import ColSpec, Schema
+from mlflow.types.schema import AnyType
 from PIL import Image
 
 from seqexp.errors import RunError
@@ -330,8 +330,8 @@ class MlflowTracker:
 
 def _column(name: str, kind: Kind) -> ColSpec:
     """A column as MLflow describes it."""
-    if kind == "features":
-        return ColSpec(Array(Array(DataType.double)), name or None)
+    if kind == "features":  # lists of lists of numbers, of which MLflow would refuse integers
+        return ColSpec(AnyType(), name or None)
     return ColSpec(kind, name or None)
 
 

@@ -196,7 +196,7 @@ _DIVIDED = {
         "seqexp.formats.dna": "LETTERS",
     },
     "seqexp.dataset.records": {
-        "seqexp.dataset.dna.labelled": "Record label_of records_of_table values_by_name",
+        "seqexp.dataset.dna.labelled": "Record records_of_table values_by_name",
         "seqexp.formats.fasta": "read_fasta",
         "seqexp.formats.records": "read_table",
     },
@@ -306,6 +306,14 @@ def _new_target(target: str, is_said: bool) -> str:
     if is_said:
         _say(f"{TARGET}: {target}", f"{new}.{name}")
     return f"{new}.{name}"
+
+
+def kind_of_task(name: str) -> str:
+    """The name of a kind of task now; names of before had a hyphen, and are said."""
+    new = name.replace("-", "_")
+    if new != name:
+        _say(f'output = "{name}"', f'"{new}"')
+    return new
 
 
 def _say(old: str, new: str) -> None:

@@ -63,6 +63,7 @@ def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
     needs = {
         ("trainer", "tbptt"): ["model=rnn"],  # windows need a model that reads forwards
         ("dataset", "fasta"): [some_file],
+        ("model", "read-errors"): ["dataset=noisy-reads", "dataset.view=clusters"],
         ("experiment", "fasta"): [some_file],
         ("experiment", "promoters"): [f"dataset.table={ROOT / 'README.md'}"],
         ("tracking", "server"): ["tracking.uri=http://localhost:5000"],
@@ -140,7 +141,7 @@ def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
         (
             "schedule._target_",
             "torch.optim.lr_scheduler.ReduceLROnPlateau",
-            "schedules are stepped by update, without a metric",
+            "give schedule=plateau, which follows trainer.monitor",
         ),
     ],
 )

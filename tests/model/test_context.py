@@ -286,3 +286,20 @@ def test_a_model_with_a_context_is_kept_and_read_again(name: str) -> None:
     other.load_state_dict(torch.load(file, weights_only=True))
     tokens, context = sequences_of(LETTERS), sequences_of(FEATURES)
     assert torch.equal(logits_of(model, tokens, context), logits_of(other, tokens, context))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("padding", ["same", "causal"])
+def test_effects_of_filters_beside_a_context(num_layers: int, padding: str) -> None:
+    """With a context, and where nothing was read of one."""
+    keys = {"num_layers": num_layers, "padding": padding, "hidden_layers": [3], "readout": "last"}
+    model = model_of("cnn1d", spec_of(context=FEATURES), **keys)
+    tokens, nothing = sequences_of(LETTERS), torch.zeros(4, 5).double()
+    carries = [model.read(sequences_of(FEATURES)), model._begun(nothing)]
+    for carry, given in zip(carries, (carries[0], None), strict=True):
+        effects, (whole, _) = model.filter_effects(tokens, given), model(tokens, carry)
+        other = model_of("cnn1d", spec_of(context=FEATURES), **keys)
+        with torch.no_grad():
+            other.conv.weight[1] = 0
+            other.conv.bias[1] = 0
+        torch.testing.assert_close(effects[:, 1], (whole - other(tokens, carry)[0])[:, 0])

@@ -87,6 +87,74 @@ def read_clusters(path: Path, rules: Rules) -> tuple[Cluster, ...]:
     return tuple(clusters)
 
 
+def read_with_truths(
+    path: Path, truths: Path, rules: Rules
+) -> tuple[tuple[Cluster, ...], list[str]]:
+    """Clusters that lines of signs divide, with true sequences from a file of their own.
+
+    The layout of published sets: `Clusters.txt` with `Centers.txt`, `reads.txt` with
+    `ground_truth.txt`. A cluster may be empty; its true sequence is left out with it.
+
+    Raises:
+        InputError: naming the file and the place of what is wrong.
+    """
+    with open_unpacked(truths, MAX_BYTES) as file:
+        known = [
+            _Line(f"line {number}", _clean(line))
+            for number, line in enumerate(read_lines(file, name=str(truths)), start=1)
+            if line.strip()
+        ]
+    for line in known:
+        _refuse_bad(truths, line, "true sequence")
+    parts = _divided_by_signs(path)
+    if len(parts) != len(known):
+        raise InputError(
+            f"{path} has {len(parts):,} clusters, divided by lines of signs, and {truths} has"
+            f" {len(known):,} true sequences; give a sequence for each cluster, in their order"
+        )
+    found: list[Cluster] = []
+    empty: list[int] = []
+    skipped = 0
+    for number, (lines, truth) in enumerate(zip(parts, known, strict=True), start=1):
+        if rules.max_clusters is not None and len(found) == rules.max_clusters:
+            break
+        if not lines:
+            empty.append(number)
+            continue
+        cluster, bad = _cluster(path, _Group(lines, has_truth=False), rules)
+        assert cluster is not None
+        skipped += bad
+        found.append(Cluster(cluster.reads, truth.letters))
+    if not found:
+        raise InputError(f"{path}: holds no read; {FORMATS}")
+    if skipped:
+        log.warning(f"{path}: {skipped} reads that are empty or have other letters were left out")
+    named = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+    notes = [f"{len(empty):,} clusters are empty and left out: number {named}"] if empty else []
+    return tuple(found), notes
+
+
+def _divided_by_signs(path: Path) -> list[list[_Line]]:
+    """The lines of each cluster; a line of signs before the first divides nothing."""
+    parts: list[list[_Line]] = [[]]
+    is_first = True
+    with open_unpacked(path, MAX_BYTES) as file:
+        for number, line in enumerate(read_lines(file, name=str(path)), start=1):
+            stripped = line.strip()
+            if not stripped:
+                continue
+            if _SIGNS.fullmatch(stripped):
+                parts += [] if is_first else [[]]
+            elif _clean(stripped).strip(f"{IUPAC}X-.?*"):
+                raise InputError(f"{path}: line {number} is {stripped[:40]!r}, no read; {FORMATS}")
+            else:
+                parts[-1].append(_Line(f"line {number}", _clean(stripped)))
+            is_first = False
+    if len(parts) > 1 and not parts[-1]:  # a line of signs at the end
+        parts.pop()
+    return parts
+
+
 def _cluster(path: Path, group: _Group, rules: Rules) -> tuple[Cluster | None, int]:
     """A cluster, None if it is said to have no read, and how many bad reads were left out."""
     lines = iter(group.lines)
