@@ -11,6 +11,8 @@ from conftest import SHARED
 from seqexp.data import Data, Sequences
 from seqexp.dataset.check import tagged_files_can_be_read
 from seqexp.dataset.soundness import checked
+from seqexp.dataset.tagged.reading import Tagged
+from seqexp.dataset.tagged.splitting import split
 from seqexp.dataset.tagged.units import pieces, shape, tokens_of
 from seqexp.dataset.tagging import Tagging
 from seqexp.errors import InputError
@@ -128,6 +130,24 @@ def test_what_is_drawn_depends_on_the_seed_alone_and_equal_sequences_stay_togeth
     data = Tagging(first, min_count=1).load()
     splits = [{str(one) for one in texts(data, name)} for name in data.splits()]
     assert all(splits) and not splits[0] & splits[1] and not splits[2] & (splits[0] | splits[1])
+
+
+def test_relatives_are_drawn_together(tmp_path: Path) -> None:
+    # a chain: each sequence shares three letters with the next of its family, not with the first
+    families = ["abcdefghi", "jklmnopqr", "stuvwxyzA", "BCDEFGHIJ"]
+    rows = [family[start : start + 5] for family in families for start in (0, 2, 4)]
+    sequences = [Tagged(row, "xyxyx", row) for row in rows]
+    for seed in range(5):
+        parts = split(sequences, {"test": 0.25, "valid": 0.3}, seed, run=3)
+        found = [
+            {family for family in families for one in part if one.place in family}
+            for part in parts.values()
+        ]
+        assert sorted(map(len, found)) == [1, 1, 2] and len(set().union(*found)) == len(families)
+    lines = [f"{'abcdefghi'[start : start + 3]}\txyx" for start in range(7)]
+    path = written(tmp_path / "b.tsv", "\n".join(["s\tl", *lines]))
+    with pytest.raises(InputError, match="there are 1 groups that share no 2 tokens to draw from"):
+        Tagging(path, text_column="s", labels_column="l", keep_together=2).load()
 
 
 def test_without_a_path_sentences_are_made() -> None:
