@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from seqexp.dataset.dna.alphabets import OPEN_ACIDS, PROTEIN, RNA
 from seqexp.errors import InputError
 from seqexp.spec import PAD, TaskSpec, Vocabulary
 
@@ -25,12 +26,16 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
             return labelled(text.split(), spec)[0]
         return _encode_words(text, spec)
     found = pieces(text, spec)
+    named = {PROTEIN.symbols: OPEN_ACIDS, RNA.symbols: OPEN_LETTERS}
     if not any(symbol.islower() for symbol in symbols):
         found = [piece.upper() for piece in found]  # acgt are the letters of ACGT
-    is_dna = spec.vocabulary.is_dna and not spec.per_position
-    is_open = set(OPEN_LETTERS) if is_dna else set()
+    is_whole = not spec.per_position
+    is_dna = spec.vocabulary.is_dna and is_whole
+    is_open = set(OPEN_LETTERS) if is_dna else set(named.get(symbols, "") if is_whole else "")
     if is_dna:
         found = ["T" if piece == "U" else piece for piece in found]
+    if symbols == RNA.symbols:
+        found = ["U" if piece == "T" else piece for piece in found]
     known = {*symbols, *is_open}
     for position, piece in enumerate(found, start=1):
         if piece not in known:
