@@ -146,7 +146,7 @@ def test_relatives_are_drawn_together(tmp_path: Path) -> None:
         assert sorted(map(len, found)) == [1, 1, 2] and len(set().union(*found)) == len(families)
     lines = [f"{'abcdefghi'[start : start + 3]}\txyx" for start in range(7)]
     path = written(tmp_path / "b.tsv", "\n".join(["s\tl", *lines]))
-    with pytest.raises(InputError, match="there are 1 groups that share no 2 tokens to draw from"):
+    with pytest.raises(InputError, match="groups that share no 2 tokens, to draw from are 1"):
         Tagging(path, text_column="s", labels_column="l", keep_together=2).load()
 
 
@@ -223,7 +223,7 @@ def test_how_words_were_read_is_part_of_the_spec(tmp_path: Path) -> None:
         ("1\ta\tX\n", "line 1: has 3 columns.*of a table, name two columns by dataset.text_column"),
         ("a\tX\nb\tX\n\nc\tX\n", "line 1: all 3 tokens to learn from have the label 'X'"),
         (b"a\tX\n\xe9\tY\n", "line 2: is not UTF-8 text"),
-        ("a\tX\nb\tY\n", "dataset.test_share is 0.1, but there are 1 different sequences"),
+        ("a\tX\nb\tY\n", "dataset.test_share is 0.1, but different sequences to draw from are 1"),
         (
             "\n\n".join(f"{i % 9}\t{i / 100}" for i in range(99)),
             r"the labels are numbers, as '0\..*look like measurements",

@@ -48,9 +48,9 @@ def _drawn(
     groups = _groups(texts, run)
     if len(groups) < 2:
         also = ", or valid_share=0 to validate on nothing" if name == "valid" else ""
-        what = "different sequences" if run is None else f"groups that share no {run} tokens"
+        what = "different sequences" if run is None else f"groups that share no {run} tokens,"
         raise InputError(
-            f"dataset.{name}_share is {share}, but there are {len(groups)} {what} to draw from;"
+            f"dataset.{name}_share is {share}, but {what} to draw from are {len(groups)};"
             f" give more, or dataset.{name}_path{also}"
         )
     groups.sort(key=lambda group: min(_hash(seed, name, text) for text in group))
