@@ -300,7 +300,7 @@ def is_real(tokens: Num[Tensor, "batch time ..."]) -> Bool[Tensor, "batch time"]
     return ~tokens[..., 0].isnan() if tokens.is_floating_point() else tokens != PAD
 
 
-def is_scored(targets: Num[Tensor, "batch positions"]) -> Bool[Tensor, "batch positions"]:
+def is_scored(targets: Num[Tensor, "*batch positions"]) -> Bool[Tensor, "*batch positions"]:
     """Which targets count: all but IGNORE, and of numbers all but NaN."""
     return ~targets.isnan() if targets.is_floating_point() else targets != IGNORE
 

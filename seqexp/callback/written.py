@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seqexp.callback.base import Callback, Observed
+from seqexp.callback.console import is_said
 from seqexp.checkpoint.result import Result
 from seqexp.data import Sequences
 from seqexp.decode.beam import Beam
@@ -116,7 +117,8 @@ class Written(Callback):
         valid = self.data.valid.at_most(self.decoder.num_valid, self.training.seed)
         rows, score = self._write(valid, replace(self.how, width=None))
         self.run.log(score.metrics("valid"), report.step)
-        log.info(f"  of validation, {_said(score, replace(self.how, width=None), short=True)}")
+        if is_said(report.step, self.training.settings.epochs):
+            log.info(f"  of validation, {_said(score, replace(self.how, width=None), short=True)}")
         page = _page(f"after epoch {report.step}", rows[:NUM_SHOWN])
         self.tracker.text(page, f"samples/epoch_{report.step:04d}.txt")
         self.pages.append(page)

@@ -1,8 +1,9 @@
-"""A command as `key=value`: what it may be given is read from the signature of its function.
+"""Runs a command whose arguments are `key=value`, read from the signature of its function.
 
 Its help text is the docstring of its file. Nothing but the standard library is imported for it.
 """
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def help_text(name: str) -> str:
 
 
 def see_own_packages() -> None:
-    """Let the user's packages in the working folder be imported, as `python -m` finds them."""
+    """Make the user's packages in the working folder importable, as `python -m` does."""
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.append(str(Path.cwd()))
 
@@ -70,6 +71,29 @@ def say_versions() -> None:
     print(f"seqexp {__version__}")
     for name in ("torch", "hydra-core", "mlflow"):
         print(f"  {name} {version(name)}")
+
+
+def offer_commands() -> bool:
+    """Print what the Tab key offers of commands and of their arguments.
+
+    The shell gives the line in `COMP_LINE`. Returns whether it is one of a command, of which Hydra
+    knows nothing.
+    """
+    typed = os.environ.get("COMP_LINE", "x").split(" ")[1:]
+    words = [word for word in typed[:-1] if word]
+    if not words:
+        print(*(name for name in COMMANDS if typed and name.startswith(typed[-1])))
+    if not words or words[0] not in COMMANDS:
+        return False
+    from seqexp.config.signature import signature
+
+    parameters = [key for key in signature(COMMANDS[words[0]]).parameters if key != WORDS]
+    if PLACE in parameters:
+        from seqexp.cli.store_location import KEYS
+
+        parameters = [*(key for key in parameters if key != PLACE), *KEYS]
+    print(*(f"{key}=" for key in parameters if key.startswith(typed[-1])))
+    return True
 
 
 def _call(target: str, given: Sequence[str]) -> int:

@@ -92,7 +92,7 @@ class Chars:
     cache: str | None = None
     seed: Seed = 0
 
-    output = "next-token"
+    output = "next_token"
 
     def load(self) -> Data:
         """Read or make the text."""

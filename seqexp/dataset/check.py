@@ -271,6 +271,15 @@ def reads_are_there(dataset: Node) -> Faults:
     if path is not None and not Path(path).is_file():
         what = "is a folder" if Path(path).is_dir() else "there is no such file"
         yield f"dataset.reads is {path}: {what}; give a FASTA, FASTQ or cluster file"
+    truths = dataset["truths"]
+    if truths is not None and not Path(truths).is_file():
+        yield f"dataset.truths is {truths}: there is no such file; give one true sequence a line"
+    if truths is not None and path is None:
+        yield f"dataset.truths is {truths}, but dataset.reads is null; give the reads too"
+    if truths is not None and has_truth:
+        yield (
+            f"dataset.truths is {truths}, but dataset.reads_have_truth is true; give one of the two"
+        )
     if path is None and has_truth is not None:
         yield (
             f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"

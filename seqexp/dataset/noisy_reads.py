@@ -10,7 +10,7 @@ from annotated_types import Interval
 
 from seqexp.data import Cluster, Data, Sequences
 from seqexp.dataset.reads.channel import ErrorRates, random_sequence, read_out
-from seqexp.dataset.reads.files import Rules, read_clusters
+from seqexp.dataset.reads.files import Rules, read_clusters, read_with_truths
 from seqexp.dataset.reads.strands import like_their_sequence, on_one_strand
 from seqexp.dataset.reads.views import (
     cluster_task,
@@ -20,6 +20,7 @@ from seqexp.dataset.reads.views import (
     windows,
     with_their_sequences,
 )
+from seqexp.decode.consensus.table import polished
 from seqexp.errors import InputError
 from seqexp.ranges import Count, HeldOutShare, Rate, Seed, Share
 from seqexp.seeding import stream_seed
@@ -44,6 +45,8 @@ class NoisyReads:
             between clusters a blank line or a line of signs, as `====`. A line of signs may set the
             true sequence apart from its reads too. May be gzipped. None simulates. Reads of the
             other strand are turned.
+        truths: a file of the true sequences, a line each, in the order of the clusters of `reads`,
+            which are divided by lines of signs; a cluster may be empty there.
         reads_have_truth: the first sequence of each cluster is the true one; None: it is in a file
             of clusters, and is not in FASTA and FASTQ; has to be said where signs divide clusters.
         bad_reads: `refuse` a file with a read that is empty or has other letters than A, C, G, T
@@ -68,6 +71,8 @@ class NoisyReads:
         test_share: of the clusters, for the test; of the view `clusters`.
         reads_per_cluster: of each training cluster, drawn anew for each epoch; of the view
             `clusters`.
+        labels: `truth`: learn from the true sequences; `consensus`: from the polished consensus of
+            each cluster's own reads, which needs no true sequence; of the view `clusters`.
         seed: selects sequences and errors.
 
     Raises:
@@ -77,6 +82,7 @@ class NoisyReads:
     """
 
     reads: str | None = None
+    truths: str | None = None
     reads_have_truth: bool | None = None
     bad_reads: Literal["refuse", "skip"] = "refuse"
     max_reads: Count | None = None
@@ -94,6 +100,7 @@ class NoisyReads:
     valid_share: HeldOutShare = 0.2
     test_share: HeldOutShare = 0.2
     reads_per_cluster: Count = 10
+    labels: Literal["truth", "consensus"] = "truth"
     seed: Seed = 0
 
     output_by_view = {
@@ -118,6 +125,11 @@ class NoisyReads:
         path = Path(self.reads)
         if not path.is_file():
             raise InputError(f"dataset.reads is {path}: there is no such file")
+        if self.truths is not None:
+            rules = Rules(False, self.bad_reads, self.max_reads, self.max_clusters)
+            clusters, notes = read_with_truths(path, Path(self.truths), rules)
+            on_one, more = on_one_strand(clusters)
+            return on_one, [*notes, *more]
         rules = Rules(self.reads_have_truth, self.bad_reads, self.max_reads, self.max_clusters)
         return on_one_strand(read_clusters(path, rules))
 
@@ -176,17 +188,14 @@ class NoisyReads:
     def _learned_from(
         self, chosen: dict[str, list[Cluster]]
     ) -> tuple[dict[str, list[Cluster]], list[str]]:
-        """Each cluster without the reads that are no copies of its sequence, and notes on them."""
-        unknown = sum(cluster.truth is None for part in chosen.values() for cluster in part)
-        if unknown:
-            raise InputError(
-                f"dataset.view is clusters, but of {unknown} clusters the true sequence is not"
-                " known; give a file with true sequences (dataset.reads_have_truth=true), or"
-                " view=reads"
-            )
+        """Each cluster with the sequence that is learned from and the reads that are its copies.
+
+        Then what is to be known of that.
+        """
+        named = {name: self._with_labels(name, part) for name, part in chosen.items()}
         found = {
             name: [replace(cluster, reads=tuple(like_their_sequence(cluster))) for cluster in part]
-            for name, part in chosen.items()
+            for name, part in named.items()
         }
         before, after = (
             sum(len(cluster.reads) for part in parts.values() for cluster in part)
@@ -197,6 +206,23 @@ class NoisyReads:
             " learned from"
         )
         return found, [note] if after < before else []
+
+    def _with_labels(self, split: str, clusters: Sequence[Cluster]) -> list[Cluster]:
+        """The clusters with true sequences, or with the consensus of their reads.
+
+        A test is on true sequences wherever they are known.
+        """
+        unknown = sum(cluster.truth is None for cluster in clusters)
+        if self.labels == "consensus" and (split != "test" or unknown):
+            drafts = polished([cluster.reads for cluster in clusters])
+            return [replace(c, truth=draft) for c, draft in zip(clusters, drafts, strict=True)]
+        if unknown:
+            raise InputError(
+                f"dataset.labels is truth, but of {unknown} clusters no true sequence is known;"
+                " give labels=consensus, or a file with true sequences (dataset.truths, or"
+                " dataset.reads_have_truth=true)"
+            )
+        return list(clusters)
 
     def _held_out(self, count: int, share: float, key: str) -> int:
         """Clusters for a split: at least one, where any are asked for."""

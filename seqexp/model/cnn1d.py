@@ -212,7 +212,10 @@ class CNN1D(nn.Module):
         """
         if self.context is None:
             raise InputError("the model was built for sequences without a context")
-        pooled = self.context(context)  # (batch, filters)
+        return self._begun(self.context(context))
+
+    def _begun(self, pooled: Float[Tensor, "batch filters"]) -> Carry:
+        """The carry before the first token, with what was read of a context."""
         if self.padding != "causal":
             return (pooled,)
         tokens = padded(self._no_tokens(pooled), 0, self.filter_width - 1)
@@ -416,7 +419,12 @@ class CNN1D(nn.Module):
     def filter_effects(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
     ) -> Float[Tensor, "batch filters outputs"]:
-        """What each filter adds to the logits, on average over positions."""
+        """What each filter adds to the logits, on average over positions.
+
+        Without a carry, nothing has been read of a context.
+        """
+        if self.context is not None and carry is None:
+            carry = self._begun(self.conv.weight.new_zeros(len(tokens), self.conv.out_channels))
         if self.num_layers > 1:
             return self._effects_below(tokens, carry)
         features, _ = self._features(tokens, carry)

@@ -12,13 +12,14 @@ from training import train
 
 from seqexp.callback.base import Observed
 from seqexp.callback.written import Written, contexts_of
-from seqexp.checkpoint.result import Result, Story
+from seqexp.checkpoint.result import Result
 from seqexp.data import Data, Sequences
 from seqexp.dataset.pairs import Pairs
 from seqexp.decode.beam import Beam
 from seqexp.decode.polish import Polish
 from seqexp.decode.sample import Sample
 from seqexp.spec import Carry, Features, Vocabulary
+from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Report
 
 
@@ -95,7 +96,7 @@ class Kept:
 class Trains:
     """What a callback asks of a training."""
 
-    device, seed = torch.device("cpu"), 0
+    device, seed, settings = torch.device("cpu"), 0, Settings()
 
     def __init__(self, model: Any, epoch: int) -> None:
         self.model, self.epoch = model, epoch
@@ -103,14 +104,7 @@ class Trains:
 
 def observed(data: Data, wrong: int = 0, epoch: int = 1) -> tuple[Any, Kept]:
     kept = Kept()
-    training: Any = Trains(Knows(data, wrong), epoch)
-    tracker: Any = kept
-    run = Observed.__new__(Observed)  # whose fields are stand-ins
-    object.__setattr__(run, "tracker", tracker)
-    object.__setattr__(run, "training", training)
-    object.__setattr__(run, "data", data)
-    object.__setattr__(run, "story", Story())
-    return run, kept
+    return Observed(kept, Trains(Knows(data, wrong), epoch), data), kept  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

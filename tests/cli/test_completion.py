@@ -30,6 +30,10 @@ seqexp trainer.epochs= -> trainer.epochs=20
 seqexp experiment=mot -> experiment=motif
 seqexp model=lstm model.forg -> model.forget_bias=
 seqexp -m --config-dir mine model=w -> model=wide
+seqexp pre -> predict
+seqexp de -> deliver decode. decode=
+seqexp predict in -> input=
+seqexp compare tracking.u -> tracking.uri=
 """
 
 

@@ -2,9 +2,11 @@
 
 import inspect
 import json
+import math
 import os
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +21,16 @@ from seqexp.config.instantiate import build
 from seqexp.errors import InputError
 from seqexp.inference import claims
 from seqexp.inference import saved_model as saved
-from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
+from seqexp.spec import (
+    NO_SYMBOLS,
+    Features,
+    Output,
+    Scale,
+    Scoring,
+    TaskSpec,
+    Vocabulary,
+    WordEncoding,
+)
 
 NODE = {"_target_": "seqexp.model.cnn1d.CNN1D", "num_filters": 3, "hidden_layers": [4]}
 
@@ -102,6 +113,24 @@ def test_every_kind_of_task_is_taken(dna_spec: TaskSpec, next_token_spec: TaskSp
         assert claims.task(spec.to_dict(), "x") == spec
 
 
+def test_every_input_and_choice_is_taken(dna_spec: TaskSpec) -> None:
+    scale = Scale((1.5, -2.0), (0.5, 3.0))
+    numbers = TaskSpec(
+        *(NO_SYMBOLS, 2, Output.REGRESSION, ("x", "y")),
+        features=Features(3, ("a", "b", "c")),
+        context=Features(2),
+        scoring=Scoring("huber", scale),
+    )
+    weighted = replace(dna_spec, scoring=Scoring(class_weights=(0.5, 2.0)))
+    positions = replace(dna_spec, output=Output.TOKEN_CLASS, context=Vocabulary(("<", "a")))
+    labels = replace(dna_spec, output=Output.MULTI_LABEL, length=None)
+    for spec in (numbers, weighted, positions, labels):
+        assert claims.task(json.loads(json.dumps(spec.to_dict())), "x") == spec
+    old = {**dna_spec.to_dict(), "output": "sequence-class"}
+    assert claims.task(old, "x") == dna_spec
+
+
+SCORING: dict[str, Any] = {"loss": "gaussian", "scale": None, "class_weights": None}
 WORDS = {"truncate": "head", "pad": "left"}
 
 
@@ -134,6 +163,20 @@ WORDS = {"truncate": "head", "pad": "left"}
         {"words": WORDS, "length": None, "vocabulary": ["<unk>", "a", "b", "c"]},
         {"words": []},
         {"more": 1},
+        {"features": {"size": 0, "names": []}, "vocabulary": []},
+        {"features": {"size": 2, "names": ["x"]}, "vocabulary": []},
+        {"features": {"size": 10**12, "names": []}, "vocabulary": []},
+        {"features": {"vocabulary": ["A"]}, "vocabulary": []},
+        {"context": {"vocabulary": ["A", "A"]}},
+        {"context": {"vocabulary": [], "size": 3}},
+        {"context": {"size": "3", "names": []}},
+        {"context": 3},
+        {"scoring": {**SCORING, "loss": "other"}},
+        {"scoring": {**SCORING, "class_weights": [1.0]}},
+        {"scoring": {**SCORING, "class_weights": [1.0, 0.0]}},
+        {"scoring": {**SCORING, "scale": {"mean": [0.0, math.nan], "deviation": [1.0, 1.0]}}},
+        {"scoring": {**SCORING, "scale": {"mean": [0.0, 0.0], "deviation": [1.0, -1.0]}}},
+        {"scoring": {"loss": "gaussian"}},
     ],
 )
 def test_a_task_out_of_range_is_told_by_its_key(folder: Path, values: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqexp.errors import InputError
+from seqexp.model import attention
 from seqexp.model.attention import Attention
 from seqexp.model.layers import FeatureInput, padded
 from seqexp.model.picture import Patches, PictureConvolution
@@ -105,6 +106,15 @@ def test_attention_is_that_of_the_equations(kind: Any) -> None:
     weights = made.weights(states, kept)
     assert (weights[1, :, 2:] == 0).all()
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(2, 4).double())
+
+
+def test_scores_are_the_same_for_few_positions_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Attention("additive", state_size=5, read_size=3).double()
+    kept = made.keep(torch.randn(2, 6, 3).double(), torch.ones(2, 6, dtype=torch.bool))
+    states = torch.randn(2, 7, 5).double()
+    whole = made(states, kept)
+    monkeypatch.setattr(attention, "MAX_SUMS", 3 * 2 * 6 * 5)  # of three positions
+    torch.testing.assert_close(made(states, kept), whole, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["additive", "dot"])
@@ -286,3 +296,20 @@ def test_a_model_with_a_context_is_kept_and_read_again(name: str) -> None:
     other.load_state_dict(torch.load(file, weights_only=True))
     tokens, context = sequences_of(LETTERS), sequences_of(FEATURES)
     assert torch.equal(logits_of(model, tokens, context), logits_of(other, tokens, context))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("padding", ["same", "causal"])
+def test_effects_of_filters_beside_a_context(num_layers: int, padding: str) -> None:
+    """With a context, and where nothing was read of one."""
+    keys = {"num_layers": num_layers, "padding": padding, "hidden_layers": [3], "readout": "last"}
+    model = model_of("cnn1d", spec_of(context=FEATURES), **keys)
+    tokens, nothing = sequences_of(LETTERS), torch.zeros(4, 5).double()
+    carries = [model.read(sequences_of(FEATURES)), model._begun(nothing)]
+    for carry, given in zip(carries, (carries[0], None), strict=True):
+        effects, (whole, _) = model.filter_effects(tokens, given), model(tokens, carry)
+        other = model_of("cnn1d", spec_of(context=FEATURES), **keys)
+        with torch.no_grad():
+            other.conv.weight[1] = 0
+            other.conv.bias[1] = 0
+        torch.testing.assert_close(effects[:, 1], (whole - other(tokens, carry)[0])[:, 0])

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from together import Pair, as_one, told, weights
 from torch import Tensor
 
-from seqexp.data import Data
 from seqexp.dataset.motif import Motif
 from seqexp.errors import NonFiniteError
 from seqexp.kernels.recurrence_cpp import built
@@ -24,11 +24,9 @@ from seqexp.trainer.loop import fit, steps
 from seqexp.trainer.replicas import Together
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.state import restore, state_of
-from seqexp.trainer.training import Report, Training, Work
+from seqexp.trainer.training import Training, Work
 
 CPU = torch.device("cpu")
-
-Pair = tuple[Training, Data]
 
 TOLERANCE = 1e-12
 """Of float64 sums whose order differs, after some dozen updates."""
@@ -59,44 +57,6 @@ def made(seed: int, settings: Settings, num_train: int = 60, **choices: Any) -> 
         ),
         data,
     )
-
-
-def as_one(pairs: Sequence[Pair]) -> tuple[list[list[Report]], list[Exception | None], Together]:
-    """The reports of each, and what it failed with."""
-    together = Together()
-    reports: list[list[Report]] = [[] for _ in pairs]
-    errors: list[Exception | None] = [None for _ in pairs]
-    going = {index: steps(*pair) for index, pair in enumerate(pairs)}
-    while going:
-        works = []
-        for index in list(going):
-            try:
-                item = next(going[index], None)
-                while isinstance(item, Report):
-                    reports[index].append(item)
-                    item = next(going[index], None)
-            except NonFiniteError as error:
-                errors[index], item = error, None
-            if isinstance(item, Work):
-                works.append(item)
-            else:
-                del going[index]
-        together.do(works)
-    return reports, errors, together
-
-
-def told(reports: Sequence[Report]) -> dict[tuple[str, int, str], float]:
-    """Every point but times."""
-    return {
-        (report.kind, report.step, name): value
-        for report in reports
-        for name, value in report.metrics.items()
-        if not name.startswith(("time/", "speed/"))
-    }
-
-
-def weights(training: Training) -> Tensor:
-    return torch.cat([p.detach().flatten() for p in training.model.parameters()])
 
 
 def assert_equal_to_separate(make: Callable[[], list[Pair]], num_left: int) -> None:

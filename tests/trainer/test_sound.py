@@ -16,7 +16,7 @@ from seqexp.checkpoint.encode import decode, encode, same
 from seqexp.data import Data, Sequences
 from seqexp.model.lstm import LSTM
 from seqexp.optimizer.lazy_adam import LazyAdam
-from seqexp.optimizer.schedule import constant, cosine, inverse_time
+from seqexp.optimizer.schedule import constant, cosine, inverse_time, plateau
 from seqexp.spec import Output, TaskSpec, Vocabulary
 from seqexp.task.kinds import of
 from seqexp.trainer.distributed import Processes
@@ -54,6 +54,7 @@ SCHEDULES: dict[str, Callable[[Any], Any]] = {
     "OneCycleLR": lambda o: lr_scheduler.OneCycleLR(o, 0.1, 50),
     "CyclicLR": lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, 2),
     "warm restarts": lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 3),
+    "plateau": lambda o: plateau(o, higher_is_better=False, patience=0, min_delta=1.0),
     "ExponentialLR": lambda o: lr_scheduler.ExponentialLR(o, 0.9),
 }
 

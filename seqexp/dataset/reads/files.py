@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -85,6 +85,136 @@ def read_clusters(path: Path, rules: Rules) -> tuple[Cluster, ...]:
     if without:
         log.warning(f"{path}: {without} clusters that have no read were left out")
     return tuple(clusters)
+
+
+def read_with_truths(
+    path: Path, truths: Path, rules: Rules
+) -> tuple[tuple[Cluster, ...], list[str]]:
+    """Clusters that lines of signs divide, with true sequences from a file of their own.
+
+    The layout of published sets: `Clusters.txt` with `Centers.txt`, `reads.txt` with
+    `ground_truth.txt`. A cluster may be empty; its true sequence is left out with it.
+
+    Raises:
+        InputError: naming the file and the place of what is wrong.
+    """
+    with open_unpacked(truths, MAX_BYTES) as file:
+        known = [
+            _Line(f"line {number}", _clean(line))
+            for number, line in enumerate(read_lines(file, name=str(truths)), start=1)
+            if line.strip()
+        ]
+    for line in known:
+        _refuse_bad(truths, line, "true sequence")
+    parts = _divided_by_signs(path)
+    if len(parts) != len(known):
+        raise InputError(
+            f"{path} has {len(parts):,} clusters, divided by lines of signs, and {truths} has"
+            f" {len(known):,} true sequences; give a sequence for each cluster, in their order"
+        )
+    found: list[Cluster] = []
+    empty: list[int] = []
+    skipped = 0
+    for number, (lines, truth) in enumerate(zip(parts, known, strict=True), start=1):
+        if rules.max_clusters is not None and len(found) == rules.max_clusters:
+            break
+        if not lines:
+            empty.append(number)
+            continue
+        cluster, bad = _cluster(path, _Group(lines, has_truth=False), rules)
+        assert cluster is not None
+        skipped += bad
+        found.append(Cluster(cluster.reads, truth.letters))
+    if not found:
+        raise InputError(f"{path}: holds no read; {FORMATS}")
+    if skipped:
+        log.warning(f"{path}: {skipped} reads that are empty or have other letters were left out")
+    named = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+    notes = [f"{len(empty):,} clusters are empty and left out: number {named}"] if empty else []
+    return tuple(found), notes
+
+
+def stream_clusters(path: Path, rules: Rules) -> Iterator[tuple[int, list[str]]]:
+    """The reads of each cluster of a file and its number, from 1; none where it is empty.
+
+    Read as they come, in constant memory, of the layouts of `read_clusters`. A true sequence is
+    left out: the first of each cluster where `rules.has_truth` says so, and in clusters that blank
+    lines divide, unless it says that there is none.
+
+    Raises:
+        InputError: as `read_clusters`.
+    """
+    with open_unpacked(path, MAX_BYTES) as file:
+        start = first_letter(file)
+        if start in (">", "@"):
+            reader = read_fasta if start == ">" else read_fastq
+            entries = reader(file, name=str(path))
+            lines = [
+                _Line(f"record {e.number} ({e.header[:40]})", _clean(e.letters)) for e in entries
+            ]
+            if lines:
+                yield 1, _reads(path, lines, bool(rules.has_truth), rules)
+            return
+        found = _stream_of_lines(read_lines(file, name=str(path)), path, rules)
+        for number, (lines, has_truth) in enumerate(found, start=1):
+            yield number, _reads(path, lines, has_truth, rules)
+
+
+def _reads(path: Path, lines: Sequence[_Line], has_truth: bool, rules: Rules) -> list[str]:
+    if len(lines) <= has_truth:
+        return []
+    cluster, _ = _cluster(path, _Group(lines, has_truth, may_be_empty=True), rules)
+    return [] if cluster is None else list(cluster.reads)
+
+
+def _stream_of_lines(
+    lines: Iterator[str], path: Path, rules: Rules
+) -> Iterator[tuple[list[_Line], bool]]:
+    """The lines of each cluster, and whether the first is the true sequence."""
+    found: list[_Line] = []
+    is_apart = has_signs = False  # since the last blank line
+    for number, line in enumerate(lines, start=1):
+        stripped = line.strip()
+        if not stripped or _SIGNS.fullmatch(stripped):
+            is_sign = bool(stripped)
+            if is_sign and len(found) == 1 and not has_signs and stripped[0] == "*":
+                is_apart = True
+            elif found or (is_sign and has_signs):
+                by_signs = has_signs or is_sign
+                yield found, is_apart or _begins_with_truth(rules, by_signs)
+                found, is_apart = [], False
+            has_signs = is_sign
+        elif _clean(stripped).strip(f"{IUPAC}X-.?*"):
+            raise InputError(f"{path}: line {number} is {stripped[:40]!r}, no read; {FORMATS}")
+        else:
+            found.append(_Line(f"line {number}", _clean(stripped)))
+    if found:
+        yield found, is_apart or _begins_with_truth(rules, has_signs)
+
+
+def _begins_with_truth(rules: Rules, divided_by_signs: bool) -> bool:
+    return bool(rules.has_truth) if divided_by_signs else rules.has_truth is not False
+
+
+def _divided_by_signs(path: Path) -> list[list[_Line]]:
+    """The lines of each cluster; a line of signs before the first divides nothing."""
+    parts: list[list[_Line]] = [[]]
+    is_first = True
+    with open_unpacked(path, MAX_BYTES) as file:
+        for number, line in enumerate(read_lines(file, name=str(path)), start=1):
+            stripped = line.strip()
+            if not stripped:
+                continue
+            if _SIGNS.fullmatch(stripped):
+                parts += [] if is_first else [[]]
+            elif _clean(stripped).strip(f"{IUPAC}X-.?*"):
+                raise InputError(f"{path}: line {number} is {stripped[:40]!r}, no read; {FORMATS}")
+            else:
+                parts[-1].append(_Line(f"line {number}", _clean(stripped)))
+            is_first = False
+    if len(parts) > 1 and not parts[-1]:  # a line of signs at the end
+        parts.pop()
+    return parts
 
 
 def _cluster(path: Path, group: _Group, rules: Rules) -> tuple[Cluster | None, int]:

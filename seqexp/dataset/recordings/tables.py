@@ -4,11 +4,13 @@ Imports no torch: the config check looks at files too.
 """
 
 import io
+import sys
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, overload
 
 import numpy as np
 
@@ -69,8 +71,29 @@ class _Places(NamedTuple):
     split: int | None
 
 
+class _Lines(Sequence[str]):
+    """Where each of many frames stands, made when it is asked for."""
+
+    def __init__(self, name: str, lines: "array[int]") -> None:
+        self.name, self.lines = name, lines
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        return f"{self.name}, line {self.lines[index]}"
+
+
 class _Table(NamedTuple):
-    """A table that is not read yet."""
+    """A table that is not read yet; `group` is the name of its file."""
 
     group: str
     name: str
@@ -84,12 +107,17 @@ def read_tables(path: Path, columns: Columns) -> tuple[list[Recording], tuple[st
     Raises:
         InputError: naming the file, and the line and column where there is one.
     """
-    found: list[Recording] = []
+    by_file: dict[str, list[Recording]] = {}
     names: tuple[str, ...] | None = None
     for table in _tables(path):
-        here, recordings = _read(table, columns, names)
-        names = here
-        found += recordings
+        names, by_file[table.group] = _read(table, columns, names)
+    files = sorted(by_file)  # an archive has them in any order
+    short = dict(zip(files, _groups(files), strict=True))
+    found = [
+        one if columns.group is not None else replace(one, group=short[file])
+        for file in files
+        for one in by_file[file]
+    ]
     if not found or names is None:
         raise InputError(f"{path}: holds no frames")
     if columns.features is None:
@@ -114,19 +142,17 @@ def _tables(path: Path) -> Iterator[_Table]:
         files = files_in(path, tuple(SEPARATORS))
         if not files:
             raise InputError(f"{path}: has no {kinds} files (also .gz); give one a sequence")
-        names = _groups([file.name for file in files])
-        for name, file in zip(names, files, strict=True):
-            yield _Table(name, str(file), file, ending(file))
+        for file in files:
+            yield _Table(file.name, str(file), file, ending(file))
     elif is_archive(path):
-        members = sorted(read_members(path, tuple(SEPARATORS), MAX_TABLE, MAX_UNPACKED))
-        if not members:
+        member = None
+        for member in read_members(path, tuple(SEPARATORS), MAX_TABLE, MAX_UNPACKED):
+            content, suffix = io.BytesIO(member.content), ending(Path(member.name))
+            yield _Table(member.name, f"{path}: {member.name}", content, suffix)
+        if member is None:
             raise InputError(f"{path}: has no {kinds} files (also .gz); give one a sequence")
-        names = _groups([member.name for member in members])
-        for name, member in zip(names, members, strict=True):
-            suffix = ending(Path(member.name))
-            yield _Table(name, f"{path}: {member.name}", io.BytesIO(member.content), suffix)
     elif ending(path) in SEPARATORS:
-        yield _Table(_groups([path.name])[0], str(path), path, ending(path))
+        yield _Table(path.name, str(path), path, ending(path))
     else:
         raise InputError(
             f"{path}: give a table, {kinds} (also .gz), a folder or .tar.gz of tables, or .npz"
@@ -187,9 +213,9 @@ def _read(
 ) -> tuple[tuple[str, ...], list[Recording]]:
     places, rows = _header(table, columns, expected)
     advice = "; or put it into dataset.ignore_columns"
-    values: dict[str, list[list[float]]] = {}
+    values: dict[str, array[float]] = {}  # of all frames, end to end
     labels: dict[str, list[list[str]]] = {}
-    lines: dict[str, list[str]] = {}
+    lines: dict[str, array[int]] = {}
     splits: dict[str, str] = {}
     for line, fields in rows:
         where = f"{table.name}, line {line}"
@@ -203,9 +229,10 @@ def _read(
                 number(cell, f"{where}, column {name!r:.60}", advice)
                 for cell, name in zip(cells, places.names, strict=True)
             ]
-        values.setdefault(group, []).append(frame)
-        labels.setdefault(group, []).append([fields[index].strip() for index in places.labels])
-        lines.setdefault(group, []).append(where)
+        values.setdefault(group, array("d")).extend(frame)
+        written = [sys.intern(fields[index].strip()) for index in places.labels]
+        labels.setdefault(group, []).append(written)
+        lines.setdefault(group, array("q")).append(line)
         if places.split is not None:
             split = fields[places.split].strip()
             if splits.setdefault(group, split) != split:
@@ -216,11 +243,11 @@ def _read(
     if not values:
         raise InputError(f"{table.name}: has no rows below the names of the columns")
     found = []
-    for group, frames in values.items():
+    for group, numbers in values.items():
+        frames = np.frombuffer(numbers).reshape(-1, len(places.features))  # (time, size)
         of_columns = tuple(zip(*labels[group], strict=True))
-        found.append(
-            Recording(group, np.array(frames), of_columns, lines[group], splits.get(group))
-        )
+        where_they_stand = _Lines(table.name, lines[group])
+        found.append(Recording(group, frames, of_columns, where_they_stand, splits.get(group)))
     return places.names, found
 
 

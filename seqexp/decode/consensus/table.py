@@ -100,6 +100,12 @@ def channel_of(clusters: Sequence[Cluster], by_letter: bool = False) -> Channel:
     return estimate_shared_channel(reads, drafts, by_letter=by_letter)
 
 
+def polished(clusters: Sequence[Sequence[str]]) -> list[str]:
+    """Each cluster's medoid, polished by rates that are estimated from the reads themselves."""
+    channel = channel_of([Cluster(tuple(reads)) for reads in clusters])
+    return polish_medoids(clusters, channel)
+
+
 def _one_by_one(method: Consensus, clusters: Sequence[Sequence[str]]) -> list[str]:
     return [method(reads) for reads in clusters]
 

@@ -33,10 +33,32 @@ def filter_figure(
     The best filters are shown, best first; dead ones only where all are.
     """
     drawn, note = shown(filters, max_shown)
-    rows = 4 if patterns else 3
-    per_line = min(2, len(drawn))
-    lines = -(-len(drawn) // per_line)
-    height = 2.2 * rows * lines + 0.8
+    figure, blocks = blocks_of_axes(len(drawn), 4 if patterns else 3, 2.2, title, note)
+    for learned, axes in zip(drawn, blocks, strict=True):
+        _heat_map(axes[0], learned, symbols)
+        _logo(axes[1], learned.weights, symbols, "weights, centred", of_weights=True)
+        label = f"{learned.hits} exciting windows [bits]" if learned.hits else DEAD
+        _logo(axes[2], information(learned.ppm), symbols, label)
+        if patterns:
+            _planted(axes, learned, symbols, patterns)
+    return literal(figure)
+
+
+def blocks_of_axes(
+    count: int, rows: int, row_height: float, title: str, note: str
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with a block of axes below each other for each filter, two blocks side by side.
+
+    Args:
+        count: blocks.
+        rows: axes of a block.
+        row_height: inches.
+        title: of the figure.
+        note: below the title; may be empty.
+    """
+    per_line = min(2, count)
+    lines = -(-count // per_line)
+    height = row_height * rows * lines + 0.8
     figure = Figure(figsize=(8.5 * per_line, height))
     FigureCanvasAgg(figure)
     figure.suptitle(f"{title}\n{note}".strip(), fontsize=13 if note else 18, y=1 - 0.25 / height)
@@ -51,16 +73,11 @@ def filter_figure(
         hspace=0.55,
         wspace=0.12,
     )
-    for index, learned in enumerate(drawn):
-        line, column = divmod(index, per_line)
-        axes = [figure.add_subplot(grid[line * rows + row, column]) for row in range(rows)]
-        _heat_map(axes[0], learned, symbols)
-        _logo(axes[1], learned.weights, symbols, "weights, centred", of_weights=True)
-        label = f"{learned.hits} exciting windows [bits]" if learned.hits else DEAD
-        _logo(axes[2], information(learned.ppm), symbols, label)
-        if patterns:
-            _planted(axes, learned, symbols, patterns)
-    return literal(figure)
+    places = [divmod(index, per_line) for index in range(count)]
+    return figure, [
+        [figure.add_subplot(grid[line * rows + row, column]) for row in range(rows)]
+        for line, column in places
+    ]
 
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>filters while they form</title>

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from seqexp.interpret.filters.extraction import LearnedFilter, shown
-from seqexp.interpret.filters.figures import draw_bits
+from seqexp.interpret.filters.figures import blocks_of_axes, draw_bits
 from seqexp.interpret.filters.matrix import information, reverse_complement
 from seqexp.interpret.filters.tomtom import MIN_BITS, Hit, matchable
 from seqexp.utils.drawing import literal
@@ -34,26 +33,8 @@ def match_figure(
     """
     drawn, note = shown(filters, max_shown)
     best = {hit.filter_index: hit for hit in sorted(hits, key=lambda hit: -hit.p_value)}
-    per_line = min(2, len(drawn))
-    lines = -(-len(drawn) // per_line)
-    height = 4.2 * lines + 0.8
-    figure = Figure(figsize=(8.5 * per_line, height))
-    FigureCanvasAgg(figure)
-    title = f"learned motifs against {against}\n{note}".strip()
-    figure.suptitle(title, fontsize=13 if note else 18, y=1 - 0.25 / height)
-    grid = figure.add_gridspec(
-        2 * lines,
-        per_line,
-        left=0.06 / per_line + 0.01,
-        right=0.99,
-        bottom=0.45 / height,
-        top=1 - 0.9 / height,
-        hspace=0.55,
-        wspace=0.12,
-    )
-    for index, learned in enumerate(drawn):
-        line, column = divmod(index, per_line)
-        axes = [figure.add_subplot(grid[2 * line + row, column]) for row in range(2)]
+    figure, blocks = blocks_of_axes(len(drawn), 2, 2.1, f"learned motifs against {against}", note)
+    for learned, axes in zip(drawn, blocks, strict=True):
         draw_pair(axes[0], axes[1], learned, best.get(learned.index), symbols)
     return literal(figure)
 

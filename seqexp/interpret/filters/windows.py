@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from seqexp.spec import PAD, Vocabulary, other_strand
+from seqexp.spec import PAD, TaskSpec, Vocabulary, other_strand
 
 ROWS = 500
 """Sequences at a time: bounds the memory of large sets."""
@@ -134,9 +134,12 @@ def effects_on_output(
     sequences, and its spread over them. One output counts as two.
 
     The spread is the standard deviation; of two outputs, that of their log-odds. What a filter adds
-    to all sequences alike tells nothing of any. None where the model does not tell.
+    to all sequences alike tells nothing of any. None where the model does not tell, or reads a
+    context too, on which the effect depends.
     """
-    if not isinstance(model, HasEffects):
+    spec = getattr(model, "spec", None)
+    has_context = isinstance(spec, TaskSpec) and spec.context is not None
+    if not isinstance(model, HasEffects) or has_context:
         return None
     parts = [model.filter_effects(part) for part in torch.split(tokens, rows)]
     effects = torch.cat(parts).double()
