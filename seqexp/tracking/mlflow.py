@@ -331,7 +331,7 @@ class MlflowTracker:
 def _column(name: str, kind: Kind) -> ColSpec:
     """A column as MLflow describes it."""
     if kind == "features":  # lists of lists of numbers, of which MLflow would refuse integers
-        return ColSpec(AnyType(), name or None)
+        return ColSpec(AnyType(), name or None)  # type: ignore[no-untyped-call]
     return ColSpec(kind, name or None)
 
 
