@@ -4,12 +4,15 @@ python -m seqexp predict run=RUN input=FILE [output=TABLE.csv] [KEY=VALUE ...]
 
   run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
   input          a file, gzipped or not, or - for standard input, of the layout that the run was
-                 trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line
+                 trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line;
+                 tables or .npz of numbers; a folder or .tar.gz of tables or pictures
   output         a CSV file; without it, the table is printed
   per            sequence; or token, of a model that labels each position: a row a token
-  format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl or lines
+  format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl, npz,
+                 lines (a text a line) or tokens (a token a line, a blank line between sequences)
   column         of a table, with the texts; by default that of the training, or sequence or text;
-                 a column id or name has the names, else rows are numbered
+                 a column id or name has the names, else rows are numbered. Of a table of numbers,
+                 the column that says which rows are one sequence
   reads_have_truth   of clusters of reads: whether each begins with its true sequence, which is not
                  read; by default as the training had it
   batch_size     records that go through the model together; 256

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from seqexp.dataset.dna.alphabets import AMINO_ACIDS, OPEN_ACIDS
+from seqexp.dataset.dna.alphabets import OPEN_ACIDS, PROTEIN, RNA
 from seqexp.errors import InputError
 from seqexp.spec import PAD, TaskSpec, Vocabulary
 
 OPEN_LETTERS = "NRYSWKMBDHV"
 """IUPAC codes of more than one base."""
 
-OPEN_OF = {"ACGU": OPEN_LETTERS, AMINO_ACIDS: OPEN_ACIDS}
+OPEN_OF = {PROTEIN.symbols: OPEN_ACIDS, RNA.symbols: OPEN_LETTERS}
 """What `dataset=fasta` reads as padding beside the letters of RNA and protein."""
 
 
@@ -32,12 +32,13 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
     found = pieces(text, spec)
     if not any(symbol.islower() for symbol in symbols):
         found = [piece.upper() for piece in found]  # acgt are the letters of ACGT
-    is_dna = spec.vocabulary.is_dna and not spec.per_position
-    is_open = set(OPEN_LETTERS) if is_dna else set()
+    is_whole = not spec.per_position
+    is_dna = spec.vocabulary.is_dna and is_whole
+    is_open = set(OPEN_LETTERS) if is_dna else set(OPEN_OF.get(symbols, "") if is_whole else "")
     if is_dna:
         found = ["T" if piece == "U" else piece for piece in found]
-    elif not spec.per_position:
-        is_open = set(OPEN_OF.get("".join(symbols), ""))
+    if symbols == RNA.symbols:
+        found = ["U" if piece == "T" else piece for piece in found]
     known = {*symbols, *is_open}
     for position, piece in enumerate(found, start=1):
         if piece not in known:

@@ -282,3 +282,21 @@ def test_served_models_take_lists_of_numbers_and_tables_of_contexts(
     assert TextModel(model).predict(given).sum(axis=1)[0] == pytest.approx(1)
     with pytest.raises(InputError, match="no column 'context'; the model reads context and"):
         TextModel(model).predict(given[["sequence"]])
+
+
+# --- letters of other alphabets ---------------------------------------------------------------
+
+
+def test_letters_are_those_of_the_training(load: Load, tmp_path: Path) -> None:
+    from seqexp.dataset.fasta import Fasta
+
+    letters = {"rna": "ACGU", "protein": "ACDEFGHIKLMNPQRSTVWY", "xyz": "xyz"}
+    for name, symbols in letters.items():
+        rows_ = "".join(f"{(symbols * 20)[n : n + 25 + n % 3]},{n % 2}\n" for n in range(30))
+        train = written(tmp_path / f"{name}.csv", f"sequence,label\n{rows_}")
+        model, data = load(Fasta, table=str(train), alphabet=name, min_length=4)
+        (given,) = read(model, str(written(tmp_path / "a.fa", f">a\n{symbols}\n")), "auto", None)
+        assert list(given.values) == list(range(1, len(symbols) + 1))
+        assert [*TextModel(model).predict([symbols])] == list(data.spec.output_names)
+    with pytest.raises(InputError, match="has 'a' at position 1; letters of dataset.alphabet"):
+        list(read(model, str(written(tmp_path / "a.fa", ">a\na\n")), "auto", None))
