@@ -7,30 +7,31 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import psutil
 import torch
 from torch import nn
 
 from seqexp.config.groups import OPTIONAL_GROUPS, Config
 from seqexp.config.instantiate import build
 from seqexp.config.signature import signature
-from seqexp.data import MANY, Data, WordVectors
+from seqexp.data import MANY, Data, Sequences, WordVectors
 from seqexp.dataset.soundness import checked
 from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
-from seqexp.metrics import higher_is_better
+from seqexp.metrics import higher_is_better, without_name
 from seqexp.model.layers import TokenInput
 from seqexp.optimizer.schedule import plateau
 from seqexp.seeding import stream_seed
 from seqexp.spec import Scoring
 from seqexp.task import kinds
+from seqexp.task.base import Task
 from seqexp.task.scoring import scoring
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.distributed import Processes
-from seqexp.trainer.loop import ADD_UP
 from seqexp.trainer.restarts import choose_start
-from seqexp.trainer.score import Score
+from seqexp.trainer.score import ADD_UP, Score
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import LazyOptimizer, Training, Work
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
@@ -54,6 +55,9 @@ MAX_TOKENS_OF_A_GRADIENT = 5000
 
 ROWS_COUNTED = 1000
 """Sequences whose targets are counted together."""
+
+MOST_NAMED = 20
+"""Metrics that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -250,27 +254,33 @@ def refuse_undefined(data: Data, monitor: str) -> None:
         InputError: with the metrics that it will have.
     """
     task = kinds.of(data.spec)
-    if monitor in ADD_UP and monitor.removeprefix("valid/") in task.metrics:
+    measure = without_name(monitor).removeprefix("valid/")
+    if measure in ADD_UP and measure in task.metrics and without_name(monitor) == monitor:
         return
-    whole = task.whole()
-    score = Score()
-    generator = torch.Generator().manual_seed(0)
-    for batch in data.valid.batches(ROWS_COUNTED):
-        for part in batch.windows(MANY):
-            positions = part.targets.shape[1] if data.spec.per_position else 1
-            shape = (len(part), positions, data.spec.num_outputs)
-            logits = torch.randn(shape, generator=generator)
-            if whole is not None:
-                whole.add(logits, part.targets)
-            extras = task.extras(logits, part.targets).double().tolist()
-            score += Score(0.0, part.num_scored(), tuple(extras))
-    known = score.metrics("valid", task)
-    known |= {f"valid/{name}": 0.0 for name in (whole.metrics() if whole is not None else ())}
+    known = {f"valid/{name}" for name in task.metrics}
+    if measure in task.metrics:
+        known = {f"valid/{name}" for name in _measured(task, data.valid)}
     if monitor not in known:
         raise InputError(
             f"trainer.monitor is {monitor}, which the validation data do not have: they have"
-            f" {', '.join(known)}"
+            f" {', '.join(sorted(known)[:MOST_NAMED])}"
         )
+
+
+def _measured(task: Task, split: Sequences) -> set[str]:
+    """The metrics that any predictions of a split have: here they are random."""
+    whole, score = task.whole(), Score()
+    generator = torch.Generator().manual_seed(0)
+    for batch in split.batches(ROWS_COUNTED):
+        targets = batch.targets
+        positions = targets.shape[1] if task.spec.per_position else 1
+        logits = torch.randn(len(batch), positions, task.spec.num_outputs, generator=generator)
+        if whole is not None:
+            whole.add(logits, targets)
+        extras = task.extras(logits, targets).double().tolist()
+        score += Score(0.0, batch.num_scored(), tuple(extras))
+    of_whole = {} if whole is None else whole.metrics()
+    return {*task.means(score.nats, score.count, score.extras), *of_whole}
 
 
 @contextmanager
@@ -324,6 +334,7 @@ def prepare_training(
     """
     settings, seed = parts.settings, parts.seed
     refuse_endless_gradients(settings, data)
+    refuse_endless_contexts(settings, data, parts.model)
     refuse_unlearned_contexts(settings, data)
     torch.manual_seed(stream_seed(seed, "initial weights", *([start] if start else [])))
     model: Any = build_model(parts.model, data, device)
@@ -436,6 +447,25 @@ def refuse_unlearned_contexts(settings: Settings, data: Data) -> None:
         raise InputError(
             f"trainer.bptt.k1 is {k1}, so that gradients of sequences of {time:,} tokens would not"
             f" reach what reads their contexts; give k1=null, or k2={time}"
+        )
+
+
+def refuse_endless_contexts(settings: Settings, data: Data, model: Node) -> None:
+    """States of the contexts of a batch that no memory holds would end a run without a word."""
+    context = data.train.context
+    if context is None or data.train.tokens.device.type != "cpu":
+        return
+    units = model.get("hidden_size") or model.get("num_filters") or 1
+    # float32; with gradients about 16 values a unit are kept, without them about 4
+    values = max(16 * settings.batch_size, 4 * settings.eval_batch_size)
+    needed, there = 4 * values * units * context.shape[1], psutil.virtual_memory().total
+    if needed > there:
+        raise InputError(
+            f"the contexts have up to {context.shape[1]:,} positions: to read"
+            f" {settings.batch_size:,} at a time (trainer.batch_size), or"
+            f" {settings.eval_batch_size:,} (trainer.eval_batch_size), takes about"
+            f" {needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB; give"
+            " smaller batches, or shorter contexts"
         )
 
 

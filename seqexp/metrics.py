@@ -1,6 +1,7 @@
 """The metrics that runs report, by name: what each means and which way is better."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 Better = Literal["lower", "higher", "neither"]
@@ -146,9 +147,20 @@ def is_known(metric: str) -> bool:
     return without_name(metric) in METRICS
 
 
-def of_name(measure: str, name: str) -> str:
-    """The measure of one number or label, with the letters that trackers allow."""
-    return f"{measure}.{re.sub(r'[^A-Za-z0-9_. -]', '_', name)[:100]}"
+def of_names(measure: str, values: Mapping[str, float]) -> dict[str, float]:
+    """The measure of each number or label, as `mse.NAME`, with the letters that trackers allow.
+
+    Names that come to be equal are numbered.
+    """
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        key = plain = f"{measure}.{re.sub(r'[^A-Za-z0-9_. -]', '_', name)[:100]}"
+        number = 1
+        while key in found:
+            number += 1
+            key = f"{plain} {number}"
+        found[key] = value
+    return found
 
 
 def higher_is_better(name: str) -> bool:

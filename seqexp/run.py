@@ -1,4 +1,4 @@
-"""One run, from a checked config to what was learned."""
+"""One run, from a checked config to its report."""
 
 import contextlib
 import json
@@ -63,12 +63,12 @@ log = logging.getLogger("seqexp")
 
 
 def run(config: Config, start: Start) -> Result:
-    """Train, test, interpret and record one configuration; or go on with what was begun.
+    """Train, test, interpret and record one configuration, or resume it.
 
     Raises:
         InputError: if the data or a place to write is not sound; no run was started then.
         RunError: if the run had to stop; it is recorded as failed.
-        KeyboardInterrupt: if it was told to stop; it is recorded as killed, and can go on.
+        KeyboardInterrupt: if it was told to stop; it is recorded as killed, and can be resumed.
     """
     stop = Stop(config["trainer"]["max_minutes"])
     with sigterm_raises():
@@ -157,7 +157,7 @@ def settled(config: Config, start: Start) -> Iterator[Place]:
 
 
 def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
-    """What looks at a run while it trains, in the order in which it speaks."""
+    """The callbacks of a run, in the order in which they are called."""
     parts, start = place.parts, place.start
     title = f"{model_name(start)} on {data_name(parts.config, start)}, seed {parts.seed}"
     filters = LearnedFilters(parts.filters, run)
@@ -202,7 +202,7 @@ def train(run: Observed, callbacks: Sequence[Callback], stop: Stop) -> Generator
 
 @dataclass(frozen=True)
 class Begun:
-    """What an earlier process has left of a run: nothing, a part of it, or all.
+    """The part of a run that an earlier process has done: nothing, some of it, or all.
 
     Args:
         run_id: by which it is recorded.
@@ -218,7 +218,7 @@ class Begun:
 
     @property
     def mark(self) -> int | None:
-        """What of it is recorded already, as the tracker has it."""
+        """The tracker's mark of what it has recorded; None: all of the run."""
         if self.result is not None:
             return None
         return 0 if self.state is None else int(self.state["mark"])
@@ -232,7 +232,7 @@ class Begun:
 def begun_before(
     folder: RunFolder, origin: Mapping[str, str], reports: Mapping[str, str], step: int | None
 ) -> Begun:
-    """What is left of a run in its folder.
+    """The part of a run that its folder holds.
 
     A finished run resumes from its last checkpoint where only its reports have changed: nothing is
     left to train, and all that follows the training is done again.
@@ -297,7 +297,7 @@ def start_recording(
     begun: Begun,
     callbacks: Sequence[Callback],
 ) -> None:
-    """Begin to record a run, or go on with the one that was begun."""
+    """Begin to record a run, or continue its record."""
     result = run.story.result
     known = begun.run_id or result.run_id  # by the folder, or by the checkpoint
     facts = run_facts(place.parts.config, place.start, origin, known, begun.mark)
@@ -310,7 +310,7 @@ def start_recording(
 
 
 def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: int) -> None:
-    """What is about to be done, and with what."""
+    """Record and print the data, the config and the model."""
     config, model = place.parts.config, run.training.model
     dataset = data_name(config, place.start)
     run.tracker.data(DataFacts(dataset, origin[DATA], sizes(run.data)))

@@ -39,6 +39,7 @@ from seqexp.interpret.letters import NO_LETTER, label_of, letter_of
 from seqexp.interpret.saliency.figure import where_figure
 from seqexp.interpret.saliency.mutagenesis import Trace
 from seqexp.run import run
+from seqexp.spec import Output
 from seqexp.sweep.figures import curves_figure, points_figure
 from seqexp.sweep.manifest import Entry, Manifest
 from seqexp.sweep.optuna.figure import history_figure
@@ -261,7 +262,8 @@ def test_a_fact_of_a_motif_is_not_replaced_by_one_that_is_named_alike() -> None:
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_description_is_a_table_of_two_columns(name: str) -> None:
     hit = Hit(0, Pattern(name, learned(0, "").ppm), 1e-9, 1e-8, 0, 2, False)
-    text = description(Result(), Learned([learned(0, "x")], None, [hit], 9, {}))
+    found = Learned([learned(0, "x")], None, [hit], 9, {})
+    text = description(Result(), found, Output.SEQUENCE_CLASS)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert all(row.count("|") == 3 for row in rows) and len(text.splitlines()) == len(rows) + 3
     assert "<" not in text and not OBEYED.search(text)

@@ -67,11 +67,11 @@ class Callback:
         """When the run is over, also one that failed."""
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """The part of it that a checkpoint holds."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
 
 
 def tell(callbacks: Sequence[Callback], report: Report) -> bool:
@@ -113,9 +113,9 @@ class Curves(Callback):
             self.run.story.history[report.step] = report.metrics
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """The part of it that a checkpoint holds."""
         return self.run.story.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         self.run.story.restore(state)

@@ -13,7 +13,7 @@ from seqexp.checkpoint.result import Result
 from seqexp.data import MANY, Data, Pattern, Sequences
 from seqexp.interpret.filters.baselines import best_scan, word_regression
 from seqexp.interpret.filters.extraction import Filters
-from seqexp.metrics import METRICS
+from seqexp.metrics import CONSTANT, METRICS, OF_KIND
 from seqexp.spec import IGNORE, Output, is_scored
 from seqexp.task import kinds
 from seqexp.task.base import Task
@@ -54,6 +54,8 @@ def constant_metrics(data: Data) -> dict[str, float]:
     numbers their mean; nothing of very large texts.
     """
     size = data.train.targets.numel()
+    if not {*OF_KIND[data.spec.output]} & {*CONSTANT}:  # as of read errors: nothing to be right on
+        return {}
     if size > MAX_COUNTED or data.test.targets.numel() * data.spec.num_outputs > MAX_SCORED:
         return {}
     task = kinds.of(data.spec)

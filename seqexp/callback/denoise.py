@@ -3,19 +3,14 @@
 import logging
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
-
-import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
 from seqexp.data import Cluster
-from seqexp.dataset.reads.views import letters
 from seqexp.decode.consensus.pair_hmm import Channel
 from seqexp.decode.consensus.table import Decoded, channel_of, consensus, scored
-from seqexp.decode.denoise import Denoise, denoise
+from seqexp.decode.denoise import Denoise, denoise, score_by
 from seqexp.spec import Output
 
 log = logging.getLogger("seqexp")
@@ -83,19 +78,10 @@ def _denoised(
     sequences: list[str] = []
     for start in range(0, len(clusters), TOGETHER):
         reads = [cluster.reads for cluster in clusters[start : start + TOGETHER]]
-        found = denoise(reads, channel, partial(_score, model), settings)
+        found = denoise(reads, channel, score_by(model), settings)
         sequences += [one.sequence for one in found]
     name = "denoise" if settings.length is None else f"denoise, length {settings.length}"
     return scored(name, sequences, clusters, time.process_time() - began)
-
-
-def _score(model: Any, candidates: Sequence[str], reads: Sequence[str]) -> torch.Tensor:
-    ids, context = (
-        pad_sequence([letters(text) for text in texts], batch_first=True).long()
-        for texts in (candidates, reads)
-    )
-    found: torch.Tensor = model.score(ids, context)
-    return found
 
 
 def say(rows: Sequence[dict[str, Any]]) -> None:

@@ -61,7 +61,11 @@ class Predictions(Callback):
         if not tracker.keeps:
             return
         whole = training.tested
-        self.figures = {} if whole is None else whole.figures()
+        drawn = {} if whole is None else whole.figures()
+        if drawn:
+            from seqexp.utils.drawing import literal  # with Matplotlib
+
+            self.figures = {name: literal(figure) for name, figure in drawn.items()}
         for name, figure in self.figures.items():
             tracker.figure(figure, f"predictions/{name}.png")
         rows = list(table(training.model, self.run.data, training.device))
@@ -72,9 +76,9 @@ class Predictions(Callback):
 def table(model: Any, data: Data, device: torch.device) -> Iterator[dict[str, Cell]]:
     """A row each of the first sequences of the test: what was true, what was predicted, the input.
 
-    Nothing for tasks whose predictions are the next token.
+    Nothing for tasks whose predictions are the next token, or the likelihood of a read.
     """
-    if data.spec.output is Output.NEXT_TOKEN or not len(data.test):
+    if data.spec.output in (Output.NEXT_TOKEN, Output.READ_ERRORS) or not len(data.test):
         return
     task, test = kinds.of(data.spec), data.test
     count = min(MAX_ROWS, len(test), max(1, MAX_POSITIONS // test.tokens.shape[1]))

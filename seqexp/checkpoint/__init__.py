@@ -1,1 +1,1 @@
-"""What an interrupted run goes on from."""
+"""The state from which an interrupted run resumes."""

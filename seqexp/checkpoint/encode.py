@@ -25,7 +25,7 @@ def encode(state: Any) -> tuple[dict[str, Tensor], str]:
 
 
 def decode(tensors: Mapping[str, Tensor], text: str) -> Any:
-    """What `encode` was given; tensors are on the CPU."""
+    """The value that `encode` was given; tensors are on the CPU."""
     return _decode(json.loads(text), tensors)
 
 

@@ -26,11 +26,11 @@ TWIN = "twin"
 """Folder of the model that reads the other way round."""
 
 STATE = (RUN, RESULT, CHECKPOINTS, TWIN, "tracking")
-"""What makes the same command go on, instead of starting anew."""
+"""Files by which the same command resumes, instead of starting anew."""
 
 
 class RunFolder:
-    """What a run has left, and leaves, on disk; keeps nothing where there is no folder.
+    """The files of a run; keeps nothing where there is no folder.
 
     Args:
         path: the folder; None is none.
@@ -44,7 +44,7 @@ class RunFolder:
         return RunFolder(None if self.path is None else self.path / name)
 
     def set_aside(self) -> None:
-        """Have the next run start anew; what was there is moved, not deleted."""
+        """Move a run's files away, so that the next run starts anew."""
         if self.path is not None:
             set_aside(self.path, STATE)
 
@@ -65,7 +65,7 @@ class RunFolder:
         return run_id
 
     def result(self) -> Result | None:
-        """What came of the run, if it has finished."""
+        """The result of the run, if it has finished."""
         found = self._read(RESULT)
         # of what, only the note on the run says
         if found is None or found.get("status") != "FINISHED" or self._file(RUN) is None:
@@ -122,7 +122,7 @@ class RunFolder:
             store.write(folder, pack(state, folder))
 
     def end(self, result: Result) -> None:
-        """Note what came of it. Of a finished run's checkpoints, the last one is kept."""
+        """Write the result. Of a finished run's checkpoints, the last one is kept."""
         self._write(RESULT, asdict(result))
         if self.path is not None and result.status == "FINISHED":
             store.drop(store.files(inside(self.path, CHECKPOINTS))[:-1])
@@ -144,7 +144,7 @@ class RunFolder:
         return found
 
     def _foreign(self, name: str) -> InputError:
-        """What is said of a file that seqexp has not written so."""
+        """The error for a file that seqexp has not written so."""
         assert self.path is not None
         return InputError(
             f"{self.path / name}: is not what seqexp writes there; force=true starts anew"

@@ -1,4 +1,4 @@
-"""What makes a run the run it is: its config and the code that computes.
+"""The identity of a run: its config, its data files and the code that computes.
 
 The same command finds the same run again. What only reports, as `decode` and `interpret`, is told
 apart from what computes: a finished run is reported again from its weights where only that has

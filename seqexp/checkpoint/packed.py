@@ -1,4 +1,4 @@
-"""What of a state grows with the epochs behind it, small: a checkpoint is written again and again.
+"""Keeps small the parts of a state that grow with the epochs: checkpoints are written often.
 
 Metrics by epoch become one table of float64, which keeps every bit. Images become files of their
 own beside the checkpoints, each written once and known by its SHA-256.

@@ -1,4 +1,4 @@
-"""What identifies a run: its config and fingerprint, its data, its code."""
+"""Identifies a run by its config and fingerprint, its data and its code."""
 
 import json
 import platform
@@ -34,7 +34,7 @@ def are_texts(value: Any) -> bool:
 
 
 def is_result(found: Mapping[str, Any]) -> bool:
-    """Whether a result is as `Result` has it, as far as a summary and a table look at it."""
+    """Whether a result has the fields and types that a summary and a table read."""
     metrics, summary = found.get("metrics", {}), found.get("summary", {})
     return (
         found.get("status") in ("FINISHED", "FAILED", "KILLED")
@@ -78,7 +78,7 @@ def run_facts(
 
 
 def origin_of(config: Config, data: "Data", num_processes: int = 1) -> dict[str, str]:
-    """What the state of a run depends on, by key: no other run may resume from it."""
+    """The facts that the state of a run depends on, by key: no other run may resume from it."""
     return {
         **flatten(computed(config)),
         DATA: data.digest(),
@@ -89,7 +89,7 @@ def origin_of(config: Config, data: "Data", num_processes: int = 1) -> dict[str,
 
 
 def reports_of(config: Config) -> dict[str, str]:
-    """What decides how a run is reported, by key: the groups that only report, and their code."""
+    """The facts that a report depends on, by key: the groups that only report, and their code."""
     told = {name: config[name] for name in REPORTING}
     return {**flatten(told), REPORTING_CODE: reporting_digest()}
 

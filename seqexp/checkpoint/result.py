@@ -1,4 +1,4 @@
-"""What a run was started with, and what it came to."""
+"""The start of a run, and its result."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from seqexp.tracking.tracker import Status
 
 @dataclass(frozen=True)
 class Start:
-    """What the command line knows beside the config."""
+    """Facts that the command line knows beside the config."""
 
     choices: Mapping[str, str] = field(default_factory=dict)  # group -> option
     overrides: Sequence[str] = ()
@@ -23,7 +23,7 @@ class Start:
 
 @dataclass
 class Result:
-    """What came of a run."""
+    """The result of a run."""
 
     status: Status = "FINISHED"
     run_id: str | None = None
@@ -39,14 +39,14 @@ class Result:
 
 @dataclass
 class Story:
-    """What a run tells as it goes on: its result, and the metrics of each epoch."""
+    """The record of a run while it trains: its result, and the metrics of each epoch."""
 
     result: Result = field(default_factory=Result)
     history: dict[int, dict[str, float]] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)  # less what earlier processes took
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """The part of it that a checkpoint holds."""
         return {
             "run_id": self.result.run_id,
             "metrics": dict(self.result.metrics),
@@ -55,7 +55,7 @@ class Story:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         self.result.run_id = state["run_id"]
         self.result.metrics = dict(state["metrics"])
         self.history = dict(state["history"])

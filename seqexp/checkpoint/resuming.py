@@ -32,7 +32,7 @@ def refuse_unsound_parts(state: Any, fresh: Mapping[str, Mapping[str, Any]], epo
 
 
 def _any(path: str, value: Any, epochs: int) -> None:
-    """Of a part that is not known here."""
+    """Accept the value of a part that is not known here."""
 
 
 def _listed(path: str, value: Any) -> list[Any]:

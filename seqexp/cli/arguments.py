@@ -28,7 +28,7 @@ CHOICES = {
         ("--info", "-i"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
     ),
 }
-"""What may stand after a flag; after --info nothing need stand."""
+"""The values that a flag may have; --info needs none."""
 
 VALUED = (*FOLDERS, "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
 """Flags after which a value has to stand."""
@@ -111,7 +111,7 @@ def _is_text(word: str) -> bool:
 
 
 def _flag_faults(flag: str, equals: str, value: str) -> Iterator[str]:
-    """What is wrong with one of Hydra's flags and the value after it."""
+    """The fault of one of Hydra's flags and the value after it."""
     if flag in FOLDERS and not value:
         yield f"{flag}: give the folder of your configs, as --config-dir DIR"
     elif flag in ("--config-path", "-cp"):
@@ -149,11 +149,11 @@ class Known:
         return options_of(self.roots, group)
 
     def is_key(self, word: str) -> bool:
-        """Whether a word names a key or a group, as near as `nearest` says."""
+        """Whether a word is near the name of a key or a group."""
         return self._key(word) is not None
 
     def flag(self, word: str, following: str | None) -> str:
-        """What to type for a flag that is none of Hydra's."""
+        """The words to type for a flag that Hydra does not have."""
         name, equals, value = word.partition("=")
         meant = self._line(name.lstrip("-"), value if equals else following)
         told = word if following is None else f"{word} {following}"
@@ -161,7 +161,7 @@ class Known:
         return f"{shlex.join(told.split(' '))}: there is no such flag; {hint}"
 
     def word(self, word: str, following: str | None, is_first: bool = False) -> str:
-        """What to type for a word that is no `KEY=VALUE`."""
+        """The words to type for a word that is no `KEY=VALUE`."""
         name = word.lstrip("+")
         shown = shlex.quote(word)
         if name.lower() == "help":

@@ -47,7 +47,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _fault(named: Sequence[str], folders: Sequence[str]) -> str | None:
-    """What is wrong with what is given."""
+    """The fault of the arguments."""
     if len(named) > 1:
         return "tracking.uri stands twice"
     if named and (wrong := fault(named[0])):

@@ -54,7 +54,7 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
 
 
 def _unreadable(override: str) -> str:
-    """What to type for an override that Hydra cannot read."""
+    """The words to type for an override that Hydra cannot read."""
     bare = override.lstrip("+")
     parts = KEY.fullmatch(bare)
     if parts is None:
@@ -243,7 +243,7 @@ def _value(node: Any, key: str) -> Any:
 
 
 def form_faults(file: Path) -> list[str]:
-    """What keeps a file from being an experiment; what its values are is for the config check."""
+    """Why a file is no experiment; the config check looks at its values."""
     where = shown(file)
     try:
         text = file.read_text(encoding="utf-8-sig")

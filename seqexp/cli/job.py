@@ -1,4 +1,4 @@
-"""What a job of the command line is: the run that Hydra's config of it tells of, or several."""
+"""Turns one Hydra job into one run, or into several replicas."""
 
 import logging
 import os
@@ -50,9 +50,7 @@ def start_of(
     name: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> "Start":
-    """What is known of a run beside its config; `name` is that of its folder, where it is not the
-    job's.
-    """
+    """The facts of a run beside its config; `name` is its folder's, where it is not the job's."""
     from seqexp.checkpoint.result import Start
 
     is_sweep = hydra_config.mode is RunMode.MULTIRUN
@@ -69,13 +67,13 @@ def start_of(
 
 
 def run_label(overrides: Sequence[str]) -> str | None:
-    """What a job of a sweep is called: its values, without where things are kept."""
+    """The name of a job of a sweep: its values, without those of places."""
     elsewhere = ("paths.", "tracking")
     return command_line(item for item in overrides if not item.startswith(elsewhere)) or None
 
 
 def own_overrides(hydra_config: Any) -> list[str]:
-    """What was typed of the run itself."""
+    """The typed overrides of the run itself."""
     return [
         item
         for item in typed(hydra_config.overrides.task, hydra_config)

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def command(given: Sequence[str]) -> None:
-    """Run what was typed; ends the process where anything is wrong."""
+    """Run the typed command; ends the process if anything is wrong."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would call home
     wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, instead of printing and exiting

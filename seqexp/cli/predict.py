@@ -4,12 +4,17 @@ python -m seqexp predict run=RUN input=FILE [output=TABLE.csv] [KEY=VALUE ...]
 
   run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
   input          a file, gzipped or not, or - for standard input, of the layout that the run was
-                 trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line
+                 trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line;
+                 tables or .npz of numbers; a folder or .tar.gz of tables or pictures
   output         a CSV file; without it, the table is printed
   per            sequence; or token, of a model that labels each position: a row a token
-  format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl or lines
+  format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl, npz,
+                 lines (a text a line) or tokens (a token a line, a blank line between sequences)
   column         of a table, with the texts; by default that of the training, or sequence or text;
-                 a column id or name has the names, else rows are numbered
+                 a column id or name has the names, else rows are numbered. Of a table of numbers,
+                 the column that says which rows are one sequence
+  reads_have_truth   of clusters of reads: whether each begins with its true sequence, which is not
+                 read; by default as the training had it
   batch_size     records that go through the model together; 256
   trusted        your packages whose classes a stored model may name, with commas; none
 
@@ -19,6 +24,8 @@ Files of any size are read as they come, and results are written as they come. A
 probability of each class or label; of a regression the numbers, in the unit of the training; of a
 model that labels each position the labels, with blanks between them; of one that predicts the next
 symbol the probability of each symbol after the text; and of one that writes, what it has written.
+Of a model of read errors, the input is a file of clusters of reads, and the output what each is of:
+a record a cluster, as FASTQ with the probability of each letter, or as FASTA (output=FILE.fasta).
 
   python -m seqexp predict run=latest input=peaks.fa.gz output=peaks.csv
   zcat reads.fastq.gz | python -m seqexp predict run=3f9c input=- | head
@@ -31,14 +38,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import torch
 
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
+from seqexp.decode.denoise import Denoise
 from seqexp.errors import InputError
 from seqexp.formats.records import Format
+from seqexp.inference.denoised import decoded
 from seqexp.inference.inputs import read
 from seqexp.inference.prediction import (
     TOKEN_COLUMNS,
@@ -55,6 +64,7 @@ from seqexp.task.base import Cell
 from seqexp.utils.files import appearing
 from seqexp.utils.names import visible
 from seqexp.utils.streams import Seen
+from seqexp.utils.workers import cores
 
 MAX_POSITIONS = 2**20
 """Of the records that go through the model together; a longer one goes alone."""
@@ -73,6 +83,7 @@ def predict(
     per: Per = "sequence",
     format: Format = "auto",
     column: str | None = None,
+    reads_have_truth: bool | None = None,
     batch_size: Count = 256,
     trusted: tuple[str, ...] = (),
 ) -> None:
@@ -84,6 +95,9 @@ def predict(
     torch.set_num_threads(1)  # results do not depend on the machine's cores
     store = Store(place)
     model = store.model(store.find(run), trusted)
+    if model.spec.output is Output.READ_ERRORS:
+        _denoise(model, input, output, reads_have_truth)
+        return
     _refuse_other_rows(per, model.spec)
     most = _most_positions(model.spec)
     found = batches(read(model, input, format, column), batch_size, most)
@@ -100,6 +114,35 @@ def predict(
             count += 1
     if output is not None:
         print(f"{count:,} rows in {visible(output)}", file=sys.stderr)
+
+
+def _denoise(model: SavedModel, source: str, output: str | None, has_truth: bool | None) -> None:
+    """Write a record a cluster."""
+    dataset = model.dataset
+    if has_truth is None:
+        has_truth = False if dataset.get("truths") else dataset.get("reads_have_truth")
+    settings = Denoise(**_search(model))
+    as_fasta = output is not None and output.lower().endswith((".fa", ".fasta", ".fna"))
+    empty, count = [], 0
+    with _written(output) as file:
+        for one in decoded(model, source, settings, has_truth, cores()):
+            if one.decoded is None:
+                empty.append(one.number)
+                continue
+            file.write(one.fasta() if as_fasta else one.fastq())
+            count += 1
+    if empty:
+        named = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        print(f"{len(empty):,} clusters have no read: number {named}", file=sys.stderr)
+    if output is not None:
+        print(f"{count:,} clusters in {visible(output)}", file=sys.stderr)
+
+
+def _search(model: SavedModel) -> dict[str, Any]:
+    """The settings of `decode=denoise` of the run, if it had that."""
+    node = model.config.get("decode") or {}
+    names = ("length", "candidates", "rounds")
+    return {name: node[name] for name in names if name in node and "Denoise" in node["_target_"]}
 
 
 def batches(found: Iterable[Given], size: int, most: int = MAX_POSITIONS) -> Iterator[list[Given]]:

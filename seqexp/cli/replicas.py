@@ -1,4 +1,4 @@
-"""Several runs that go on at once, their updates done as one: `trainer.replicas`.
+"""Trains several runs at once, with their updates stacked into one: `trainer.replicas`.
 
 Each is the run that it would be alone, with its own folder, checkpoints and run in MLflow; one that
 fails or is done early leaves the others to go on.
@@ -61,7 +61,7 @@ class Replica:
 def run_together(
     runs: Sequence[tuple[str, Config, Start]],
 ) -> list[Result | Exception]:
-    """As `run`, for several at once: of each, by its label, what it came to or why it failed.
+    """`run` for several at once: the result of each, or the error that it failed with.
 
     Raises:
         KeyboardInterrupt: if they were told to stop; all are recorded as killed, and can go on.
@@ -119,7 +119,7 @@ def _go_on(replicas: Sequence[Replica], together: Together, stop: Stop) -> None:
 
 
 def _say_how(together: Together, count: int) -> None:
-    """What of the work was done as one."""
+    """Say how much of the work was done as one."""
     total = together.done + together.left
     if together.refused:
         log.warning(f"trained one by one: the model cannot be stacked ({together.refused})")

@@ -66,7 +66,7 @@ REPLACED = ("dataset.folder", "dataset.cache")
 """Places of files that are those of this machine."""
 
 COMPUTES = ("python", "torch", "numpy")
-"""What the bits may depend on."""
+"""Versions that bits may depend on."""
 
 Points = dict[tuple[str, int], list[float]]
 """Values of a run by metric and step, in the order in which they were recorded."""
@@ -114,7 +114,7 @@ def reproduce(
 
 
 def overrides_of(line: str) -> list[str]:
-    """What was typed, from the line of it that a run keeps."""
+    """The typed overrides, from the line that a run keeps of them."""
     try:
         return shlex.split(line)
     except ValueError:  # of an earlier seqexp, which quoted nothing
@@ -218,7 +218,7 @@ def rebuilt(stored: Config, run_id: str, place: Place, trusted: Sequence[str]) -
 
 
 def compared_with_now(original: StoredRun, config: Config) -> Iterator[str]:
-    """What the run was made of and with, beside what is here, a line each."""
+    """One line each: data, code and versions, then and now."""
     tags, now = original.data.tags, code_version()
     data = load(parts(config, only_trains=True))
     yield _line("data", tags.get("seqexp.data_digest"), data.digest())
@@ -246,7 +246,7 @@ def _short(value: str | None) -> str:
 
 
 def points(store: Store, found: StoredRun) -> Points:
-    """All that a run measured, but times, in the order in which it did."""
+    """All points of a run's metrics except times, in their order."""
     history = [
         point
         for key in found.data.metrics

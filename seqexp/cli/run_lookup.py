@@ -110,7 +110,7 @@ class Store:
                 raise InputError(f"{path} of run {run.info.run_id}: {error}") from error
 
     def config(self, run: Run) -> dict[str, Any]:
-        """What a run was composed of, as it says itself: material to check, not to trust.
+        """The config that a run says it had: material to check, not to trust.
 
         Raises:
             InputError: if it has none.

@@ -1,4 +1,4 @@
-"""Where runs are kept: as `python -m seqexp` finds it, from the same configuration."""
+"""Finds the store of runs from the same configuration as `python -m seqexp`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from seqexp.errors import InputError
 from seqexp.tracking.store.address import database_file, fault, is_served
 
 KEYS: dict[str, Any] = {"tracking.uri": str, "paths.outputs": str, "paths.data": str}
-"""What may be said of it, as for `python -m seqexp`."""
+"""Keys that may be given, as for `python -m seqexp`."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A command as `key=value`: what it may be given is read from the signature of its function.
+"""Runs a command whose arguments are `key=value`, read from the signature of its function.
 
 Its help text is the docstring of its file. Nothing but the standard library is imported for it.
 """
@@ -56,7 +56,7 @@ def help_text(name: str) -> str:
 
 
 def see_own_packages() -> None:
-    """Let the user's packages in the working folder be imported, as `python -m` finds them."""
+    """Make the user's packages in the working folder importable, as `python -m` does."""
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.append(str(Path.cwd()))
 

@@ -1,1 +1,1 @@
-"""What may be configured, and whether this configuration may be."""
+"""The keys that exist, and the check of a configuration."""

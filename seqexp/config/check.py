@@ -107,7 +107,7 @@ def check(config: DictConfig, where: str = "") -> Config:
 
 
 def check_resolved(plain: Config, where: str = "") -> Config:
-    """The same of one that is resolved: in it, `${...}` is a text like any other.
+    """`check` for a resolved config: in it, `${...}` is a text like any other.
 
     Raises:
         ConfigError: as `check`.
@@ -275,7 +275,7 @@ def _argument_faults(
 
 
 def _hint(key: str, name: str, node: Mapping[str, Any], allowed: Iterable[str]) -> str:
-    """What an unknown key may mean: the options that have it, and the nearest that is here."""
+    """The likely meaning of an unknown key: the options that have it, and the nearest key here."""
     known = f"; known are {', '.join(allowed)}" if allowed else "; it has no keys"
     meant = did_you_mean(name, allowed) or known
     offered = _offered(key)
@@ -349,7 +349,7 @@ def _contains_target(value: Any) -> bool:
 
 
 def describe(annotation: Any) -> str:
-    """What a value of this type may be, in words: `an integer from 1 to 65536`."""
+    """The values of a type, in words: `an integer from 1 to 65536`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return describe(arguments[0]) + _describe_limits(arguments[1:])

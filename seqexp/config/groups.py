@@ -85,7 +85,7 @@ PYTORCH = {name: group.pytorch for name, group in GROUPS.items() if group.pytorc
 """Groups that take what PyTorch defines: the class that it derives from."""
 
 DECIDES: dict[str, Decides] = {**{name: group.decides for name, group in GROUPS.items()}, **BESIDE}
-"""What each part of a config decides."""
+"""Part of a config -> what it decides."""
 
 NOT_IN_FINGERPRINT = tuple(n for n, decides in DECIDES.items() if decides in ("record", "sweep"))
 """Parts of a config that say where a run is kept, or what is done with it, not what it computes."""

@@ -67,7 +67,7 @@ def signature(target: str) -> Signature:
 
 @functools.cache
 def signature_by_source(target: str) -> Signature | None:
-    """The same without importing anything; None where the source does not tell."""
+    """`signature` without importing anything; None where the source does not tell."""
     module, _, name = target.rpartition(".")
     found = _find(module, name) if module else None
     return None if found is None else _of_node(*found)
@@ -274,7 +274,7 @@ class _Names(dict[str, Any]):
 
 
 def _imported(target: str) -> Signature:
-    """The same from the object itself."""
+    """`signature` from the object itself."""
     module_name, _, name = target.rpartition(".")
     if not module_name:
         raise TargetError(f"{target} is not a dotted name, as seqexp.model.cnn1d.CNN1D")

@@ -109,7 +109,7 @@ def package_of(target: Any, trusted: Sequence[str] = ()) -> str | None:
 
 
 def _ours(key: str, group: str) -> frozenset[str]:
-    """What of ours may stand at a key: at one that is no key of ours, what its group offers."""
+    """Our targets that a key may name; for a key that is not ours, those of its group."""
     names = offered()
     if key in names or key == group:
         return names.get(key, frozenset())
@@ -159,7 +159,7 @@ def _defined_in(target: str) -> str | None:
 
 
 def _imported_from(target: str) -> str | None:
-    """The same as the object says itself; a class, an instance or `os` are no module to look in."""
+    """`_defined_in` from the object itself; a class, an instance or `os` has no module."""
     module, _, name = target.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)

@@ -42,7 +42,7 @@ SECTIONS = {"paths": "seqexp.config.check.Paths", "task": "seqexp.config.check.S
 
 
 class Kinds:
-    """What a key may hold: the annotations of its options' constructors, read from source.
+    """The types of a key: annotations of its options' constructors, read from source.
 
     Args:
         roots: folders of config groups.
@@ -142,7 +142,7 @@ def _as_typed(argument: str, kinds: Kinds, is_sweep: bool) -> str:
 
 
 def _reader(kinds: Kinds, key: str) -> Callable[[str], str]:
-    """How one value of a key is read."""
+    """The way in which one value of a key is read."""
     is_text = kinds.is_text(key)
     if kinds.is_texts(key):
         return _texts if is_text else _only_texts

@@ -51,6 +51,8 @@ class Tagging:
         valid_share: part of the sequences that are left from the test, for validation, where
             neither a file nor a column `split` of the table names them.
         test_share: part of all sequences, for the test, likewise.
+        keep_together: tokens in a row; sequences that share as many are drawn into one split, as
+            relatives among proteins. None: only equal ones are.
         text_column: of a table; None where a line is a token.
         labels_column: of a table, with as many labels as the text has tokens.
         unit: what tokens are. `words` are read as they stand. `characters`: of a table, each
@@ -74,6 +76,7 @@ class Tagging:
     test_path: str | None = None
     valid_share: HeldOutShare = 0.1
     test_share: Annotated[float, Interval(gt=0, le=0.9)] = 0.1
+    keep_together: Annotated[int, Interval(ge=2, le=1000)] | None = None
     text_column: Name | None = None
     labels_column: Name | None = None
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
@@ -124,7 +127,7 @@ class Tagging:
             if path is not None:
                 del shares[name]
         refuse_no_classes([one for one in sequences if one.split in (None, "train")] or sequences)
-        parts = split(sequences, shares, self.seed)
+        parts = split(sequences, shares, self.seed, self.keep_together)
         for name in ("train", "test"):
             if not parts[name]:
                 raise InputError(

@@ -8,7 +8,7 @@ neighbours are then candidates too, until none wins.
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from annotated_types import Interval, Len
@@ -25,7 +25,7 @@ from seqexp.decode.consensus.edits import (
     apply,
     gains,
 )
-from seqexp.decode.consensus.pair_hmm import Channel
+from seqexp.decode.consensus.pair_hmm import Channel, encode
 from seqexp.decode.consensus.typical import typical
 from seqexp.decode.polish import polish_all
 from seqexp.ranges import Count
@@ -70,6 +70,17 @@ class Decoded(NamedTuple):
     sequence: str
     log_likelihood: float
     certainty: tuple[float, ...]
+
+
+def score_by(model: Any) -> Score:
+    """What a model of read errors says of candidates, which has `score(candidates, reads)`."""
+
+    def score(candidates: Sequence[str], reads: Sequence[str]) -> Float[Tensor, " candidates"]:
+        ids = [encode(texts)[0] + 1 for texts in (candidates, reads)]  # padding is -1, and 0 there
+        found: Tensor = model.score(*ids)
+        return found
+
+    return score
 
 
 def denoise(

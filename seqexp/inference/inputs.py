@@ -6,6 +6,7 @@ texts, tables of numbers, or two columns of text where there is a context.
 
 from collections.abc import Callable, Iterator, Sequence
 
+from seqexp.dataset.dna.alphabets import DNA, PROTEIN, RNA, Alphabet
 from seqexp.errors import InputError
 from seqexp.formats.dna import LETTERS, dna
 from seqexp.formats.ends import ends_of
@@ -13,7 +14,7 @@ from seqexp.formats.records import STDIN, Format, Record, layout_of, records, to
 from seqexp.inference.prediction import Given, writes
 from seqexp.inference.saved_model import SavedModel
 from seqexp.inference.text import encode, labelled, pieces
-from seqexp.spec import Features, TaskSpec, Vocabulary
+from seqexp.spec import PAD, Features, TaskSpec, Vocabulary
 
 Reader = Callable[[SavedModel, str, Format, str | None], Iterator[Given]]
 """Of a model, the path of a file, its format, and the column that is asked for."""
@@ -65,19 +66,23 @@ def reader(saved: SavedModel) -> Reader:
 
 def _texts(saved: SavedModel, source: str, layout: Format, column: str | None) -> Iterator[Given]:
     """Letters or words: FASTA, a text a line, or a column of a table."""
-    is_dna = _is_dna(saved.spec)
+    is_dna = _is_dna(saved.spec) or alphabet_of(saved) is not None
     usual = ("sequence", "text") if is_dna else ("text", "sequence")
     columns = _text_columns(saved, column, "text_column", *usual)
     for record in records(source, layout, columns, is_dna):
-        yield _text(record, saved.spec, source)
+        yield _text(record, saved, source)
 
 
 def _text(
-    record: Record, spec: TaskSpec, source: str, context: Sequence[int] | None = None
+    record: Record, saved: SavedModel, source: str, context: Sequence[int] | None = None
 ) -> Given:
     """Token ids of what training reads too, and of nothing else."""
-    text = record.text
+    spec, text, alphabet = saved.spec, record.text, alphabet_of(saved)
     place = f"{source}, record {record.name}"
+    if alphabet is not None:
+        text = alphabet.read("".join(text.split()), record.name, source)
+        ids = alphabet.ids()
+        return Given(record.name, [ids.get(ord(letter), PAD) for letter in text], context, text)
     if spec.vocabulary.is_dna and not spec.per_position:
         text = dna("".join(text.split()), record.name, source)  # refuses protein, too
     elif _is_dna(spec):
@@ -85,13 +90,28 @@ def _text(
     if not text:
         raise InputError(f"{place}: is empty")
     try:
-        ids = encode(text, spec)
+        ids_of_text = encode(text, spec)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
-    if spec.words is not None and not any(ids):  # as training refuses it
+    if spec.words is not None and not any(ids_of_text):  # as training refuses it
         raise InputError(f"{place}: the text has no word; remove it")
     found = () if spec.words is not None else pieces(text, spec)
-    return Given(record.name, ids, context, found)
+    return Given(record.name, ids_of_text, context, found)
+
+
+def alphabet_of(saved: SavedModel) -> Alphabet | None:
+    """The letters of sequences of which something is told as a whole; None where it is no such.
+
+    Of RNA and proteins by their symbols, of letters of one's own by `dataset=fasta` of the run.
+    """
+    spec = saved.spec
+    if spec.per_position or spec.words is not None or spec.features is not None:
+        return None
+    symbols = spec.vocabulary.symbols
+    named = next((one for one in (DNA, RNA, PROTEIN) if one.symbols == symbols), None)
+    if named is not None or saved.dataset.get("_target_") != "seqexp.dataset.fasta.Fasta":
+        return named
+    return Alphabet("", symbols)
 
 
 def _is_dna(spec: TaskSpec) -> bool:
@@ -170,7 +190,7 @@ def _with_context(
     for context, record in zip(contexts, texts, strict=True):
         place = f"{source}, record {record.name}"
         ids = context_ids(context.text, saved, place)
-        yield _text(record, spec, source, ids)
+        yield _text(record, saved, source, ids)
 
 
 def context_ids(text: str, saved: SavedModel, place: str) -> list[int]:

@@ -125,7 +125,7 @@ def _kept(source: Path, command: Sequence[str], version: str, defined: Sequence[
 
 
 def _place(name: str) -> Path:
-    """Where a library is, or is to be: where nobody else can have put it."""
+    """The place of a library, in a folder that only this user can write."""
     folder = _cache()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     told = _fault(folder) or _fault(folder / name)
@@ -209,7 +209,7 @@ def _default_cache() -> Path:
 
 
 def _processor() -> str:
-    """What `native` means here: other machines may share the cache."""
+    """The processor that `native` means: other machines may share the cache."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -280,11 +280,11 @@ def _ran(command: Sequence[str], limit: int, what: str) -> "subprocess.Completed
 
 
 _SLOW: dict[str, str] = {}
-"""Compilers that were waited for in vain, and what was said of them."""
+"""Compilers that did not answer in time, and the message of each."""
 
 
 def _keep(pipe: IO[bytes], into: bytearray) -> None:
-    """What a program prints, of which the first megabyte is enough."""
+    """The first megabyte that a program prints."""
     with pipe:
         while piece := pipe.read(2**16):
             into += piece[: max(0, 2**20 - len(into))]

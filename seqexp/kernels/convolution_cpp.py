@@ -39,7 +39,7 @@ class _Layer(ctypes.Structure):
 
 
 def available(like: Tensor) -> Built:
-    """What computes with weights like these; without a library, why."""
+    """The library for weights like these, or the reason why there is none."""
     if like.device.type != "cpu":
         return Built(None, f"it is for the CPU, and this is {like.device.type}")
     if like.dtype not in REALS:
@@ -93,7 +93,7 @@ def _either(*given: Any) -> Tensor:
 
 
 class _Convolution(torch.autograd.Function):
-    """Of one model, or of several, whose tensors have a dimension more in front."""
+    """The convolution of one model, or of several: their tensors have one more dimension."""
 
     @staticmethod
     def forward(
@@ -249,7 +249,7 @@ def _in_front(tensor: Tensor | None, dim: int | None, count: int) -> Tensor | No
 
 
 def _for_stacks(*given: Any) -> Tensor:
-    """As `_either`, for models side by side."""
+    """`_either` for models side by side."""
     out: Tensor = _SideBySide.apply(*given)  # type: ignore[no-untyped-call]
     return out
 

@@ -24,7 +24,7 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """What a step is for all rows: `distance` is lr_k c_k, `eps` is added to sqrt(v) itself."""
+    """A step's numbers for all rows: `distance` is lr_k c_k, `eps` is added to sqrt(v) itself."""
 
     number: int
     betas: tuple[float, float]
@@ -60,7 +60,7 @@ def begun(table: Float[Tensor, "rows size"]) -> State:
 
 
 def available(table: Tensor) -> Built:
-    """What was compiled for tables like this one; without a library, why."""
+    """The library for tables like this one, or the reason why there is none."""
     if table.device.type != "cpu" or table.dtype not in REALS:
         return Built(None, f"it is not for {table.dtype} on {table.device.type}")
     return built(SOURCE, f"REAL={REALS[table.dtype]}")

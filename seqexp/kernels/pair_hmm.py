@@ -101,7 +101,7 @@ class Derivatives(NamedTuple):
 
 
 def available(like: Tensor) -> Built:
-    """What computes with rates like these; without a library, why."""
+    """The library for rates like these, or the reason why there is none."""
     if like.device.type != "cpu" or like.dtype != torch.float64:
         return Built(None, f"it is for float64 on the CPU, not {like.dtype} on {like.device.type}")
     return built(SOURCE, "REAL=double")
@@ -167,7 +167,7 @@ def derivatives(
 
 @dataclass(frozen=True)
 class _Given:
-    """What the library is given; it goes by addresses, so that the tensors have to stay."""
+    """Arguments of the library. They are addresses, so the tensors must stay alive."""
 
     numbers: dict[str, int]
     tensors: dict[str, Tensor]

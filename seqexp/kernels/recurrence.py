@@ -51,7 +51,7 @@ def gru(
     masks: Masks | None,
     is_real: Real | None,
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
-    """As `lstm`."""
+    """`lstm` for this cell, whose state is h alone."""
     h = _GRU.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
     return h, (h[-1],)
 
@@ -63,7 +63,7 @@ def rnn(
     masks: Masks | None,
     is_real: Real | None,
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
-    """As `lstm`."""
+    """`lstm` for this cell, whose state is h alone."""
     h = _RNN.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
     return h, (h[-1],)
 

@@ -49,7 +49,7 @@ def built(cell: str, real: str, is_bf16: bool = False) -> Built:
 
 
 def available(cell: str, like: Tensor, is_bf16: bool = False) -> Built:
-    """What computes tensors like this one; without a library, why."""
+    """The library for tensors like this one, or the reason why there is none."""
     if like.device.type != "cpu":
         return Built(None, f"it is for the CPU, and this is {like.device.type}")
     if like.dtype not in REALS:
@@ -274,7 +274,7 @@ def _for_stacks(
     is_real: Tensor | None,
     is_bf16: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """As `layer`, for models side by side, which drop nothing and are in full precision."""
+    """`layer` for models side by side, without dropout and in full precision."""
     if x_masks is not None or h_masks is not None:
         raise RuntimeError("masks of dropout are drawn for one model at a time")
     if is_bf16:

@@ -11,6 +11,10 @@ from seqexp.spec import Carry
 AttentionName = Literal["none", "additive", "dot"]
 
 
+MAX_SUMS = 2**25
+"""Sums of a query and a key, in numbers, that are held at a time."""
+
+
 class Attention(nn.Module):
     """Joins to each state s_t what was read, weighted by how well its positions fit the state.
 
@@ -50,13 +54,26 @@ class Attention(nn.Module):
         """What each position of the context counts; 0 for padding."""
         _, keys, is_real = kept
         if self.kind == "additive":
-            both = self.query(states)[:, :, None] + keys[:, None]  # (batch, positions, context, .)
-            scores = self.score(torch.tanh(both))[..., 0]
+            scores = self._additive(self.query(states), keys)
         else:
             scores = states @ keys.transpose(1, 2)
         padding = ~is_real[:, None]
         scores = scores.masked_fill(padding, torch.finfo(scores.dtype).min)
         return torch.softmax(scores, dim=2).masked_fill(padding, 0)  # of nothing but padding: 0
+
+    def _additive(
+        self,
+        queries: Float[Tensor, "batch positions state"],
+        keys: Float[Tensor, "batch context state"],
+    ) -> Float[Tensor, "batch positions context"]:
+        """Scores, for as many positions at a time as memory is for."""
+        together = max(1, MAX_SUMS // max(1, keys.numel()))
+        scores = [
+            # (batch, positions, context, state)
+            self.score(torch.tanh(some[:, :, None] + keys[:, None]))[..., 0]
+            for some in torch.split(queries, together, dim=1)
+        ]
+        return scores[0] if len(scores) == 1 else torch.cat(scores, dim=1)
 
     def forward(
         self, states: Float[Tensor, "batch positions state"], kept: Carry

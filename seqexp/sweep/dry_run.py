@@ -1,4 +1,4 @@
-"""What a run would do, without doing it: `dry_run=true`. Nothing is written or downloaded."""
+"""Plans runs without starting them: `dry_run=true`. Nothing is written or downloaded."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ DONE, REPORTED = "done", "to report again"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known of a run before it starts; None is not known.
+    """Facts of a run before it starts; None is not known.
 
     Args:
         label: what it is.
@@ -58,7 +58,7 @@ class Planner:
         self._parameters: dict[str, int] = {}
 
     def plan(self, label: str, config: Config, folder: Path | None) -> Plan:
-        """What would be done for a config whose run lives in `folder`."""
+        """The plan of a config whose run lives in `folder`."""
         state, done = _state(folder, config)
         try:
             run, data = self._load(config)

@@ -38,12 +38,12 @@ class Job:
 
     @cached_property
     def identity(self) -> str:
-        """What makes it the run it is."""
+        """The identity of its run."""
         return identity(self.config)
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of its folder."""
         return self.identity[:12]
 
     @property
@@ -65,7 +65,7 @@ def is_for_jobs(override: str) -> bool:
 def seeds_override(
     seeds: object, given: Sequence[Override], seed: object = 0, replicas: object = None
 ) -> list[str]:
-    """What repeats each point with the seeds 0 to `seeds` - 1; nothing where that is not wanted.
+    """The override that repeats each point with the seeds 0 to `seeds` - 1; may be empty.
 
     Where nothing at all is swept, there are as many seeds from `seed` on as `replicas`.
 

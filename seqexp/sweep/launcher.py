@@ -1,4 +1,4 @@
-"""What a person may say of a launcher (`conf/launcher/*.yaml`), and the cores that its jobs share.
+"""Settings of launchers (`conf/launcher/*.yaml`), and the cores that their jobs share.
 
 The launchers themselves are Hydra's plugins for joblib, submitit and Ray.
 """
@@ -14,7 +14,7 @@ from seqexp.utils.workers import cores
 
 
 class Launcher(Protocol):
-    """What a run has to know of where it runs."""
+    """Facts that a run needs of the place where it runs."""
 
     @property
     def workers(self) -> int:
@@ -89,7 +89,7 @@ class Slurm:
         return self.jobs
 
     def threads(self) -> int:
-        """What Slurm gives a job."""
+        """The cores that Slurm gives a job."""
         return self.cpus
 
 

@@ -1,4 +1,4 @@
-"""What a sweep knows of its jobs, on disk: the source of its table, also after it was killed.
+"""Keeps the jobs of a sweep on disk: the source of its table, also after it was killed.
 
 A job lives in a folder named by its identity, below the sweep's, whatever its number is. What
 became of it is read there: jobs run in other processes, and may go on when the sweep is gone.
@@ -29,7 +29,7 @@ MANIFEST = "manifest.json"
 
 @dataclass
 class Entry:
-    """A job, and what came of it; times are in seconds since 1970."""
+    """A job and its result; times are in seconds since 1970."""
 
     fingerprint: str
     overrides: list[str]
@@ -76,7 +76,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path | None) -> "Manifest":
-        """What is known of a sweep; an empty one where there is none.
+        """The manifest of a folder; an empty one where there is none.
 
         Raises:
             InputError: if the file is damaged.
@@ -127,21 +127,21 @@ class Manifest:
         self.save()
 
     def entry(self, job: Job) -> Entry:
-        """What is known of a job."""
+        """The entry of a job."""
         return self.jobs[job.name]
 
     def label(self, entry: Entry, but: str = "") -> str:
-        """What sets a job apart from the others, but for one key."""
+        """The values by which a job differs from the others, without one key."""
         keys = {*self.swept} - {but}
         return " ".join(o for o in entry.overrides if o.partition("=")[0] in keys)
 
     def result(self, name: str) -> dict[str, Any]:
-        """All that a job left of itself; nothing where it left none."""
+        """The result file of a job; empty where there is none."""
         found = _read(self.folder / name / RESULT) if self.folder is not None else {}
         return found if is_result(found) else {}
 
     def state_of_all(self) -> str:
-        """What a table of it depends on, in words that can be compared."""
+        """The facts that the sweep's table depends on, as one text that can be compared."""
         jobs = [[name, entry.state, entry.overrides] for name, entry in self.jobs.items()]
         return json.dumps([self.metric, self.swept, jobs])
 

@@ -90,7 +90,7 @@ def members() -> list[Member]:
 
 
 def parted(returned: JobReturn, jobs: Sequence[Job]) -> list[JobReturn]:
-    """What a launched job returned, for each of its runs."""
+    """The return of a launched job, for each of its runs."""
     if len(jobs) == 1:
         return [returned]
     if returned.status is not JobStatus.COMPLETED:
@@ -106,7 +106,7 @@ def parted(returned: JobReturn, jobs: Sequence[Job]) -> list[JobReturn]:
 
 
 def _kind(config: Config) -> str:
-    """What has to be the same: the model, what is computed with, and which keys there are."""
+    """The facts that replicas must share: the model, the way of computing, and the set of keys."""
     shared = [config["trainer"][key] for key in SHARED]
     target = config["dataset"]["_target_"]
     return json.dumps([config["model"], target, shared, sorted(_leaves(config))])

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from seqexp.metrics import HEADLINE, OF_KIND, of_name
+from seqexp.metrics import HEADLINE, OF_KIND, of_names
 from seqexp.spec import IGNORE, TaskSpec
 from seqexp.task.base import Cell, Whole
 from seqexp.task.ranking import auprc, auroc
@@ -152,7 +152,7 @@ class LabelsOfSplit:
             if there:
                 found[measure] = sum(there.values()) / len(there)
             if len(self.names) > 1:
-                found |= {of_name(measure, name): area for name, area in there.items()}
+                found |= of_names(measure, there)
         return found
 
     def figures(self) -> dict[str, "Figure"]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from seqexp.metrics import HEADLINE, OF_KIND, of_name
+from seqexp.metrics import HEADLINE, OF_KIND, of_names
 from seqexp.spec import TaskSpec
 from seqexp.task.base import Cell, Whole
 
@@ -123,6 +123,8 @@ class Regression:
         all_targets = torch.cat([part.cpu() for part in targets])
         count = int((~all_targets.isnan()).sum())
         mean = all_targets.nanmean(dim=0)
+        if self.loss == "poisson":
+            mean = mean.clamp(min=1e-12)
         constants = [mean]
         if self.loss == "huber":
             constants.append(all_targets.nanmedian(dim=0).values)
@@ -214,8 +216,9 @@ class ValuesOfSplit:
         mean = mean_of(list(by_name.values()))
         found = {name: value for name, value in mean.items() if name in ("pearson", "spearman")}
         if len(self.task.spec.output_names) > 1:
-            for name, values in by_name.items():
-                found |= {of_name(measure, name): value for measure, value in values.items()}
+            for measure in ("mse", "mae", "r2", "pearson", "spearman"):
+                there = {name: v[measure] for name, v in by_name.items() if measure in v}
+                found |= of_names(measure, there)
         return found
 
     def figures(self) -> dict[str, "Figure"]:

@@ -1,4 +1,4 @@
-"""What cannot be a place to record in; seen before any data is read.
+"""Refuses places that cannot be recorded in, before any data is read.
 
 Importing it has OmegaConf know `${sqlite:PATH}`, the address of a database's file.
 """

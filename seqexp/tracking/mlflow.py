@@ -88,7 +88,7 @@ class MlflowTracker:
         self.run_id = ""
 
     def start(self, facts: RunFacts) -> str:
-        """Begin a run, or go on with one; the first run in a folder creates the database."""
+        """Begin a run, or continue one; the first run in a folder creates the database."""
         with input_errors(self.uri):
             self.client = connect(self.uri)
             self._make_folder(facts.folder)
@@ -143,7 +143,7 @@ class MlflowTracker:
         return True
 
     def mark(self) -> int:
-        """Put on disk what was told, for a checkpoint that keeps this number."""
+        """Sync all items to disk; returns the number that a checkpoint keeps."""
         self._waiting.retry()
         return self._journal.mark(self._again)
 
@@ -152,7 +152,7 @@ class MlflowTracker:
         self._tell(Inputs(facts.name, facts.digest, facts.profile))
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Points, of which many are sent together."""
+        """Add a point to each curve; many are sent together."""
         points = {key: float(value) for key, value in values.items()}
         if self._again:
             points = {k: v for k, v in points.items() if not self._is_told("point", k, step)}
@@ -331,7 +331,7 @@ class MlflowTracker:
 def _column(name: str, kind: Kind) -> ColSpec:
     """A column as MLflow describes it."""
     if kind == "features":  # lists of lists of numbers, of which MLflow would refuse integers
-        return ColSpec(AnyType(), name or None)
+        return ColSpec(AnyType(), name or None)  # type: ignore[no-untyped-call]
     return ColSpec(kind, name or None)
 
 

@@ -1,4 +1,4 @@
-"""What a run tells whoever records it."""
+"""The interface of trackers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Kind = Literal["string", "double", "features"]
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known of a run when it starts.
+    """Facts of a run when it starts.
 
     Args:
         parent: run id of the sweep it belongs to.
@@ -42,7 +42,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is known of a run's data: name, SHA-256 and sizes."""
+    """A run's data: name, SHA-256 and sizes."""
 
     name: str
     digest: str
@@ -136,5 +136,5 @@ class Tracker(Protocol):
         ...
 
     def links(self, optimized_metric: str) -> Mapping[str, str]:
-        """How to look at it: the command that opens the user interface, and addresses there."""
+        """The command that opens the user interface, and the addresses of its pages."""
         ...

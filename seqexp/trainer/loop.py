@@ -17,18 +17,15 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seqexp.data import Batch, Data, Sequences
 from seqexp.errors import NonFiniteError
-from seqexp.metrics import METRICS, higher_is_better
+from seqexp.metrics import METRICS, higher_is_better, without_name
 from seqexp.seeding import stream_seed
 from seqexp.spec import Carry
 from seqexp.task.base import Task, Whole
-from seqexp.trainer.score import Score, evaluate, scored_window
+from seqexp.trainer.score import ADD_UP, Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import LazyOptimizer, Metrics, Place, Report, Training, Updates, Work
 
 T = TypeVar("T")
-
-ADD_UP = ("valid/loss_nats", "valid/accuracy")
-"""Monitors for which no kind needs a split as a whole."""
 
 HIGHEST = "best/valid_accuracy_max"
 """The accuracy of the epoch where that is highest, which the loss may not find best."""
@@ -163,13 +160,16 @@ def _validate(training: Training, valid: Sequences) -> Metrics:
         score = Score(nats, int(count), tuple(extras))
         if whole is not None:
             whole = _merged(processes.gathered(whole))
-    return _all_metrics("valid", task, score, whole)
+    found = _all_metrics("valid", task, score, whole)
+    monitor = training.settings.monitor
+    # of many labels, a curve each would be too many
+    return {k: value for k, value in found.items() if k == without_name(k) or k == monitor}
 
 
 def _needs_whole(training: Training) -> bool:
     """Whether metrics of validation as a whole are worth it: cheap, or those that are monitored."""
-    per_position = training.task.spec.per_position
-    return not per_position or training.settings.monitor not in ADD_UP
+    measure = without_name(training.settings.monitor).removeprefix("valid/")
+    return not training.task.spec.per_position or measure not in ADD_UP
 
 
 def _merged(wholes: Sequence[Whole]) -> Whole:

@@ -10,6 +10,9 @@ from seqexp.data import Batch, Sequences
 from seqexp.spec import Carry, Model, first_carry, is_scored
 from seqexp.task.base import Task, Whole
 
+ADD_UP = ("loss_nats", "accuracy", "perplexity", "bits_per_token", "mse", "mae")
+"""Measures that need no split as a whole, and are there whatever the targets are."""
+
 SCORED_TOKENS = 1024
 """Tokens of a stream that are scored at a time, at least: with 50 it takes twice as long."""
 

@@ -24,13 +24,13 @@ RUN = "run.json"
 """Which run a folder is of."""
 
 RESULT = "result.json"
-"""What came of it."""
+"""File of a run's result."""
 
 LOCK = ".lock"
 """Held (`filelock`) by the process that works in a folder."""
 
 PREVIOUS = "previous"
-"""Where `force=true` puts what was there before."""
+"""Folder to which `force=true` moves the files of before."""
 
 UNFINISHED = ".unfinished"
 """Ending of a file that is being written."""
@@ -160,7 +160,7 @@ def refuse_links_below(folder: Path) -> None:
 
 
 def link_error(path: Path) -> InputError:
-    """What is said of a link where none is followed."""
+    """The error for a link where none is followed."""
     return InputError(
         f"{path}: is a symbolic link, which is not followed here: it may lead to files of others."
         " Nothing was changed; put the folder itself there, or give another place, as paths.outputs"
@@ -217,7 +217,7 @@ def _depth(value: Any) -> int:
 
 
 def full_disk(error: BaseException) -> str | None:
-    """What is said of an error that a full disk is the cause of; None: it is another."""
+    """The message for an error that a full disk causes; None for any other error."""
     if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return None
     where = f"{error.filename}: " if error.filename else ""
@@ -225,7 +225,7 @@ def full_disk(error: BaseException) -> str | None:
 
 
 class LogFile(logging.FileHandler):
-    """A log file that is never written through a link, and missed by nobody on a full disk.
+    """A log file that is never written through a link; a full disk raises no error.
 
     It is made before Hydra writes its own files beside it, and takes links out of their way.
     """

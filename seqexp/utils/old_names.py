@@ -284,7 +284,7 @@ def module_of(module: str, name: str) -> str:
 
 
 def with_new_targets(node: Any, is_said: bool = False) -> Any:
-    """A config of which each `_target_` has its new name.
+    """A config in which each `_target_` has its new name.
 
     Args:
         node: groups by name, lists and values; it is not changed.
@@ -368,14 +368,14 @@ class OldModule:
     """Loads a module without content of its own: what is asked of it is looked up elsewhere."""
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """As Python makes it."""
+        """Let Python create the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Have its names looked up where they are now."""
         module.__dict__["__getattr__"] = _looked_up(module.__name__)
 
     def get_code(self, name: str) -> CodeType:
-        """What `python -m` of the old name runs."""
+        """The code that `python -m` of the old name runs."""
         text = f"from seqexp.utils.old_names import run\nrun({name!r})\n"
         return compile(text if name in COMMANDS else "", name, "exec")
 
@@ -398,7 +398,7 @@ def _looked_up(old: str) -> Callable[[str], Any]:
 
 
 def run(old: str) -> None:
-    """What `python -m seqexp.predict` and the like do: they say how that is typed, and do it."""
+    """Run an old command, such as `python -m seqexp.predict`, after printing its new form."""
     from seqexp.cli.subcommand import run_command
 
     _say(f"python -m {old}", f"python -m seqexp {COMMANDS[old]}")

@@ -24,7 +24,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 class Bar:
-    """How far something is, what is done a second, and the time left.
+    """Share done, rate a second, and time left.
 
     Lines of the log appear above it, until it is closed and goes away.
 
@@ -71,12 +71,12 @@ class Bar:
 
 
 def _columns() -> int:
-    """Of the terminal, which may be resized; less one, as the last makes some wrap the line."""
+    """Columns of the terminal, which may be resized; less one, as the last wraps some lines."""
     return shutil.get_terminal_size().columns - 1
 
 
 class Work:
-    """How far a long work is: a bar on a terminal, else a line of the log a minute.
+    """Progress of a long work: a bar on a terminal, else a line of the log a minute.
 
     Args:
         total: what is all.

@@ -1,4 +1,4 @@
-"""What a rule reads and yields: a plain function of a room's `check.py`.
+"""Types of a rule, which is a plain function of a room's `check.py`.
 
     def nesterov_needs_momentum(optimizer: Node) -> Faults: ...
 

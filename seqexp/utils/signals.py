@@ -99,7 +99,7 @@ def raise_signal(number: int, frame: Any = None) -> None:
 
 
 def heard() -> list[int]:
-    """Signals that end a run; one that is ignored, as `nohup` has SIGHUP, stays so."""
+    """Signals that end a run; an ignored one, as SIGHUP under `nohup`, stays ignored."""
     return [n for n in dict.fromkeys(SIGNALS) if signal.getsignal(n) is not signal.SIG_IGN]
 
 

@@ -87,7 +87,7 @@ def _is_open(number: int) -> bool:
 
 
 def _flush() -> None:
-    """Write what is left; if nobody can take it, end the command."""
+    """Flush the stream; if it cannot be written, end the command."""
     try:
         sys.stdout.flush()
     except OSError as error:

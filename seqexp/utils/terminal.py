@@ -1,4 +1,4 @@
-"""What only a person at a terminal sees: colours, and how far a training is.
+"""Output for a person at a terminal: colours, and the progress of a training.
 
 Files and pipes get plain lines: no colours, no carriage returns. What the terminal cannot write,
 and control characters in what others named, are shown as escapes.
@@ -54,10 +54,10 @@ class Formatter(logging.Formatter):
 
 
 class Console(logging.StreamHandler[TextIO]):
-    """Writes to standard output, for as long as somebody reads it; then a run goes on silently."""
+    """Writes to standard output while it has a reader; then the run continues silently."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
-        """Write nothing more where the reader has gone, as `head` does, or the disk is full."""
+        """Stop writing where the reader has gone, as `head` does, or the disk is full."""
         if isinstance(sys.exc_info()[1], OSError):
             silence(self.stream)
         else:

@@ -11,6 +11,8 @@ from conftest import SHARED
 from seqexp.data import Data, Sequences
 from seqexp.dataset.check import tagged_files_can_be_read
 from seqexp.dataset.soundness import checked
+from seqexp.dataset.tagged.reading import Tagged
+from seqexp.dataset.tagged.splitting import split
 from seqexp.dataset.tagged.units import pieces, shape, tokens_of
 from seqexp.dataset.tagging import Tagging
 from seqexp.errors import InputError
@@ -130,6 +132,24 @@ def test_what_is_drawn_depends_on_the_seed_alone_and_equal_sequences_stay_togeth
     assert all(splits) and not splits[0] & splits[1] and not splits[2] & (splits[0] | splits[1])
 
 
+def test_relatives_are_drawn_together(tmp_path: Path) -> None:
+    # a chain: each sequence shares three letters with the next of its family, not with the first
+    families = ["abcdefghi", "jklmnopqr", "stuvwxyzA", "BCDEFGHIJ"]
+    rows = [family[start : start + 5] for family in families for start in (0, 2, 4)]
+    sequences = [Tagged(row, "xyxyx", row) for row in rows]
+    for seed in range(5):
+        parts = split(sequences, {"test": 0.25, "valid": 0.3}, seed, run=3)
+        found = [
+            {family for family in families for one in part if one.place in family}
+            for part in parts.values()
+        ]
+        assert sorted(map(len, found)) == [1, 1, 2] and len(set().union(*found)) == len(families)
+    lines = [f"{'abcdefghi'[start : start + 3]}\txyx" for start in range(7)]
+    path = written(tmp_path / "b.tsv", "\n".join(["s\tl", *lines]))
+    with pytest.raises(InputError, match="groups that share no 2 tokens, to draw from are 1"):
+        Tagging(path, text_column="s", labels_column="l", keep_together=2).load()
+
+
 def test_without_a_path_sentences_are_made() -> None:
     data = Tagging(num_made=50).load()
     checked(data, NAME)
@@ -203,7 +223,7 @@ def test_how_words_were_read_is_part_of_the_spec(tmp_path: Path) -> None:
         ("1\ta\tX\n", "line 1: has 3 columns.*of a table, name two columns by dataset.text_column"),
         ("a\tX\nb\tX\n\nc\tX\n", "line 1: all 3 tokens to learn from have the label 'X'"),
         (b"a\tX\n\xe9\tY\n", "line 2: is not UTF-8 text"),
-        ("a\tX\nb\tY\n", "dataset.test_share is 0.1, but there are 1 different sequences"),
+        ("a\tX\nb\tY\n", "dataset.test_share is 0.1, but different sequences to draw from are 1"),
         (
             "\n\n".join(f"{i % 9}\t{i / 100}" for i in range(99)),
             r"the labels are numbers, as '0\..*look like measurements",

@@ -46,7 +46,8 @@ def load(tmp_path: Path) -> Load:
 
 def rows(model: saved.SavedModel, path: Path, layout: Any = "auto", column: Any = None) -> Any:
     given = list(read(model, str(path), layout, column))
-    return [[one.name, *row] for one, row in zip(given, prediction.predicted(model, given))]
+    found = prediction.predicted(model, given)
+    return [[one.name, *row] for one, row in zip(given, found, strict=True)]
 
 
 def written(path: Path, text: str) -> Path:
@@ -185,7 +186,7 @@ def test_arrays_of_another_size_are_refused(load: Load, tmp_path: Path) -> None:
 
 
 def test_a_target_is_written_for_each_source(load: Load, tmp_path: Path) -> None:
-    model, data = load(Pairs, num_made=60, max_source_length=5)
+    model, data = load(Pairs, num_made=60, max_source_length=5, source_unit="blanks")
     found = rows(model, written(tmp_path / "a.tsv", "id\tsource\nx\t4 2 7\ny\t1 1\n"))
     assert [row[0] for row in found] == ["x", "y"] and prediction.columns(data.spec) == ("written",)
     assert all(isinstance(row[1], str) for row in found)
@@ -281,3 +282,21 @@ def test_served_models_take_lists_of_numbers_and_tables_of_contexts(
     assert TextModel(model).predict(given).sum(axis=1)[0] == pytest.approx(1)
     with pytest.raises(InputError, match="no column 'context'; the model reads context and"):
         TextModel(model).predict(given[["sequence"]])
+
+
+# --- letters of other alphabets ---------------------------------------------------------------
+
+
+def test_letters_are_those_of_the_training(load: Load, tmp_path: Path) -> None:
+    from seqexp.dataset.fasta import Fasta
+
+    letters = {"rna": "ACGU", "protein": "ACDEFGHIKLMNPQRSTVWY", "xyz": "xyz"}
+    for name, symbols in letters.items():
+        rows_ = "".join(f"{(symbols * 20)[n : n + 25 + n % 3]},{n % 2}\n" for n in range(30))
+        train = written(tmp_path / f"{name}.csv", f"sequence,label\n{rows_}")
+        model, data = load(Fasta, table=str(train), alphabet=name, min_length=4)
+        (given,) = read(model, str(written(tmp_path / "a.fa", f">a\n{symbols}\n")), "auto", None)
+        assert list(given.values) == list(range(1, len(symbols) + 1))
+        assert [*TextModel(model).predict([symbols])] == list(data.spec.output_names)
+    with pytest.raises(InputError, match="has 'a' at position 1; letters of dataset.alphabet"):
+        list(read(model, str(written(tmp_path / "a.fa", ">a\na\n")), "auto", None))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqexp.errors import InputError
+from seqexp.model import attention
 from seqexp.model.attention import Attention
 from seqexp.model.layers import FeatureInput, padded
 from seqexp.model.picture import Patches, PictureConvolution
@@ -105,6 +106,15 @@ def test_attention_is_that_of_the_equations(kind: Any) -> None:
     weights = made.weights(states, kept)
     assert (weights[1, :, 2:] == 0).all()
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(2, 4).double())
+
+
+def test_scores_are_the_same_for_few_positions_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Attention("additive", state_size=5, read_size=3).double()
+    kept = made.keep(torch.randn(2, 6, 3).double(), torch.ones(2, 6, dtype=torch.bool))
+    states = torch.randn(2, 7, 5).double()
+    whole = made(states, kept)
+    monkeypatch.setattr(attention, "MAX_SUMS", 3 * 2 * 6 * 5)  # of three positions
+    torch.testing.assert_close(made(states, kept), whole, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["additive", "dot"])

@@ -7,7 +7,7 @@ from kinds import data_of
 from scipy import stats
 from sklearn import metrics as reference
 
-from seqexp.metrics import METRICS, higher_is_better, is_known, of_name
+from seqexp.metrics import METRICS, higher_is_better, is_known, of_names
 from seqexp.spec import IGNORE, Output
 from seqexp.task.classes import macro_f1, mcc
 from seqexp.task.kinds import of
@@ -59,7 +59,7 @@ def test_metrics_of_numbers_are_those_of_the_references() -> None:
         }
         by_name.append(expected)
         for measure, value in expected.items():
-            assert found[of_name(measure, name)] == pytest.approx(value, rel=1e-5)
+            assert found[f"{measure}.{name}"] == pytest.approx(value, rel=1e-5)
     for measure in by_name[0]:
         mean = np.mean([values[measure] for values in by_name])
         assert found[measure] == pytest.approx(mean, rel=1e-5)
@@ -89,5 +89,6 @@ def test_a_label_that_is_always_there_has_no_area_and_is_in_no_mean() -> None:
 def test_a_metric_of_one_name_goes_the_way_of_all() -> None:
     assert higher_is_better("test/r2.length") and not higher_is_better("test/mse.length")
     assert is_known("best/valid_auroc.a label") and not is_known("test/msse.length")
-    assert of_name("mse", "a/b:c|d") == "mse.a_b_c_d"
+    found = of_names("mse", {"a/b:c|d": 1.0, "a_b_c_d": 2.0, "e": 3.0})
+    assert found == {"mse.a_b_c_d": 1.0, "mse.a_b_c_d 2": 2.0, "mse.e": 3.0}
     assert all("." not in name for name in METRICS)

@@ -55,6 +55,17 @@ TRUNCATIONS = {
     ),
 }
 
+KINDS = {
+    "labels": ("dataset=motif", "dataset.task=multi_label", "dataset.num_train=100", "model=cnn1d"),
+    "positions": ("dataset=tagging", "dataset.num_made=150", "model=rnn"),
+    "frames": ("dataset=frames", "dataset.num_made=60", "model=lstm", "model.hidden_size=8"),
+    "pairs": (
+        *("dataset=pairs", "dataset.num_made=150", "model=lstm", "model.hidden_size=8"),
+        "model.attention=dot",
+    ),
+}
+"""Of other kinds of task, one with a context."""
+
 COMMON = (
     "trainer.epochs=4",
     "trainer.batch_size=8",
@@ -80,11 +91,16 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Every model with every truncation."""
+    """Every model with every truncation, and the kinds of task with a schedule that waits."""
+    follows = ("schedule=plateau", "schedule.patience=0", "schedule.min_delta=0.5")
+    given = [o for o in COMMON if not o.startswith("schedule")]
     return [
-        Case(f"{model}, {truncation}", (*MODELS[model], *TRUNCATIONS[truncation], *COMMON))
-        for model in MODELS
-        for truncation in TRUNCATIONS
+        *(
+            Case(f"{model}, {truncation}", (*MODELS[model], *TRUNCATIONS[truncation], *COMMON))
+            for model in MODELS
+            for truncation in TRUNCATIONS
+        ),
+        *(Case(kind, (*KINDS[kind], *given, *follows)) for kind in KINDS),
     ]
 
 

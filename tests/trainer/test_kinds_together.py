@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from forms import FEATURES, LETTERS, model_of
+from forms import FEATURES, LETTERS, OUTPUTS, model_of
 from kinds import data_of
 from together import Pair, as_one, told, weights
 
@@ -29,7 +29,7 @@ def made(seed: int, output: Output, made_of: Input, context: Input | None = None
 
 
 @pytest.mark.parametrize("made_of", [LETTERS, FEATURES], ids=["letters", "features"])
-@pytest.mark.parametrize("output", Output)
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_replicas_of_a_kind_are_what_each_is_alone(output: Output, made_of: Input) -> None:
     if output is Output.NEXT_TOKEN and made_of is FEATURES:
         return  # numbers have no next token

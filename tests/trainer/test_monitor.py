@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from forms import model_of
+from forms import OUTPUTS, model_of
 from kinds import data_of
 
 from seqexp.build import validated
@@ -21,7 +21,7 @@ from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training
 
-CASES = [(output, measure) for output in Output for measure in OF_KIND[output.value]]
+CASES = [(output, measure) for output in OUTPUTS for measure in OF_KIND[output.value]]
 
 
 def training(data: Data, lr: float = 0.02, **settings: Any) -> Training:
@@ -63,7 +63,7 @@ def test_the_rate_is_lowered_where_validation_no_longer_gets_better(
 @pytest.mark.parametrize(
     ("output", "monitor", "message"),
     [
-        (Output.REGRESSION, "valid/accuracy", "they have valid/loss_nats, valid/mse, valid/mae"),
+        (Output.REGRESSION, "valid/accuracy", "they have valid/loss_nats, valid/mae, valid/mse"),
         (Output.TOKEN_CLASS, "valid/auroc", "valid/auroc, which the validation data do not have"),
         (Output.NEXT_TOKEN, "valid/mcc", "valid/perplexity"),
     ],
@@ -74,6 +74,17 @@ def test_a_metric_that_validation_lacks_is_refused(
     with pytest.raises(InputError) as refused:
         validated(data_of(output), Settings(monitor=monitor))
     assert message in str(refused.value)
+
+
+def test_one_of_several_numbers_can_be_monitored_and_others_have_no_curve() -> None:
+    data = data_of(Output.REGRESSION)
+    assert validated(data, Settings(monitor="valid/mse.output 1")) is data
+    with pytest.raises(InputError, match="trainer.monitor is valid/mse.output 7"):
+        validated(data, Settings(monitor="valid/mse.output 7"))
+    run = training(data, epochs=2, monitor="valid/mse.output 1")
+    *_, last = [report.metrics for report in fit(run, data) if report.kind == "epoch"]
+    assert {name for name in last if "." in name} == {"valid/mse.output 1"}
+    assert run.best_value is not None
 
 
 def test_a_metric_that_these_targets_do_not_have_is_refused() -> None:

@@ -8,7 +8,7 @@ from seqexp.errors import InputError
 from seqexp.formats.dna import IUPAC, LETTERS, dna
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
-_OPEN_ACIDS = "XBZJUO*"
+OPEN_ACIDS = "XBZJUO*"
 """Read as padding: unknown, one of two, rare (selenocysteine, pyrrolysine), and the stop."""
 
 AUTO = "auto"
@@ -73,8 +73,8 @@ DNA = Alphabet("dna", tuple(LETTERS))
 RNA = Alphabet("rna", tuple(LETTERS.replace("T", "U")))
 PROTEIN = Alphabet("protein", tuple(AMINO_ACIDS))
 
-_KNOWN_ACIDS = set(AMINO_ACIDS + _OPEN_ACIDS)
-_ACIDS_READ_AS = str.maketrans(_OPEN_ACIDS, "X" * len(_OPEN_ACIDS))
+_KNOWN_ACIDS = set(AMINO_ACIDS + OPEN_ACIDS)
+_ACIDS_READ_AS = str.maketrans(OPEN_ACIDS, "X" * len(OPEN_ACIDS))
 
 
 def _nucleotides(letters: str, name: str, place: Path | str) -> str:
@@ -95,7 +95,7 @@ def _protein(letters: str, where: str) -> str:
         hint = ", a gap; give sequences that are not aligned" if letter in "-." else ""
         raise InputError(
             f"{where} has {letter!r} at position {position}{hint}; letters of protein are"
-            f" {AMINO_ACIDS}, in either case, and {_OPEN_ACIDS} where it is not known"
+            f" {AMINO_ACIDS}, in either case, and {OPEN_ACIDS} where it is not known"
         )
     read = upper.translate(_ACIDS_READ_AS)
     if read.count("X") == len(read):

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -132,6 +132,68 @@ def read_with_truths(
     named = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
     notes = [f"{len(empty):,} clusters are empty and left out: number {named}"] if empty else []
     return tuple(found), notes
+
+
+def stream_clusters(path: Path, rules: Rules) -> Iterator[tuple[int, list[str]]]:
+    """The reads of each cluster of a file and its number, from 1; none where it is empty.
+
+    Read as they come, in constant memory, of the layouts of `read_clusters`. A true sequence is
+    left out: the first of each cluster where `rules.has_truth` says so, and in clusters that blank
+    lines divide, unless it says that there is none.
+
+    Raises:
+        InputError: as `read_clusters`.
+    """
+    with open_unpacked(path, MAX_BYTES) as file:
+        start = first_letter(file)
+        if start in (">", "@"):
+            reader = read_fasta if start == ">" else read_fastq
+            entries = reader(file, name=str(path))
+            lines = [
+                _Line(f"record {e.number} ({e.header[:40]})", _clean(e.letters)) for e in entries
+            ]
+            if lines:
+                yield 1, _reads(path, lines, bool(rules.has_truth), rules)
+            return
+        found = _stream_of_lines(read_lines(file, name=str(path)), path, rules)
+        for number, (lines, has_truth) in enumerate(found, start=1):
+            yield number, _reads(path, lines, has_truth, rules)
+
+
+def _reads(path: Path, lines: Sequence[_Line], has_truth: bool, rules: Rules) -> list[str]:
+    if len(lines) <= has_truth:
+        return []
+    cluster, _ = _cluster(path, _Group(lines, has_truth, may_be_empty=True), rules)
+    return [] if cluster is None else list(cluster.reads)
+
+
+def _stream_of_lines(
+    lines: Iterator[str], path: Path, rules: Rules
+) -> Iterator[tuple[list[_Line], bool]]:
+    """The lines of each cluster, and whether the first is the true sequence."""
+    found: list[_Line] = []
+    is_apart = has_signs = False  # since the last blank line
+    for number, line in enumerate(lines, start=1):
+        stripped = line.strip()
+        if not stripped or _SIGNS.fullmatch(stripped):
+            is_sign = bool(stripped)
+            if is_sign and len(found) == 1 and not has_signs and stripped[0] == "*":
+                is_apart = True
+            elif found or (is_sign and has_signs):
+                by_signs = has_signs or is_sign
+                yield found, is_apart or _begins_with_truth(rules, by_signs)
+                found, is_apart = [], False
+            has_signs = is_sign
+        elif _clean(stripped).strip(f"{IUPAC}X-.?*"):
+            raise InputError(f"{path}: line {number} is {stripped[:40]!r}, no read; {FORMATS}")
+        else:
+            found.append(_Line(f"line {number}", _clean(stripped)))
+    if found:
+        yield found, is_apart or _begins_with_truth(rules, has_signs)
+
+
+def _begins_with_truth(rules: Rules, divided_by_signs: bool) -> bool:
+    return bool(rules.has_truth) if divided_by_signs else rules.has_truth is not False
 
 
 def _divided_by_signs(path: Path) -> list[list[_Line]]:

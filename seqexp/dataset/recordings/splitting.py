@@ -88,7 +88,7 @@ def _drawn(
     if len(groups) < (1 if has_train else 2):
         also = ", or valid_share=0 to validate on nothing" if name == "valid" else ""
         raise InputError(
-            f"dataset.{name}_share is {share}, but there are {len(groups)} groups to draw from"
+            f"dataset.{name}_share is {share}, but groups to draw from are {len(groups)}"
             f" ({', '.join(groups)}): a sequence is held out as a whole; give a file each, or"
             f" dataset.group_column, or dataset.{name}_path{also}"
         )

@@ -16,13 +16,17 @@ MAX_FRACTIONS = 20
 _SHOWN = 5
 
 
-def split(sequences: Sequence[Tagged], shares: Mapping[str, float], seed: int) -> Splits:
+def split(
+    sequences: Sequence[Tagged], shares: Mapping[str, float], seed: int, run: int | None = None
+) -> Splits:
     """By what the sequences say themselves; parts that none names are drawn, by the share.
 
     Args:
         sequences: all of them.
         shares: of `test` among all and of `valid` among the rest, for what is to be drawn.
         seed: selects what is drawn. Sequences of the same tokens stay together.
+        run: tokens in a row; sequences that share as many stay together too, and so do all that
+            they connect. None: only equal ones.
 
     Raises:
         InputError: if nothing would be left to train or to test on.
@@ -32,28 +36,53 @@ def split(sequences: Sequence[Tagged], shares: Mapping[str, float], seed: int) -
         parts[one.split or "train"].append(one)
     for name in ("test", "valid"):
         if name in shares and shares[name] and not parts[name]:
-            parts["train"], parts[name] = _drawn(parts["train"], name, shares[name], seed)
+            parts["train"], parts[name] = _drawn(parts["train"], name, shares[name], seed, run)
     return parts
 
 
 def _drawn(
-    sequences: Sequence[Tagged], name: str, share: float, seed: int
+    sequences: Sequence[Tagged], name: str, share: float, seed: int, run: int | None
 ) -> tuple[list[Tagged], list[Tagged]]:
-    """The rest, and a share of them: at least one, never all."""
-    texts = sorted(
-        {tuple(one.tokens) for one in sequences}, key=lambda text: _hash(seed, name, text)
-    )
-    also = ", or valid_share=0 to validate on nothing" if name == "valid" else ""
-    if len(texts) < 2:
+    """The rest, and a share of them: at least one group of what stays together, never all."""
+    texts = list(dict.fromkeys(tuple(one.tokens) for one in sequences))
+    groups = _groups(texts, run)
+    if len(groups) < 2:
+        also = ", or valid_share=0 to validate on nothing" if name == "valid" else ""
+        what = "different sequences" if run is None else f"groups that share no {run} tokens,"
         raise InputError(
-            f"dataset.{name}_share is {share}, but there are {len(texts)} different sequences to"
-            f" draw from; give more, or dataset.{name}_path{also}"
+            f"dataset.{name}_share is {share}, but {what} to draw from are {len(groups)};"
+            f" give more, or dataset.{name}_path{also}"
         )
-    chosen = set(texts[: min(max(1, round(share * len(texts))), len(texts) - 1)])
+    groups.sort(key=lambda group: min(_hash(seed, name, text) for text in group))
+    chosen: set[tuple[str, ...]] = set()
+    for group in groups[:-1]:
+        if chosen and len(chosen) + len(group) / 2 > share * len(texts):
+            break
+        chosen.update(group)
     return (
         [one for one in sequences if tuple(one.tokens) not in chosen],
         [one for one in sequences if tuple(one.tokens) in chosen],
     )
+
+
+def _groups(texts: Sequence[tuple[str, ...]], run: int | None) -> list[list[tuple[str, ...]]]:
+    """Texts that are connected by runs of so many tokens that two of them share."""
+    parents = list(range(len(texts)))
+
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = index = parents[parents[index]]
+        return index
+
+    first: dict[tuple[str, ...], int] = {}  # text in which a run stands first
+    for index, text in enumerate(texts):
+        for start in range(0 if run is None else len(text) - run + 1):
+            other = root(first.setdefault(text[start : start + (run or 0)], index))
+            parents[root(index)] = other
+    found: dict[int, list[tuple[str, ...]]] = {}
+    for index, text in enumerate(texts):
+        found.setdefault(root(index), []).append(text)
+    return list(found.values())
 
 
 def _hash(seed: int, name: str, text: Sequence[str]) -> bytes:

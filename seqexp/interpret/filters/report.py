@@ -114,16 +114,17 @@ def verdict(page: Page) -> list[str]:
 
 
 def outcome(page: Page) -> list[str]:
-    """How the test went by its first measure, beside what knows nothing."""
+    """How the test went by its first measure, and beside what knows nothing."""
     found = [name for name in page.headline if f"test/{name}" in page.metrics]
-    if not found:
-        return []
-    name = found[0]
-    sentence = f"The test's {name.replace('_', ' ')} is {page.metrics[f'test/{name}']:.4g}"
-    constant = page.metrics.get(f"baseline/constant_{name}")
-    if constant is not None:
-        sentence += f"; always predicting the same, it is {constant:.4g}"
-    return [sentence + "."]
+    beside = [name for name in found if f"baseline/constant_{name}" in page.metrics]
+    sentences = []
+    for name in dict.fromkeys([*found[:1], *beside[:1]]):
+        sentence = f"The test's {name.replace('_', ' ')} is {page.metrics[f'test/{name}']:.4g}"
+        if name in beside:
+            constant = page.metrics[f"baseline/constant_{name}"]
+            sentence += f"; always predicting the same, it is {constant:.4g}"
+        sentences.append(f"{sentence}.")
+    return sentences
 
 
 def png(figure: Figure, dpi: int = 100) -> bytes:

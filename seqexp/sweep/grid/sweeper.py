@@ -204,7 +204,7 @@ class CheckedSweeper(BasicSweeper):
         return [[*grid, *given, *seeds] for grid in grids]
 
     def _replicas(self) -> Any:
-        """How many runs are trained in one go; not checked."""
+        """The number of runs that are trained in one go; not checked."""
         assert self.config is not None
         return OmegaConf.select(self.config, "trainer.replicas")
 
@@ -308,7 +308,7 @@ class CheckedSweeper(BasicSweeper):
         return Jobs(are_busy).ended()
 
     def _place_of(self, job: Job) -> list[str]:
-        """What tells a worker process where to put a job."""
+        """The overrides that tell a worker process where to put a job."""
         return [f"hydra.sweep.subdir={_quoted(job.name)}"] if self._folder() is not None else []
 
     def _save_config(self) -> None:
@@ -357,7 +357,7 @@ def _refuse_uncountable(grids: Sequence[Sequence[Override]]) -> None:
 
 
 def _number_of_values(override: Override) -> int:
-    """How many values a sweep gives a key; one more than `MAX_JOBS` stands for all above."""
+    """Number of values that a sweep gives a key; one more than `MAX_JOBS` stands for all above."""
     line = shlex.quote(str(override.input_line).lstrip("+"))
     if not override.is_discrete_sweep():
         raise InputError(f"{line}: an interval is for a search; add sweeper=optuna")

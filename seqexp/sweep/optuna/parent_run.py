@@ -81,7 +81,7 @@ class SearchRun:
             self._close(status)
 
     def tell(self, trial: Trial, values: Mapping[str, str], found: Mapping[str, Any]) -> None:
-        """Tell the study what came of a trial, and say so."""
+        """Tell the study the result of a trial, and print it."""
         told_of = (self.metric, *shown(found["metrics"]))
         metrics = {name: value for name, value in found["metrics"].items() if name in told_of}
         error = str(found["error"])
@@ -99,7 +99,7 @@ class SearchRun:
         log.info(f"trial {trial.number}: {_shown(values)}: {told}")
 
     def result_of(self, values: Mapping[str, str]) -> dict[str, Any] | None:
-        """What came of an earlier trial of the same values."""
+        """The result of an earlier trial of the same values."""
         for trial in self.study.trials():
             if trial.user_attrs.get("values") == values and "result" in trial.user_attrs:
                 return dict(trial.user_attrs["result"])
@@ -155,7 +155,7 @@ class SearchRun:
 
 
 def _command(trial: FrozenTrial) -> str:
-    """What one types for the values of a trial."""
+    """The words that one types for the values of a trial."""
     return shlex.join(f"{k}={v}" for k, v in trial.user_attrs.get("values", {}).items())
 
 

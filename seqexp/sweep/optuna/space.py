@@ -59,7 +59,7 @@ class Choice:
 
 
 Space = dict[str, Range | Choice]
-"""What varies, by key."""
+"""Key -> the values that it may take."""
 
 
 def written(value: Any) -> str:
@@ -94,7 +94,7 @@ def read_space(search: Mapping[str, Any]) -> tuple[Space, list[str]]:
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """What varies, by dotted key; a mapping with a bound is a range, any other holds keys."""
+    """The space by dotted key; a mapping with a bound is a range, any other holds keys."""
     for name, value in node.items():
         is_range = isinstance(value, Mapping) and (not value or {*value} & {*BOUNDS})
         if isinstance(value, Mapping) and not is_range:
@@ -123,7 +123,7 @@ def _range_faults(where: str, bounds: Mapping[str, Any]) -> list[str]:
 
 
 def _order_faults(where: str, bounds: Mapping[str, Any]) -> list[str]:
-    """Of numbers, each sound by itself."""
+    """The fault of a pair of bounds, each sound by itself."""
     low, high, step = bounds["low"], bounds["high"], bounds.get("step")
     if low > high:
         return [f"{where}: low is {low}, but high is {high}; give low <= high"]

@@ -1,4 +1,4 @@
-"""The study of a search: Optuna's, in a file, so that a search that was killed goes on.
+"""Optuna's study of a search, in a file, so that a search that was killed resumes.
 
 The file is Optuna's journal: lines that are appended and synced under a lock. It needs no database,
 and the jobs of a cluster can report to it, where they see the same files.
@@ -82,14 +82,14 @@ class Study:
                 raise ValueError(f"the metrics of trial {trial.number} are none")
 
     def trials(self) -> list[FrozenTrial]:
-        """All that count: without those that were lost, whose place others took."""
+        """All trials except those that were lost in a crash and replaced."""
         found = self.study.get_trials(deepcopy=False)
         lost = [t for t in found if LOST in t.user_attrs or t.state is TrialState.WAITING]
         return [trial for trial in found if trial not in lost]
 
     @property
     def told(self) -> dict[str, Any]:
-        """What the search's own run has been told."""
+        """The facts that the search's own run has recorded."""
         return dict(self.study.user_attrs.get("told", {}))
 
     def tell_of_run(self, told: Mapping[str, Any]) -> None:
@@ -97,7 +97,7 @@ class Study:
         self.study.set_user_attr("told", dict(told))
 
     def take_up(self) -> int:
-        """Put up again what was running when the last process ended, once; returns how many."""
+        """Queue the trials again that ran when the last process ended, once; returns how many."""
         found = self.study.get_trials(deepcopy=False)
         replaced = {trial.user_attrs.get(AGAIN) for trial in found}
         running = [trial for trial in found if trial.state is TrialState.RUNNING]
@@ -140,7 +140,7 @@ class Study:
         values: Mapping[str, str],
         result: Mapping[str, Any],
     ) -> None:
-        """How a trial went; without a finite value it has failed."""
+        """Record the result of a trial; without a finite value it has failed."""
         trial.set_user_attr("values", dict(values))
         trial.set_user_attr("result", dict(result))
         if value is None or not math.isfinite(value):
@@ -172,7 +172,7 @@ def mend(journal: Path) -> None:
 
 
 def sampler(settings: Optuna, number: int) -> BaseSampler:
-    """What draws the values of one trial.
+    """The sampler that draws the values of one trial.
 
     Its seed follows from the trial's number, so that a search that goes on draws what it would
     have drawn without the break.

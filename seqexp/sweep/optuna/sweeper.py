@@ -107,7 +107,7 @@ class SearchingSweeper(CheckedSweeper):
                 raise SweepError(f"all {len(study.trials())} trials failed")
 
     def _say_search(self) -> None:
-        """What would be searched."""
+        """Print the space that would be searched."""
         log.info(f"{self.settings.n_trials} trials by {self.settings.sampler}, none started, of")
         for key, found in self.space.items():
             log.info(f"  {key:32} {' to '.join(found.ends())}")
@@ -115,7 +115,7 @@ class SearchingSweeper(CheckedSweeper):
     # --- before the first trial ---------------------------------------------------------------
 
     def _space(self, given: Sequence[Override]) -> Space:
-        """What varies: `sweeper.search`, and what the command line sweeps; it fixes other keys."""
+        """`sweeper.search` and the keys that the command line sweeps, less those it fixes."""
         search = dict(self.settings.search)
         space, faults = read_space(search)
         fixed = {key_of(o) for o in given if not o.is_sweep_override()}
@@ -169,7 +169,7 @@ class SearchingSweeper(CheckedSweeper):
         return isinstance(found, Choice) and bool(loader.get_group_options(key))
 
     def keys(self, chosen: Mapping[str, str]) -> list[str]:
-        """What else varies where these options of groups are chosen.
+        """The keys that also vary where these options of groups are chosen.
 
         A key that only some options have is left out of the others.
         """
@@ -295,7 +295,7 @@ class SearchingSweeper(CheckedSweeper):
 
 
 def outcome(job: Job, returned: JobReturn | None, folder: Path | None) -> dict[str, Any]:
-    """What came of a job: its `result.json`, or what its launcher returned where there is none.
+    """The result of a job: its `result.json`, or its launcher's return where there is none.
 
     `folder` is the job's; an interrupted launcher returns nothing, also for jobs that it finished.
     """

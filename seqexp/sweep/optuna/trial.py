@@ -47,7 +47,7 @@ def storage(journal: Path) -> JournalStorage:
 def make_pruner(
     kind: Literal["none", "median", "hyperband"], startup: int, warmup: int, num_epochs: int
 ) -> BasePruner:
-    """What says whether a run goes on.
+    """The rule that says whether a run is stopped.
 
     Args:
         kind: `hyperband` shares out the epochs, `median` compares with the trials before.

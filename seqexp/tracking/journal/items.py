@@ -1,4 +1,4 @@
-"""What a run tells a store, item by item; each is a line of JSON in the journal."""
+"""The items that a run sends to a store; each is a line of JSON in the journal."""
 
 import json
 import re
@@ -168,7 +168,7 @@ _FIELDS: dict[str, dict[str, tuple[bool, Callable[[Any], bool]]]] = {
 
 
 def names(item: Item) -> Iterator[Name]:
-    """What a resumed run, which tells some things again, must not have recorded twice."""
+    """The names of points and images that a resumed run must not record twice."""
     if isinstance(item, Points):
         for key in item.values:
             yield "point", key, item.step

@@ -1,4 +1,4 @@
-"""All that a run tells its store, on disk before it is sent: nothing told is lost by a kill.
+"""Writes each item to disk before it is sent to the store: a kill loses nothing.
 
 The journal is a folder of segments, `journal-<number of the first item>.jsonl`, with an item a
 line. A checkpoint is a mark at the end of a segment. `delivered` holds the number of the next item
@@ -123,7 +123,7 @@ class Journal:
                 self.file(first).unlink()
 
     def comes_again(self, mark: int) -> Counter[Name] | None:
-        """What was told after a mark, and will be by a run resumed there; None: no such mark.
+        """The items after a mark, which a run resumed there tells again; None: no such mark.
 
         Mark 0 is the start of the journal.
         """

@@ -1,4 +1,4 @@
-"""Which run a journal belongs to, kept beside it as `run.json`."""
+"""Keeps the id of a journal's run beside it, as `run.json`."""
 
 import json
 import re
@@ -66,6 +66,6 @@ def _is_id(value: object) -> bool:
 
 
 def deliver_command(folder: Path, uri: str) -> str:
-    """What to type, in a shell, to send what is left in a run's folder."""
+    """The shell command that sends the undelivered items of a run's folder."""
     where = f"tracking.uri={absolute(uri)}"
     return f"python -m seqexp deliver {shlex.quote(str(folder))} {shlex.quote(where)}"

@@ -52,7 +52,7 @@ class Outbox:
 
     @property
     def left(self) -> int:
-        """How many items are still to be delivered."""
+        """The number of items that are still to be delivered."""
         return self.journal.told - self.journal.delivered
 
     def deliver_batch(self) -> bool:
@@ -187,7 +187,7 @@ class Postman:
 
 
 def first_line(error: BaseException) -> str:
-    """What happened, in a line."""
+    """The error in one line."""
     lines = str(error).strip().splitlines() or [""]
     cause = re.search(
         r"Caused by (\w+)\(.*?['\"](.*)['\"]", lines[0]

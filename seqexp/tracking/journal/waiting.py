@@ -55,7 +55,7 @@ def made(name: str, write: Write, what: Mapping[str, Any]) -> Artifact:
 
 
 class Waiting:
-    """What waits for room, in the order told.
+    """Items that wait for room, in the order told.
 
     Args:
         journal: beside which it belongs.
@@ -68,7 +68,7 @@ class Waiting:
 
     @property
     def names(self) -> list[str]:
-        """Of all that waits; journal lines count as one."""
+        """Names of all items that wait; journal lines count as one."""
         lines = ["the last metrics and tags"] if self.journal.unwritten else []
         return [*(artifact.name for artifact in self.artifacts), *lines]
 

@@ -19,7 +19,7 @@ def is_served(uri: str) -> bool:
 
 
 def fault(uri: str) -> str | None:
-    """What is wrong with an address of a store; never shows who or what would log in."""
+    """The fault of a store's address; never shows a user or a password."""
     if uri.startswith(SQLITE):
         return _fault_of_file(uri)
     try:
@@ -87,7 +87,7 @@ def sqlite_uri(file: Path) -> str:
 
 
 def absolute(uri: str) -> str:
-    """The same store from any folder; the same text for the same store."""
+    """The address from any folder; one text for one store."""
     file = database_file(uri)
     if file is None:
         return uri.rstrip("/")

@@ -32,7 +32,7 @@ _named: set[tuple[str, str, int]] = set()
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """What `work` returns, if it does so in time; where it does not, it is left behind.
+    """Return the result of `work` if it ends in time; otherwise leave it behind.
 
     Raises:
         requests.Timeout: if it takes longer.

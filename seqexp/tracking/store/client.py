@@ -224,7 +224,7 @@ class StoredRun:
             self._list_table(item.table)
 
     def _list_table(self, path: str) -> None:
-        """What MLflow's page knows tables by; its own `log_table` appends when it is repeated."""
+        """Set the tag by which MLflow's page knows tables; `log_table` would append each time."""
         tags = self.client.get_run(self.run_id).data.tags
         tables = json.loads(tags.get("mlflow.loggedArtifacts", "[]"))
         entry = {"path": path, "type": "table"}
@@ -233,7 +233,7 @@ class StoredRun:
 
 
 def _shown(item: Item) -> str:
-    """What an item is, for a message."""
+    """The kind of an item, for a message."""
     if isinstance(item, Tags):
         return f"the tags {', '.join(item.values)}"
     return f"{type(item).__name__.lower()} {getattr(item, 'folder', '')}".strip()

@@ -86,7 +86,7 @@ def _since(began: float) -> float:
 
 
 def holders(file: Path) -> str:
-    """What has a database open, in words, as far as this machine tells."""
+    """The processes that have a database open, in words, as far as this machine tells."""
     names = {str(file.resolve()) + ending for ending in ("", "-journal", "-wal", "-shm")}
     found = [_shown(pid) for pid in _processes() if _has_open(pid, names)]
     others = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
@@ -231,7 +231,7 @@ def _looked_at(file: Path) -> tuple[set[str], list[str]]:
 
 
 def _told(file: Path, error: sqlite3.Error) -> str:
-    """What an error of SQLite's means."""
+    """The meaning of an error of SQLite."""
     text = str(error)
     if "malformed" in text or "not a database" in text or "disk image" in text:
         return (

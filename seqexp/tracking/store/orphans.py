@@ -13,7 +13,7 @@ HOST, FOLDER, PID = "seqexp.host", "seqexp.checkpoint.folder", "seqexp.pid"
 
 
 def close_orphans(client: MlflowClient, own: Collection[str | None]) -> list[str]:
-    """Set runs of this machine to KILLED whose folder nobody works in; returns their ids.
+    """Set to KILLED the runs of this machine in whose folder no process works; returns their ids.
 
     Args:
         own: ids of runs that are left alone; so are those of other machines and programs.

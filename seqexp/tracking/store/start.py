@@ -1,4 +1,4 @@
-"""How a run begins in a store, once, whatever interrupts it."""
+"""Begins a run in a store exactly once, whatever interrupts it."""
 
 import getpass
 import os
@@ -33,7 +33,7 @@ _MAX_NAME = 500
 
 
 class Beginning:
-    """Creates runs, or goes on with one.
+    """Creates a run, or continues one.
 
     Args:
         artifacts: folder for those of a new experiment; None where a server keeps them.
@@ -75,7 +75,7 @@ class Beginning:
         return run_id, experiment
 
     def _choose_columns(self, experiment: str, facts: RunFacts) -> None:
-        """Of the table of runs, in the view that the printed address opens."""
+        """Choose the columns of the table of runs that the printed address opens."""
         metric = facts.params.get("optimized_metric")
         if metric is not None:
             view = view_of_runs(metric, higher_is_better(metric), facts.headline)
