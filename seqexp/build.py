@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import psutil
 import torch
 from torch import nn
 
@@ -333,6 +334,7 @@ def prepare_training(
     """
     settings, seed = parts.settings, parts.seed
     refuse_endless_gradients(settings, data)
+    refuse_endless_contexts(settings, data, parts.model)
     refuse_unlearned_contexts(settings, data)
     torch.manual_seed(stream_seed(seed, "initial weights", *([start] if start else [])))
     model: Any = build_model(parts.model, data, device)
@@ -445,6 +447,25 @@ def refuse_unlearned_contexts(settings: Settings, data: Data) -> None:
         raise InputError(
             f"trainer.bptt.k1 is {k1}, so that gradients of sequences of {time:,} tokens would not"
             f" reach what reads their contexts; give k1=null, or k2={time}"
+        )
+
+
+def refuse_endless_contexts(settings: Settings, data: Data, model: Node) -> None:
+    """States of the contexts of a batch that no memory holds would end a run without a word."""
+    context = data.train.context
+    if context is None or data.train.tokens.device.type != "cpu":
+        return
+    units = model.get("hidden_size") or model.get("num_filters") or 1
+    # float32; with gradients about 16 values a unit are kept, without them about 4
+    values = max(16 * settings.batch_size, 4 * settings.eval_batch_size)
+    needed, there = 4 * values * units * context.shape[1], psutil.virtual_memory().total
+    if needed > there:
+        raise InputError(
+            f"the contexts have up to {context.shape[1]:,} positions: to read"
+            f" {settings.batch_size:,} at a time (trainer.batch_size), or"
+            f" {settings.eval_batch_size:,} (trainer.eval_batch_size), takes about"
+            f" {needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB; give"
+            " smaller batches, or shorter contexts"
         )
 
 

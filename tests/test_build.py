@@ -1,15 +1,21 @@
 """What a checked config is turned into."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from forms import LETTERS
+from kinds import data_of
 from training import composed
 
 from seqexp import build
 from seqexp.config.check import check
 from seqexp.errors import InputError
+from seqexp.spec import Output
 from seqexp.tracking.none import NoTracker
+from seqexp.trainer.settings import Settings
 
 
 def test_each_part_of_a_config_is_built_once(
@@ -60,3 +66,12 @@ def test_windows_that_cut_a_question_off_its_picture_are_refused(
         return
     with pytest.raises(InputError, match="bptt.k1 is 3, .* 7 tokens .* give k1=null, or k2=7"):
         build.prepare_training(parts, data, device)
+
+
+def test_a_context_longer_than_memory_is_refused_in_words() -> None:
+    data = data_of(Output.NEXT_TOKEN, LETTERS, LETTERS)
+    long = torch.ones(1, 1, dtype=torch.uint8).expand(24, 10**9)  # one byte
+    endless = replace(data, train=replace(data.train, context=long))
+    with pytest.raises(InputError, match="up to 1,000,000,000 positions: to read 32 at a time"):
+        build.refuse_endless_contexts(Settings(), endless, {"hidden_size": 64})
+    build.refuse_endless_contexts(Settings(), data, {"hidden_size": 64})

@@ -45,3 +45,11 @@ def test_a_dataset_a_model_and_an_experiment_of_ones_own(tmp_path: Path) -> None
     # the latest run is the sweep's last one, a recurrent network that may have learned less
     header, *rows = typed(predict, tmp_path).splitlines()
     assert {"even", "odd"} <= set(header.split(",")) and len(rows) == 2
+
+
+def test_the_page_of_tests_names_files_that_are_there() -> None:
+    page = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:python )?((?:tests/)?[\w/]+\.(?:py|sh))[` ]", page))
+    assert len(named) > 20
+    for name in named:
+        assert (ROOT / name).is_file() or (ROOT / "tests" / name).is_file(), name

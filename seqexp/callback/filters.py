@@ -87,7 +87,8 @@ class LearnedFilters(Callback):
         # drawing takes longer than reading: not where nobody would see it
         self.draws = tracker.keeps
         symbols = data.spec.vocabulary.symbols
-        self.are_words = data.spec.words is not None or len(symbols) > MAX_SYMBOLS
+        words = data.spec.words is not None and data.spec.words.unit != "letters"
+        self.are_words = words or len(symbols) > MAX_SYMBOLS
 
     def before(self) -> None:
         """Say why nothing is read, where that is."""

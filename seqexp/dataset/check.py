@@ -155,6 +155,8 @@ def letters_fit(dataset: Node) -> Faults:
             f"dataset.length is {length}, but dataset.min_length is {dataset['min_length']}; give"
             " at least as many"
         )
+    if length is None and dataset["pad"] == "left":
+        yield "dataset.pad is left, but dataset.length is null; give a length, or pad=right"
     column = dataset["sequence_column"]
     if column in (dataset["targets"] or ["label"]):
         yield f"dataset.sequence_column is {column!r}, which is asked for too; give another column"

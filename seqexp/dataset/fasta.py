@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import psutil
 import torch
@@ -29,7 +29,7 @@ from seqexp.formats.dna import reverse_complement
 from seqexp.formats.expressions import found_in
 from seqexp.ranges import Count, HeldOutShare, Seed
 from seqexp.seeding import stream_seed
-from seqexp.spec import Output, TaskSpec, Vocabulary
+from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
 
 SHUFFLE = "shuffle"
 
@@ -68,6 +68,7 @@ class Fasta:
             letters in a row, or `auto`, which is told by the letters and said.
         length: letters of every sequence: shorter ones are padded, longer ones refused; None is
             that of the longest.
+        pad: the side on which shorter ones are padded: `left` lines up their ends; needs `length`.
         splits: table with the columns id and split, as above; wins over `table`'s column.
         valid_names: regular expression; records whose name it finds are for validation.
         test_names: the same for the test, first.
@@ -97,6 +98,7 @@ class Fasta:
     sequence_column: ColumnName = "sequence"
     alphabet: str = "dna"
     length: Count | None = None
+    pad: Literal["left", "right"] = "right"
     splits: str | None = None
     valid_names: str | None = None
     test_names: str | None = None
@@ -149,9 +151,13 @@ class Fasta:
             output=Output(question.task),
             output_names=question.names,
             length=self.length or (longest if len(lengths) == 1 else None),
+            words=None if self.length is None else WordEncoding("tail", self.pad, "letters"),
         )
         train, valid, test = (
-            Sequences(_tokens(parts[name], alphabet, self.length), question.targets(parts[name]))
+            Sequences(
+                _tokens(parts[name], alphabet, self.length, self.pad == "left"),
+                question.targets(parts[name]),
+            )
             for name in SPLITS
         )
         return Data(spec, train, valid, test, notes=tuple(note for note in notes if note))
@@ -217,6 +223,8 @@ class Fasta:
                 f"dataset.length is {self.length}, but {longest.name!r} has"
                 f" {len(longest.sequence)} letters; give at least as many, or null"
             )
+        if self.length is None and self.pad == "left":
+            raise InputError("dataset.pad is left, but dataset.length is null; give a length")
 
     # --- splits -------------------------------------------------------------------------------
 
@@ -308,12 +316,15 @@ def _refuse_too_much(count: int, length: int) -> None:
         )
 
 
-def _tokens(records: Sequence[Record], alphabet: Alphabet, length: int | None) -> torch.Tensor:
-    """Token ids, `(records, time)`, padded on the right."""
+def _tokens(
+    records: Sequence[Record], alphabet: Alphabet, length: int | None, pad_left: bool
+) -> torch.Tensor:
+    """Token ids, `(records, time)`."""
     longest = max((len(record.sequence) for record in records), default=1)
     tokens = torch.zeros((len(records), length or longest), dtype=torch.uint8)
     ids = alphabet.ids()
     for row, record in zip(tokens, records, strict=True):
         encoded = bytearray(record.sequence.translate(ids).encode("latin-1"))
-        row[: len(encoded)] = torch.frombuffer(encoded, dtype=torch.uint8)
+        start = len(row) - len(encoded) if pad_left else 0
+        row[start : start + len(encoded)] = torch.frombuffer(encoded, dtype=torch.uint8)
     return tokens

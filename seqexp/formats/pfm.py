@@ -2,82 +2,19 @@
 
 A row a letter: JASPAR in all its styles, UniPROBE, FlyFactorSurvey (`A | 1 2 3`). A row a position:
 HOMER, HOCOMOCO, CIS-BP and RNA (`Pos A C G T`), Cluster-Buster, ENCODE (a consensus letter in front
-of each row). Where four rows of four numbers could be either, the rest of the file and the sums
-decide: the letters of a position add up to the same everywhere.
+of each row). `pfm_sides.py` decides which of the two it is.
 
 Sources: https://jaspar.elixir.no/docs/ and http://homer.ucsd.edu/homer/motif/creatingCustomMotifs.html
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
-from jaxtyping import Float, Int
 
 from seqexp.formats.dna import LETTERS
-from seqexp.formats.matrix import (
-    LOG_ODDS,
-    MAX_MOTIFS,
-    MAX_NAME,
-    MAX_POSITIONS,
-    Found,
-    Lines,
-    letter_order,
-    numbers,
-)
-
-AMBIGUOUS = {
-    "A": "A", "C": "C", "G": "G", "T": "T", "U": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT",
-    "K": "GT", "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
-}  # fmt: skip
-"""What a consensus letter stands for."""
+from seqexp.formats.matrix import MAX_MOTIFS, MAX_POSITIONS, Found, Lines, letter_order, numbers
+from seqexp.formats.pfm_sides import AMBIGUOUS, Block, Matrix, Row, add, ended, shape_of
 
 FIELDS = ("Motif", "TF Name", "RBP Name", "TF", "RBP", "Gene", "Family", "Species")
 """Lines above a matrix of CIS-BP; the first that is there names the motif."""
-
-SAME_SUM, MAX_UNEQUAL = 0.01, 0.1
-"""How much sums that are the same differ at most, of the largest; and those of positions in a file
-that no line says to be of motifs: any table of numbers could look so."""
-
-
-@dataclass
-class _Row:
-    line: int
-    label: str  # a letter in front of the numbers, in capitals
-    values: list[float]
-    first: str  # the first number as it is written
-    is_bracketed: bool
-
-
-@dataclass
-class _Block:
-    """A matrix as it stands in the file."""
-
-    names: Sequence[str]
-    line: int
-    is_titled: bool = False  # by a line with '>'
-    is_homer: bool = False
-    order: list[int] | None = None  # of the letters' columns, where a line says it
-    has_places: bool = False  # the first column numbers the positions
-    rows: list[_Row] = field(default_factory=list)  # while the block is read
-    is_tight: bool = False  # no blank line between two rows
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return next((name[:MAX_NAME] for name in self.names if name), "the motif")
-
-
-@dataclass
-class _Matrix:
-    """A block that has ended."""
-
-    block: _Block
-    values: Float[np.ndarray, "rows columns"]
-    lines: Int[np.ndarray, " rows"]
-    labels: list[str]  # U as T; all empty where no row has one
-    is_bracketed: bool
-    first: str  # the first number as it is written
 
 
 def is_pfm(text: str) -> bool:
@@ -99,10 +36,10 @@ def read_pfm(found: Found, lines: Lines) -> None:
         reader.take(line, raw.strip())
     reader.end()
     reader.end_fields()
-    sides = {side for matrix in reader.matrices if (side := _shape(matrix))}
+    sides = {side for matrix in reader.matrices if (side := shape_of(matrix))}
     usual = sides.pop() if len(sides) == 1 else ""
     for matrix in reader.matrices:
-        _add(found, matrix, usual)
+        add(found, matrix, usual)
 
 
 class _Reader:
@@ -110,8 +47,8 @@ class _Reader:
 
     def __init__(self, found: Found) -> None:
         self.found = found
-        self.matrices: list[_Matrix] = []
-        self.block: _Block | None = None
+        self.matrices: list[Matrix] = []
+        self.block: Block | None = None
         self.fields: dict[str, str] = {}  # of CIS-BP
         self.title, self.title_line = "", 0  # a line of text that may name the next matrix
         self.is_gap = False  # a blank line stands above
@@ -126,7 +63,7 @@ class _Reader:
         if text[0] == ">":
             self.end()
             names, is_homer = _title(text[1:])
-            self.block = _Block(names, line, is_titled=True, is_homer=is_homer)
+            self.block = Block(names, line, is_titled=True, is_homer=is_homer)
         elif (columns := _columns(text)) is not None:
             if self.block is None or self.block.rows or self.block.order is not None:
                 self._begin(line)
@@ -146,7 +83,7 @@ class _Reader:
             return
         if len(self.matrices) == MAX_MOTIFS:
             raise self.found.fault(block.line, f"the file has more than {MAX_MOTIFS:,} motifs")
-        self.matrices.append(_ended(self.found, block))
+        self.matrices.append(ended(self.found, block))
 
     def end_fields(self) -> None:
         """Forget lines above a matrix that did not come."""
@@ -166,7 +103,7 @@ class _Reader:
             names = list(_title(self.title)[0])
         if not names[0]:
             names = [f"{stem} {count + 1}" if count else stem]
-        self.block = _Block(names, self.title_line or line)
+        self.block = Block(names, self.title_line or line)
         self.fields, self.title, self.title_line = {}, "", 0
 
     def _take_rows(self, line: int, text: str) -> None:
@@ -189,7 +126,7 @@ class _Reader:
                 return
             self._keep(row)
 
-    def _keep(self, row: _Row) -> None:
+    def _keep(self, row: Row) -> None:
         block = self.block
         if block is None or self._is_over(block, row):
             self._begin(row.line)
@@ -205,13 +142,13 @@ class _Reader:
         if max(len(block.rows), len(row.values)) > MAX_POSITIONS:
             raise self.found.fault(row.line, f"the motif has over {MAX_POSITIONS:,} positions")
 
-    def _is_over(self, block: _Block, row: _Row) -> bool:
+    def _is_over(self, block: Block, row: Row) -> bool:
         """Whether a row begins a matrix, since all letters were there and a blank line is."""
         if not self.is_gap or block.is_titled or not row.label or len(block.rows) != 4:
             return False
         return {other.label.replace("U", "T") for other in block.rows} == set(LETTERS)
 
-    def _column_row(self, line: int, text: str) -> _Row | None:
+    def _column_row(self, line: int, text: str) -> Row | None:
         """A row below a line that names the columns; None if it is none."""
         block = self.block
         assert block is not None and block.order is not None
@@ -226,7 +163,7 @@ class _Reader:
             last = block.rows[-1].first if block.rows else ""
             if block.has_places and _is_place(last) and _is_place(words[0]):
                 self._check_place(line, int(last), int(words[0]))
-            return _Row(line, "", values, words[0], False)
+            return Row(line, "", values, words[0], False)
         if numbers(words[:1]) or sum(bool(numbers([word])) for word in words[1:6]) > 1:
             raise self._no_row(line, text, "4 numbers")
         return None
@@ -260,7 +197,7 @@ class _Reader:
         else:
             self.title, self.title_line = text, line
 
-    def _is_spoilt(self, block: _Block, words: Sequence[str]) -> bool:
+    def _is_spoilt(self, block: Block, words: Sequence[str]) -> bool:
         """Whether a line below a row has as many words, and numbers among them."""
         if not block.rows or self.is_gap:
             return False
@@ -311,7 +248,7 @@ def _counts_positions(text: str) -> bool:
     return len(words) > 2 and words[1:] == [str(place) for place in range(1, len(words))]
 
 
-def _row(line: int, text: str) -> _Row | None:
+def _row(line: int, text: str) -> Row | None:
     """Numbers, perhaps with a letter in front of them; None if the line is no row.
 
     Behind four numbers may stand a consensus letter, and how much it tells.
@@ -328,144 +265,4 @@ def _row(line: int, text: str) -> _Row | None:
         if values is None and not label and size < len(words) < size + 3:
             is_consensus = words[size].upper() in AMBIGUOUS
             values = numbers(words[:size]) if is_consensus else None
-    return _Row(line, label, values, words[0], "[" in text) if values else None
-
-
-def _ended(found: Found, block: _Block) -> _Matrix:
-    """The block's rows, which are of one length."""
-    rows = block.rows
-    width = len(rows[0].values)
-    for row in rows:
-        if len(row.values) != width:
-            raise found.fault(
-                row.line,
-                f"{block.name} has ragged rows: {len(row.values)} numbers here, {width} in its"
-                " first row",
-            )
-    labels = [row.label.replace("U", "T") for row in rows]
-    block.rows = []
-    return _Matrix(
-        block,
-        np.array([row.values for row in rows]),
-        np.array([row.line for row in rows]),
-        labels if any(labels) else [],
-        any(row.is_bracketed for row in rows),
-        rows[0].first,
-    )
-
-
-def _shape(matrix: _Matrix) -> str:
-    """`letters` or `positions`, whichever the rows are; empty where the shape does not tell."""
-    rows, columns = matrix.values.shape
-    if matrix.block.order is not None or matrix.labels:
-        return ""
-    if columns == 4:
-        return "positions" if matrix.block.is_homer or rows > 4 else ""
-    return "letters" if rows == 4 and columns != 5 else ""
-
-
-def _add(found: Found, matrix: _Matrix, usual: str) -> None:
-    """Keep a matrix, turned so that a row is a position."""
-    block, values, lines = matrix.block, matrix.values, matrix.lines
-    if block.order is not None:
-        found.add(block.names, values[:, block.order], lambda row, _: int(lines[row]))
-        return
-    order = [0, 1, 2, 3]
-    if matrix.labels:
-        side = _labelled(found, matrix)
-        if side == "letters":
-            order = [matrix.labels.index(letter) for letter in LETTERS]
-    else:
-        side = _unlabelled(found, matrix, usual)
-    if side == "letters":
-        found.add(block.names, values[order].T, lambda _, letter: int(lines[order[letter]]))
-    else:
-        found.add(block.names, values[:, -4:], lambda row, _: int(lines[row]))
-
-
-def _labelled(found: Found, matrix: _Matrix) -> str:
-    """How a matrix lies whose rows begin with letters."""
-    is_consensus = _is_consensus(matrix)
-    if sorted(matrix.labels) == list(LETTERS):
-        are_positions = is_consensus and _equal_sums(matrix.values) == "positions"
-        return "positions" if are_positions and not matrix.is_bracketed else "letters"
-    if is_consensus:
-        return "positions"
-    shown = ", ".join(label or "none" for label in matrix.labels[:8])
-    raise found.fault(
-        int(matrix.lines[0]),
-        f"{matrix.block.name} has rows for {shown}{', ...' if len(matrix.labels) > 8 else ''};"
-        " expected is one for each of A, C, G and T",
-    )
-
-
-def _is_consensus(matrix: _Matrix) -> bool:
-    """Whether each row is a position behind its consensus letter, as in ENCODE's files."""
-    values, labels = matrix.values, matrix.labels
-    if values.shape[1] != 4 or not all(labels) or matrix.is_bracketed:
-        return False
-    sums = values.sum(axis=1)
-    return bool(np.ptp(sums) <= SAME_SUM * np.abs(sums).max()) and all(
-        LETTERS[int(row.argmax())] in AMBIGUOUS[label]
-        for row, label in zip(values, labels, strict=True)
-    )
-
-
-def _unlabelled(found: Found, matrix: _Matrix, usual: str) -> str:
-    """How a matrix of numbers alone lies."""
-    block, values = matrix.block, matrix.values
-    rows, columns = values.shape
-    if (values < 0).any():
-        line = int(matrix.lines[np.argwhere(values < 0)[0, 0]])
-        raise found.fault(line, f"{block.name} has numbers below 0; {LOG_ODDS}")
-    if columns == 5 and _is_numbered(values[:, 0]):
-        if rows == 4 and not matrix.first.startswith("0"):
-            raise _either_way(found, block, "4 by 5")
-        return "positions"
-    if columns != 4:
-        if rows == 4:
-            return "letters"
-        raise found.fault(
-            int(matrix.lines[0]),
-            f"{block.name} has {rows} rows of {columns} numbers; expected are four rows (A, C, G,"
-            " T) or four columns",
-        )
-    if rows > 4 or block.is_homer:
-        sums = values.sum(axis=1)
-        if not block.is_titled and np.ptp(sums) > MAX_UNEQUAL * sums.max():
-            raise found.fault(
-                int(matrix.lines[0]),
-                f"{block.name} has positions that count {sums.min():g} to {sums.max():g} letters;"
-                " if they are of a motif, put a line '>name' above them",
-            )
-        return "positions"
-    side = usual or _equal_sums(values)
-    is_one = rows == 1 and not usual and abs(values.sum() - 1) > SAME_SUM
-    if not side or is_one or (side == "letters" and rows < 4):
-        raise _either_way(found, block, f"{rows} by 4")
-    return side
-
-
-def _either_way(found: Found, block: _Block, shape: str) -> Exception:
-    return found.fault(
-        block.line,
-        f"{block.name} is {shape} without letters, and its rows could be letters or positions;"
-        " begin the four rows with A, C, G and T, or put a line 'A C G T' above four columns",
-    )
-
-
-def _is_numbered(first: Float[np.ndarray, " rows"]) -> bool:
-    """Whether a column counts the positions, from 0 or 1."""
-    return bool(first[0] in (0, 1) and (first == first[0] + np.arange(len(first))).all())
-
-
-def _equal_sums(values: Float[np.ndarray, "rows columns"]) -> str:
-    """`positions` if the rows alone have equal sums, `letters` if the columns alone have."""
-    with np.errstate(all="ignore"):
-        rows, columns = (
-            bool(np.ptp(sums) <= SAME_SUM * sums.max())
-            for sums in (values.sum(axis=1), values.sum(axis=0))
-        )
-    if rows == columns:
-        return ""
-    return "positions" if rows else "letters"
+    return Row(line, label, values, words[0], "[" in text) if values else None

@@ -213,7 +213,7 @@ def _are_words(words: Any, length: int | None, symbols: Sequence[str]) -> bool:
         and unit in (ENGLISH, *UNITS)
         and isinstance(lower, bool)
         and (length is not None or unit != ENGLISH)
-        and UNKNOWN in symbols
+        and (UNKNOWN in symbols or unit == "letters")
     )
 
 

@@ -9,6 +9,9 @@ from seqexp.spec import PAD, TaskSpec, Vocabulary
 OPEN_LETTERS = "NRYSWKMBDHV"
 """IUPAC codes of more than one base."""
 
+OPEN_OF = {PROTEIN.symbols: OPEN_ACIDS, RNA.symbols: OPEN_LETTERS}
+"""What `dataset=fasta` reads as padding beside the letters of RNA and protein."""
+
 
 def encode(text: str, spec: TaskSpec) -> list[int]:
     """Token ids of raw text: letter by letter, or word by word if symbols are words.
@@ -24,14 +27,14 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
     if spec.words is not None:
         if spec.per_position:
             return labelled(text.split(), spec)[0]
-        return _encode_words(text, spec)
+        if spec.words.unit != "letters" or not are_letters(spec.vocabulary):  # as `<unk>` is none
+            return _encode_words(text, spec)
     found = pieces(text, spec)
-    named = {PROTEIN.symbols: OPEN_ACIDS, RNA.symbols: OPEN_LETTERS}
     if not any(symbol.islower() for symbol in symbols):
         found = [piece.upper() for piece in found]  # acgt are the letters of ACGT
     is_whole = not spec.per_position
     is_dna = spec.vocabulary.is_dna and is_whole
-    is_open = set(OPEN_LETTERS) if is_dna else set(named.get(symbols, "") if is_whole else "")
+    is_open = set(OPEN_LETTERS) if is_dna else set(OPEN_OF.get(symbols, "") if is_whole else "")
     if is_dna:
         found = ["T" if piece == "U" else piece for piece in found]
     if symbols == RNA.symbols:
@@ -43,7 +46,15 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
             raise InputError(
                 f"{text[:40]!r} has {piece!r} at position {position}; known are {shown}"
             )
-    return [spec.vocabulary.ids.get(piece, PAD) for piece in found] or [PAD]
+    ids = [spec.vocabulary.ids.get(piece, PAD) for piece in found] or [PAD]
+    if spec.words is None or spec.length is None:
+        return ids
+    if len(ids) > spec.length:
+        raise InputError(
+            f"{text[:40]!r} has {len(ids)} letters; the model was trained on {spec.length} at most"
+            " (dataset.length)"
+        )
+    return spec.words.row(ids, spec.length)
 
 
 def labelled(words: Sequence[str], spec: TaskSpec) -> tuple[list[int], list[int]]:

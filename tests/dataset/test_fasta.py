@@ -16,6 +16,7 @@ from seqexp.dataset.dna.labelled import records_of_fasta
 from seqexp.dataset.fasta import Fasta
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
+from seqexp.inference.text import encode
 
 SITE = "TGACGTCATTGC"
 
@@ -424,6 +425,7 @@ def test_protein_has_twenty_letters_and_open_ones_are_padding(tmp_path: Path) ->
         for row in split.tokens.tolist()
     }
     assert read == {f"{s[:-2]}-W" for s in sequences}
+    assert encode("acX*w", data.spec) == [1, 2, 0, 0, 19]
     told = Fasta(table=path, alphabet="auto").load()
     assert told.digest() == data.digest()
     assert "dataset.alphabet is protein, as the letters tell" in told.notes
@@ -501,6 +503,15 @@ def test_a_length_pads_all_splits_alike_and_cuts_nothing(tmp_path: Path) -> None
     assert data.spec.length == 36
     assert {split.tokens.shape[1] for split in data.splits().values()} == {36}
     assert {row.rstrip("-") for row in every_row(data)} == set(sequences)
+    ends = Fasta(table=path, length=36, pad="left").load()
+    assert {row.lstrip("-") for row in every_row(ends)} == set(sequences)
+    for one in (data, ends):  # a trained model reads them alike
+        row = one.test.tokens[0].tolist()
+        assert encode("".join("-ACGT"[token] for token in row).strip("-"), one.spec) == row
+        with pytest.raises(InputError, match="has 37 letters; the model was trained on 36 at most"):
+            encode("A" * 37, one.spec)
+    with pytest.raises(InputError, match="dataset.pad is left, but dataset.length is null"):
+        Fasta(table=path, pad="left").load()
     with pytest.raises(InputError, match="dataset.length is 33, but 'line 6' has 34 letters"):
         Fasta(table=path, length=33).load()
 

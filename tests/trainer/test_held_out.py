@@ -19,7 +19,11 @@ from seqexp.trainer.loop import fit
 from seqexp.trainer.settings import BPTT, Settings
 from seqexp.trainer.training import Training
 
-MODELS = sorted(file.stem for file in (ROOT / "conf" / "model").glob("*.yaml"))
+MODELS = sorted(
+    file.stem
+    for file in (ROOT / "conf" / "model").glob("*.yaml")
+    if file.stem != "read-errors"  # which is of reads, and no text
+)
 CPU = torch.device("cpu")
 
 
