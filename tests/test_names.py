@@ -307,7 +307,7 @@ def test_what_commands_print_shows_control_characters(capsys: pytest.CaptureFixt
 
 
 def test_the_folder_of_a_run_is_one_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "identity", lambda config: "0123456789abcdef")
+    monkeypatch.setattr(identity, "identity_of_training", lambda config: "0123456789abcdef")
     for name in HOSTILE:
         found = folder_name({"model": name, "dataset": name}, {"seed": 0})
         assert re.fullmatch(r"[\w.-]+", found) and found.strip(".")
