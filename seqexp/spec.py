@@ -131,11 +131,13 @@ class Features:
         names: of them; empty where they have none.
         scale: mean and deviation by which the dataset has standardised each, as `predict` does;
             None leaves them as they are.
+        by_sequence: whether each sequence is standardised by its own mean and deviation instead.
     """
 
     size: int
     names: tuple[str, ...] = ()
     scale: "Scale | None" = None
+    by_sequence: bool = False
 
 
 Input = Vocabulary | Features
@@ -260,7 +262,7 @@ def _plain(made_of: Input) -> dict[str, Any]:
     if isinstance(made_of, Features):
         values = {"size": made_of.size, "names": list(made_of.names)}
         scale = {} if made_of.scale is None else {"scale": _lists(asdict(made_of.scale))}
-        return {**values, **scale}
+        return {**values, **scale, **({"by_sequence": True} if made_of.by_sequence else {})}
     return {"vocabulary": list(made_of.symbols)}
 
 
@@ -273,7 +275,7 @@ def _lists(value: Any) -> Any:
 
 def _features(values: Mapping[str, Any]) -> Features:
     scale = _scale(values["scale"]) if "scale" in values else None
-    return Features(values["size"], tuple(values["names"]), scale)
+    return Features(values["size"], tuple(values["names"]), scale, "by_sequence" in values)
 
 
 def _input(values: Mapping[str, Any]) -> Input:

@@ -27,7 +27,7 @@ from seqexp.dataset.pictures.words import (
     words_of,
 )
 from seqexp.dataset.words.classification import MaxTokens
-from seqexp.formats.ends import ends_for
+from seqexp.formats.ends import ends_for, output_names
 from seqexp.ranges import HeldOutShare, Seed
 from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary
 
@@ -100,7 +100,7 @@ class Captions:
             vocabulary=vocabulary,
             num_outputs=len(vocabulary),
             output=Output.NEXT_TOKEN,
-            output_names=("padding", *symbols),
+            output_names=output_names(symbols),
             context=splits["train"].features(),
         )
         return Data(spec, train, valid, test, notes=tuple(notes))

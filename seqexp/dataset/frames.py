@@ -26,7 +26,7 @@ from seqexp.dataset.recordings.labels import (
     renamed,
 )
 from seqexp.dataset.recordings.made import CHANNELS, made_recordings
-from seqexp.dataset.recordings.recording import Recording
+from seqexp.dataset.recordings.recording import Recording, by_its_own
 from seqexp.dataset.recordings.splitting import Splits, split
 from seqexp.dataset.recordings.tables import columns_of, read_tables
 from seqexp.dataset.recordings.windows import Window, windows
@@ -68,7 +68,8 @@ class Frames:
         window: frames of a row; longer sequences are cut into windows. None: whole sequences.
         stride: frames from the start of a window to the next; None: `window`. Where windows
             overlap, each frame is scored in one of them.
-        standardise: divide features by their deviation in training, around their mean there.
+        standardise: features by their mean and deviation in `training`, or in their own `sequence`,
+            where these differ between people or devices; or `none`.
         missing: what an empty cell or nan is: `refuse`, or the `mean` of its column in training.
         num_made: waves that are made without a path.
         seed: selects what is held out, or made.
@@ -92,7 +93,7 @@ class Frames:
     valid_share: HeldOutShare = 0.1
     window: Annotated[int, Interval(ge=2, le=10**6)] | None = None
     stride: Count | None = None
-    standardise: bool = True
+    standardise: Literal["training", "sequence", "none"] = "training"
     missing: Literal["refuse", "mean"] = "refuse"
     num_made: Annotated[int, Interval(ge=20, le=10**5)] = 300
     seed: Seed = 0
@@ -117,7 +118,7 @@ class Frames:
             num_outputs=len(outputs),
             output=Output(kind),
             output_names=outputs,
-            features=Features(recordings[0].values.shape[1], names, scale),
+            features=Features(recordings[0].values.shape[1], names, scale, self._by_itself),
         )
         train, valid, test = (
             self._sequences(parts[name], targets[name], spec, filled_with=_means(parts["train"]))
@@ -194,8 +195,9 @@ class Frames:
         if np.isnan(values).any():
             share = np.isnan(values).mean()
             notes.append(f"{share:.2%} of the values of training are missing: they are the mean")
-        if not self.standardise:
-            return None, notes
+        if self.standardise != "training":
+            what = "by their mean and deviation in their own sequence"
+            return None, [*notes, *([f"features are standardised {what}"] * self._by_itself)]
         mean, deviation = _means(train), np.nanstd(values, axis=0)
         constant = int((deviation < 1e-12 * np.maximum(1, np.abs(mean))).sum())
         if constant:
@@ -203,6 +205,11 @@ class Frames:
         deviation = np.where(deviation < 1e-12 * np.maximum(1, np.abs(mean)), 1.0, deviation)
         notes.append("features are standardised by their mean and deviation in training")
         return Scale(tuple(mean.tolist()), tuple(deviation.tolist())), notes
+
+    @property
+    def _by_itself(self) -> bool:
+        """Whether each sequence is standardised by its own mean and deviation."""
+        return self.standardise == "sequence"
 
     def _windows(self, one: Recording) -> list[Window]:
         return windows(len(one), self.window, self.stride)
@@ -241,8 +248,9 @@ class Frames:
         if not numbers:
             found = found.long()
         scale = spec.features.scale
+        whole = [by_its_own(one.values) if self._by_itself else one.values for one in part]
         for place, (row, window) in enumerate(cut):
-            values = part[row].values[window.start : window.stop]
+            values = whole[row][window.start : window.stop]
             values = np.where(np.isnan(values), filled_with, values)
             if scale is not None:
                 values = (values - np.array(scale.mean)) / np.array(scale.deviation)

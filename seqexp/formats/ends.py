@@ -32,3 +32,11 @@ def ends_of(symbols: Sequence[str]) -> tuple[str, str] | None:
     there = set(symbols)
     pairs = [ends for ends in ENDS if set(ends) <= there]
     return next((ends for ends in pairs if symbols[0] == ends[0]), next(iter(pairs), None))
+
+
+def output_names(symbols: Sequence[str]) -> tuple[str, ...]:
+    """Names of what may come next: padding, by a name that no symbol has, and the symbols."""
+    padding = "padding"
+    while padding in symbols:
+        padding = f"<{padding}>"
+    return (padding, *symbols)

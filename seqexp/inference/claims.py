@@ -160,7 +160,9 @@ def _is_input(value: Any, may_be_tokens: bool) -> bool:
         symbols = value["vocabulary"]
         are_texts = _are_texts(symbols) and 1 <= len(symbols) <= MAX_SYMBOLS
         return are_texts and len(set(symbols)) == len(symbols) and "" not in symbols
-    if value.keys() - {"scale"} != {"size", "names"}:
+    if value.keys() - {"scale", "by_sequence"} != {"size", "names"}:
+        return False
+    if value.get("by_sequence", True) is not True:
         return False
     size, names = value["size"], value["names"]
     is_size = type(size) is int and 1 <= size <= MAX_SYMBOLS

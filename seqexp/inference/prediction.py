@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqexp.config.instantiate import build
 from seqexp.config.trust import refuse_other_code
+from seqexp.dataset.recordings.recording import by_its_own
 from seqexp.errors import InputError
 from seqexp.inference.saved_model import SavedModel
 from seqexp.spec import PAD, Carry, Features, Output, ReadsContext, TaskSpec
@@ -204,6 +205,8 @@ def standardised(
     values: Float[np.ndarray, "time size"], made_of: Features
 ) -> Float[np.ndarray, "time size"]:
     """Features as the dataset has standardised those of the training."""
+    if made_of.by_sequence:
+        return by_its_own(values)
     if made_of.scale is None:
         return values
     found: np.ndarray = (values - np.array(made_of.scale.mean)) / np.array(made_of.scale.deviation)

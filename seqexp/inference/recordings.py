@@ -88,8 +88,9 @@ def _as_trained(
     ones where it has taken them.
     """
     values, scale = one.values, made_of.scale
+    is_known = made_of.by_sequence or scale is not None
     missing = np.argwhere(np.isnan(values))
-    if len(missing) and (node.get("missing") != "mean" or scale is None):
+    if len(missing) and (node.get("missing") != "mean" or not is_known):
         frame, feature = map(int, missing[0])
         name = names[feature] if names else str(feature)
         raise InputError(

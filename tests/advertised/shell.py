@@ -47,6 +47,7 @@ def write_files(folder: Path) -> None:
     for name in ("my_motifs.meme", "jaspar.meme"):
         (folder / name).write_text(MEME.format(rows="\n".join(rows)))
     (folder / "peaks.fa").write_text(peaks)
+    (folder / "sentences.txt").write_text("the old cat sees Ada .\n")
     (folder / "peaks.fa.gz").write_bytes(gzip.compress(peaks.encode()))
     table = [f"s{i}\t{i % 2}\t{dna(60, 'GGAAGGAA' if i % 2 else '')}" for i in range(80)]
     (folder / "table.tsv").write_text("\n".join(["id\tlabel\tsequence", *table]) + "\n")
@@ -77,7 +78,11 @@ def write_files(folder: Path) -> None:
     for name, part in (("train.jsonl", texts[:120]), ("test.jsonl", texts[120:])):
         records = [json.dumps({"text": text, "label": label}) for text, label in part]
         (folder / name).write_text("\n".join(records) + "\n")
-    for name, part_of in (("easy_vqa", part_of_questions), ("my_pictures", part_of_captions)):
+    for name, part_of in (
+        ("easy_vqa", part_of_questions),
+        ("my_questions", part_of_questions),
+        ("my_pictures", part_of_captions),
+    ):
         parts = {**below("train", part_of(12)), **below("test", part_of(6, 12))}
         in_archive(folder / f"{name}.tar.gz", below(name, parts))
     for number, (text, label) in enumerate(texts):

@@ -15,6 +15,7 @@ from sources import COMPOSED, LONG, STATUS, advertised, as_typed, others, traini
 
 pytest_plugins = ("shell",)
 
+TAGS = "python -m seqexp dataset=tagging dataset.num_made=40 model=lstm trainer.epochs=1"
 DNA = "python -m seqexp dataset=fasta dataset.positives=peaks.fa trainer.epochs=1 interpret=none"
 TEXT = (
     "python -m seqexp dataset=text model=lstm dataset.path=my_texts.csv dataset.text_column=review"
@@ -53,6 +54,8 @@ def store_of(line: str) -> str:
         return f"{DNA} seed=1"
     if "sample" in line:
         return CHARS
+    if "per=token" in line:
+        return TAGS
     return TEXT if "reviews.csv" in line else DNA
 
 

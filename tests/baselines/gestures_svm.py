@@ -44,6 +44,7 @@ def of_video(given: argparse.Namespace, video: str) -> tuple[float, float, float
         label_column="phase",
         label_names={"Preparação": "Preparation"},
         ignore_columns=["timestamp"],
+        standardise="sequence",
         test_groups=[video],
         valid_share=0.15,
         seed=given.seed,

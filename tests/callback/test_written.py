@@ -207,7 +207,7 @@ def test_contexts_of_features_are_written_for_too(data: Data) -> None:
 def test_writing_changes_nothing_of_a_training(tmp_path: Path) -> None:
     small = ("dataset.num_made=60", "model.hidden_size=6", "tracking=none", "model.dropout=0.3")
     found = {}
-    for decode in ("none", "greedy", "beam"):
+    for decode in ("none", "beam"):
         metrics = train(
             tmp_path / decode,
             *("dataset=pairs", "model=lstm", "model.attention=dot", f"decode={decode}"),
@@ -215,4 +215,4 @@ def test_writing_changes_nothing_of_a_training(tmp_path: Path) -> None:
         ).metrics
         assert ("test/exact" in metrics) == ("valid/exact" in metrics) == (decode != "none")
         found[decode] = {name: metrics[name] for name in ("train/loss_nats", "test/loss_nats")}
-    assert found["none"] == found["greedy"] == found["beam"]
+    assert found["none"] == found["beam"]

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from training import composed
 
 from seqexp.callback import checkpoint as saving
+from seqexp.callback import filters
 from seqexp.checkpoint import identity, provenance
 from seqexp.checkpoint.encode import same
 from seqexp.cli.resolvers import folder_name
@@ -65,6 +66,8 @@ def test_filters_are_shown_afterwards_in_the_same_run_and_nothing_is_trained(
 def test_a_metric_that_is_another_now_is_a_new_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for drawn in ("_keep_filters", "_keep_motifs"):  # takes most of the time
+        monkeypatch.setattr(filters.LearnedFilters, drawn, lambda *arguments: None)
     folder = tmp_path / "outputs" / "run"
     first = again(folder, *FEW)
     assert first.run_id is not None

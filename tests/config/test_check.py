@@ -12,7 +12,7 @@ from forms import RECURRENT
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from seqexp.config.check import Root, check, describe, find_faults, rules
+from seqexp.config.check import SECTIONS, Root, check, describe, find_faults, rules
 from seqexp.config.groups import SUPPLIED
 from seqexp.errors import ConfigError
 from seqexp.ranges import Count, OpenShare, Rate, Share
@@ -312,7 +312,7 @@ def test_convolutions_before_the_recurrence_are_checked(overrides: list[str], sa
 
 
 def test_a_rule_reads_groups_and_keys_beside_them() -> None:
-    known = {*SUPPLIED, *Root.__annotations__}
+    known = {*SUPPLIED, *Root.__annotations__, *SECTIONS}
     assert {"dataset", "model", "trainer", "experiment_name"} <= known
     read = {name for names in rules().values() for name in names}
     assert {"dataset", "model", "trainer", "experiment_name"} <= read <= known

@@ -82,4 +82,5 @@ def test_a_class_made_at_run_time_is_imported(monkeypatch: pytest.MonkeyPatch) -
 def test_what_seqexp_supplies_is_what_constructors_take() -> None:
     assert SUPPLIED["model"] <= set(signature("seqexp.model.cnn1d.CNN1D").parameters)
     assert SUPPLIED["optimizer"] <= set(signature("torch.optim.Adam").parameters)
-    assert SUPPLIED["schedule"] <= set(signature("seqexp.optimizer.schedule.cosine").parameters)
+    schedules = (signature(f"seqexp.optimizer.schedule.{name}") for name in ("cosine", "plateau"))
+    assert SUPPLIED["schedule"] <= {name for one in schedules for name in one.parameters}

@@ -3,6 +3,7 @@
 import random
 import shlex
 from pathlib import Path
+from typing import Literal, get_origin
 
 import pytest
 from conftest import ROOT
@@ -187,5 +188,6 @@ def test_no_key_is_a_text_in_one_option_and_not_in_another() -> None:
     kinds = Kinds([CONF], [])
     for group in (path.name for path in (ROOT / "conf").iterdir() if path.is_dir()):
         for key in kinds.keys(group):
-            found = {str(annotation) for annotation in kinds.annotations(key)}
+            kept = (kind for kind in kinds.annotations(key) if get_origin(kind) is not Literal)
+            found = {str(annotation) for annotation in kept}  # a word of a choice is as it stands
             assert len(found) == 1 or not any("str" in item for item in found), (key, found)

@@ -14,6 +14,7 @@ from conftest import SHARED
 from seqexp.data import Data
 from seqexp.dataset.check import frames_can_be_read
 from seqexp.dataset.frames import Frames
+from seqexp.dataset.recordings.recording import by_its_own
 from seqexp.dataset.recordings.windows import windows
 from seqexp.errors import InputError
 from seqexp.spec import IGNORE, Output, Scale, TaskSpec, is_real
@@ -116,9 +117,23 @@ def test_training_is_standardised_and_the_rest_by_its_mean_and_deviation(tmp_pat
     expected = (VALUES[0] - train.mean(0)) / train.std(0)
     assert np.allclose(data.test.tokens[0].numpy(), expected, atol=1e-5)
     assert TaskSpec.from_dict(data.spec.to_dict()) == data.spec
-    raw = Frames(as_folder(tmp_path / "b"), test_groups=["r0"], standardise=False).load()
+    raw = Frames(as_folder(tmp_path / "b"), test_groups=["r0"], standardise="none").load()
     assert np.allclose(raw.test.tokens[0].numpy(), VALUES[0], atol=1e-6)
     assert raw.spec.features is not None and raw.spec.features.scale is None
+
+
+def test_each_sequence_may_be_standardised_by_itself(tmp_path: Path) -> None:
+    shifted = VALUES * np.arange(1, 7)[:, None, None] + np.arange(6)[:, None, None]
+    keys: Any = {"standardise": "sequence", "window": 4}
+    data = Frames(as_npz(tmp_path / "a.npz", x=shifted), **keys).load()
+    same = Frames(as_npz(tmp_path / "b.npz"), **keys).load()
+    assert torch.allclose(data.train.tokens, same.train.tokens, atol=1e-5)
+    assert data.spec.features is not None and data.spec.features.scale is None
+    assert data.spec.features.by_sequence and TaskSpec.from_dict(data.spec.to_dict()) == data.spec
+    assert any("standardised by their mean and deviation in their own" in n for n in data.notes)
+    # a feature that never changes, or is missing, is its mean
+    values = np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 5.0]])
+    assert by_its_own(values).tolist() == [[-1, 0], [1, 0], [0, 0]]
 
 
 def test_a_file_each_wins_over_shares(tmp_path: Path) -> None:
@@ -135,7 +150,7 @@ def test_a_file_each_wins_over_shares(tmp_path: Path) -> None:
             )
         folders[name] = str(tmp_path / name)
     data = Frames(
-        folders["train"], valid_path=folders["valid"], test_path=folders["test"], standardise=False
+        folders["train"], valid_path=folders["valid"], test_path=folders["test"], standardise="none"
     ).load()
     assert [len(part) for part in data.splits().values()] == [4, 1, 1]
     # columns are known by their names, in whatever order

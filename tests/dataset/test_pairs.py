@@ -165,6 +165,12 @@ def test_ends_are_other_symbols_where_the_data_have_them(tmp_path: Path) -> None
     assert symbols[:2] == ("<s>", "</s>")
 
 
+def test_a_symbol_may_be_called_as_padding_is(tmp_path: Path) -> None:
+    path = table(tmp_path / "p.tsv", [("a", "padding x"), ("b", "y"), ("c", "<padding>")])
+    data = checked(Pairs(path=path, valid_share=0.0).load(), "someone.Pairs")
+    assert len(set(data.spec.output_names)) == len(data.spec.output_names)
+
+
 def test_longer_pairs_are_refused_or_cut(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 2: the source has 4 symbols, but dataset.max_sou"):
         three(tmp_path, max_source_length=3).load()

@@ -46,6 +46,9 @@ HEAVY = (
 LIGHT = {"-h", "--help", "--hydra-help", "--version"}
 """What is quick because it imports nothing heavy, so that a server would hide that it does."""
 
+GIVEN = frozenset(os.environb)
+"""Variables that the server was started with: imports set others, as in any process."""
+
 CLIENT = """
 import os, sys
 path, *words = sys.argv[1:]
@@ -119,8 +122,9 @@ class Call:
         wanted = _of_interpreter(self.variables)
         if wanted != _of_interpreter(dict(os.environb)):
             os.execve(sys.executable, [sys.executable, "-m", "seqexp", *self.words], self.variables)
+        by_imports = {k: v for k, v in os.environb.items() if k not in GIVEN}
         os.environb.clear()
-        os.environb.update(self.variables)
+        os.environb.update(by_imports | self.variables)
         sys.path[0] = str(Path.cwd())
         sys.argv = ["-m", *self.words]
 
@@ -141,9 +145,13 @@ def _open_streams() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
+READ_ONCE = (b"PYTHON", b"LC_", b"LANG", b"WORLD_SIZE", b"RANK")
+"""How variables begin that are read when Python starts, or when seqexp is imported."""
+
+
 def _of_interpreter(variables: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """Variables that change how Python starts; a path of the source tree's changes nothing."""
-    named = {k: v for k, v in variables.items() if k.startswith((b"PYTHON", b"LC_", b"LANG"))}
+    """Variables of these; a path of the source tree's changes nothing."""
+    named = {k: v for k, v in variables.items() if k.startswith(READ_ONCE)}
     if named.get(b"PYTHONPATH") == os.fsencode(ROOT):
         del named[b"PYTHONPATH"]
     return named

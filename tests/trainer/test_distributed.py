@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 from child import last_words, start_child
-from conftest import ROOT
+from conftest import ROOT, Command
 from hydra import compose, initialize_config_dir
 
 from seqexp.checkpoint import store
 from seqexp.checkpoint.encode import same
 from seqexp.checkpoint.packed import unpack
 from seqexp.checkpoint.result import Start
-from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
+from seqexp.cli import main
 from seqexp.config.check import check
 from seqexp.data import Batch
 from seqexp.errors import StoppedError
@@ -145,11 +145,16 @@ def test_torchrun_trains_one_run_that_says_things_once(tmp_path: Path) -> None:
     (folder,) = (tmp_path / "outputs" / "runs").iterdir()
     assert "-2processes-" in folder.name
     assert '"status": "FINISHED"' in (folder / "result.json").read_text()
-    refused = subprocess.run(
-        [*command, "-m", "seqexp", "-m", "seed=0,1", *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+
+
+def test_a_sweep_by_torchrun_is_refused_by_the_first_process_alone(
+    seqexp: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = seqexp("-m", "seed=0,1", WORLD_SIZE="2", RANK="0")
+    assert refused.returncode == 2
     assert refused.stderr.count("for a sweep give launcher=parallel") == 1
+    monkeypatch.setattr(main, "RANK", 1)
+    monkeypatch.setattr(main.time, "sleep", lambda seconds: None)
+    with pytest.raises(SystemExit, match="2"):
+        main.leave("for a sweep give launcher=parallel", 2)
+    assert capsys.readouterr() == ("", "")

@@ -14,7 +14,7 @@ from seqexp.data import Data, Sequences
 from seqexp.dataset.pairing.files import Pair
 from seqexp.dataset.pairing.splits import Splits
 from seqexp.errors import InputError
-from seqexp.formats.ends import UNKNOWN, ends_for
+from seqexp.formats.ends import UNKNOWN, ends_for, output_names
 from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary
 
 MAX_SHARE_OF_MEMORY = 0.5
@@ -66,7 +66,7 @@ def encoded(splits: Splits, limits: Limits) -> Data:
         target,
         len(target),
         Output.NEXT_TOKEN,
-        ("padding", *target.symbols),
+        output_names(target.symbols),
         context=source,
     )
     sequences = {name: _sequences(pairs, source, target, ends) for name, pairs in cut.items()}

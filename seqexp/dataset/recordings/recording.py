@@ -18,6 +18,10 @@ LARGEST = 1e30
 """Size of a number above which float32 may overflow."""
 
 
+SMALLEST = 1e-12
+"""Deviation of a feature, of its size, below which it is taken for constant."""
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """One sequence of frames.
@@ -74,6 +78,21 @@ def number(text: str, place: str, advice: str = "") -> float:
     else:
         why = "give a number, as -3.5"
     raise InputError(f"{place}: {stripped!r:.40} is no number; {why}{advice}")
+
+
+def by_its_own(values: Float[np.ndarray, "time size"]) -> Float[np.ndarray, "time size"]:
+    """Features of one recording around their mean there, by their deviation there.
+
+    A missing value is the mean, and so is a feature that does not change.
+    """
+    known = ~np.isnan(values)
+    count = np.maximum(1, known.sum(axis=0))
+    mean = np.where(known, values, 0).sum(axis=0) / count
+    centred = np.where(known, values - mean, 0)
+    deviation = np.sqrt((centred**2).sum(axis=0) / count)
+    is_constant = deviation <= SMALLEST * np.maximum(1, abs(mean))
+    found: np.ndarray = np.where(is_constant, 0, centred / np.where(is_constant, 1, deviation))
+    return found
 
 
 def is_number(text: str) -> bool:

@@ -17,6 +17,7 @@ from seqexp.dataset.words.apart import Apart, Rows, distinct, word_notes
 from seqexp.dataset.words.corpus import Corpus, Unit
 from seqexp.dataset.words.tokenizer import read_vectors, vocabulary
 from seqexp.errors import InputError
+from seqexp.formats.ends import output_names
 from seqexp.seeding import stream_seed
 from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary, WordEncoding
 
@@ -242,7 +243,7 @@ def _spec_of_next_words(symbols: tuple[str, ...]) -> TaskSpec:
         vocabulary=vocabulary,
         num_outputs=len(vocabulary),
         output=Output.NEXT_TOKEN,
-        output_names=("padding", *symbols),
+        output_names=output_names(symbols),
     )
 
 
