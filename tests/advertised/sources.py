@@ -27,7 +27,7 @@ STATUS = {
     "python -m seqexp experiment=sounds trainer.precision=bf16": 2,
     "python -m seqexp -m experiment=sounds": 2,
     "python -m seqexp experiment=promoters": 2,
-    "python -m seqexp -m experiment=promoters seed=0,1,2": 2,
+    "python -m seqexp -m experiment=promoters seed=0,1": 2,
     "python -m seqexp experiment=parts-of-speech": 2,
     "python -m seqexp -m experiment=protein-structure seed=0,1,2,3,4": 2,
     "python -m seqexp -m experiment=gestures"
