@@ -17,7 +17,7 @@ from seqexp.utils.names import one_line
 COLUMNS = 4
 """Pictures side by side."""
 
-LONG = 40
+LONG = 46
 """Characters of a line below a picture."""
 
 RIGHT, WRONG = "#1a7f37", "#c0392b"
