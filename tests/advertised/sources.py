@@ -129,7 +129,7 @@ def others() -> list[Command]:
 
 FEWER = {
     r"(?<= )('?)seed=range\(\d+\)": r"\1seed=range(2)",
-    r"(?<= )seed=0,1,2(,3)?(?= |$)": "seed=0,1",
+    r"(?<= )seed=0,1(,\d+)+(?= |$)": "seed=0,1",
     r"(?<= )seeds=\d+": "seeds=2",
     r"(?<= )trainer.replicas=\d+": "trainer.replicas=3",
     r"(?<= )launcher.jobs=\d+": "launcher.jobs=2",
@@ -176,8 +176,8 @@ def short(line: str) -> list[str]:
         added += ["sweeper.n_trials=2"]
     if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn|parallel", line):
         added += ["interpret=none"]
-    elif not re.search(
-        r"interpret=|max_shown|chars|noisy-reads|denoise|imdb|text|search|gradient-flow", line
+    elif re.search(r"experiment=(motif|fasta|notebook/motif)(?= |$)", line) or not re.search(
+        r"interpret=|experiment=", line
     ):
         added += ["interpret.max_shown=1"]  # most of such a run is drawing filters
     return added
