@@ -68,7 +68,7 @@ def texts(data: Data, split: str) -> list[list[tuple[str, str]]]:
         ("a.tsv", "\ufeff" + two_columns(end="\r\n")),
         ("a.tsv", "\n\n" + two_columns().replace("\n\n", "\n \n\n\t\n")),
         ("a.tsv", "word\ttag\n" + two_columns()),
-        ("a.tsv", gzip.compress(two_columns().encode())),
+        ("a.tsv", gzip.compress(two_columns().encode(), mtime=0)),
         ("table.tsv", table()),
         ("table.csv", table().replace("\t", ",")),
     ],
