@@ -51,7 +51,10 @@ def test_every_dataset_goes_with_every_model(
         SEQEXP_DATA=str(data_folder),
     )
     assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"\| FINISHED +\|", done.stdout)) == len(datasets) * len(models)
+    shown = len(re.findall(r"\| FINISHED +\|", done.stdout))
+    more = re.search(r"^\.\.\. and (\d+) more", done.stdout, re.M)  # than a terminal shows
+    assert shown + int(more[1] if more else 0) == len(datasets) * len(models)
+    assert "FAILED" not in done.stdout
 
 
 def test_a_model_of_one_kind_of_data_is_refused_with_any_other(seqexp: Command) -> None:

