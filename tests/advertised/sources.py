@@ -17,6 +17,7 @@ REPLACED = {
     ".venv/bin/python": "python",
     "FILE_OR_FOLDER": "my_text.txt",
     "dataset.table=FILE": "dataset.table=table.tsv",
+    "dataset.reads=FILE": "dataset.reads=clusters.txt",
 }
 """What a person puts in the place of a word."""
 
