@@ -27,6 +27,7 @@ STATUS = {
     "python -m seqexp experiment=sounds": 2,
     "python -m seqexp experiment=sounds trainer.precision=bf16": 2,
     "python -m seqexp -m experiment=sounds": 2,
+    "python -m seqexp -m experiment=sounds trainer.precision=bf16 seed=0,1": 2,
     "python -m seqexp experiment=promoters": 2,
     "python -m seqexp -m experiment=promoters seed=0,1": 2,
     "python -m seqexp experiment=parts-of-speech": 2,
