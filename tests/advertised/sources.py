@@ -25,7 +25,6 @@ STATUS = {
     "python -m seqexp model.num_filter=3 optimizer.lr=-1 dataset.length=10": 2,
     # whose data are not shipped, which is said
     "python -m seqexp experiment=sounds": 2,
-    "python -m seqexp experiment=sounds trainer.precision=bf16": 2,
     "python -m seqexp -m experiment=sounds": 2,
     "python -m seqexp -m experiment=sounds trainer.precision=bf16 seed=0,1": 2,
     "python -m seqexp experiment=promoters": 2,
