@@ -28,7 +28,6 @@ STATUS = {
     "python -m seqexp -m experiment=sounds": 2,
     "python -m seqexp -m experiment=sounds trainer.precision=bf16 seed=0,1": 2,
     "python -m seqexp experiment=promoters": 2,
-    "python -m seqexp -m experiment=promoters seed=0,1": 2,
     "python -m seqexp experiment=parts-of-speech": 2,
     "python -m seqexp -m experiment=protein-structure seed=0,1,2,3,4": 2,
     "python -m seqexp -m experiment=gestures"
