@@ -181,7 +181,7 @@ class TaskSpec:
     Args:
         vocabulary: symbols of tokens; empty where sequences are of features.
         num_outputs: logits of each prediction. May be 1 for two classes: the logit of the second
-            against the first. For NEXT_TOKEN, the size of `target_vocabulary`'s or the vocabulary.
+            against the first. For NEXT_TOKEN, the size of the vocabulary.
         output: kind of prediction.
         output_names: names of classes, labels, or numbers.
         length: tokens of every sequence, padding included; None where they differ.

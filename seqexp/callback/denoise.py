@@ -41,13 +41,13 @@ class Denoised(Callback):
             return
         model: Any = self.run.training.model
         model.eval()
-        channel = channel_of(self.run.data.clusters)
         rows: list[dict[str, Any]] = []
         for count in settings.num_reads:
             clusters = first_reads(self.run.data.clusters, count)
             if not clusters:
                 log.info(f"no test cluster has {count} reads")
                 continue
+            channel = channel_of(clusters)  # by no more reads than are decoded
             found = list(consensus(clusters, channel, settings.length))
             found.append(_denoised(clusters, channel, model, settings))
             rows += [{"num_reads": count, "clusters": len(clusters), **one.row()} for one in found]
