@@ -16,6 +16,7 @@ from seqexp.config.instantiate import build
 from seqexp.config.signature import signature
 from seqexp.data import MANY, Data, Sequences, WordVectors
 from seqexp.dataset.soundness import checked
+from seqexp.decode.base import refuse_unfit
 from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
@@ -200,6 +201,7 @@ def load(parts: Parts) -> Data:
     with told_whose("dataset", name):
         loaded = parts.dataset.load()
     data = validated(checked(loaded, name), parts.settings, parts.schedule["_target_"])
+    refuse_unfit(parts.decoder, data)
     return scored(data.at_most(parts.settings.max_sequences, parts.seed), parts.config["task"])
 
 
