@@ -6,7 +6,7 @@ For every task with a context whose next tokens are predicted: translations, sou
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from seqexp.decode.target_score import (
 )
 from seqexp.decode.targets import how_to_write, write_targets, writes_targets
 from seqexp.formats.ends import ENDS, ends_of
-from seqexp.spec import IGNORE, Carry, Features, Output, ReadsContext, Vocabulary
+from seqexp.spec import IGNORE, Features, Output, ReadsContext, Vocabulary, attends
 from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
 from seqexp.utils.pixels import channels_of, picture_of
@@ -168,9 +168,7 @@ class Written(Callback):
     def _keep_attention(self, rows: Sequence[Row]) -> None:
         """Draw what the first targets of the test have attended to, where the model attends."""
         model, spec, test = self.training.model, self.data.spec, self.data.test
-        if not self.tracker.keeps or getattr(model, "attention", None) is None:
-            return
-        if not isinstance(model, Attends):
+        if not self.tracker.keeps or not attends(model):
             return
         from seqexp.interpret.attention.figure import attention_figure
 
@@ -213,23 +211,6 @@ class Written(Callback):
                 lines = [] if is_right else [f"right is: {_text(row.target)}"]
                 said.append(Said(picture, [*lines, _text(row.written)], is_right))
         self.tracker.figure(gallery(said, "captions of the test"), "pictures/written.png")
-
-
-@runtime_checkable
-class Attends(Protocol):
-    """A model with attention over its context."""
-
-    def read(self, context: Tensor) -> Carry:
-        """The carry that a sequence begins with."""
-        ...
-
-    def attention_weights(self, tokens: Tensor, carry: Carry) -> Tensor:
-        """(batch, positions, context): what each position counts for each prediction."""
-        ...
-
-    def attended_shape(self, context: Tensor) -> tuple[int, ...]:
-        """How the positions of a context lie: in a row, or in rows and columns."""
-        ...
 
 
 def contexts_of(split: Sequences) -> Tensor:
