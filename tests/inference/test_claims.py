@@ -16,7 +16,6 @@ import torch
 from conftest import ROOT
 from safetensors.torch import load_file, save_file
 
-from seqexp.tracking.store.runs import local_path, refuse_odd_files
 from seqexp.config.instantiate import build
 from seqexp.errors import InputError
 from seqexp.inference import claims
@@ -31,6 +30,7 @@ from seqexp.spec import (
     Vocabulary,
     WordEncoding,
 )
+from seqexp.tracking.store.runs import local_path, refuse_odd_files
 
 NODE = {"_target_": "seqexp.model.cnn1d.CNN1D", "num_filters": 3, "hidden_layers": [4]}
 
