@@ -55,10 +55,8 @@ def fit(training: Training, data: Data, update: Update = update) -> Iterator[Rep
     """
     settings = training.settings
     while not training.is_done:
-        if training.place is None:
-            training.epoch += 1
-            training.place = Place()
-        metrics = yield from _epoch(training, training.place, data, update)
+        place = training.place or training.begin_epoch()
+        metrics = yield from _epoch(training, place, data, update)
         is_best = _note_best(training, metrics)
         _lower_on_plateau(training, metrics)
         training.place = None
