@@ -2,7 +2,7 @@
 
 import ctypes
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +17,7 @@ from seqexp.config.own import arguments
 from seqexp.config.signature import signature
 from seqexp.data import MANY, Data, Sequences, WordVectors
 from seqexp.dataset.soundness import checked
+from seqexp.decode.base import refuse_unfit
 from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
@@ -33,11 +34,12 @@ from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.layers import freeze, grouped
-from seqexp.trainer.restarts import choose_start
+from seqexp.trainer.restarts import best_start
 from seqexp.trainer.score import ADD_UP, Score
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import LazyOptimizer, Training, Work
+from seqexp.trainer.training import LazyOptimizer, Training, Update
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
+from seqexp.trainer.update import update
 from seqexp.utils.old_names import kind_of_task
 
 ALONE = Processes()
@@ -206,6 +208,7 @@ def load(parts: Parts) -> Data:
     with told_whose("dataset", name):
         loaded = parts.dataset.load()
     data = validated(checked(loaded, name), parts.settings, parts.schedule["_target_"])
+    refuse_unfit(parts.decoder, data)
     return scored(data.at_most(parts.settings.max_sequences, parts.seed), parts.config["task"])
 
 
@@ -309,7 +312,8 @@ def begin(
     processes: Processes = ALONE,
     is_new: bool = True,
     weights: Weights | None = None,
-) -> Generator[Work, None, tuple[Training, int]]:
+    update: Update = update,
+) -> tuple[Training, int]:
     """A training that starts from the best initial weights, and how many were tried.
 
     One that is not new gets the weights that it had, so none are tried. `weights` are those of an
@@ -324,7 +328,7 @@ def begin(
 
     if not is_new:
         return make(0), 0
-    return (yield from choose_start(make, data.to(device)))
+    return best_start(make, data.to(device), update)
 
 
 def prepare_training(

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from seqexp.callback.base import Callback, Observed
-from seqexp.callback.written import Attends
 from seqexp.checkpoint.result import Result
 from seqexp.data import Batch
 from seqexp.inference import text
-from seqexp.spec import Features, Output, ReadsContext
+from seqexp.spec import Features, Output, ReadsContext, attends
 from seqexp.utils.pixels import channels_of, picture_of
 
 NUM_SHOWN = 16
@@ -66,7 +65,7 @@ class Pictures(Callback):
         tokens, context = batch.tokens.to(device), batch.context.to(device)
         logits, _ = model(tokens, model.read(context))
         answers = logits[:, 0].argmax(dim=1).tolist()
-        if getattr(model, "attention", None) is None or not isinstance(model, Attends):
+        if not attends(model):
             return answers, None, ()
         weights = model.attention_weights(tokens, model.read(context))[:, -1]
         return answers, weights.float().cpu(), model.attended_shape(context)

@@ -1,9 +1,11 @@
-"""Arrays of an .npz file, without anything in it being run. Imports no torch."""
+"""Arrays of an .npz file: read without anything in it being run, written one by one. No torch."""
 
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -53,3 +55,18 @@ def _array(file: "np.lib.npyio.NpzFile", name: str, path: Path) -> np.ndarray:
         what = f"holds Python objects{objects}" if "allow_pickle" in str(error) else str(error)
         raise InputError(f"{path}: array {name} {what:.200}") from error
     return array
+
+
+@contextmanager
+def writing_arrays(file: BinaryIO) -> Iterator[Callable[[str, np.ndarray], None]]:
+    """A function that adds an array by its name to what `numpy.load` opens.
+
+    None of them is held, so that there may be very many.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+
+        def add(name: str, array: np.ndarray) -> None:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as opened:
+                np.lib.format.write_array(opened, array, allow_pickle=False)
+
+        yield add

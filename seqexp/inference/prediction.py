@@ -1,6 +1,6 @@
 """What a trained model says of sequences: a row each, or a row a token."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from seqexp.task.base import Cell
 from seqexp.task.sequence_class import probabilities
 
 if TYPE_CHECKING:
-    from seqexp.decode.targets import Writing
+    from seqexp.decode.base import Writing
 
 Values = Sequence[int] | Float[np.ndarray, "time size"]
 """Of one sequence: token ids, or features."""
@@ -132,7 +132,8 @@ def how(saved: SavedModel) -> "Writing":
     Raises:
         InputError: if the stored configuration names anything but a decoder of seqexp.
     """
-    from seqexp.decode.targets import Writing, how_to_write
+    from seqexp.decode.base import Writing
+    from seqexp.decode.targets import how_to_write
 
     node = saved.config.get("decode")
     if not isinstance(node, dict):
@@ -180,15 +181,20 @@ def _logits(
     saved: SavedModel, given: Sequence[Given]
 ) -> Iterator[tuple[list[int], Float[Tensor, "batch positions outputs"]]]:
     """Logits of the sequences of each shape, and their places among all."""
-    by_shape: dict[tuple[int, ...], list[int]] = {}
-    for place, one in enumerate(given):
-        lengths = (len(one.values), *([] if one.context is None else [len(one.context)]))
-        by_shape.setdefault(lengths, []).append(place)
-    for places in by_shape.values():
+    for places in by_shape(given):
         chosen = [given[place] for place in places]
         carry = first_carry(saved, [one.context for one in chosen])
         logits, _ = saved.model(stacked([one.values for one in chosen]), carry)
         yield places, logits
+
+
+def by_shape(given: Sequence[Given]) -> Iterable[list[int]]:
+    """Places of the sequences of each length, whose contexts have one length too."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for place, one in enumerate(given):
+        lengths = (len(one.values), *([] if one.context is None else [len(one.context)]))
+        found.setdefault(lengths, []).append(place)
+    return found.values()
 
 
 def first_carry(saved: SavedModel, contexts: Sequence[Values | None]) -> Carry | None:

@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from training import train
 
@@ -19,7 +20,10 @@ KINDS = {
         "interpret=filters",
     ),
     "multi_label": ("dataset=motif", "dataset.task=multi_label", *SMALL, "interpret=filters"),
-    "written": ("dataset=pairs", "dataset.num_made=40", "model=rnn", "decode=greedy"),
+    "written": (
+        *("dataset=pairs", "dataset.num_made=40", "model=rnn", "model.attention=dot"),
+        "decode=greedy",
+    ),
 }
 
 INPUTS = {
@@ -72,6 +76,31 @@ def test_a_run_predicts_a_file(
     rows = list(csv.DictReader(io.StringIO(said.out)))
     assert [one["token"] for one in rows] == ["the", "cat", "runs", "."]
     assert " ".join(one["label"] for one in rows) == row["labels"]
+
+
+def test_attention_is_kept_as_arrays_of_each_record_on_request(
+    runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs, ids = runs
+    (tmp_path / "a.txt").write_text("4 2\n7 0 1\n")
+    given = [f"input={tmp_path}/a.txt", f"paths.outputs={outputs}", "what=attention"]
+    file = tmp_path / "weights.npz"
+    assert run_command("predict", [*given, f"run={ids['written']}", f"output={file}"]) == 0
+    with np.load(file) as arrays:
+        assert arrays["names"].tolist() == ["1", "2"]
+        assert arrays["columns_1"].tolist() == ["7", "0", "1"]
+        weights = arrays["weights_1"]
+        assert weights.shape == (len(arrays["rows_1"]), 3)
+        np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
+    file.unlink()
+    capsys.readouterr()
+    for words, told in (
+        ((f"run={ids['written']}",), "output is missing; attention is written as arrays"),
+        ((f"run={ids['written']}", f"output={file}", "per=token"), "per is token, which is for"),
+        ((f"run={ids['regression']}", f"output={file}"), "sequences of this run have no context"),
+    ):
+        status = run_command("predict", [*given, *words])
+        assert status == 2 and told in capsys.readouterr().err and not file.exists()
 
 
 def test_bad_files_end_with_status_2_and_leave_no_table(
