@@ -73,6 +73,7 @@ METRICS: dict[str, Better] = {
     **{f"valid/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"test/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"best/valid_{name}": better for name, better in MEASURES.items()},
+    **{f"ensemble/{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
     "best/epoch": "neither",
@@ -122,6 +123,8 @@ epoch or at the end, `reads/*` at the end, as means over the clusters of reads w
 is known, `best/*` are of the epoch that `trainer.monitor` finds best, the others once an epoch;
 losses are means in nats per scored token. `best/valid_accuracy` is the accuracy at that epoch,
 `best/valid_accuracy_max` the highest of all epochs.
+
+`ensemble/*` are a sweep's: the measures of the test for the mean of what all its runs predict.
 
 `motif/correlation_chance` is the median of `motif/correlation` of as many filters with random
 weights, read on the same sequences; 95 of 100 such sets are below `motif/correlation_chance_95`.

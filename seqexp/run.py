@@ -35,6 +35,7 @@ from seqexp.callback.pruning import Pruning
 from seqexp.callback.reads import Reads, train_twin
 from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
+from seqexp.callback.scores import KeptPredictions
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
@@ -183,6 +184,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Reads(parts.decoder, run, parts.reads_backwards, twin),
         Denoised(parts.decoder, run),
         KeptModel(parts.config, run),
+        KeptPredictions(run, start.folder if start.is_job else None),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),
     ]

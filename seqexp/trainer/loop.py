@@ -79,9 +79,10 @@ def _test(training: Training, test: Sequences) -> Metrics:
     score = evaluate(
         training.model,
         training.task,
-        _scored_batches(test, training.settings),
+        scored_batches(test, training.settings),
         scored_window(test, training.window),
         training.tested,
+        predicted=training.predicted,
     )
     return _all_metrics("test", training.task, score, training.tested)
 
@@ -148,7 +149,7 @@ def _validate(training: Training, valid: Sequences) -> Metrics:
     """The metrics of all processes, each on its rows."""
     task, processes = training.task, training.processes
     whole = task.whole() if _needs_whole(training) else None
-    batches = _scored_batches(valid, training.settings)
+    batches = scored_batches(valid, training.settings)
     window = scored_window(valid, training.window)
     score = evaluate(training.model, task, batches, window, whole, processes.share)
     if processes.count > 1:
@@ -177,7 +178,7 @@ def _merged(wholes: Sequence[Whole]) -> Whole:
     return first
 
 
-def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
+def scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
     """Where nothing is learned, order does not matter: all are sorted by length, or none."""
     size = settings.eval_batch_size
     pool = None if settings.length_pool is None else split.num_batches(size)

@@ -15,6 +15,7 @@ from seqexp.task.base import Task, Whole
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.layers import thaw
 from seqexp.trainer.losses import Losses
+from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 
@@ -108,6 +109,7 @@ class Training:
     extent: tuple[int, int] | None = None  # batches of an epoch, and tokens of a row, if known
     started_from: tuple[str, ...] = ()  # what was taken of an earlier run, in words
     tested: Whole | None = None  # what the test's predictions are, once they are made
+    predicted: Predicted | None = None  # keeps each of them, where that is wanted
 
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"
