@@ -9,7 +9,6 @@ from seqexp.inference import ensemble
 from seqexp.inference.ensemble import comparable, mean, metrics_of
 
 
-
 def test_runs_of_several_models_and_vocabularies_have_a_mean(
     seqexp: Command, tmp_path: Path
 ) -> None:

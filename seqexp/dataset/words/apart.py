@@ -28,7 +28,7 @@ class Apart:
         self.labels = {split: texts.labels for split, texts in corpus.texts.items()}
         self.strata = {split: corpus.strata(split) for split in corpus.texts}
         splits = sorted(self.labels, key=lambda split: split != "train")  # which counts from 0
-        hashes = [hashes(corpus.texts[split]) for split in splits]
+        hashes = [digests(corpus.texts[split]) for split in splits]
         _, first, inverse = np.unique(
             np.concatenate(hashes), return_index=True, return_inverse=True
         )
@@ -91,7 +91,7 @@ def distinct(values: Int[np.ndarray, " _"]) -> Int[np.ndarray, " _"]:
     return once
 
 
-def hashes(texts: Texts) -> UInt64[np.ndarray, " texts"]:
+def digests(texts: Texts) -> UInt64[np.ndarray, " texts"]:
     """A digest of each text: of its words and their order."""
     hashes = np.empty(len(texts), dtype=np.uint64)
     for start in range(0, len(texts), BLOCK):

@@ -14,7 +14,7 @@ from torch import Tensor
 from seqexp.data import Data, Sequences, WordVectors
 from seqexp.dataset.asked import refuse_unlearnable
 from seqexp.dataset.words.answers import as_targets, targets_by_label
-from seqexp.dataset.words.apart import Apart, Rows, distinct, hashes, word_notes
+from seqexp.dataset.words.apart import Apart, Rows, digests, distinct, word_notes
 from seqexp.dataset.words.corpus import Corpus, Unit
 from seqexp.dataset.words.tokenizer import read_vectors, vocabulary
 from seqexp.errors import InputError
@@ -222,7 +222,7 @@ def _matrices(
 
 def _keys(corpus: Corpus, source: str, chosen: Int[np.ndarray, " rows"]) -> Int[Tensor, " rows"]:
     """A digest of each text, by which runs of other vocabularies and lengths know it."""
-    found = hashes(corpus.texts[source])[chosen]
+    found = digests(corpus.texts[source])[chosen]
     return torch.from_numpy(found.view(np.int64))
 
 
