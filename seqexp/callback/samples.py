@@ -58,6 +58,8 @@ class Samples(Callback):
         data = run.data
         writes = data.spec.output is Output.NEXT_TOKEN and data.spec.context is None
         self.settings = decoder if writes and isinstance(decoder, Writer) else None
+        is_no_writer = data.spec.output is not Output.NEXT_TOKEN
+        self.is_in_vain = is_no_writer and isinstance(decoder, Writer)
         self.tracker, self.training, self.data = run.tracker, run.training, data
         self.pages: list[str] = []
         if self.settings is not None:
@@ -66,6 +68,11 @@ class Samples(Callback):
             except InputError as error:
                 raise InputError(f"decode.prompt: {error}") from error
             self.prompt = data.train.tokens[0, :1].tolist() if prompt == [PAD] else prompt
+
+    def before(self) -> None:
+        """Say why nothing is written, where that was asked for."""
+        if self.is_in_vain:
+            log.info("  decode: the model predicts no next symbols, so that nothing is written")
 
     def is_due(self) -> bool:
         """Whether to write after this epoch."""
