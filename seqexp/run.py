@@ -328,6 +328,9 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     say_start(model_name(place.start), dataset, run.data, num_parameters)
     if told:
         log.info(told)
+    if run.training.average is not None:
+        how = run.training.settings.average
+        log.info(f"  validated, tested and kept are averaged weights (trainer.average={how})")
 
 
 def tell_changes(place: Place, run: Observed, origin: Mapping[str, str], begun: Begun) -> None:

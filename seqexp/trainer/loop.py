@@ -63,6 +63,8 @@ def fit(training: Training, data: Data, update: Update = update) -> Iterator[Rep
         yield Report("epoch", training.epoch, metrics, is_best)
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
+    elif training.average is not None:
+        training.model.load_state_dict(training.kept_weights())
     metrics = _test(training, data.test) | training.best_metrics
     metrics["time/train_seconds"] = training.seconds
     yield Report("test", 0, metrics)
@@ -103,7 +105,10 @@ def _epoch(
     metrics = {name: value for name, value in means.items() if name in METRICS}
     metrics |= _gradient_metrics(updates)
     metrics["train/learning_rate"] = _learning_rate(training.optimizer)
-    metrics |= _validate(training, data.valid)
+    if training.average is not None:
+        training.average.after_epoch(training.epoch)
+    with training.averaged():
+        metrics |= _validate(training, data.valid)
     metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
     metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
     metrics["time/epoch_seconds"] = time.perf_counter() - began
@@ -264,7 +269,7 @@ def _keep_best(training: Training, metrics: Metrics) -> bool:
         for name, metric in metrics.items()
         if name.startswith("valid/")
     }
-    weights = training.model.state_dict()
+    weights = training.kept_weights()
     training.best_weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     return True
 
