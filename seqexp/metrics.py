@@ -75,7 +75,9 @@ METRICS: dict[str, Better] = {
     **{f"best/valid_{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
+    "train/strength": "neither",
     "best/epoch": "neither",
+    "best/strength": "neither",
     "best/valid_accuracy_max": "higher",
     "grad/norm_mean": "neither",
     "grad/norm_max": "neither",
@@ -122,6 +124,9 @@ epoch or at the end, `reads/*` at the end, as means over the clusters of reads w
 is known, `best/*` are of the epoch that `trainer.monitor` finds best, the others once an epoch;
 losses are means in nats per scored token. `best/valid_accuracy` is the accuracy at that epoch,
 `best/valid_accuracy_max` the highest of all epochs.
+
+`train/strength` is that of the penalty of a model that a solver fits, `best/strength` the one that
+validation has chosen.
 
 `motif/correlation_chance` is the median of `motif/correlation` of as many filters with random
 weights, read on the same sequences; 95 of 100 such sets are below `motif/correlation_chance_95`.

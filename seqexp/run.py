@@ -165,7 +165,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     twin = partial(train_twin, parts, place.device, place.folder, stop)
     return [
         Curves(run),
-        Console(parts.settings, run.data.spec.output),
+        Console(run.training.settings, run.data.spec.output),
         Kernels(run),
         Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
         Gradients(parts.gradient_flow, run),

@@ -63,7 +63,7 @@ def forget_bias_needs_a_forget_gate(model: Node) -> Faults:
 
 
 def both_strands_are_read_out_by_their_maximum(model: Node) -> Faults:
-    if model.get("strands") == "both" and model.get("readout") != "max":
+    if model.get("strands") == "both" and model.get("readout", "max") != "max":
         yield f"model.strands is both and model.readout is {model.get('readout')}; give readout=max"
 
 

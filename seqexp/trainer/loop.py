@@ -23,6 +23,7 @@ from seqexp.spec import Carry
 from seqexp.task.base import Task, Whole
 from seqexp.trainer.score import ADD_UP, Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
+from seqexp.trainer.solving import Solves, solve
 from seqexp.trainer.training import LazyOptimizer, Metrics, Place, Report, Training, Updates, Work
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ def steps(training: Training, data: Data) -> Iterator[Report | Work]:
         _lower_on_plateau(training, metrics)
         training.place = None
         yield Report("epoch", training.epoch, metrics, is_best)
+    training.solver = None  # with what it has counted
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
     metrics = _test(training, data.test) | training.best_metrics
@@ -96,8 +98,12 @@ def _all_metrics(split: str, task: Task, score: Score, whole: Whole | None) -> M
 
 def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | Work, None, Metrics]:
     """Train from `place` to the end of the epoch, and validate; returns its metrics."""
-    began = time.perf_counter() - place.seconds
-    yield from _train_epoch(training, place, data, began)
+    began, told = time.perf_counter() - place.seconds, {}
+    if isinstance(training.model, Solves):
+        place.total, told = solve(training, training.model, data.train)
+    else:
+        yield from _train_epoch(training, place, data, began)
+        told["train/learning_rate"] = _learning_rate(training.optimizer)
     train_seconds = time.perf_counter() - began
     if isinstance(training.optimizer, LazyOptimizer):  # all that follows may read any weight
         training.optimizer.settle()
@@ -106,7 +112,7 @@ def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | W
     means = updates.score.metrics("train", training.task)
     metrics = {name: value for name, value in means.items() if name in METRICS}
     metrics |= _gradient_metrics(updates)
-    metrics["train/learning_rate"] = _learning_rate(training.optimizer)
+    metrics |= told
     metrics |= _validate(training, data.valid)
     metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
     metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
@@ -384,6 +390,8 @@ def _keep_best(training: Training, metrics: Metrics) -> bool:
         for name, metric in metrics.items()
         if name.startswith("valid/")
     }
+    if "train/strength" in metrics:
+        training.best_metrics["best/strength"] = metrics["train/strength"]
     weights = training.model.state_dict()
     training.best_weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     return True

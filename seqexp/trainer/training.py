@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -106,6 +106,7 @@ class Training:
     kind: str = ""  # what its model computes; of one kind, only the weights differ
     extent: tuple[int, int] | None = None  # batches of an epoch, and tokens of a row, if known
     tested: Whole | None = None  # what the test's predictions are, once they are made
+    solver: Any = None  # of a model that is fitted at once, while it is
 
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"
