@@ -51,6 +51,7 @@ from seqexp.checkpoint.provenance import (
 from seqexp.checkpoint.result import Result, Start
 from seqexp.config.groups import Config
 from seqexp.errors import InputError, RunError, StoppedError
+from seqexp.inference import from_run
 from seqexp.metrics import HEADLINE
 from seqexp.tracking.tracker import DataFacts
 from seqexp.trainer.distributed import Processes, joined
@@ -95,7 +96,10 @@ def working(
             say_again(begun.result)
             return begun.result
         is_new = begun.state is None
-        training, starts = yield from build.begin(parts, data, place.device, processes, is_new)
+        earlier = from_run.read(parts.config) if is_new else None
+        training, starts = yield from build.begin(
+            parts, data, place.device, processes, is_new, earlier
+        )
         run = Observed(parts.tracker, training, data, known=begun.known)
         looking = observers(place, run, stop)
         checkpoints = Checkpoints(folder, origin, run, looking, stop)
@@ -317,7 +321,12 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     run.tracker.text(json.dumps(config, indent=2), "config.json")
     num_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run.log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
+    told = "\n".join(run.training.started_from)
+    if told:
+        run.tracker.text(told, "from_run.txt")
     say_start(model_name(place.start), dataset, run.data, num_parameters)
+    if told:
+        log.info(told)
 
 
 def tell_changes(place: Place, run: Observed, origin: Mapping[str, str], begun: Begun) -> None:

@@ -104,13 +104,14 @@ def job(config: DictConfig) -> Any:
     Of several, it returns that of each, or the error that it failed with.
     """
     from seqexp.config.check import check, set_aside
+    from seqexp.sweep.job import settled
     from seqexp.sweep.replicas import members
 
     hydra_config = HydraConfig.get()
     is_sweep = hydra_config.mode is RunMode.MULTIRUN
     if not is_sweep:
         refuse_words_of_sweeps(hydra_config.runtime.choices)
-    plain = check(config)
+    plain = settled(check(config))
     aside = set_aside(cast(Mapping[str, Any], config))
     refuse_typed(aside, hydra_config, is_sweep)
     for_sweeps = {"seeds": plain["seeds"], "trainer.replicas": plain["trainer"]["replicas"]}

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from seqexp.config.instantiate import build
+from seqexp.config.own import arguments
 from seqexp.config.trust import refuse_other_code
 from seqexp.errors import InputError
 from seqexp.inference import claims
@@ -67,6 +68,7 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     node = config.get("model") if isinstance(config, dict) else None
     if not isinstance(node, dict) or "_target_" not in node:
         raise InputError(f"{folder / CONFIG}: is damaged: it names no model by _target_")
+    node = arguments("model", node)
     refuse_other_code({"model": node}, str(folder / CONFIG), trusted)
     claims.refuse_arguments(node, str(folder / CONFIG))
     claimed = _refuse_other_weights(folder, node, spec)

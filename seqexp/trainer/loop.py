@@ -61,10 +61,8 @@ def steps(training: Training, data: Data) -> Iterator[Report | Work]:
     """As `fit`, and before each update the work that it is, for who trains several at once."""
     settings = training.settings
     while not training.is_done:
-        if training.place is None:
-            training.epoch += 1
-            training.place = Place()
-        metrics = yield from _epoch(training, training.place, data)
+        place = training.place or training.begin_epoch()
+        metrics = yield from _epoch(training, place, data)
         is_best = _note_best(training, metrics)
         _lower_on_plateau(training, metrics)
         training.place = None

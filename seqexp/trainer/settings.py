@@ -1,6 +1,6 @@
 """What the loop is told: one frozen value, `conf/trainer/*.yaml`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Lt
@@ -65,6 +65,9 @@ class Settings:
             all. Streams are used whole.
         starts: initial weights to choose from, by the training loss that they lead to.
         start_epochs: epochs for which each of them is tried, where there are several.
+        freeze: weights that stay as they are: their names, parts of the model, or patterns.
+        unfreeze_every: epochs after which one more layer is trained, from the head down; None
+            trains all from the first.
         clip_value: largest size of one gradient entry; None leaves them as they are.
         clip_norm: largest L2 norm of the whole gradient, after `clip_value`; None leaves it.
         bptt: truncation of backpropagation through time; None is whole sequences.
@@ -92,6 +95,8 @@ class Settings:
     max_sequences: Count | None = None
     starts: Count = 1
     start_epochs: Count = 3
+    freeze: list[str] = field(default_factory=list)
+    unfreeze_every: Count | None = None
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
     bptt: BPTT | None = None

@@ -43,6 +43,7 @@ def restore(training: Training, state: Any) -> None:
     training.scheduler.load_state_dict(state["scheduler"])
     for name, value in state["progress"].items():
         setattr(training, name, value)
+    training.thaw()
     device = training.device
     training.best_weights = {name: t.to(device) for name, t in training.best_weights.items()}
     training.place = None if state["place"] is None else _place(state["place"], training)

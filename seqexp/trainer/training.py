@@ -13,6 +13,7 @@ from seqexp.data import Batch
 from seqexp.spec import Carry, HasPenalty, Model
 from seqexp.task.base import Task, Whole
 from seqexp.trainer.distributed import Processes
+from seqexp.trainer.layers import thaw
 from seqexp.trainer.losses import Losses
 from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
@@ -105,6 +106,7 @@ class Training:
     processes: Processes = Processes()
     kind: str = ""  # what its model computes; of one kind, only the weights differ
     extent: tuple[int, int] | None = None  # batches of an epoch, and tokens of a row, if known
+    started_from: tuple[str, ...] = ()  # what was taken of an earlier run, in words
     tested: Whole | None = None  # what the test's predictions are, once they are made
     solver: Any = None  # of a model that is fitted at once, while it is
 
@@ -117,7 +119,21 @@ class Training:
         # once, since each takes as long as a small model's layer
         self.parameters = dict(self.model.named_parameters())
         self.penalty = self.model.penalty if isinstance(self.model, HasPenalty) else None
+        self.trained = {k: p for k, p in self.parameters.items() if p.requires_grad}
         self.by_update = not isinstance(self.scheduler, ReduceLROnPlateau)
+
+    def begin_epoch(self) -> Place:
+        """Begin the next epoch."""
+        self.epoch += 1
+        self.place = Place()
+        self.thaw()
+        return self.place
+
+    def thaw(self) -> None:
+        """Train the layers that are due in this epoch, where they are thawed one after another."""
+        every = self.settings.unfreeze_every
+        if every is not None:
+            thaw(self.trained, max(1, self.epoch), every)
 
     def step_schedule(self) -> None:
         """After an update; a schedule that waits for a plateau is stepped after each epoch."""

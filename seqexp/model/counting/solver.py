@@ -94,7 +94,9 @@ class Problem:
         slope[: self.size] = of_weights.ravel()
         slope[: self.size] += strength * weights
         slope[self.size :] = of_outputs.sum(axis=0, dtype=np.float64)
-        return float(nats.detach()) + 0.5 * strength * float(weights @ weights), slope
+        # of PyTorch: NumPy's would start threads of its own
+        size = float(torch.from_numpy(weights).square().sum())
+        return float(nats.detach()) + 0.5 * strength * size, slope
 
     def values(
         self, weights: Float[np.ndarray, "ngrams width"], bias: Float[np.ndarray, " width"]
