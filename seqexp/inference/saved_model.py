@@ -92,9 +92,7 @@ def _make_room(model: nn.Module, claimed: claims.Claimed) -> None:
             part.resize(max(0, shape[0]))
 
 
-def _refuse_other_weights(
-    folder: Path, node: Mapping[str, Any], spec: TaskSpec
-) -> claims.Claimed:
+def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec) -> claims.Claimed:
     """Compare the model that a config names with the weights that are there, before it has any.
 
     Returns their types and shapes.

@@ -138,7 +138,7 @@ class NGrams(nn.Module):
         self, tokens: Int[Tensor, "batch time"], carry: Carry | None = None
     ) -> tuple[Float[Tensor, "batch 1 outputs"], Carry]:
         """Logits, and an empty carry."""
-        parts = tokens.split(max(1, ROOM // max(1, tokens.shape[1])))
+        parts = torch.split(tokens, max(1, ROOM // max(1, tokens.shape[1])))
         sums = torch.cat([self._sums(part) for part in parts])
         return self.as_logits(sums + self.bias), ()
 

@@ -96,7 +96,8 @@ def _all_metrics(split: str, task: Task, score: Score, whole: Whole | None) -> M
 
 def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | Work, None, Metrics]:
     """Train from `place` to the end of the epoch, and validate; returns its metrics."""
-    began, told = time.perf_counter() - place.seconds, {}
+    began = time.perf_counter() - place.seconds
+    told: Metrics = {}
     if isinstance(training.model, Solves):
         place.total, told = solve(training, training.model, data.train)
     else:

@@ -14,6 +14,7 @@ from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training, Updates
 
 
+@runtime_checkable
 class Solver(Protocol):
     """Fits a model to the sequences that it was made for."""
 
@@ -53,8 +54,8 @@ def settings_for(model: object, settings: Settings, data: Data) -> Settings:
             " give a number, as model.strength=3, or validation data"
         )
     patience = 1 if settings.monitor == "valid/loss_nats" else None
-    epochs = model.num_fits
-    return replace(settings, epochs=epochs, patience=patience, min_delta=0.0, starts=1)
+    found = replace(settings, epochs=model.num_fits, patience=patience, min_delta=0.0)
+    return replace(found, starts=1, test_weights="best")
 
 
 def solve(training: Training, model: Solves, train: Sequences) -> tuple[Updates, dict[str, float]]:

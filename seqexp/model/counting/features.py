@@ -1,10 +1,10 @@
-"""How often each sequence has each n-gram, as a sparse matrix, and what each n-gram is weighted by."""
+"""How often each sequence has each n-gram, as a sparse matrix, and what each counts."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from seqexp.data import Sequences
@@ -40,9 +40,7 @@ def counts_of(table: NGramTable, split: Sequences) -> "tuple[csr_matrix, Int[Ten
 
 def distinct(
     rows: Int[np.ndarray, "batch places"],
-) -> tuple[
-    Int[np.ndarray, " found"], Float[np.ndarray, " found"], Int[np.ndarray, " batch"]
-]:
+) -> tuple[Int[np.ndarray, " found"], Float[np.ndarray, " found"], Int[np.ndarray, " batch"]]:
     """The different numbers above 0 of each row in order, how often each is there, and how many
     different ones a row has.
     """
@@ -58,7 +56,9 @@ def distinct(
 
 
 def log_count_ratios(
-    counts: "csr_matrix", is_in: Float[np.ndarray, "rows outputs"], is_out: Any
+    counts: "csr_matrix",
+    is_in: Bool[np.ndarray, "rows outputs"],
+    is_out: Bool[np.ndarray, "rows outputs"],
 ) -> Float[np.ndarray, "ngrams outputs"]:
     """By how much each n-gram is more frequent in sequences of an output than in others, nats.
 

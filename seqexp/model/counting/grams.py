@@ -180,10 +180,10 @@ def pieces(
     if split.is_stream:
         width = PLACES // each
         for row in range(len(tokens)):
-            for piece in tokens[row : row + 1].split(width, dim=1):
+            for piece in torch.split(tokens[row : row + 1], width, dim=1):
                 yield torch.tensor([row]), piece.cpu().long()
         return
-    lengths = torch.cat([is_real(part).sum(dim=1) for part in tokens.split(1000)]).cpu()
+    lengths = torch.cat([is_real(part).sum(dim=1) for part in torch.split(tokens, 1000)]).cpu()
     order = lengths.argsort(stable=True)
     start = 0
     while start < len(order):
@@ -197,4 +197,3 @@ def pieces(
         stop = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
         yield rows, part[:, stop[0] : stop[1]]
         start += count
-
