@@ -2,7 +2,7 @@
 
 import ctypes
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,12 +34,13 @@ from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.layers import freeze, grouped
-from seqexp.trainer.restarts import choose_start
+from seqexp.trainer.restarts import best_start
 from seqexp.trainer.score import ADD_UP, Score
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.solving import settings_for
-from seqexp.trainer.training import LazyOptimizer, Training, Work
+from seqexp.trainer.training import LazyOptimizer, Training, Update
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
+from seqexp.trainer.update import update
 from seqexp.utils.old_names import kind_of_task
 
 ALONE = Processes()
@@ -312,7 +313,8 @@ def begin(
     processes: Processes = ALONE,
     is_new: bool = True,
     weights: Weights | None = None,
-) -> Generator[Work, None, tuple[Training, int]]:
+    update: Update = update,
+) -> tuple[Training, int]:
     """A training that starts from the best initial weights, and how many were tried.
 
     One that is not new gets the weights that it had, so none are tried. `weights` are those of an
@@ -327,7 +329,7 @@ def begin(
 
     if not is_new:
         return make(0), 0
-    return (yield from choose_start(make, data.to(device)))
+    return best_start(make, data.to(device), update)
 
 
 def prepare_training(

@@ -161,11 +161,7 @@ class Training:
 
 @dataclass
 class Work:
-    """What one update is of: consecutive parts of a batch, and the state before them.
-
-    Who trains several models may do their updates as one and note what came of it in `done`; what
-    is not done then, its training does by itself.
-    """
+    """An update to do: consecutive parts of a batch, and the state before them."""
 
     training: Training
     parts: Sequence[Batch]  # this process's rows
@@ -174,4 +170,7 @@ class Work:
     scale: float  # what the sum of losses is divided by
     masks: int  # seed of dropout's masks
     where: str  # in words
-    done: tuple[Updates, Carry] | None = None
+
+
+Update = Callable[[Work], tuple[Updates, Carry]]
+"""Does an update; returns its sums, and the state after its first part, as a value."""
