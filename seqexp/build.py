@@ -26,7 +26,7 @@ from seqexp.model.layers import TokenInput
 from seqexp.model.warm_start import Weights, start_from
 from seqexp.optimizer.schedule import plateau
 from seqexp.seeding import stream_seed
-from seqexp.spec import Scoring
+from seqexp.spec import Scoring, SizedByData
 from seqexp.task import kinds
 from seqexp.task.base import Task
 from seqexp.task.scoring import scoring
@@ -37,6 +37,7 @@ from seqexp.trainer.layers import freeze, grouped
 from seqexp.trainer.restarts import best_start
 from seqexp.trainer.score import ADD_UP, Score
 from seqexp.trainer.settings import Settings
+from seqexp.trainer.solving import settings_for
 from seqexp.trainer.training import LazyOptimizer, Training, Update
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
 from seqexp.trainer.update import update
@@ -352,6 +353,7 @@ def prepare_training(
     refuse_unlearned_contexts(settings, data)
     torch.manual_seed(stream_seed(seed, "initial weights", *([start] if start else [])))
     model: Any = build_model(parts.model, data, device)
+    settings = settings_for(model, settings, data)
     name = parts.model["_target_"]
     if start == 0 and not name.startswith("seqexp."):
         try_model(model, data, settings, device, name)
@@ -386,6 +388,9 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
     try:
         with told_whose("model", name):
             model = refuse_other_things(build(node, spec=data.spec), name)
+            for part in model.modules():
+                if isinstance(part, SizedByData):
+                    part.count(data.train)
         return model.to(device)
     except ValueError as error:
         if name.startswith("seqexp."):

@@ -23,6 +23,7 @@ from seqexp.callback.base import Callback, Curves, Observed, closing, tell
 from seqexp.callback.baselines import Constant
 from seqexp.callback.checkpoint import Checkpoints
 from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
+from seqexp.callback.counted import CountedNGrams
 from seqexp.callback.denoise import Denoised
 from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
@@ -171,11 +172,12 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     twin = partial(train_twin, parts, place.device, place.folder, stop)
     return [
         Curves(run),
-        Console(parts.settings, run.data.spec.output),
+        Console(run.training.settings, run.data.spec.output),
         Kernels(run),
         Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
         Gradients(parts.gradient_flow, run),
         Constant(run),
+        CountedNGrams(run),
         predictions,
         filters,
         Samples(parts.decoder, run),

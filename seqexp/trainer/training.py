@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -112,6 +112,7 @@ class Training:
     started_from: tuple[str, ...] = ()  # what was taken of an earlier run, in words
     tested: Whole | None = None  # what the test's predictions are, once they are made
     predicted: Predicted | None = None  # keeps each of them, where that is wanted
+    solver: Any = None  # of a model that is fitted at once, while it is
 
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"
