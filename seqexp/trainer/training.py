@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from seqexp.trainer.averages import Average
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.layers import thaw
 from seqexp.trainer.losses import Losses
+from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 
@@ -112,6 +113,8 @@ class Training:
     noise: AdversarialNoise | None = None  # on vectors, in a second pass of each update
     started_from: tuple[str, ...] = ()  # what was taken of an earlier run, in words
     tested: Whole | None = None  # what the test's predictions are, once they are made
+    predicted: Predicted | None = None  # keeps each of them, where that is wanted
+    solver: Any = None  # of a model that is fitted at once, while it is
 
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"
