@@ -71,8 +71,8 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     node = arguments("model", node)
     refuse_other_code({"model": node}, str(folder / CONFIG), trusted)
     claims.refuse_arguments(node, str(folder / CONFIG))
-    _refuse_other_weights(folder, node, spec)
-    model: nn.Module = build(node, spec=spec)
+    _refuse_other_weights(folder, node, spec, trusted)
+    model: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except Exception as error:  # safetensors has its own error type for each kind of damage
@@ -83,13 +83,27 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     return SavedModel(model.eval(), spec, config)
 
 
-def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec) -> None:
+def made(
+    group: str, node: Mapping[str, Any], source: str, trusted: Sequence[str], **supplied: Any
+) -> Any:
+    """The object that a group of a stored config describes.
+
+    Raises:
+        InputError: if it is neither of seqexp nor of a trusted package; nothing was imported.
+    """
+    refuse_other_code({group: node}, source, trusted)
+    return build(node, **supplied)
+
+
+def _refuse_other_weights(
+    folder: Path, node: Mapping[str, Any], spec: TaskSpec, trusted: Sequence[str]
+) -> None:
     """Compare the model that a config names with the weights that are there, before it has any."""
     claimed = claims.header(folder / WEIGHTS)
     is_ours = str(node["_target_"]).startswith("seqexp.")
     try:
         with torch.device("meta"):
-            like: nn.Module = build(node, spec=spec)
+            like: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
     except Exception as error:
