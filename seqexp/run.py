@@ -23,6 +23,7 @@ from seqexp.callback.base import Callback, Curves, Observed, closing, tell
 from seqexp.callback.baselines import Constant
 from seqexp.callback.checkpoint import Checkpoints
 from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
+from seqexp.callback.counted import CountedNGrams
 from seqexp.callback.denoise import Denoised
 from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
@@ -35,6 +36,7 @@ from seqexp.callback.pruning import Pruning
 from seqexp.callback.reads import Reads, train_twin
 from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
+from seqexp.callback.scores import KeptPredictions
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
@@ -170,11 +172,12 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     twin = partial(train_twin, parts, place.device, place.folder, stop)
     return [
         Curves(run),
-        Console(parts.settings, run.data.spec.output),
+        Console(run.training.settings, run.data.spec.output),
         Kernels(run),
         Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
         Gradients(parts.gradient_flow, run),
         Constant(run),
+        CountedNGrams(run),
         predictions,
         filters,
         Samples(parts.decoder, run),
@@ -184,6 +187,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Reads(parts.decoder, run, parts.reads_backwards, twin),
         Denoised(parts.decoder, run),
         KeptModel(parts.config, run),
+        KeptPredictions(run, start.folder if start.is_job else None),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),
     ]
@@ -326,6 +330,9 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     say_start(model_name(place.start), dataset, run.data, num_parameters)
     if told:
         log.info(told)
+    if run.training.average is not None:
+        how = run.training.settings.average
+        log.info(f"  validated, tested and kept are averaged weights (trainer.average={how})")
 
 
 def tell_changes(place: Place, run: Observed, origin: Mapping[str, str], begun: Begun) -> None:

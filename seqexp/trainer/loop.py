@@ -20,6 +20,7 @@ from seqexp.seeding import stream_seed
 from seqexp.task.base import Task, Whole
 from seqexp.trainer.score import ADD_UP, Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
+from seqexp.trainer.solving import Solves, solve
 from seqexp.trainer.training import (
     LazyOptimizer,
     Metrics,
@@ -61,8 +62,11 @@ def fit(training: Training, data: Data, update: Update = update) -> Iterator[Rep
         _lower_on_plateau(training, metrics)
         training.place = None
         yield Report("epoch", training.epoch, metrics, is_best)
+    training.solver = None  # with what it has counted
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
+    elif training.average is not None:
+        training.model.load_state_dict(training.kept_weights())
     metrics = _test(training, data.test) | training.best_metrics
     metrics["time/train_seconds"] = training.seconds
     yield Report("test", 0, metrics)
@@ -74,9 +78,10 @@ def _test(training: Training, test: Sequences) -> Metrics:
     score = evaluate(
         training.model,
         training.task,
-        _scored_batches(test, training.settings),
+        scored_batches(test, training.settings),
         scored_window(test, training.window),
         training.tested,
+        predicted=training.predicted,
     )
     return _all_metrics("test", training.task, score, training.tested)
 
@@ -92,7 +97,12 @@ def _epoch(
 ) -> Generator[Report, None, Metrics]:
     """Train from `place` to the end of the epoch, and validate; returns its metrics."""
     began = time.perf_counter() - place.seconds
-    yield from _train_epoch(training, place, data, update, began)
+    told: Metrics = {}
+    if isinstance(training.model, Solves):
+        place.total, told = solve(training, training.model, data.train)
+    else:
+        yield from _train_epoch(training, place, data, update, began)
+        told["train/learning_rate"] = _learning_rate(training.optimizer)
     train_seconds = time.perf_counter() - began
     if isinstance(training.optimizer, LazyOptimizer):  # all that follows may read any weight
         training.optimizer.settle()
@@ -101,8 +111,11 @@ def _epoch(
     means = updates.score.metrics("train", training.task)
     metrics = {name: value for name, value in means.items() if name in METRICS}
     metrics |= _gradient_metrics(updates)
-    metrics["train/learning_rate"] = _learning_rate(training.optimizer)
-    metrics |= _validate(training, data.valid)
+    metrics |= told
+    if training.average is not None:
+        training.average.after_epoch(training.epoch)
+    with training.averaged():
+        metrics |= _validate(training, data.valid)
     metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
     metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
     metrics["time/epoch_seconds"] = time.perf_counter() - began
@@ -142,7 +155,7 @@ def _validate(training: Training, valid: Sequences) -> Metrics:
     """The metrics of all processes, each on its rows."""
     task, processes = training.task, training.processes
     whole = task.whole() if _needs_whole(training) else None
-    batches = _scored_batches(valid, training.settings)
+    batches = scored_batches(valid, training.settings)
     window = scored_window(valid, training.window)
     score = evaluate(training.model, task, batches, window, whole, processes.share)
     if processes.count > 1:
@@ -171,7 +184,7 @@ def _merged(wholes: Sequence[Whole]) -> Whole:
     return first
 
 
-def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
+def scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
     """Where nothing is learned, order does not matter: all are sorted by length, or none."""
     size = settings.eval_batch_size
     pool = None if settings.length_pool is None else split.num_batches(size)
@@ -263,7 +276,9 @@ def _keep_best(training: Training, metrics: Metrics) -> bool:
         for name, metric in metrics.items()
         if name.startswith("valid/")
     }
-    weights = training.model.state_dict()
+    if "train/strength" in metrics:
+        training.best_metrics["best/strength"] = metrics["train/strength"]
+    weights = training.kept_weights()
     training.best_weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     return True
 
