@@ -71,8 +71,8 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     node = arguments("model", node)
     refuse_other_code({"model": node}, str(folder / CONFIG), trusted)
     claims.refuse_arguments(node, str(folder / CONFIG))
-    claimed = _refuse_other_weights(folder, node, spec)
-    model: nn.Module = build(node, spec=spec)
+    claimed = _refuse_other_weights(folder, node, spec, trusted)
+    model: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
     _make_room(model, claimed)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
@@ -84,6 +84,18 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     return SavedModel(model.eval(), spec, config)
 
 
+def made(
+    group: str, node: Mapping[str, Any], source: str, trusted: Sequence[str], **supplied: Any
+) -> Any:
+    """The object that a group of a stored config describes.
+
+    Raises:
+        InputError: if it is neither of seqexp nor of a trusted package; nothing was imported.
+    """
+    refuse_other_code({group: node}, source, trusted)
+    return build(node, **supplied)
+
+
 def _make_room(model: nn.Module, claimed: claims.Claimed) -> None:
     """Give parts whose size the training data told that of the weights that are there."""
     for name, part in model.named_modules():
@@ -92,7 +104,9 @@ def _make_room(model: nn.Module, claimed: claims.Claimed) -> None:
             part.resize(max(0, shape[0]))
 
 
-def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec) -> claims.Claimed:
+def _refuse_other_weights(
+    folder: Path, node: Mapping[str, Any], spec: TaskSpec, trusted: Sequence[str]
+) -> claims.Claimed:
     """Compare the model that a config names with the weights that are there, before it has any.
 
     Returns their types and shapes.
@@ -101,7 +115,7 @@ def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec)
     is_ours = str(node["_target_"]).startswith("seqexp.")
     try:
         with torch.device("meta"):
-            like: nn.Module = build(node, spec=spec)
+            like: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
     except Exception as error:
