@@ -12,7 +12,7 @@ from torch import Tensor
 from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
 from seqexp.data import MANY, Data, Pattern, Sequences
-from seqexp.interpret.filters.baselines import best_scan, word_regression
+from seqexp.interpret.filters.baselines import best_scan
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.metrics import CONSTANT, METRICS, OF_KIND
 from seqexp.spec import IGNORE, Output, TaskSpec, is_scored
@@ -31,6 +31,9 @@ MAX_COUNTED = 2**27
 
 MAX_SCORED = 2**26
 """Targets of the test x outputs that the constant is scored on."""
+
+COUNTED = {"words": "regression on words of 6", "gapped_words": "the same with a letter skipped"}
+"""Baselines of `seqexp.callback.counted`, as the table calls them."""
 
 ROWS = 1000
 """Sequences at a time."""
@@ -165,14 +168,16 @@ def compare_with_baselines(
     spec = data.spec
     if not has_baselines(spec):
         return {}, []
-    train, valid, test = map(_labelled, data.splits().values())
+    train, test = _labelled(data.train), _labelled(data.test)
     if len(torch.unique(train.targets)) < 2:  # of one class, nothing can be told apart
         return {}, []
     truth = test.targets[:, 0].numpy() == 1
     areas = {"this model": (metrics.get("test/auroc"), metrics.get("test/auprc"))}
-    scores = word_regression(train, valid, test, spec.vocabulary)
-    areas["regression on words of 6"] = _areas(scores, truth)
-    found = _named("kmer", areas["regression on words of 6"])
+    for name, title in COUNTED.items():
+        keys = (f"baseline/{name}_{measure}" for measure in ("auroc", "auprc"))
+        if any(values := [metrics.get(key) for key in keys]):
+            areas[title] = (values[0], values[1])
+    found: dict[str, float] = {}
     if database:
         best, scores = best_scan(database, train, test, spec.vocabulary, run.training.seed)
         name = f"scan with {best.name}"

@@ -15,8 +15,7 @@ from seqexp.callback.base import Callback, Observed
 from seqexp.callback.console import is_said
 from seqexp.checkpoint.result import Result
 from seqexp.data import Sequences
-from seqexp.decode.beam import Beam
-from seqexp.decode.sample import Sample
+from seqexp.decode.base import WritesTargets, Writing
 from seqexp.decode.target_score import (
     EXTRA,
     TargetScore,
@@ -24,7 +23,7 @@ from seqexp.decode.target_score import (
     has_sacrebleu,
     score_targets,
 )
-from seqexp.decode.targets import Writing, how_to_write, write_targets, writes_targets
+from seqexp.decode.targets import how_to_write, write_targets, writes_targets
 from seqexp.formats.ends import ENDS, ends_of
 from seqexp.spec import IGNORE, Features, Output, ReadsContext, Vocabulary, attends
 from seqexp.trainer.training import Report
@@ -92,14 +91,14 @@ class Written(Callback):
                 known = " or ".join(" and ".join(ends) for ends in ENDS)
                 log.info(f"no targets are written: the vocabulary has no begin and end ({known})")
             return
-        if isinstance(self.decoder, Sample) and any(self.decoder.temperatures):
+        if any(getattr(self.decoder, "temperatures", ())):  # which draw texts, not targets
             log.info("decode=sample: targets are written greedily; decode=beam searches for better")
         if not has_sacrebleu():
             log.info(f"BLEU and chrF are not measured: sacrebleu is not installed ({EXTRA})")
 
     def is_due(self) -> bool:
         """Whether to write after this epoch."""
-        if self.how is None or not isinstance(self.decoder, Sample | Beam):
+        if self.how is None or not isinstance(self.decoder, WritesTargets):
             return False
         every = self.decoder.every_epochs
         return (
@@ -113,7 +112,7 @@ class Written(Callback):
         """After some epochs, write targets of validation, without a search."""
         if report.kind != "epoch" or not self.is_due():
             return
-        assert self.how is not None and isinstance(self.decoder, Sample | Beam)
+        assert self.how is not None and isinstance(self.decoder, WritesTargets)
         valid = self.data.valid.at_most(self.decoder.num_valid, self.training.seed)
         rows, score = self._write(valid, replace(self.how, width=None))
         self.run.log(score.metrics("valid"), report.step)

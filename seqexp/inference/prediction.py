@@ -20,7 +20,7 @@ from seqexp.task.base import Cell
 from seqexp.task.sequence_class import probabilities
 
 if TYPE_CHECKING:
-    from seqexp.decode.targets import Writing
+    from seqexp.decode.base import Writing
 
 Values = Sequence[int] | Float[np.ndarray, "time size"]
 """Of one sequence: token ids, or features."""
@@ -138,7 +138,8 @@ def how(saved: SavedModel) -> "Writing":
     Raises:
         InputError: if the stored configuration names anything but a decoder of seqexp.
     """
-    from seqexp.decode.targets import Writing, how_to_write
+    from seqexp.decode.base import Writing
+    from seqexp.decode.targets import how_to_write
 
     node = saved.config.get("decode")
     if not isinstance(node, dict):

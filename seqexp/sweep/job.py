@@ -52,6 +52,19 @@ class Job:
         return " ".join(self.overrides)
 
 
+def settled(config: Config) -> Config:
+    """A checked config in which the run that its model starts from has its whole name.
+
+    Raises:
+        InputError: if it cannot be found.
+    """
+    if config["model"].get("from_run") is None:
+        return config
+    from seqexp.inference import from_run  # PyTorch and MLflow
+
+    return from_run.settled(config)
+
+
 def key_of(override: Override) -> str:
     """An override's key, without the plus signs that let it in."""
     return str(override.get_key_element()).lstrip("+")
