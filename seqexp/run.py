@@ -36,6 +36,7 @@ from seqexp.callback.pruning import Pruning
 from seqexp.callback.reads import Reads, train_twin
 from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
+from seqexp.callback.speaking import SpeakingNGrams
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
@@ -177,6 +178,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Gradients(parts.gradient_flow, run),
         Constant(run),
         CountedNGrams(run),
+        SpeakingNGrams(run),
         predictions,
         filters,
         Samples(parts.decoder, run),

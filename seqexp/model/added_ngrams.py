@@ -10,12 +10,18 @@ from torch import Tensor, nn
 
 from seqexp.errors import InputError
 from seqexp.model.counting.grams import Grams
-from seqexp.model.counting.table import NGramTable
+from seqexp.model.counting.table import NGramTable, Speaking, highest
 from seqexp.ranges import Count, Rate
-from seqexp.spec import PAD, TaskSpec
+from seqexp.spec import PAD, Model, TaskSpec
 
 NGramSize = Annotated[int, Interval(ge=1, le=64)]
 Buckets = Annotated[int, Interval(ge=1, le=2**28)]
+
+MAX_TRIED = 2000
+"""N-grams that a model reads alone, to show what each adds."""
+
+ROWS = 500
+"""Of them, at a time."""
 
 
 @dataclass(frozen=True)
@@ -125,3 +131,46 @@ def vectors_of(
             " to; give model.embedding_size, or to=logits"
         )
     return NGramVectors(spec, chosen, input_size)
+
+
+@torch.no_grad()
+def top_of(
+    model: Model, vectors: NGramVectors | None, spec: TaskSpec, count: int
+) -> list[Speaking]:
+    """The n-grams that add most to each output, by what the outputs are without them.
+
+    Of those added to the input, the `MAX_TRIED` longest vectors are tried: the model reads the
+    n-gram alone, with its vector and without. Nothing of hashed ones, which have no names.
+    """
+    if vectors is None or vectors.table.buckets is not None or spec.context is not None:
+        return []
+    table, rows = vectors.table, vectors.table.table
+    if vectors.to == "logits":
+        adds = rows[1:].detach().float().cpu()
+        adds = adds - adds.mean(dim=1, keepdim=True) if adds.shape[1] > 1 else adds
+        return highest(adds, None, table, spec.output_names, count)
+    longest = rows[1:].norm(dim=1).topk(min(MAX_TRIED, len(rows) - 1)).indices
+    ngrams = table.names((longest + 1).tolist())
+    width = max(vectors.span, spec.length or 0)
+    ids = spec.vocabulary.ids
+    codes = [[ids[symbol] for symbol in ngram if symbol is not None] for ngram in ngrams]
+    tokens = torch.tensor([row + [PAD] * (width - len(row)) for row in codes]).to(rows.device)
+    model.eval()
+    logits = _alone(model, tokens)
+    kept, rows.data = rows.data, torch.zeros_like(rows.data)
+    try:
+        adds = logits - _alone(model, tokens)
+    finally:
+        rows.data = kept
+    adds = adds - adds.mean(dim=1, keepdim=True) if adds.shape[1] > 1 else adds
+    return highest(adds, ngrams, table, spec.output_names, count)
+
+
+def _alone(model: Model, tokens: Int[Tensor, "ngrams time"]) -> Float[Tensor, "ngrams outputs"]:
+    """Logits of the last real place, some n-grams at a time."""
+    found = []
+    for part in torch.split(tokens, ROWS):
+        logits, _ = model(part)
+        last = (part != PAD).sum(dim=1) - 1 if logits.shape[1] > 1 else torch.zeros_like(part[:, 0])
+        found.append(logits[torch.arange(len(part)), last].float().cpu())
+    return torch.cat(found)

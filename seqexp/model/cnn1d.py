@@ -11,9 +11,10 @@ from torch.nn import functional
 from seqexp.errors import InputError
 from seqexp.kernels import convolution_cpp as token_convolution
 from seqexp.kernels.build import Built
-from seqexp.model.added_ngrams import AddedNGrams, vectors_of
+from seqexp.model.added_ngrams import AddedNGrams, top_of, vectors_of
 from seqexp.model.context import PooledContext, filters_of, refuse_without_context
 from seqexp.model.convolution import ConvolutionLayer, Layers
+from seqexp.model.counting.table import Speaking
 from seqexp.model.layers import (
     ACTIVATIONS,
     Activation,
@@ -469,6 +470,10 @@ class CNN1D(nn.Module):
         filters = range(self.conv.out_channels)
         without = (self.head(self._features(tokens, carry, index)[0]) for index in filters)
         return torch.stack([(logits - others).mean(dim=1) for others in without], dim=1)
+
+    def top(self, count: int) -> list[Speaking]:
+        """The n-grams that add most to each output; none where the model has none."""
+        return top_of(self, self.ngrams, self.spec, count)
 
     def penalty(self) -> Float[Tensor, ""]:
         """What is added to the loss, nats."""

@@ -10,11 +10,12 @@ from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
-from seqexp.model.added_ngrams import AddedNGrams, vectors_of
+from seqexp.model.added_ngrams import AddedNGrams, top_of, vectors_of
 from seqexp.model.attention import Attention, AttentionName
 from seqexp.model.cells import CellName
 from seqexp.model.context import Encoder, filters_of, refuse_without_context
 from seqexp.model.convolution import Convolution, Convolutions
+from seqexp.model.counting.table import Speaking
 from seqexp.model.layers import (
     EmbeddingSize,
     Head,
@@ -228,6 +229,10 @@ class RecurrentNetwork(RecurrentLayers):
         if self.ngrams is not None and self.ngrams.to == "logits":
             logits = logits + self._wide(tokens, carry, after)
         return logits, (*after, *kept)
+
+    def top(self, count: int) -> list[Speaking]:
+        """The n-grams that add most to each output; none where the model has none."""
+        return top_of(self, self.ngrams, self.spec, count)
 
     def _wide(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None, after: Carry

@@ -85,6 +85,21 @@ class TestEveryModel:
             torch.testing.assert_close(found, whole, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "to"), [("lstm", "input"), ("lstm", "logits"), ("cnn1d", "logits")]
+)
+def test_the_ngram_with_the_largest_vector_speaks_loudest(name: str, to: str) -> None:
+    model = made(name, to, Output.SEQUENCE_CLASS, {})
+    table = model.ngrams.table
+    with torch.no_grad():
+        table.table.zero_()
+        table.table[7] = torch.linspace(-3, 3, table.width)
+    before = table.table.clone()
+    (found,) = model.top(5) if to == "logits" else model.top(5)[:1]
+    assert list(found[1]) == table.names([7])[0] and found[2] > 0
+    assert torch.equal(table.table, before)  # as it was
+
+
 def test_both_strands_of_dna_have_the_same_logits() -> None:
     more = {"strands": "both", "readout": "max"}
     model = made("cnn1d", "logits", Output.SEQUENCE_CLASS, more)
