@@ -487,16 +487,14 @@ def refuse_endless_gradients(settings: Settings, data: Data) -> None:
 
 
 def refuse_unlearned_contexts(settings: Settings, data: Data) -> None:
-    """Of a sequence with one prediction, only the window of its end has a loss, whose gradient does
-    not reach back to the context, which is read before the first.
-    """
+    """A context is read before the first window, and gradients of later ones do not reach it."""
     k1, k2 = (settings.bptt.k1, settings.bptt.k2) if settings.bptt is not None else (None, None)
     time = data.train.tokens.shape[1]
-    has_one = data.spec.context is not None and not data.spec.per_position
-    if has_one and k1 is not None and max(k1, k2 or k1) < time:
+    if data.spec.context is not None and k1 is not None and max(k1, k2 or k1) < time:
+        which = "the later windows of" if data.spec.per_position else "the last windows of"
         raise InputError(
-            f"trainer.bptt.k1 is {k1}, so that gradients of sequences of {time:,} tokens would not"
-            f" reach what reads their contexts; give k1=null, or k2={time}"
+            f"trainer.bptt.k1 is {k1}, so that gradients of {which} sequences of {time:,} tokens"
+            f" would not reach what reads their contexts; give k1=null, or k2={time}"
         )
 
 

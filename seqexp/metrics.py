@@ -73,6 +73,7 @@ METRICS: dict[str, Better] = {
     **{f"valid/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"test/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"best/valid_{name}": better for name, better in MEASURES.items()},
+    **{f"ensemble/{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
     "train/strength": "neither",
@@ -128,6 +129,7 @@ is known, `best/*` are of the epoch that `trainer.monitor` finds best, the other
 losses are means in nats per scored token. `best/valid_accuracy` is the accuracy at that epoch,
 `best/valid_accuracy_max` the highest of all epochs.
 
+`ensemble/*` are a sweep's: the measures of the test for the mean of what all its runs predict.
 `train/strength` is that of the penalty of a model that a solver fits, `best/strength` the one that
 validation has chosen.
 

@@ -36,6 +36,7 @@ from seqexp.callback.pruning import Pruning
 from seqexp.callback.reads import Reads, train_twin
 from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
+from seqexp.callback.scores import KeptPredictions
 from seqexp.callback.speaking import SpeakingNGrams
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
@@ -188,6 +189,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Reads(parts.decoder, run, parts.reads_backwards, twin),
         Denoised(parts.decoder, run),
         KeptModel(parts.config, run),
+        KeptPredictions(run, start.folder if start.is_job else None),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),
     ]
@@ -330,6 +332,9 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     say_start(model_name(place.start), dataset, run.data, num_parameters)
     if told:
         log.info(told)
+    if run.training.average is not None:
+        how = run.training.settings.average
+        log.info(f"  validated, tested and kept are averaged weights (trainer.average={how})")
 
 
 def tell_changes(place: Place, run: Observed, origin: Mapping[str, str], begun: Begun) -> None:

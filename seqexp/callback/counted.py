@@ -115,7 +115,8 @@ def scored(data: Data, name: str, given: Mapping[str, Any]) -> dict[str, float]:
 
 def _classes(split: Sequences) -> torch.Tensor:
     targets = split.targets
-    return torch.unique(targets[is_scored(targets)])
+    found: torch.Tensor = torch.unique(targets[is_scored(targets)])
+    return found
 
 
 def fitted(data: Data, given: Mapping[str, Any]) -> NGrams:

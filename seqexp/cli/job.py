@@ -61,6 +61,7 @@ def start_of(
         overrides=overrides,
         folder=folder if hydra_config.output_subdir is not None else None,
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
+        is_job=is_sweep,
         name=run_label(overrides) if is_sweep else None,
         tags=tags or {},
     )

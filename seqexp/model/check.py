@@ -192,6 +192,14 @@ def word_vectors_fit_the_embedding(dataset: Node, model: Node) -> Faults:
         )
 
 
+def a_model_starts_from_one_thing(dataset: Node, model: Node) -> Faults:
+    if model.get("from_run") is not None and dataset.get("vectors") is not None:
+        yield (
+            f"model.from_run is {model['from_run']}, but dataset.vectors is {dataset['vectors']};"
+            " both are what vectors of words start from: give one of them"
+        )
+
+
 def many_words_are_not_one_hot(dataset: Node, model: Node) -> Faults:
     if dataset["_target_"] != IMDB or dataset["max_tokens"] <= MAX_ONE_HOT:
         return

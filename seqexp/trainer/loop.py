@@ -65,6 +65,8 @@ def fit(training: Training, data: Data, update: Update = update) -> Iterator[Rep
     training.solver = None  # with what it has counted
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
+    elif training.average is not None:
+        training.model.load_state_dict(training.kept_weights())
     metrics = _test(training, data.test) | training.best_metrics
     metrics["time/train_seconds"] = training.seconds
     yield Report("test", 0, metrics)
@@ -76,9 +78,10 @@ def _test(training: Training, test: Sequences) -> Metrics:
     score = evaluate(
         training.model,
         training.task,
-        _scored_batches(test, training.settings),
+        scored_batches(test, training.settings),
         scored_window(test, training.window),
         training.tested,
+        predicted=training.predicted,
     )
     return _all_metrics("test", training.task, score, training.tested)
 
@@ -109,7 +112,10 @@ def _epoch(
     metrics = {name: value for name, value in means.items() if name in METRICS}
     metrics |= _gradient_metrics(updates)
     metrics |= told
-    metrics |= _validate(training, data.valid)
+    if training.average is not None:
+        training.average.after_epoch(training.epoch)
+    with training.averaged():
+        metrics |= _validate(training, data.valid)
     metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
     metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
     metrics["time/epoch_seconds"] = time.perf_counter() - began
@@ -149,7 +155,7 @@ def _validate(training: Training, valid: Sequences) -> Metrics:
     """The metrics of all processes, each on its rows."""
     task, processes = training.task, training.processes
     whole = task.whole() if _needs_whole(training) else None
-    batches = _scored_batches(valid, training.settings)
+    batches = scored_batches(valid, training.settings)
     window = scored_window(valid, training.window)
     score = evaluate(training.model, task, batches, window, whole, processes.share)
     if processes.count > 1:
@@ -178,7 +184,7 @@ def _merged(wholes: Sequence[Whole]) -> Whole:
     return first
 
 
-def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
+def scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
     """Where nothing is learned, order does not matter: all are sorted by length, or none."""
     size = settings.eval_batch_size
     pool = None if settings.length_pool is None else split.num_batches(size)
@@ -272,7 +278,7 @@ def _keep_best(training: Training, metrics: Metrics) -> bool:
     }
     if "train/strength" in metrics:
         training.best_metrics["best/strength"] = metrics["train/strength"]
-    weights = training.model.state_dict()
+    weights = training.kept_weights()
     training.best_weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     return True
 
