@@ -15,7 +15,8 @@ python -m seqexp predict runs=RUN,RUN|sweep=RUN input=FILE [KEY=VALUE ...]
                  the context counted for each prediction, to output=FILE.npz
   per            sequence; or token, of a model that labels each position: a row a token
   format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl, npz,
-                 lines (a text a line) or tokens (a token a line, a blank line between sequences)
+                 lines (a text a line), tokens (a token a line, a blank line between sequences) or
+                 conllu; a model that labels positions tells CoNLL-U and JSON lists by their content
   column         of a table, with the texts; by default that of the training, or sequence or text;
                  a column id or name has the names, else rows are numbered. Of a table of numbers,
                  the column that says which rows are one sequence

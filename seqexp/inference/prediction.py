@@ -9,11 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
-from seqexp.config.instantiate import build
-from seqexp.config.trust import refuse_other_code
 from seqexp.dataset.recordings.recording import by_its_own
 from seqexp.errors import InputError
-from seqexp.inference.saved_model import SavedModel
+from seqexp.inference.saved_model import SavedModel, made
 from seqexp.spec import PAD, Carry, Features, Output, ReadsContext, TaskSpec
 from seqexp.task import kinds
 from seqexp.task.base import Cell
@@ -145,9 +143,8 @@ def how(saved: SavedModel) -> "Writing":
     if not isinstance(node, dict):
         return Writing()
     source = "the stored config"
-    refuse_other_code({"decode": node}, source, ())
     try:
-        return how_to_write(build(node)) or Writing()
+        return how_to_write(made("decode", node, source, ())) or Writing()
     except (TypeError, ValueError) as error:
         raise InputError(f"{source}: decode is damaged ({error})") from error
 
