@@ -32,6 +32,7 @@ SWEEP = (
 )
 
 SYNOPSIS = {
+    "runs=RUN,RUN|sweep=RUN input=FILE": "runs=3f9c,77a0 input=peaks.fa.gz",
     "run=RUN": "run=latest",
     "runs=RUN,RUN,...": "runs=3f9c,77a0,e771",
     "sweep=RUN": "sweep=b02d",
@@ -52,7 +53,7 @@ NAMED = re.compile(r" (?:predict|sample|compare|reproduce|deliver)$")
 
 def store_of(line: str) -> str:
     """The training whose outputs a command looks at."""
-    if " compare" in line:
+    if " compare" in line or "predict runs=" in line:
         return SWEEP
     if "deliver" in line:
         return f"{DNA} seed=1"
@@ -104,7 +105,7 @@ def test_what_comes_after_training_runs(command, shell, trained) -> None:  # typ
         replace(shell, folder=outputs.parent).type(line)
         return
     (shell.folder / "outputs").symlink_to(outputs)
-    if " compare " in line and "--help" not in line:
+    if (" compare " in line or "predict runs=" in line) and "--help" not in line:
         parent, children = ids(outputs)
         for word, own in zip(("b02d", "3f9c", "77a0", "e771"), (parent, *children), strict=True):
             line = line.replace(word, own)
