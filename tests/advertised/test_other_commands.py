@@ -53,7 +53,7 @@ NAMED = re.compile(r" (?:predict|sample|compare|reproduce|deliver)$")
 
 def store_of(line: str) -> str:
     """The training whose outputs a command looks at."""
-    if " compare" in line or "predict runs=" in line:
+    if " compare" in line or re.search("predict (runs|sweep)=", line):
         return SWEEP
     if "deliver" in line:
         return f"{DNA} seed=1"
@@ -105,7 +105,7 @@ def test_what_comes_after_training_runs(command, shell, trained) -> None:  # typ
         replace(shell, folder=outputs.parent).type(line)
         return
     (shell.folder / "outputs").symlink_to(outputs)
-    if (" compare " in line or "predict runs=" in line) and "--help" not in line:
+    if (" compare " in line or re.search("predict (runs|sweep)=", line)) and "--help" not in line:
         parent, children = ids(outputs)
         for word, own in zip(("b02d", "3f9c", "77a0", "e771"), (parent, *children), strict=True):
             line = line.replace(word, own)
