@@ -23,6 +23,9 @@ from seqexp.spec import SizedByData, TaskSpec
 from seqexp.utils.files import read_json
 from seqexp.utils.old_names import with_new_targets
 
+KEY_BYTES = 8
+"""Of each key of a part that is sized by data."""
+
 WEIGHTS, SPEC, CONFIG = "weights.safetensors", "spec.json", "config.json"
 
 
@@ -73,7 +76,7 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     claims.refuse_arguments(node, str(folder / CONFIG))
     claimed = _refuse_other_weights(folder, node, spec, trusted)
     model: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
-    _make_room(model, claimed)
+    _make_room(model, claimed, folder / WEIGHTS)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except Exception as error:  # safetensors has its own error type for each kind of damage
@@ -96,12 +99,17 @@ def made(
     return build(node, **supplied)
 
 
-def _make_room(model: nn.Module, claimed: claims.Claimed) -> None:
-    """Give parts whose size the training data told that of the weights that are there."""
+def _make_room(model: nn.Module, claimed: claims.Claimed, file: Path) -> None:
+    """Give parts whose size the training data told that of the weights that are in a file.
+
+    One that claims more rows than the file has bytes for gets no room, and is refused later.
+    """
+    most = file.stat().st_size // KEY_BYTES
     for name, part in model.named_modules():
         _, shape = claimed.get(f"{name}.keys" if name else "keys", ("", []))
-        if isinstance(part, SizedByData) and len(shape) == 1 and isinstance(shape[0], int):
-            part.resize(max(0, shape[0]))
+        rows = shape[0] if len(shape) == 1 else None
+        if isinstance(part, SizedByData) and isinstance(rows, int) and 0 <= rows <= most:
+            part.resize(rows)
 
 
 def _refuse_other_weights(
@@ -122,6 +130,6 @@ def _refuse_other_weights(
         if not is_ours:  # which may not be made for tensors without memory
             return claimed
         raise InputError(f"{folder / CONFIG}: no model can be made of it ({error})") from error
-    _make_room(like, claimed)
+    _make_room(like, claimed, folder / WEIGHTS)
     claims.refuse_other_weights(claimed, like.state_dict(), folder / WEIGHTS)
     return claimed
