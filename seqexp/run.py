@@ -163,6 +163,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     filters = LearnedFilters(parts.filters, run)
     predictions = Predictions(run)
     twin = partial(train_twin, parts, place.device, place.folder, stop)
+    denoised = Denoised(parts.decoder, run, getattr(parts.dataset, "channel", None))
     return [
         Curves(run),
         Console(parts.settings, run.data.spec.output),
@@ -175,9 +176,9 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Samples(parts.decoder, run),
         Written(parts.decoder, run),
         Pictures(run),
-        Page(title, parts.filters, run, filters, predictions),
+        denoised,
+        Page(title, parts.filters, run, filters, predictions, denoised),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
-        Denoised(parts.decoder, run),
         KeptModel(parts.config, run),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),
