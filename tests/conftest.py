@@ -10,6 +10,7 @@ from pathlib import Path
 import forked
 import numpy as np
 import pytest
+import stores
 import torch
 
 from seqexp.spec import Output, TaskSpec, Vocabulary
@@ -26,6 +27,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")  # no talk to the network
     # which a command sets for Hydra, and this takes back: children of a test would show tracebacks
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    stores.copied()
 
 
 @pytest.fixture
