@@ -135,6 +135,15 @@ def a_stack_drops_nothing_in_its_convolution(model: Node, trainer: Node) -> Faul
         )
 
 
+def a_stack_has_no_ngrams(model: Node, trainer: Node) -> Faults:
+    sizes, replicas = (model.get("ngrams") or {}).get("sizes"), trainer.get("replicas")
+    if sizes is not None and replicas is not None:
+        yield (
+            f"model.ngrams.sizes is {sizes}, but trainer.replicas is {replicas}, and n-grams are"
+            " counted for one model at a time; give sizes=null, or replicas=null"
+        )
+
+
 def filter_fits_without_padding(model: Node, dataset: Node) -> Faults:
     width = model.get("filter_width")
     if model.get("padding") != "valid" or width is None:
