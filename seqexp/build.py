@@ -2,7 +2,7 @@
 
 import ctypes
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,28 +13,36 @@ from torch import nn
 
 from seqexp.config.groups import OPTIONAL_GROUPS, Config
 from seqexp.config.instantiate import build
+from seqexp.config.own import arguments
 from seqexp.config.signature import signature
 from seqexp.data import MANY, Data, Sequences, WordVectors
 from seqexp.dataset.soundness import checked
+from seqexp.decode.base import refuse_unfit
 from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.metrics import higher_is_better, without_name
+from seqexp.model.counting.table import NGramTable
 from seqexp.model.layers import TokenInput
+from seqexp.model.warm_start import Weights, start_from
 from seqexp.optimizer.schedule import plateau
 from seqexp.seeding import stream_seed
-from seqexp.spec import Scoring
+from seqexp.spec import Scoring, SizedByData
 from seqexp.task import kinds
 from seqexp.task.base import Task
 from seqexp.task.scoring import scoring
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
+from seqexp.trainer.adversarial import AdversarialNoise
 from seqexp.trainer.distributed import Processes
-from seqexp.trainer.restarts import choose_start
+from seqexp.trainer.layers import freeze, grouped
+from seqexp.trainer.restarts import best_start
 from seqexp.trainer.score import ADD_UP, Score
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import LazyOptimizer, Training, Work
+from seqexp.trainer.solving import settings_for
+from seqexp.trainer.training import LazyOptimizer, Training, Update
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
+from seqexp.trainer.update import update
 from seqexp.utils.old_names import kind_of_task
 
 ALONE = Processes()
@@ -72,6 +80,7 @@ class Parts:
         dataset: has `load()`.
         model: node of the config.
         optimizer: node of the config.
+        rates: shares of its learning rate, by names of weights; None: one rate for all.
         schedule: node of the config.
         tracker: where the run is recorded.
         filters: how filters are read; None: they are not.
@@ -86,6 +95,7 @@ class Parts:
     dataset: Any
     model: Node
     optimizer: Node
+    rates: Mapping[str, float] | None
     schedule: Node
     tracker: Tracker
     filters: Filters | None
@@ -133,8 +143,9 @@ def parts(config: Config, only_trains: bool = False) -> Parts:
         config=config,
         settings=made["trainer"],
         dataset=_dataset(config["dataset"]),
-        model=config["model"],
-        optimizer=config["optimizer"],
+        model=arguments("model", config["model"]),
+        optimizer=arguments("optimizer", config["optimizer"]),
+        rates=config["optimizer"].get("groups"),
         schedule=config["schedule"],
         tracker=made["tracking"],
         filters=made["interpret"],
@@ -200,6 +211,7 @@ def load(parts: Parts) -> Data:
     with told_whose("dataset", name):
         loaded = parts.dataset.load()
     data = validated(checked(loaded, name), parts.settings, parts.schedule["_target_"])
+    refuse_unfit(parts.decoder, data)
     return scored(data.at_most(parts.settings.max_sequences, parts.seed), parts.config["task"])
 
 
@@ -302,21 +314,24 @@ def begin(
     device: torch.device,
     processes: Processes = ALONE,
     is_new: bool = True,
-) -> Generator[Work, None, tuple[Training, int]]:
+    weights: Weights | None = None,
+    update: Update = update,
+) -> tuple[Training, int]:
     """A training that starts from the best initial weights, and how many were tried.
 
-    One that is not new gets the weights that it had, so none are tried.
+    One that is not new gets the weights that it had, so none are tried. `weights` are those of an
+    earlier run, which a new one starts from.
 
     Raises:
         InputError: as `prepare_training`.
     """
 
     def make(start: int) -> Training:
-        return prepare_training(parts, data, device, start, processes)
+        return prepare_training(parts, data, device, start, processes, weights)
 
     if not is_new:
         return make(0), 0
-    return (yield from choose_start(make, data.to(device)))
+    return best_start(make, data.to(device), update)
 
 
 def prepare_training(
@@ -325,12 +340,14 @@ def prepare_training(
     device: torch.device,
     start: int = 0,
     processes: Processes = ALONE,
+    weights: Weights | None = None,
 ) -> Training:
-    """Model, optimizer and schedule, initialised by the seed and the number of the start.
+    """Model, optimizer and schedule, initialised by the seed and the number of the start, and then
+    by the weights of an earlier run.
 
     Raises:
-        InputError: if the model is too large, does not fit pretrained vectors, or the optimizer or
-            schedule refuses its settings.
+        InputError: if the model is too large, does not fit pretrained vectors or an earlier run, or
+            the optimizer or schedule refuses its settings.
     """
     settings, seed = parts.settings, parts.seed
     refuse_endless_gradients(settings, data)
@@ -338,12 +355,16 @@ def prepare_training(
     refuse_unlearned_contexts(settings, data)
     torch.manual_seed(stream_seed(seed, "initial weights", *([start] if start else [])))
     model: Any = build_model(parts.model, data, device)
+    settings = settings_for(model, settings, data)
     name = parts.model["_target_"]
     if start == 0 and not name.startswith("seqexp."):
         try_model(model, data, settings, device, name)
     if data.vectors is not None:
         start_from_vectors(model, data.vectors)
-    optimizer = build_optimizer(parts.optimizer, model, device)
+    started = [] if weights is None else start_from(model, data.spec, weights)
+    freeze(model, settings.freeze)
+    refuse_thawing_apart(settings, processes)
+    optimizer = build_optimizer(parts.optimizer, model, device, parts.rates)
     if isinstance(optimizer, LazyOptimizer):
         step_lazily(optimizer, model, processes)
     supplied: dict[str, Any] = {"optimizer": optimizer, "total_steps": total_steps(settings, data)}
@@ -355,6 +376,7 @@ def prepare_training(
     task = kinds.of(data.spec)
     extent = (data.train.num_batches(settings.batch_size), data.train.tokens.shape[1])
     more: dict[str, Any] = {"processes": processes, "kind": kind, "extent": extent}
+    more |= {"started_from": tuple(started), "noise": noise_on(model, settings, processes)}
     return Training(model, optimizer, scheduler, settings, seed, device, task, **more)
 
 
@@ -368,6 +390,9 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
     try:
         with told_whose("model", name):
             model = refuse_other_things(build(node, spec=data.spec), name)
+            for part in model.modules():
+                if isinstance(part, SizedByData):
+                    part.count(data.train)
         return model.to(device)
     except ValueError as error:
         if name.startswith("seqexp."):
@@ -380,17 +405,29 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
         raise InputError(f"model: its weights do not fit into memory ({reason})") from error
 
 
-def build_optimizer(node: Node, model: nn.Module, device: torch.device) -> Any:
+def build_optimizer(
+    node: Node, model: nn.Module, device: torch.device, rates: Mapping[str, float] | None = None
+) -> Any:
     """The optimizer of a model's weights, which can take a step on this device.
+
+    Args:
+        node: of the config.
+        model: whose weights.
+        device: where they are.
+        rates: shares of the learning rate, by names of weights; None: one rate for all.
 
     Raises:
         InputError: if it refuses its settings.
     """
 
-    def make(weights: list[nn.Parameter]) -> Any:
+    def make(weights: Sequence[Any]) -> Any:
         return build_torch("optimizer", node, params=weights)
 
-    optimizer = make(list(model.parameters()))
+    weights: list[Any] = list(model.parameters())
+    if rates is not None:
+        default = signature(node["_target_"]).parameters["lr"].default
+        weights = list(grouped(model, rates, float(node.get("lr", default))))
+    optimizer = make(weights)
     if not isinstance(optimizer, LazyOptimizer):
         try_optimizer(make, device)
     return optimizer
@@ -408,8 +445,48 @@ def step_lazily(optimizer: LazyOptimizer, model: nn.Module, processes: Processes
             " rows each; give optimizer=adam, or one process"
         )
     for module in model.modules():
-        if isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter):
+        if not isinstance(module, TokenInput | NGramTable) or not isinstance(
+            module.table, nn.Parameter
+        ):
+            continue
+        if module.table.requires_grad:  # one that is frozen is not stepped
             module.on_reading = optimizer.serve(module.table)
+
+
+def noise_on(model: nn.Module, settings: Settings, processes: Processes) -> AdversarialNoise | None:
+    """The noise on a model's learned vectors; None where there is to be none.
+
+    Raises:
+        InputError: if it has no such vectors, or if several processes would have to agree on it.
+    """
+    size = settings.adversarial
+    if size is None:
+        return None
+    why = f"trainer.adversarial is {size}, but"
+    if processes.count > 1:
+        raise InputError(f"{why} there are {processes.count} processes; give null, or one process")
+    inputs = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Embedding)
+        or (isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter))
+    ]
+    if not inputs:
+        raise InputError(
+            f"{why} the model has no learned vectors of tokens that noise could be added to; give"
+            " model.embedding_size=32, or another size, or trainer.adversarial=null"
+        )
+    return AdversarialNoise(inputs, size)
+
+
+def refuse_thawing_apart(settings: Settings, processes: Processes) -> None:
+    """Several processes agree once, before the first update, on which weights have gradients."""
+    if settings.unfreeze_every is not None and processes.count > 1:
+        raise InputError(
+            f"trainer.unfreeze_every is {settings.unfreeze_every}, but there are"
+            f" {processes.count} processes, which train the same weights throughout; give null, or"
+            " one process"
+        )
 
 
 def start_from_vectors(model: nn.Module, vectors: WordVectors) -> None:
@@ -437,16 +514,14 @@ def refuse_endless_gradients(settings: Settings, data: Data) -> None:
 
 
 def refuse_unlearned_contexts(settings: Settings, data: Data) -> None:
-    """Of a sequence with one prediction, only the window of its end has a loss, whose gradient does
-    not reach back to the context, which is read before the first.
-    """
+    """A context is read before the first window, and gradients of later ones do not reach it."""
     k1, k2 = (settings.bptt.k1, settings.bptt.k2) if settings.bptt is not None else (None, None)
     time = data.train.tokens.shape[1]
-    has_one = data.spec.context is not None and not data.spec.per_position
-    if has_one and k1 is not None and max(k1, k2 or k1) < time:
+    if data.spec.context is not None and k1 is not None and max(k1, k2 or k1) < time:
+        which = "the later windows of" if data.spec.per_position else "the last windows of"
         raise InputError(
-            f"trainer.bptt.k1 is {k1}, so that gradients of sequences of {time:,} tokens would not"
-            f" reach what reads their contexts; give k1=null, or k2={time}"
+            f"trainer.bptt.k1 is {k1}, so that gradients of {which} sequences of {time:,} tokens"
+            f" would not reach what reads their contexts; give k1=null, or k2={time}"
         )
 
 

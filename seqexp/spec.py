@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeGuard, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Integer, Num
@@ -363,6 +363,30 @@ class ReadsContext(Protocol):
         ...
 
 
+@runtime_checkable
+class Attends(Protocol):
+    """A model with attention over its context."""
+
+    def read(self, context: Num[Tensor, "batch time ..."]) -> Carry:
+        """The carry that a sequence begins with."""
+        ...
+
+    def attention_weights(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry
+    ) -> Float[Tensor, "batch positions context"]:
+        """What each position of the context counts for each prediction."""
+        ...
+
+    def attended_shape(self, context: Num[Tensor, "batch time ..."]) -> tuple[int, ...]:
+        """How the positions of a context lie: in a row, or in rows and columns."""
+        ...
+
+
+def attends(model: object) -> TypeGuard[Attends]:
+    """Whether a model has weights of attention; `model.attention` of ours may be off."""
+    return isinstance(model, Attends) and getattr(model, "attention", True) is not None
+
+
 def first_carry(model: Model, context: Num[Tensor, "batch time ..."] | None) -> Carry | None:
     """The carry that sequences begin with: what a model has read of their context.
 
@@ -382,6 +406,21 @@ class HasPenalty(Protocol):
 
     def penalty(self) -> Float[Tensor, ""]:
         """Nats, whatever the batch."""
+        ...
+
+
+@runtime_checkable
+class SizedByData(Protocol):
+    """A part of a model with a row for each thing of a kind that the training data hold."""
+
+    keys: Tensor  # one each
+
+    def count(self, train: Any) -> None:
+        """Make the rows, from the training sequences."""
+        ...
+
+    def resize(self, rows: int) -> None:
+        """Make room for so many, as a saved model has them."""
         ...
 
 

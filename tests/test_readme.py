@@ -53,3 +53,15 @@ def test_the_page_of_tests_names_files_that_are_there() -> None:
     assert len(named) > 20
     for name in named:
         assert (ROOT / name).is_file() or (ROOT / "tests" / name).is_file(), name
+
+
+def test_each_option_has_a_row_in_the_page_of_options() -> None:
+    page = (ROOT / "conf" / "README.md").read_text(encoding="utf-8")
+    written = set(re.findall(r"^\| `([\w/]+=[\w/-]+)` \|", page, flags=re.MULTILINE))
+    options = {
+        f"{file.relative_to(ROOT / 'conf').parts[0]}="
+        + "/".join(file.relative_to(ROOT / "conf").with_suffix("").parts[1:])
+        for file in (ROOT / "conf").rglob("*.yaml")
+    }
+    shown = {option for option in options if not option.startswith(("config.yaml=", "hydra="))}
+    assert written == shown

@@ -96,6 +96,8 @@ def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
 class Curves(Callback):
     """Records all that the loop measures, and keeps the metrics of each epoch.
 
+    The x axis of a curve is `Report.step`: the update for `step/*`, the epoch for all others.
+
     Args:
         run: that is recorded.
     """

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,16 +19,17 @@ from seqexp.checkpoint.provenance import origin_of
 from seqexp.checkpoint.result import Result
 from seqexp.data import Cluster
 from seqexp.dataset.reads.views import END, START
-from seqexp.decode.beam import Beam, Ending, beam_search
+from seqexp.decode.base import ByNetwork, ReadsByNetwork, ReadsWithoutNetwork
+from seqexp.decode.beam import Ending, beam_search
 from seqexp.decode.certainty import certainties
 from seqexp.decode.consensus.join import best_join
 from seqexp.decode.consensus.rank import Ranked, rank
-from seqexp.decode.consensus.table import Decoded, channel_of, consensus, scored
-from seqexp.decode.polish import Polish
+from seqexp.decode.consensus.table import Decoded, channel_of, consensus, decoded_by, scored
 from seqexp.decode.window import slide
+from seqexp.inference import from_run
 from seqexp.spec import Model, Output
 from seqexp.tracking.none import NoTracker
-from seqexp.trainer.loop import alone, fit
+from seqexp.trainer.loop import fit
 from seqexp.utils.signals import Stop
 
 log = logging.getLogger("seqexp")
@@ -57,7 +58,10 @@ class Reads(Callback):
         train_twin: Callable[[], Model],
     ) -> None:
         by_errors = run.data.spec.output is Output.READ_ERRORS  # which decodes by itself
-        self.settings: Any = decoder if run.data.clusters and not by_errors else None
+        is_used = bool(run.data.clusters) and not by_errors
+        own = decoder if isinstance(decoder, ReadsByNetwork | ReadsWithoutNetwork) else None
+        self.settings = own if is_used else None
+        self.how = own.reads() if isinstance(own, ReadsByNetwork) else ByNetwork()
         self.run = run
         self.tracker, self.training, self.data = run.tracker, run.training, run.data
         self.backwards, self.train_twin = backwards, train_twin
@@ -74,6 +78,9 @@ class Reads(Callback):
         found = {decoded.method: decoded for decoded in self._by_network()}
         for decoded in consensus(clusters, self.channel, self._length()):
             found[decoded.method] = decoded
+        own = self.settings
+        if isinstance(own, ReadsWithoutNetwork) and own.method not in found:
+            found[own.method] = decoded_by(own.method, clusters, self._all_by(own))
         self._keep_table(found.values())
         wanted = found.get(self._wanted())
         if wanted is None:
@@ -84,6 +91,11 @@ class Reads(Callback):
 
     # --- methods ------------------------------------------------------------------------------
 
+    def _all_by(
+        self, decoder: ReadsWithoutNetwork
+    ) -> Callable[[Sequence[Sequence[str]]], list[str]]:
+        return lambda clusters: [decoder.consensus(reads, self.channel) for reads in clusters]
+
     def _by_network(self) -> Iterator[Decoded]:
         """What the network writes, by several methods; nothing where there are several clusters."""
         clusters = self.data.clusters
@@ -92,7 +104,7 @@ class Reads(Callback):
             return
         if self.data.spec.output is Output.NEXT_TOKEN:
             models = [(self.training.model, self.backwards)]
-            if isinstance(self.settings, Beam) and self.settings.both_directions:
+            if self.how.both_directions:
                 models.append((self.train_twin(), not self.backwards))
             methods = self._by_reads(clusters[0], models)
         else:
@@ -114,9 +126,10 @@ class Reads(Callback):
         for length in (None,) if known is None else (None, known):
             suffix = "" if length is None else f", length {length}"
             yield "greedy" + suffix, self._candidates(*models[0], cluster, 1, length)[0]
-            if not isinstance(self.settings, Beam):
+            width = self.how.width
+            if width is None:
                 continue
-            beams = [self._candidates(*m, cluster, self.settings.width, length) for m in models]
+            beams = [self._candidates(*m, cluster, width, length) for m in models]
             yield "beam" + suffix, beams[0][0]
             candidates = [candidate for beam in beams for candidate in beam]
             if len(beams) > 1:
@@ -137,8 +150,7 @@ class Reads(Callback):
         """What a beam search from the start symbol finds, best first, from left to right."""
         vocabulary = self.data.spec.vocabulary
         start, end = vocabulary.encode([START, END])
-        power = self.settings.length_power if isinstance(self.settings, Beam) else 1.0
-        ending = Ending(end, length, 2 * max(map(len, cluster.reads)), power)
+        ending = Ending(end, length, 2 * max(map(len, cluster.reads)), self.how.length_power)
         device = self.training.device
         found = beam_search(model, [start], width, ending, device, forbidden=[start])
         texts = ["".join(vocabulary.decode(candidate.tokens)) for candidate in found]
@@ -161,9 +173,8 @@ class Reads(Callback):
 
     def _given_length(self) -> int | None:
         """The length of the sequences, where `decode` says it."""
-        if isinstance(self.settings, Beam | Polish):
-            return self.settings.length
-        return None
+        own = self.settings
+        return own.length if isinstance(own, ReadsWithoutNetwork) else self.how.length
 
     def _length(self) -> int | None:
         """That, or what all true sequences have: for methods that are told it."""
@@ -173,17 +184,16 @@ class Reads(Callback):
 
     def _wanted(self) -> str:
         """The method whose scores are the run's metrics."""
-        name = "greedy"
-        if isinstance(self.settings, Polish):
-            name = "polish"
-        elif isinstance(self.settings, Beam) and self.data.spec.output is Output.NEXT_TOKEN:
-            name = "ranked"
+        if isinstance(self.settings, ReadsWithoutNetwork):
+            return self.settings.method
+        is_by_reads = self.data.spec.output is Output.NEXT_TOKEN  # the other view: greedily only
+        name = self.how.method if is_by_reads else "greedy"
         length = self._given_length()
         return name if length is None else f"{name}, length {length}"
 
     # --- what is kept -------------------------------------------------------------------------
 
-    def _keep_table(self, found: Iterable[Decoded]) -> None:
+    def _keep_table(self, found: Collection[Decoded]) -> None:
         """Every method's sequences, and how near they are to the truth where that is known."""
         clusters, rows = self.data.clusters, [decoded.row() for decoded in found]
         lines = []
@@ -199,6 +209,11 @@ class Reads(Callback):
             exact, distance = (_shown(row.get(key)) for key in ("exact", "edit_distance"))
             log.info(
                 f"  {row['method']:<32} {exact:>5}  {distance:>13}  {row['milliseconds']:12.1f}"
+            )
+        if any(decoded.method.startswith(("greedy", "primed")) for decoded in found):
+            log.info(
+                "  greedy, beam and ranked memorise this one sequence; experiment=denoise learns"
+                " how reads err, for clusters that it has never seen"
             )
         if all(cluster.truth is None for cluster in clusters):
             log.info("  the true sequences are not known: nothing to compare with")
@@ -224,7 +239,9 @@ class Reads(Callback):
 
     def _certainties(self, decoded: str) -> list[float] | None:
         """Of each letter, by the network; None where it did not write the whole sequence."""
-        is_by_network = len(self.data.clusters) == 1 and not isinstance(self.settings, Polish)
+        is_by_network = len(self.data.clusters) == 1 and not isinstance(
+            self.settings, ReadsWithoutNetwork
+        )
         if not is_by_network or self.data.spec.output is not Output.NEXT_TOKEN:
             return None
         vocabulary = self.data.spec.vocabulary
@@ -251,7 +268,8 @@ def train_twin(parts: Parts, device: torch.device, folder: RunFolder, stop: Stop
     data = load(twin)
     own, origin = folder.within(TWIN), origin_of(twin.config, data)
     state = own.checkpoint(origin)
-    training, _ = alone(begin(twin, data, device, is_new=state is None))
+    earlier = from_run.read(twin.config) if state is None else None
+    training, _ = begin(twin, data, device, is_new=state is None, weights=earlier)
     run = Observed(NoTracker(), training, data)
     looking = [Console(twin.settings, data.spec.output), Kernels(run), shown(training, data)]
     checkpoints = Checkpoints(own, origin, run, looking, stop)

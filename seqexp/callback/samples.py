@@ -1,16 +1,17 @@
 """Keeps in MLflow what a next-token model writes, while it learns and at the end."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
+from seqexp.decode.base import WritesTexts
 from seqexp.errors import InputError
 from seqexp.inference import text
-from seqexp.spec import PAD, Model, Output
+from seqexp.spec import PAD, Output
 from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
 
@@ -18,27 +19,6 @@ log = logging.getLogger("seqexp")
 
 SHORT = 30
 """Tokens of a text for which the table of all next-token probabilities is shown."""
-
-
-@runtime_checkable
-class Writer(Protocol):
-    """A way to write, `conf/decode/*.yaml`."""
-
-    @property
-    def prompt(self) -> str:
-        """Text to begin with; empty begins with the first symbol of the training text."""
-        ...
-
-    @property
-    def every_epochs(self) -> int | None:
-        """Write this often while training; None at the end only."""
-        ...
-
-    def write(
-        self, model: Model, prompt: Sequence[int], device: torch.device
-    ) -> Iterator[tuple[str, list[int]]]:
-        """Continuations of a prompt, each with what it is."""
-        ...
 
 
 class Samples(Callback):
@@ -57,7 +37,7 @@ class Samples(Callback):
     def __init__(self, decoder: object, run: Observed) -> None:
         data = run.data
         writes = data.spec.output is Output.NEXT_TOKEN and data.spec.context is None
-        self.settings = decoder if writes and isinstance(decoder, Writer) else None
+        self.settings = decoder if writes and isinstance(decoder, WritesTexts) else None
         self.tracker, self.training, self.data = run.tracker, run.training, data
         self.pages: list[str] = []
         if self.settings is not None:

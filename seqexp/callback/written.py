@@ -6,7 +6,7 @@ For every task with a context whose next tokens are predicted: translations, sou
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +15,7 @@ from seqexp.callback.base import Callback, Observed
 from seqexp.callback.console import is_said
 from seqexp.checkpoint.result import Result
 from seqexp.data import Sequences
-from seqexp.decode.beam import Beam
-from seqexp.decode.sample import Sample
+from seqexp.decode.base import WritesTargets, Writing
 from seqexp.decode.target_score import (
     EXTRA,
     TargetScore,
@@ -24,9 +23,9 @@ from seqexp.decode.target_score import (
     has_sacrebleu,
     score_targets,
 )
-from seqexp.decode.targets import Writing, how_to_write, write_targets, writes_targets
+from seqexp.decode.targets import how_to_write, write_targets, writes_targets
 from seqexp.formats.ends import ENDS, ends_of
-from seqexp.spec import IGNORE, Carry, Features, Output, ReadsContext, Vocabulary
+from seqexp.spec import IGNORE, Features, Output, ReadsContext, Vocabulary, attends
 from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
 from seqexp.utils.pixels import channels_of, picture_of
@@ -92,14 +91,14 @@ class Written(Callback):
                 known = " or ".join(" and ".join(ends) for ends in ENDS)
                 log.info(f"no targets are written: the vocabulary has no begin and end ({known})")
             return
-        if isinstance(self.decoder, Sample) and any(self.decoder.temperatures):
+        if any(getattr(self.decoder, "temperatures", ())):  # which draw texts, not targets
             log.info("decode=sample: targets are written greedily; decode=beam searches for better")
         if not has_sacrebleu():
             log.info(f"BLEU and chrF are not measured: sacrebleu is not installed ({EXTRA})")
 
     def is_due(self) -> bool:
         """Whether to write after this epoch."""
-        if self.how is None or not isinstance(self.decoder, Sample | Beam):
+        if self.how is None or not isinstance(self.decoder, WritesTargets):
             return False
         every = self.decoder.every_epochs
         return (
@@ -113,7 +112,7 @@ class Written(Callback):
         """After some epochs, write targets of validation, without a search."""
         if report.kind != "epoch" or not self.is_due():
             return
-        assert self.how is not None and isinstance(self.decoder, Sample | Beam)
+        assert self.how is not None and isinstance(self.decoder, WritesTargets)
         valid = self.data.valid.at_most(self.decoder.num_valid, self.training.seed)
         rows, score = self._write(valid, replace(self.how, width=None))
         self.run.log(score.metrics("valid"), report.step)
@@ -169,9 +168,7 @@ class Written(Callback):
     def _keep_attention(self, rows: Sequence[Row]) -> None:
         """Draw what the first targets of the test have attended to, where the model attends."""
         model, spec, test = self.training.model, self.data.spec, self.data.test
-        if not self.tracker.keeps or getattr(model, "attention", None) is None:
-            return
-        if not isinstance(model, Attends):
+        if not self.tracker.keeps or not attends(model):
             return
         from seqexp.interpret.attention.figure import attention_figure
 
@@ -214,23 +211,6 @@ class Written(Callback):
                 lines = [] if is_right else [f"right is: {_text(row.target)}"]
                 said.append(Said(picture, [*lines, _text(row.written)], is_right))
         self.tracker.figure(gallery(said, "captions of the test"), "pictures/written.png")
-
-
-@runtime_checkable
-class Attends(Protocol):
-    """A model with attention over its context."""
-
-    def read(self, context: Tensor) -> Carry:
-        """The carry that a sequence begins with."""
-        ...
-
-    def attention_weights(self, tokens: Tensor, carry: Carry) -> Tensor:
-        """(batch, positions, context): what each position counts for each prediction."""
-        ...
-
-    def attended_shape(self, context: Tensor) -> tuple[int, ...]:
-        """How the positions of a context lie: in a row, or in rows and columns."""
-        ...
 
 
 def contexts_of(split: Sequences) -> Tensor:

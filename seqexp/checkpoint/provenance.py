@@ -28,6 +28,10 @@ DATA = "the data's digest"
 """Key of the data's SHA-256 in what a run depends on."""
 
 
+FROM_RUN = "seqexp.from_run"
+"""Tag with the id of the run whose weights a model started from."""
+
+
 def are_texts(value: Any) -> bool:
     """Whether a value is texts by key."""
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
@@ -68,6 +72,7 @@ def run_facts(
             "seqexp.code": code_digest(tuple(config["trusted_packages"])),
             "seqexp.data_digest": origin[DATA],
             **code_version(),
+            **lineage(config),
             **start.tags,
         },
         parent=start.parent,
@@ -75,6 +80,12 @@ def run_facts(
         run_id=run_id,
         mark=mark,
     )
+
+
+def lineage(config: Config) -> dict[str, str]:
+    """The tag of a run whose model started from an earlier one: its id."""
+    name = config["model"].get("from_run")
+    return {} if name is None else {FROM_RUN: str(name).partition("@")[0]}
 
 
 def origin_of(config: Config, data: "Data", num_processes: int = 1) -> dict[str, str]:

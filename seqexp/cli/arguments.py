@@ -35,6 +35,8 @@ VALUED = (*FOLDERS, "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
 
 FLAGS = (*MODES, *HELPS, *VALUED, "--resolve")
 
+FROM_RUN = "model.from_run"
+
 SEVERAL_REPLICAS = "trainer.replicas"
 
 
@@ -259,7 +261,30 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     is_sweep = bool({"-m", "--multirun"} & set(given))
     if not {"-sc", "--shell-completion"} & set(given):
         given = as_typed(given, config_roots(given), is_sweep)
+        given = [with_latest(item, given) for item in given]
     return [*forgiving(given), *dry(given)]
+
+
+def with_latest(argument: str, arguments: Sequence[str]) -> str:
+    """An override of `model.from_run` with the id of the latest run, where it says `latest`.
+
+    So the jobs of a sweep do not start from each other.
+
+    Raises:
+        InputError: if no run is known.
+    """
+    key, equals, value = argument.partition("=")
+    names = value.split(",")
+    if key.lstrip("+") != FROM_RUN or "latest" not in names:
+        return argument
+    from seqexp.cli.run_lookup import Store
+    from seqexp.cli.store_location import KEYS, place
+
+    given = dict(item.lstrip("+").partition("=")[::2] for item in arguments)
+    store = Store(place({key: given[key] for key in KEYS if key in given}))
+    run = store.find("latest", FROM_RUN)
+    print(f"{FROM_RUN}=latest is {run.info.run_id}, {run.info.run_name}", flush=True)
+    return f"{key}=" + ",".join(run.info.run_id if name == "latest" else name for name in names)
 
 
 def forgiving(arguments: Sequence[str]) -> list[str]:

@@ -1,15 +1,22 @@
 """What a trained model says of each record of a file: classes, numbers, labels, or a text.
 
 python -m seqexp predict run=RUN input=FILE [output=TABLE.csv] [KEY=VALUE ...]
+python -m seqexp predict runs=RUN,RUN|sweep=RUN input=FILE [KEY=VALUE ...]
 
   run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  runs           ids of several: the mean of what they predict, also of different models
+  sweep          id of a sweep's own run: the mean of all its runs
+  weights        of several runs: equal; validation (as the sweep has chosen); or numbers, 1,1,0.5
   input          a file, gzipped or not, or - for standard input, of the layout that the run was
                  trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line;
                  tables or .npz of numbers; a folder or .tar.gz of tables or pictures
   output         a CSV file; without it, the table is printed
+  what           predictions; or attention, of a model with model.attention: what each position of
+                 the context counted for each prediction, to output=FILE.npz
   per            sequence; or token, of a model that labels each position: a row a token
   format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl, npz,
-                 lines (a text a line) or tokens (a token a line, a blank line between sequences)
+                 lines (a text a line), tokens (a token a line, a blank line between sequences) or
+                 conllu; a model that labels positions tells CoNLL-U and JSON lists by their content
   column         of a table, with the texts; by default that of the training, or sequence or text;
                  a column id or name has the names, else rows are numbered. Of a table of numbers,
                  the column that says which rows are one sequence
@@ -24,29 +31,37 @@ Files of any size are read as they come, and results are written as they come. A
 probability of each class or label; of a regression the numbers, in the unit of the training; of a
 model that labels each position the labels, with blanks between them; of one that predicts the next
 symbol the probability of each symbol after the text; and of one that writes, what it has written.
+The .npz file has the array names, and of the record i (from 0) weights_i, a row a prediction and a
+column a position of the context, and rows_i and columns_i, the symbols of both sides.
 Of a model of read errors, the input is a file of clusters of reads, and the output what each is of:
 a record a cluster, as FASTQ with the probability of each letter, or as FASTA (output=FILE.fasta).
 
   python -m seqexp predict run=latest input=peaks.fa.gz output=peaks.csv
+  python -m seqexp predict runs=3f9c,77a0 input=peaks.fa.gz output=peaks.csv
+  python -m seqexp predict run=latest input=sources.txt what=attention output=attention.npz
   zcat reads.fastq.gz | python -m seqexp predict run=3f9c input=- | head
 """
 
 import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, BinaryIO, Literal, TextIO
 
+import numpy as np
 import torch
 
 from seqexp.cli.run_lookup import Store
+from seqexp.cli.several_runs import EQUAL, several
 from seqexp.cli.store_location import Place
 from seqexp.decode.denoise import Denoise
 from seqexp.errors import InputError
+from seqexp.formats.arrays import writing_arrays
 from seqexp.formats.records import Format
+from seqexp.inference.attention import attending, attention
 from seqexp.inference.denoised import decoded
 from seqexp.inference.inputs import read
 from seqexp.inference.prediction import (
@@ -58,6 +73,7 @@ from seqexp.inference.prediction import (
     refuse_joined,
 )
 from seqexp.inference.saved_model import SavedModel
+from seqexp.inference.together import predicted_together
 from seqexp.ranges import Count
 from seqexp.spec import Output, TaskSpec
 from seqexp.task.base import Cell
@@ -69,17 +85,26 @@ from seqexp.utils.workers import cores
 MAX_POSITIONS = 2**20
 """Of the records that go through the model together; a longer one goes alone."""
 
+MAX_NUMBERS = 2**24
+"""Of features, of the records that go through the model together."""
+
 MAX_LOGITS = 2**25
 """Of the records that go through a model together that has some at each position."""
 
 Per = Literal["sequence", "token"]
 
+What = Literal["predictions", "attention"]
+
 
 def predict(
     place: Place,
-    run: str,
     input: str,
+    run: str | None = None,
+    runs: tuple[str, ...] | None = None,
+    sweep: str | None = None,
+    weights: str = EQUAL,
     output: str | None = None,
+    what: What = "predictions",
     per: Per = "sequence",
     format: Format = "auto",
     column: str | None = None,
@@ -87,23 +112,36 @@ def predict(
     batch_size: Count = 256,
     trusted: tuple[str, ...] = (),
 ) -> None:
-    """Write a row a record: its name and what the model says of it.
+    """Write a row a record: its name and what the model says of it; or what it attends to.
 
     Raises:
         InputError: if there is no such run or file, or a record is not what the model reads.
     """
     torch.set_num_threads(1)  # results do not depend on the machine's cores
     store = Store(place)
+    if run is None:
+        _refuse_what_one_run_has(runs, sweep, input, what, per)
+        models, shares = several(store, runs, sweep, weights, trusted)
+        _predict_together(models, shares, input, output, format, column, batch_size)
+        return
+    if runs is not None or sweep is not None or weights != EQUAL:
+        raise InputError("give one run by run=ID; runs, sweep and weights are for several")
     model = store.model(store.find(run), trusted)
-    if model.spec.output is Output.READ_ERRORS:
+    if what == "attention":
+        to = _arrays_of(model, per, output)
+    elif model.spec.output is Output.READ_ERRORS:
         _denoise(model, input, output, reads_have_truth)
         return
-    _refuse_other_rows(per, model.spec)
+    else:
+        _refuse_other_rows(per, model.spec)
     most = _most_positions(model.spec)
     found = batches(read(model, input, format, column), batch_size, most)
     first = next(found, None)  # before anything is written
     if first is None:
         raise InputError(f"input is {input}, which holds no record")
+    if what == "attention":
+        _write_attention(model, chain([first], found), input, to)
+        return
     with _written(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         names = columns(model.spec) if per == "sequence" else TOKEN_COLUMNS
@@ -114,6 +152,100 @@ def predict(
             count += 1
     if output is not None:
         print(f"{count:,} rows in {visible(output)}", file=sys.stderr)
+
+
+def _refuse_what_one_run_has(
+    runs: Sequence[str] | None, sweep: str | None, source: str, what: What, per: Per
+) -> None:
+    """Refuse what can be had of one run only.
+
+    Raises:
+        InputError: naming the key.
+    """
+    if (runs is None) == (sweep is None):
+        raise InputError("give run=ID, or of several runs runs=ID,ID,... or sweep=ID")
+    if what != "predictions" or per != "sequence":
+        key = f"what is {what}" if what != "predictions" else f"per is {per}"
+        raise InputError(f"{key}, which is for one run: give run=ID, or leave it out")
+    if source == "-":
+        raise InputError("input is -, which can be read once only: of several runs, give a file")
+
+
+def _predict_together(
+    models: Sequence[SavedModel],
+    weights: Sequence[float],
+    source: str,
+    output: str | None,
+    format: Format,
+    column: str | None,
+    batch_size: int,
+) -> None:
+    """Write a row a record of the mean of several models; each reads the input as it is used to."""
+    refuse_joined(models[0].spec)
+    first, *others = (read(model, source, format, column) for model in models)
+    most = min(_most_positions(model.spec) for model in models)
+    count = 0
+    with _written(output) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["name", *columns(models[0].spec)])
+        for batch in batches(first, batch_size, most):
+            given = [batch, *(list(islice(other, len(batch))) for other in others)]
+            _refuse_other_records(given)
+            rows = predicted_together(models, weights, given)
+            for one, row in zip(batch, rows, strict=True):
+                writer.writerow([one.name, *map(_cell, row)])
+            count += len(batch)
+        if not count:
+            raise InputError(f"input is {source}, which holds no record")
+    if output is not None:
+        print(f"{count:,} rows in {visible(output)}", file=sys.stderr)
+
+
+def _refuse_other_records(given: Sequence[Sequence[Given]]) -> None:
+    """Refuse records that models cut into other windows.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for place, one in enumerate(given[0]):
+        for other in given[1:]:
+            is_same = place < len(other) and other[place].name == one.name
+            if not is_same or other[place].begins_at != one.begins_at or one.begins_at:
+                raise InputError(
+                    f"{one.name}: the runs cut this record into other windows; give one run"
+                )
+
+
+def _arrays_of(model: SavedModel, per: Per, output: str | None) -> str:
+    """The file to which attention goes.
+
+    Raises:
+        InputError: if the model attends to nothing, or what is given is for other tables.
+    """
+    attending(model)
+    if per != "sequence":
+        raise InputError(f"per is {per}, which is for what=predictions; leave it out")
+    if output is None or not output.lower().endswith(".npz"):
+        given = "is missing" if output is None else f"is {output}"
+        raise InputError(f"output {given}; attention is written as arrays: give output=FILE.npz")
+    return output
+
+
+def _write_attention(
+    model: SavedModel, found: Iterable[list[Given]], source: str, output: str
+) -> None:
+    names: list[str] = []
+    with _file(output) as file, writing_arrays(file) as add:
+        for batch in found:
+            with _saying_what_cannot_be_read(model, batch, source):
+                weights = attention(model, batch)
+            for given, own in zip(batch, weights, strict=True):
+                add(f"weights_{len(names)}", own.weights)
+                add(f"rows_{len(names)}", np.array(own.rows, dtype=np.str_))
+                add(f"columns_{len(names)}", np.array(own.columns, dtype=np.str_))
+                names.append(given.name)
+        add("names", np.array(names, dtype=np.str_))
+    print(f"attention of {len(names):,} records in {visible(output)}", file=sys.stderr)
 
 
 def _denoise(model: SavedModel, source: str, output: str | None, has_truth: bool | None) -> None:
@@ -146,15 +278,17 @@ def _search(model: SavedModel) -> dict[str, Any]:
 
 
 def batches(found: Iterable[Given], size: int, most: int = MAX_POSITIONS) -> Iterator[list[Given]]:
-    """At most so many records, and so many positions of them, together."""
+    """At most so many records, and so many positions and numbers of them, together."""
     batch: list[Given] = []
-    total = 0
+    total = numbers = 0
     for given in found:
-        if batch and (len(batch) == size or total + given.size > most):
+        is_more = total + given.size > most or numbers + given.numbers > MAX_NUMBERS
+        if batch and (len(batch) == size or is_more):
             yield batch
-            batch, total = [], 0
+            batch, total, numbers = [], 0, 0
         batch.append(given)
         total += given.size
+        numbers += given.numbers
     if batch:
         yield batch
 
@@ -189,21 +323,30 @@ def _rows(
         InputError: if the model cannot read records of this length.
     """
     for batch in found:
-        try:
+        with _saying_what_cannot_be_read(model, batch, source):
             if per == "token":
                 tables = predicted_tokens(model, batch)
             else:
                 tables = [[row] for row in predicted(model, batch)]
-        except (RuntimeError, ValueError) as error:
-            lengths = sorted({given.size for given in batch})
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"input is {source}, with records of {lengths[0]} to {lengths[-1]} tokens, which"
-                f" the model cannot read (it was trained on {model.spec.length or 'any number'}):"
-                f" {reason}"
-            ) from error
         for given, table in zip(batch, tables, strict=True):
             yield from ((given.begins_at > 0, [given.name, *map(_cell, row)]) for row in table)
+
+
+@contextmanager
+def _saying_what_cannot_be_read(
+    model: SavedModel, batch: Sequence[Given], source: str
+) -> Iterator[None]:
+    """Say of which lengths the records are that the model cannot read."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        lengths = sorted({given.size for given in batch})
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"input is {source}, with records of {lengths[0]} to {lengths[-1]} tokens, which"
+            f" the model cannot read (it was trained on {model.spec.length or 'any number'}):"
+            f" {reason}"
+        ) from error
 
 
 def _joined(rows: Iterable[tuple[bool, list[str]]], per: Per) -> Iterator[list[str]]:
@@ -231,12 +374,19 @@ def _written(output: str | None) -> Iterator[TextIO | Seen]:
         yield Seen(sys.stdout) if sys.stdout.isatty() else sys.stdout
         sys.stdout.flush()
         return
+    with (
+        _file(output) as opened,
+        os.fdopen(opened.fileno(), "w", encoding="utf-8", newline="", closefd=False) as file,
+    ):
+        yield file
+
+
+@contextmanager
+def _file(output: str) -> Iterator[BinaryIO]:
+    """A file that is there whole or not at all."""
     try:
-        with (
-            appearing(Path(output)) as opened,
-            os.fdopen(opened.fileno(), "w", encoding="utf-8", newline="", closefd=False) as file,
-        ):
-            yield file
+        with appearing(Path(output)) as opened:
+            yield opened
     except OSError as error:
         raise _unwritable(output, error) from error
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from seqexp.cli import resolvers  # noqa: F401  (what its import adds to OmegaConf)
 from seqexp.config.groups import CONF
 from seqexp.errors import InputError
-from seqexp.tracking.store.address import database_file, fault, is_served
+from seqexp.tracking.store.address import fault, is_served
 
 KEYS: dict[str, Any] = {"tracking.uri": str, "paths.outputs": str, "paths.data": str}
 """Keys that may be given, as for `python -m seqexp`."""
@@ -62,18 +62,3 @@ def place(given: Mapping[str, str]) -> Place:
         {str(key): value for key, value in tracking.items()},
         is_named="tracking.uri" in given,
     )
-
-
-def refuse_missing(where: Place) -> None:
-    """A store that is not there would be made anew, and be empty.
-
-    Raises:
-        InputError: if its file is not there.
-    """
-    file = database_file(where.uri)
-    if file is not None and not file.is_file():
-        raise InputError(
-            f"{file}: is not there, so no run is known; give the folder that runs were kept in, as"
-            " paths.outputs=DIR (or SEQEXP_OUTPUTS), or their server, as"
-            " tracking.uri=http://HOST:PORT"
-        )

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from seqexp.config.groups import CONF, OPTIONAL_GROUPS, SUPPLIED, Config
+from seqexp.config.own import own_parameters, with_own
 from seqexp.config.signature import (
     Parameter,
     Signature,
@@ -103,7 +104,7 @@ def check(config: DictConfig, where: str = "") -> Config:
     plain, faults = _resolve(config)
     if faults:
         raise ConfigError(faults, where)
-    return check_resolved(plain, where)
+    return check_resolved({**plain, **_without_others(plain)}, where)
 
 
 def check_resolved(plain: Config, where: str = "") -> Config:
@@ -157,7 +158,9 @@ def _as_read(node: Any) -> Any:
 def _completed(config: Config) -> Config:
     """The config with the defaults of our own constructors, so that a record of it is whole."""
     whole = {
-        key: _with_defaults(node, SUPPLIED[key]) if key in SUPPLIED and node else node
+        key: _with_own(key, _with_defaults(node, SUPPLIED[key]))
+        if key in SUPPLIED and node
+        else node
         for key, node in config.items()
     }
     return {**whole, "task": {**asdict(Scoring()), **(config.get("task") or {})}}
@@ -176,6 +179,40 @@ def _with_defaults(node: Any, supplied: frozenset[str]) -> Any:
         if name not in supplied and not parameter.required
     }
     return {**defaults, **{key: _with_defaults(value, frozenset()) for key, value in node.items()}}
+
+
+def set_aside(config: Mapping[str, Any]) -> list[str]:
+    """Keys of a model that others have and it has not, where it sets such aside.
+
+    An experiment gives values for its own model. One that shares hardly a key with others says by
+    `sets_others_aside` that it does without them.
+    """
+    node = config.get("model")
+    if not isinstance(node, Mapping) or not isinstance(target := node.get(TARGET), str):
+        return []
+    if not constants(target).get("sets_others_aside"):
+        return []
+    own = {*signature(target).parameters, *own_parameters("model")}
+    others: set[str] = set()
+    for targets in _offered("model").values():
+        found = signature_by_source(targets[0])
+        others |= set(found.parameters if found is not None else ())
+    return [str(key) for key in node if key in others and key not in own]
+
+
+def _without_others(plain: Config) -> Config:
+    """The model's section without what it sets aside; nothing where that is nothing."""
+    dropped = set_aside(plain)
+    if not dropped:
+        return {}
+    return {"model": {key: v for key, v in plain["model"].items() if key not in dropped}}
+
+
+def _with_own(key: str, node: Any) -> Any:
+    """A group with the defaults of the keys that seqexp reads itself."""
+    if not isinstance(node, Mapping):
+        return node
+    return {**{name: p.default for name, p in own_parameters(key).items()}, **node}
 
 
 def _resolve(config: DictConfig) -> tuple[Config, list[str]]:
@@ -241,7 +278,7 @@ def _node_faults(
     except TargetError as error:
         yield f"{key}._target_ is {target!r}: {error}"
         return
-    yield from _argument_faults(key, node, found, supplied, trusted)
+    yield from _argument_faults(key, node, with_own(key, found), supplied, trusted)
 
 
 def _argument_faults(
@@ -361,6 +398,8 @@ def describe(annotation: Any) -> str:
         return " or ".join([*part, *(describe(item) for item in known)])
     if origin is tuple and arguments[-1] is not Ellipsis:
         return "a list of " + " and ".join(describe(item) for item in arguments)
+    if origin is dict:
+        return f"a mapping ({describe(arguments[1])} each)"
     if origin is not None and arguments:
         return f"a list ({describe(arguments[0])} each)"
     words = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}

@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from seqexp.config.own import own_parameters
 from seqexp.config.signature import UnknownType, signature_by_source
 from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
 
@@ -58,6 +59,8 @@ class Kinds:
     def annotations(self, key: str) -> list[Any]:
         """Types of the option at a dotted key; none where no source tells."""
         group, dot, name = key.partition(".")
+        if name in own_parameters(group):
+            return [own_parameters(group)[name].annotation]
         of_group = [SECTIONS[group]] if group in SECTIONS else self._targets(group)
         targets = of_group if dot else [ROOT]
         found = [signature_by_source(target) for target in targets]
@@ -83,7 +86,8 @@ class Kinds:
 
     def keys(self, group: str) -> list[str]:
         """The dotted keys of a group's options."""
-        return [f"{group}.{name}" for t in self._targets(group) for name in self.names(t)]
+        own = [f"{group}.{name}" for name in own_parameters(group)]
+        return [*(f"{group}.{name}" for t in self._targets(group) for name in self.names(t)), *own]
 
     def _targets(self, group: str) -> Iterator[str]:
         """The classes that the options of a group name, or those of the chosen ones."""

@@ -10,13 +10,11 @@ from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
+from seqexp.decode.base import DEFAULT_LENGTH, ByNetwork, Writing
 from seqexp.ranges import Count, CountOrZero, NotNegative
 from seqexp.spec import PAD, Carry, Model
 
 Width = Annotated[int, Interval(ge=1, le=10_000)]
-
-DEFAULT_LENGTH = 300
-"""Tokens to add where none are asked for."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +174,14 @@ class Beam:
     num_shown: Count = 1
     every_epochs: Count | None = 1
     num_valid: CountOrZero = 100
+
+    def targets(self) -> Writing:
+        """The way to write the targets of contexts: by this search."""
+        return Writing(self.width, self.length_power, self.length or DEFAULT_LENGTH)
+
+    def reads(self) -> ByNetwork:
+        """The way to decode reads: the likeliest of all candidates."""
+        return ByNetwork("ranked", self.length, self.width, self.length_power, self.both_directions)
 
     def write(
         self, model: Model, prompt: Sequence[int], device: torch.device

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
+from seqexp.decode.consensus.baselines import medoid
 from seqexp.decode.consensus.edits import DELETE, INSERT, SUBSTITUTE, Edit, Gains, apply, gains
 from seqexp.decode.consensus.pair_hmm import Channel
 from seqexp.decode.consensus.typical import typical
@@ -28,6 +29,15 @@ class Polish:
     """
 
     length: Count | None = None
+
+    @property
+    def method(self) -> str:
+        """The row of the table of methods."""
+        return "polish" if self.length is None else f"polish, length {self.length}"
+
+    def consensus(self, reads: Sequence[str], rates: Channel) -> str:
+        """The best single read, repaired."""
+        return polish(medoid(reads), reads, rates, self.length).draft
 
 
 Climb = Generator[list[str], list[Gains], Gains]

@@ -9,6 +9,7 @@ from annotated_types import Len
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from seqexp.decode.base import ByNetwork, Writing
 from seqexp.ranges import Count, CountOrZero, Seed, Temperature
 from seqexp.spec import PAD, Carry, Model
 
@@ -39,6 +40,14 @@ class Sample:
     every_epochs: Count | None = 1
     seed: Seed = 0
     num_valid: CountOrZero = 100
+
+    def targets(self) -> Writing:
+        """The way to write the targets of contexts: greedily."""
+        return Writing(max_length=self.length)
+
+    def reads(self) -> ByNetwork:
+        """The way to decode reads: greedily, to the end symbol."""
+        return ByNetwork()
 
     def write(
         self, model: Model, prompt: Sequence[int], device: torch.device

@@ -11,29 +11,12 @@ import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from seqexp.decode.beam import DEFAULT_LENGTH, Beam
-from seqexp.decode.sample import Sample
+from seqexp.decode.base import WritesTargets, Writing
 from seqexp.formats.ends import UNKNOWN, ends_of
 from seqexp.spec import PAD, Carry, Output, ReadsContext, TaskSpec, Vocabulary, is_real
 
 BATCH = 100
 """Contexts that are written for at once."""
-
-
-@dataclass(frozen=True)
-class Writing:
-    """How targets are written.
-
-    Args:
-        width: sequences that a search follows for each context; None takes the most probable
-            symbol at each position (greedy).
-        length_power: of a search, as in `Ending`.
-        max_length: symbols after which a target that has not ended is given up.
-    """
-
-    width: int | None = None
-    length_power: float = 1.0
-    max_length: int = DEFAULT_LENGTH
 
 
 @dataclass(frozen=True)
@@ -46,10 +29,8 @@ class Target:
 
 
 def how_to_write(decoder: object) -> Writing | None:
-    """What `decode=` says of targets: a search for `beam`, else greedy; None where it is off."""
-    if isinstance(decoder, Beam):
-        return Writing(decoder.width, decoder.length_power, decoder.length or DEFAULT_LENGTH)
-    return Writing(max_length=decoder.length) if isinstance(decoder, Sample) else None
+    """The way of a decoder to write targets; None where it writes none."""
+    return decoder.targets() if isinstance(decoder, WritesTargets) else None
 
 
 def writes_targets(spec: TaskSpec) -> bool:

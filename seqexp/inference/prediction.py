@@ -1,6 +1,6 @@
 """What a trained model says of sequences: a row each, or a row a token."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,18 +9,16 @@ import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
-from seqexp.config.instantiate import build
-from seqexp.config.trust import refuse_other_code
 from seqexp.dataset.recordings.recording import by_its_own
 from seqexp.errors import InputError
-from seqexp.inference.saved_model import SavedModel
+from seqexp.inference.saved_model import SavedModel, made
 from seqexp.spec import PAD, Carry, Features, Output, ReadsContext, TaskSpec
 from seqexp.task import kinds
 from seqexp.task.base import Cell
 from seqexp.task.sequence_class import probabilities
 
 if TYPE_CHECKING:
-    from seqexp.decode.targets import Writing
+    from seqexp.decode.base import Writing
 
 Values = Sequence[int] | Float[np.ndarray, "time size"]
 """Of one sequence: token ids, or features."""
@@ -55,6 +53,12 @@ class Given:
         """Positions of the sequence and of its context."""
         return len(self.values) + (0 if self.context is None else len(self.context))
 
+    @property
+    def numbers(self) -> int:
+        """Features of the sequence and of its context."""
+        both = (self.values, self.context)
+        return sum(one.size for one in both if isinstance(one, np.ndarray))
+
 
 def writes(spec: TaskSpec) -> bool:
     """Whether predictions are sequences that the model writes, rather than numbers or labels."""
@@ -80,7 +84,7 @@ def predicted(saved: SavedModel, given: Sequence[Given]) -> list[list[Cell]]:
         return [[text] for text in written(saved, [one.context for one in given])]
     task = kinds.of(saved.spec)
     rows: list[list[Cell]] = [[] for _ in given]
-    for places, logits in _logits(saved, given):
+    for places, logits in logits_by_shape(saved, given):
         chosen = [given[place] for place in places]
         labelled = None if chosen[0].places is None else _mask(chosen)
         for place, row in zip(places, task.predictions(logits, labelled), strict=True):
@@ -100,7 +104,7 @@ def predicted_tokens(saved: SavedModel, given: Sequence[Given]) -> list[list[lis
     """Of each sequence a row a token, a value a column of `TOKEN_COLUMNS`."""
     names = saved.spec.output_names
     tables: list[list[list[Cell]]] = [[] for _ in given]
-    for rows, logits in _logits(saved, given):
+    for rows, logits in logits_by_shape(saved, given):
         largest, labels = probabilities(logits).max(dim=2)  # (batch, time)
         for row, ids, likely in zip(rows, labels.tolist(), largest.tolist(), strict=True):
             one = given[row]
@@ -132,15 +136,15 @@ def how(saved: SavedModel) -> "Writing":
     Raises:
         InputError: if the stored configuration names anything but a decoder of seqexp.
     """
-    from seqexp.decode.targets import Writing, how_to_write
+    from seqexp.decode.base import Writing
+    from seqexp.decode.targets import how_to_write
 
     node = saved.config.get("decode")
     if not isinstance(node, dict):
         return Writing()
     source = "the stored config"
-    refuse_other_code({"decode": node}, source, ())
     try:
-        return how_to_write(build(node)) or Writing()
+        return how_to_write(made("decode", node, source, ())) or Writing()
     except (TypeError, ValueError) as error:
         raise InputError(f"{source}: decode is damaged ({error})") from error
 
@@ -160,8 +164,8 @@ def padded(values: Sequence[Values]) -> Num[Tensor, "batch time ..."]:
     return ids
 
 
-def refuse_joined(spec: TaskSpec) -> None:
-    """Refuse to join labels by blanks that hold blanks.
+def refuse_joined(spec: TaskSpec, instead: str = "give per=token") -> None:
+    """Refuse to join labels by blanks that hold blanks; `instead` ends the message.
 
     Raises:
         InputError: naming the first.
@@ -170,25 +174,30 @@ def refuse_joined(spec: TaskSpec) -> None:
         for name in spec.output_names:
             if not name or len(name.split()) != 1 or name != name.strip():
                 raise InputError(
-                    f"the label {name!r} has blanks, and labels of a row are joined by blanks; give"
-                    " per=token"
+                    f"the label {name!r} has blanks, and labels of a row are joined by blanks;"
+                    f" {instead}"
                 )
 
 
 @torch.no_grad()
-def _logits(
+def logits_by_shape(
     saved: SavedModel, given: Sequence[Given]
 ) -> Iterator[tuple[list[int], Float[Tensor, "batch positions outputs"]]]:
     """Logits of the sequences of each shape, and their places among all."""
-    by_shape: dict[tuple[int, ...], list[int]] = {}
-    for place, one in enumerate(given):
-        lengths = (len(one.values), *([] if one.context is None else [len(one.context)]))
-        by_shape.setdefault(lengths, []).append(place)
-    for places in by_shape.values():
+    for places in by_shape(given):
         chosen = [given[place] for place in places]
         carry = first_carry(saved, [one.context for one in chosen])
         logits, _ = saved.model(stacked([one.values for one in chosen]), carry)
         yield places, logits
+
+
+def by_shape(given: Sequence[Given]) -> Iterable[list[int]]:
+    """Places of the sequences of each length, whose contexts have one length too."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for place, one in enumerate(given):
+        lengths = (len(one.values), *([] if one.context is None else [len(one.context)]))
+        found.setdefault(lengths, []).append(place)
+    return found.values()
 
 
 def first_carry(saved: SavedModel, contexts: Sequence[Values | None]) -> Carry | None:

@@ -6,6 +6,7 @@ from seqexp.utils.rules import Faults, Node
 
 IMDB = "seqexp.dataset.imdb.IMDB"
 READ_ERRORS = "seqexp.model.read_errors.ReadErrors"
+NGRAMS = "seqexp.model.ngrams.NGrams"
 DENOISE = "seqexp.decode.denoise.Denoise"
 
 MAX_ONE_HOT = 5000
@@ -45,6 +46,31 @@ def reads_of_clusters_are_whole(model: Node, trainer: Node) -> Faults:
             )
 
 
+def ngrams_predict_one_thing_a_sequence(model: Node, dataset: Node) -> Faults:
+    if model["_target_"] != NGRAMS:
+        return
+    kind = _kind_of(dataset)
+    if kind in ("token_class", "next_token", "read_errors"):
+        yield (
+            f"model is ngrams, which predicts classes, labels or numbers of a sequence, but the"
+            f" dataset's kind of task is {kind}; give another model"
+        )
+
+
+def ngrams_are_counted_in_whole_sequences(model: Node, trainer: Node) -> Faults:
+    if model["_target_"] != NGRAMS:
+        return
+    for key, value in (
+        ("bptt.k1", (trainer.get("bptt") or {}).get("k1")),
+        ("replicas", trainer.get("replicas")),
+    ):
+        if value is not None:
+            yield (
+                f"trainer.{key} is {value}, but model=ngrams is fitted to whole sequences, one"
+                f" model at a time; give trainer.{key}=null"
+            )
+
+
 def denoising_needs_a_model_of_errors(decode: Node, model: Node) -> Faults:
     if decode["_target_"] == DENOISE and model["_target_"] != READ_ERRORS:
         yield (
@@ -63,7 +89,7 @@ def forget_bias_needs_a_forget_gate(model: Node) -> Faults:
 
 
 def both_strands_are_read_out_by_their_maximum(model: Node) -> Faults:
-    if model.get("strands") == "both" and model.get("readout") != "max":
+    if model.get("strands") == "both" and model.get("readout", "max") != "max":
         yield f"model.strands is both and model.readout is {model.get('readout')}; give readout=max"
 
 
@@ -106,6 +132,15 @@ def a_stack_drops_nothing_in_its_convolution(model: Node, trainer: Node) -> Faul
         yield (
             f"model.convolution.dropout is {dropout}, but trainer.replicas is {replicas}, and masks"
             " are drawn for one model at a time; give dropout=0, or replicas=null"
+        )
+
+
+def a_stack_has_no_ngrams(model: Node, trainer: Node) -> Faults:
+    sizes, replicas = (model.get("ngrams") or {}).get("sizes"), trainer.get("replicas")
+    if sizes is not None and replicas is not None:
+        yield (
+            f"model.ngrams.sizes is {sizes}, but trainer.replicas is {replicas}, and n-grams are"
+            " counted for one model at a time; give sizes=null, or replicas=null"
         )
 
 
@@ -157,6 +192,14 @@ def word_vectors_fit_the_embedding(dataset: Node, model: Node) -> Faults:
         )
 
 
+def a_model_starts_from_one_thing(dataset: Node, model: Node) -> Faults:
+    if model.get("from_run") is not None and dataset.get("vectors") is not None:
+        yield (
+            f"model.from_run is {model['from_run']}, but dataset.vectors is {dataset['vectors']};"
+            " both are what vectors of words start from: give one of them"
+        )
+
+
 def many_words_are_not_one_hot(dataset: Node, model: Node) -> Faults:
     if dataset["_target_"] != IMDB or dataset["max_tokens"] <= MAX_ONE_HOT:
         return
@@ -187,7 +230,12 @@ def database_is_a_file_that_is_used(interpret: Node) -> Faults:
 
 def _predicts_next(dataset: Node) -> bool:
     """Whether a dataset wants the next token predicted, as far as its config tells."""
+    return _kind_of(dataset) == "next_token"
+
+
+def _kind_of(dataset: Node) -> str:
+    """A dataset's kind of task, as far as its config tells."""
     constants = dataset["_constants_"]
     by_view = constants.get("output_by_view")
     told = constants.get("output") if by_view is None else by_view.get(dataset.get("view"))
-    return str(dataset.get("task") or told).replace("-", "_") == "next_token"
+    return str(dataset.get("task") or told).replace("-", "_")

@@ -89,7 +89,7 @@ class Tracker(Protocol):
         ...
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Add a point to each of these curves."""
+        """Add a point to each of these curves, at `step` of the x axis: an update or an epoch."""
         ...
 
     def tags(self, values: Mapping[str, str]) -> None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 import torch
+from torch import Tensor
 
 from seqexp.data import Batch, Sequences
 from seqexp.spec import Carry, Model, first_carry, is_scored
 from seqexp.task.base import Task, Whole
+from seqexp.trainer.predicted import Predicted
 
 ADD_UP = ("loss_nats", "accuracy", "perplexity", "bits_per_token", "mse", "mae")
 """Measures that need no split as a whole, and are there whatever the targets are."""
@@ -58,17 +60,19 @@ def evaluate(
     window: int | None = None,
     whole: Whole | None = None,
     share: Callable[[Batch], Batch] | None = None,
+    predicted: Predicted | None = None,
 ) -> Score:
     """Score of a model on batches, without dropout; a NaN loss stays visible in the result.
 
     `window` is the number of tokens at a time, with the state carried on: it bounds the memory
     and does not change the score. None takes whole sequences. `whole` takes in every prediction.
-    `share` is what of each window is scored; None is all of it.
+    `share` is what of each window is scored; None is all of it. `predicted` keeps the predictions.
     """
     model.eval()
     total = Score()
     for batch in batches:
         carry: Carry | None = None
+        kept: list[tuple[Tensor, Tensor]] = []  # logits and targets of the windows
         for index, part in enumerate(map(share or _all, batch.windows(window))):
             if index == 0:
                 carry = first_carry(model, part.context)
@@ -77,8 +81,15 @@ def evaluate(
             extras = task.extras(logits, part.targets)
             count = is_scored(part.targets).sum()
             if whole is not None:
-                whole.add(logits, part.targets)
+                kept.append((logits, part.targets))
+                if not getattr(whole, "reads_rows", False):
+                    whole.add(*kept.pop())
+            if predicted is not None:
+                predicted.add(part, logits)
             total += Score(float(nats), int(count), tuple(extras.double().tolist()))
+        if whole is not None and kept:
+            logits, targets = (torch.cat(parts, dim=1) for parts in zip(*kept, strict=True))
+            whole.add(logits, targets)
     return total
 
 

@@ -1,11 +1,11 @@
 """What the loop is told: one frozen value, `conf/trainer/*.yaml`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Lt
 
-from seqexp.ranges import Count, NotNegative, Positive
+from seqexp.ranges import Count, NotNegative, OpenShare, Positive
 
 Minutes = Annotated[float, Ge(1e-6), Lt(float("inf"))]
 """From 60 microseconds on: an update is made in any case."""
@@ -65,12 +65,22 @@ class Settings:
             all. Streams are used whole.
         starts: initial weights to choose from, by the training loss that they lead to.
         start_epochs: epochs for which each of them is tried, where there are several.
+        freeze: weights that stay as they are: their names, parts of the model, or patterns.
+        unfreeze_every: epochs after which one more layer is trained, from the head down; None
+            trains all from the first.
         clip_value: largest size of one gradient entry; None leaves them as they are.
         clip_norm: largest L2 norm of the whole gradient, after `clip_value`; None leaves it.
         bptt: truncation of backpropagation through time; None is whole sequences.
         monitor: metric of validation that says which epoch was best; any of the kind of task.
         patience: stop after this many epochs without a better one; None trains them all.
         min_delta: a smaller gain than this does not count as better.
+        adversarial: length of the noise on the vectors of a sequence in a second pass of each
+            update, as a share of the length of all its vectors as one; None makes one pass.
+        average: weights that are validated, tested and kept: the trained ones (`none`), their
+            exponential mean over updates (`ema`), or the mean of those at the ends of epochs
+            (`swa`).
+        average_decay: of `ema`, an update; less in the first updates.
+        average_from: epoch from whose end on `swa` counts.
         test_weights: test with the weights of the best epoch or of the last one.
         log_every_steps: updates between points of the `step/*` curves; None draws none.
         checkpoint: when the training is saved; None never saves it.
@@ -92,12 +102,18 @@ class Settings:
     max_sequences: Count | None = None
     starts: Count = 1
     start_epochs: Count = 3
+    freeze: list[str] = field(default_factory=list)
+    unfreeze_every: Count | None = None
     clip_value: Positive | None = None
     clip_norm: Positive | None = None
     bptt: BPTT | None = None
     monitor: str = "valid/loss_nats"
     patience: Count | None = None
     min_delta: NotNegative = 0.0
+    adversarial: Positive | None = None
+    average: Literal["none", "ema", "swa"] = "none"
+    average_decay: OpenShare = 0.999
+    average_from: Count = 1
     test_weights: Literal["best", "last"] = "best"
     log_every_steps: Count | None = 10
     checkpoint: Checkpoint | None = None

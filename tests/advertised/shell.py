@@ -47,6 +47,7 @@ def write_files(folder: Path) -> None:
     for name in ("my_motifs.meme", "jaspar.meme"):
         (folder / name).write_text(MEME.format(rows="\n".join(rows)))
     (folder / "peaks.fa").write_text(peaks)
+    (folder / "sources.txt").write_text("4 2\n7 0 1\n")
     (folder / "sentences.txt").write_text("the old cat sees Ada .\n")
     (folder / "peaks.fa.gz").write_bytes(gzip.compress(peaks.encode()))
     table = [f"s{i}\t{i % 2}\t{dna(60, 'GGAAGGAA' if i % 2 else '')}" for i in range(80)]

@@ -17,6 +17,10 @@ pytest_plugins = ("shell",)
 
 TAGS = "python -m seqexp dataset=tagging dataset.num_made=40 model=lstm trainer.epochs=1"
 DNA = "python -m seqexp dataset=fasta dataset.positives=peaks.fa trainer.epochs=1 interpret=none"
+PAIRS = (
+    "python -m seqexp dataset=pairs dataset.num_made=40 model=rnn model.attention=dot decode=none"
+    " trainer.epochs=1"
+)
 TEXT = (
     "python -m seqexp dataset=text model=lstm dataset.path=my_texts.csv dataset.text_column=review"
     " dataset.label_column=stars trainer.epochs=1"
@@ -56,6 +60,8 @@ def store_of(line: str) -> str:
         return CHARS
     if "per=token" in line:
         return TAGS
+    if "what=attention" in line:
+        return PAIRS
     return TEXT if "reviews.csv" in line else DNA
 
 

@@ -1,5 +1,6 @@
 """Decoding with what a run has trained, as a person would see it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,12 @@ class Kept:
         self.texts[name] = text
 
 
-def reading(model: torch.nn.Module, twin: torch.nn.Module | None = None, **options: Any) -> Any:
+def reading(
+    model: torch.nn.Module,
+    twin: torch.nn.Module | None = None,
+    own: object = None,
+    **options: Any,
+) -> Any:
     empty = Sequences(torch.zeros(0, 1).long(), torch.zeros(0, 1).long())
     reads = ("ACGTCATTGCA", "ACGGTCATGCA", "ACGGTCAATTGCA", "CGGTCATTGCA")
     data = Data(SPEC, empty, empty, empty, clusters=(Cluster(reads, TRUTH),))
@@ -69,8 +75,8 @@ def reading(model: torch.nn.Module, twin: torch.nn.Module | None = None, **optio
     training: Any = Trained()
     training.model = model
     tracker: Any = Kept()
-    beam = Beam(length=options.pop("length", None), **options)
-    return Reads(beam, Observed(tracker, training, data), False, lambda: twin)  # type: ignore[arg-type,return-value]
+    decoder = own or Beam(length=options.pop("length", None), **options)
+    return Reads(decoder, Observed(tracker, training, data), False, lambda: twin)  # type: ignore[arg-type,return-value]
 
 
 def metrics_of(made: Any) -> dict[str, float]:
@@ -127,6 +133,23 @@ def test_a_length_that_is_given_is_the_length_of_the_result() -> None:
         after for line, after in zip(decoded, decoded[1:], strict=False) if "length 12" in line
     ]
     assert known and all(len(sequence) == 12 for sequence in known)
+
+
+class Longest:
+    """A decoder of one's own: the longest read."""
+
+    method, length = "longest", None
+
+    def consensus(self, reads: Sequence[str], rates: object) -> str:
+        return max(reads, key=len)
+
+
+def test_a_decoder_of_ones_own_is_a_row_of_the_table_and_gives_the_metrics() -> None:
+    made = reading(Knows(TRUTH), own=Longest())
+    metrics = metrics_of(made)
+    rows = {row["method"]: row for row in made.tracker.tables["reads/methods.json"]}
+    assert rows["longest"]["edit_distance"] == metrics["reads/edit_distance"] == 1
+    assert ">cluster_0 longest\nACGGTCAATTGCA\n" in made.tracker.texts["reads/decoded.fasta"]
 
 
 @pytest.mark.parametrize("view", ["reads", "windows"])

@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from training import train
 
@@ -19,7 +20,10 @@ KINDS = {
         "interpret=filters",
     ),
     "multi_label": ("dataset=motif", "dataset.task=multi_label", *SMALL, "interpret=filters"),
-    "written": ("dataset=pairs", "dataset.num_made=40", "model=rnn", "decode=greedy"),
+    "written": (
+        *("dataset=pairs", "dataset.num_made=40", "model=rnn", "model.attention=dot"),
+        "decode=greedy",
+    ),
 }
 
 INPUTS = {
@@ -74,6 +78,31 @@ def test_a_run_predicts_a_file(
     assert " ".join(one["label"] for one in rows) == row["labels"]
 
 
+def test_attention_is_kept_as_arrays_of_each_record_on_request(
+    runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs, ids = runs
+    (tmp_path / "a.txt").write_text("4 2\n7 0 1\n")
+    given = [f"input={tmp_path}/a.txt", f"paths.outputs={outputs}", "what=attention"]
+    file = tmp_path / "weights.npz"
+    assert run_command("predict", [*given, f"run={ids['written']}", f"output={file}"]) == 0
+    with np.load(file) as arrays:
+        assert arrays["names"].tolist() == ["1", "2"]
+        assert arrays["columns_1"].tolist() == ["7", "0", "1"]
+        weights = arrays["weights_1"]
+        assert weights.shape == (len(arrays["rows_1"]), 3)
+        np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
+    file.unlink()
+    capsys.readouterr()
+    for words, told in (
+        ((f"run={ids['written']}",), "output is missing; attention is written as arrays"),
+        ((f"run={ids['written']}", f"output={file}", "per=token"), "per is token, which is for"),
+        ((f"run={ids['regression']}", f"output={file}"), "sequences of this run have no context"),
+    ):
+        status = run_command("predict", [*given, *words])
+        assert status == 2 and told in capsys.readouterr().err and not file.exists()
+
+
 def test_bad_files_end_with_status_2_and_leave_no_table(
     runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,6 +119,29 @@ def test_bad_files_end_with_status_2_and_leave_no_table(
         said = capsys.readouterr().err
         assert status == 2 and told in said and "Traceback" not in said
         assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_what_has_no_mean_is_refused_by_name(
+    runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs, ids = runs
+    (tmp_path / "a.csv").write_text("left,right,noise\n1,2,3\n")
+    given = [f"input={tmp_path}/a.csv", f"paths.outputs={outputs}"]
+    one, other = ids["regression"], ids["multi_label"]
+    for words, told in (
+        ([], "give run=ID, or of several runs"),
+        ([f"runs={one}"], "give at least two runs"),
+        ([f"runs={one},{other}"], "there is no mean of both"),
+        ([f"runs={ids['written']},{one}"], "writes sequences, of which there is no mean"),
+        ([f"runs={one},{other}", "weights=1,2,3"], "weights has 3 numbers, and there are 2 runs"),
+        ([f"runs={one},{other}", "weights=equl"], "did you mean equal?"),
+        ([f"runs={one},{other}", "weights=validation"], "which a sweep chooses at its end"),
+        ([f"runs={one},{other}", "per=token"], "per is token, which is for one run"),
+        ([f"sweep={one}"], "it is no sweep's own run"),
+        ([f"run={one}", "weights=1,1"], "are for several"),
+    ):
+        assert run_command("predict", [*given, *words]) == 2
+        assert told in capsys.readouterr().err, words
 
 
 PICTURES = {

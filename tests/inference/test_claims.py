@@ -16,7 +16,6 @@ import torch
 from conftest import ROOT
 from safetensors.torch import load_file, save_file
 
-from seqexp.cli.run_lookup import _refuse_odd_files, local_path
 from seqexp.config.instantiate import build
 from seqexp.errors import InputError
 from seqexp.inference import claims
@@ -31,6 +30,7 @@ from seqexp.spec import (
     Vocabulary,
     WordEncoding,
 )
+from seqexp.tracking.store.runs import local_path, refuse_odd_files
 
 NODE = {"_target_": "seqexp.model.cnn1d.CNN1D", "num_filters": 3, "hidden_layers": [4]}
 
@@ -304,7 +304,7 @@ def test_artifacts_that_are_links_or_pipes_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "plain").write_text("x")
     given: Any = run
-    check = inspect.unwrap(_refuse_odd_files)
+    check = inspect.unwrap(refuse_odd_files)
     check(given, "model")
     (tmp_path / "model" / "link").symlink_to("/dev/zero")
     with pytest.raises(InputError, match="link: is a symbolic link, so run abc was not read"):

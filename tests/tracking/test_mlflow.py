@@ -28,7 +28,6 @@ from seqexp.tracking.none import NoTracker
 from seqexp.tracking.server import ServerTracker
 from seqexp.tracking.tracker import RunFacts, Tracker
 from seqexp.trainer.loop import fit
-from seqexp.trainer.training import Report
 from seqexp.utils import files
 
 TINY = (
@@ -227,15 +226,13 @@ def interrupted_by(
     """Run until the first epoch was reported; returns the run's id."""
     import json
 
-    real = run_module.steps
-
-    def steps(*arguments: Any) -> Any:
-        for item in real(*arguments):
-            yield item
-            if isinstance(item, Report) and item.kind == "epoch":
+    def one_epoch(*arguments: Any) -> Any:
+        for report in fit(*arguments):
+            yield report
+            if report.kind == "epoch":
                 raise error
 
-    monkeypatch.setattr(run_module, "steps", steps)
+    monkeypatch.setattr(run_module, "fit", one_epoch)
     with pytest.raises(type(error)):
         run(config(outputs), start(folder))
     written = json.loads((folder / files.RESULT).read_text())
@@ -388,7 +385,7 @@ def test_a_run_on_fasta_leaves_its_evidence(client: MlflowClient, evidence: Resu
         "filters/motifs.jaspar",
     } <= kept
     assert "filters/planted.png" not in kept  # nothing was
-    for name in ("test/auroc", "test/auprc", "baseline/kmer_auroc", "baseline/scan_auroc"):
+    for name in ("test/auroc", "test/auprc", "baseline/words_auroc", "baseline/scan_auroc"):
         assert 0 <= evidence.metrics[name] <= 1
     assert evidence.metrics["baseline/scan_auroc"] > 0.99  # the database has the site
     assert evidence.metrics["train/starts"] == 2

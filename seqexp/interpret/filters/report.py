@@ -2,23 +2,34 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.figures import draw_bits
 from seqexp.interpret.filters.match_figure import place_hit, why_no_hit
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.filters.tomtom import Hit, Learned
+from seqexp.metrics import higher_is_better
 from seqexp.utils.drawing import literal, save
 from seqexp.utils.names import SHORT, one_line, visible
 
 Rows = Sequence[Mapping[str, object]]
+
+YARDSTICKS = {
+    "token": "the most frequent label of each token",
+    "words": "a regression on counted words",
+    "gapped_words": "a regression on counted words with a letter skipped",
+    "ngrams": "a regression on counted words and pairs of words",
+    "scan": "the best of the scans with single motifs",
+}
+"""Methods of `baseline/NAME_measure` that know something."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +135,22 @@ def outcome(page: Page) -> list[str]:
             constant = page.metrics[f"baseline/constant_{name}"]
             sentence += f"; always predicting the same, it is {constant:.4g}"
         sentences.append(f"{sentence}.")
+    for name in found:
+        sentences += _beside_yardsticks(page.metrics, name)
     return sentences
+
+
+def _beside_yardsticks(metrics: Mapping[str, float], name: str) -> Iterator[str]:
+    """A sentence for each simple method that was scored by the same measure."""
+    own, sign = metrics[f"test/{name}"], 1 if higher_is_better(f"test/{name}") else -1
+    for key, method in YARDSTICKS.items():
+        value = metrics.get(f"baseline/{key}_{name}")
+        if value is not None:
+            order = "ahead of" if sign * (own - value) > 0 else "not ahead of"
+            yield (
+                f"By {name.replace('_', ' ')} the network is {order} {method}:"
+                f" {own:.4g} and {value:.4g}."
+            )
 
 
 def png(figure: Figure, dpi: int = 100) -> bytes:
@@ -200,6 +226,7 @@ def _curve(history: Mapping[int, Mapping[str, float]], headline: Sequence[str]) 
                 axes.plot(*zip(*points, strict=True), label=split, marker=".")
         axes.set_title(what.replace("_nats", ", nats").replace("_", " "), fontsize=11)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.get_legend_handles_labels()[1]:
             axes.legend()
     return figure

@@ -33,6 +33,7 @@ from seqexp.sweep.job import (
     is_for_jobs,
     key_of,
     seeds_override,
+    settled,
     sweep_identity,
     sweep_name,
 )
@@ -234,7 +235,8 @@ class CheckedSweeper(BasicSweeper):
                 del composed["hydra"]
             shown = tuple(filter(is_for_jobs, typed(overrides, self.config.hydra)))
             try:
-                jobs.append(Job(shown, check(composed), dataset, tuple(overrides)))
+                config = settled(check(composed))
+                jobs.append(Job(shown, config, dataset, tuple(overrides)))
             except ConfigError as error:
                 own = command_line(item for item in shown if item not in shared)
                 for fault in error.faults:

@@ -8,7 +8,7 @@ import pytest
 from interpret.filters.test_tomtom import DNA, learned, random_matrix
 
 from seqexp.data import Pattern
-from seqexp.interpret.filters.report import Page, report_page, verdict
+from seqexp.interpret.filters.report import Page, outcome, report_page, verdict
 from seqexp.interpret.filters.tomtom import Hit, Learned
 
 
@@ -86,3 +86,20 @@ def test_what_was_not_found_is_said_not_to_be(found: Learned) -> None:
     unasked = verdict(page(Learned(found.filters, metrics={"motif/correlation": 0.5})))
     assert "has a correlation of 0.500" in unasked[0] and "interpret.match=true" in unasked[1]
     assert "dead: no window" in report_page(page(Learned([found.filters[1]], [], None)))
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "simple", "said"),
+    [
+        ("auroc", 0.97, 0.96, "ahead of a regression on counted words: 0.97 and 0.96"),
+        ("auroc", 0.95, 0.96, "not ahead of a regression on counted words"),
+        ("mse", 0.1, 0.2, "ahead of a regression on counted words"),
+        ("mse", 0.2, 0.1, "not ahead of"),
+    ],
+)
+def test_the_first_lines_say_whether_a_simple_method_is_as_good(
+    found: Learned, name: str, own: float, simple: float, said: str
+) -> None:
+    metrics = {f"test/{name}": own, f"baseline/words_{name}": simple}
+    sentences = outcome(page(found, headline=(name,), metrics=metrics))
+    assert any(said in sentence and sentence.startswith("By ") for sentence in sentences)
