@@ -74,8 +74,8 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     node = arguments("model", node)
     refuse_other_code({"model": node}, str(folder / CONFIG), trusted)
     claims.refuse_arguments(node, str(folder / CONFIG))
-    claimed = _refuse_other_weights(folder, node, spec)
-    model: nn.Module = build(node, spec=spec)
+    claimed = _refuse_other_weights(folder, node, spec, trusted)
+    model: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
     _make_room(model, claimed, folder / WEIGHTS)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
@@ -85,6 +85,18 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
         if not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{folder / WEIGHTS}: {name} has inf or nan, which predicts nothing")
     return SavedModel(model.eval(), spec, config)
+
+
+def made(
+    group: str, node: Mapping[str, Any], source: str, trusted: Sequence[str], **supplied: Any
+) -> Any:
+    """The object that a group of a stored config describes.
+
+    Raises:
+        InputError: if it is neither of seqexp nor of a trusted package; nothing was imported.
+    """
+    refuse_other_code({group: node}, source, trusted)
+    return build(node, **supplied)
 
 
 def _make_room(model: nn.Module, claimed: claims.Claimed, file: Path) -> None:
@@ -100,7 +112,9 @@ def _make_room(model: nn.Module, claimed: claims.Claimed, file: Path) -> None:
             part.resize(rows)
 
 
-def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec) -> claims.Claimed:
+def _refuse_other_weights(
+    folder: Path, node: Mapping[str, Any], spec: TaskSpec, trusted: Sequence[str]
+) -> claims.Claimed:
     """Compare the model that a config names with the weights that are there, before it has any.
 
     Returns their types and shapes.
@@ -109,7 +123,7 @@ def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec)
     is_ours = str(node["_target_"]).startswith("seqexp.")
     try:
         with torch.device("meta"):
-            like: nn.Module = build(node, spec=spec)
+            like: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
     except Exception as error:
