@@ -255,7 +255,7 @@ class CNN1D(nn.Module):
         """
         features, carry = self._features(tokens, carry)
         logits: Tensor = self.head(features)
-        if self.ngrams is None or self.ngrams.to == "input":
+        if self.ngrams is None or self.ngrams.adds_to == "input":
             return logits, carry
         added: Tensor = self.ngrams(tokens)
         return logits + (added if self.spec.per_position else added.sum(dim=1, keepdim=True)), carry
@@ -353,7 +353,7 @@ class CNN1D(nn.Module):
         if before or after:
             tokens = padded(tokens, before, after)
         vectors = self.input(tokens)
-        if self.ngrams is not None and self.ngrams.to == "input":
+        if self.ngrams is not None and self.ngrams.adds_to == "input":
             vectors = vectors + self.ngrams(tokens).to(vectors.dtype)
         vectors = vectors.transpose(1, 2)  # (batch, channels, time)
         return self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)

@@ -209,7 +209,7 @@ class RecurrentNetwork(RecurrentLayers):
             before.append(torch.zeros(len(context), dtype=torch.long, device=context.device))
         if self.ngrams is not None:
             before.append(self.ngrams.start(context))
-            if self.ngrams.to == "logits" and not self.spec.per_position:
+            if self.ngrams.adds_to == "logits" and not self.spec.per_position:
                 before.append(states[0].new_zeros(len(context), self.spec.num_outputs))
         if self.convolutions is not None:
             before += self.convolutions.start(states[0])
@@ -226,7 +226,7 @@ class RecurrentNetwork(RecurrentLayers):
         """
         states, after, kept = self._predicted_from(tokens, carry)
         logits = self.outputs(states, kept)
-        if self.ngrams is not None and self.ngrams.to == "logits":
+        if self.ngrams is not None and self.ngrams.adds_to == "logits":
             logits = logits + self._wide(tokens, carry, after)
         return logits, (*after, *kept)
 
@@ -265,7 +265,7 @@ class RecurrentNetwork(RecurrentLayers):
         own = carry[self._place_of_ngrams() :] if carry else None
         before = own[0] if own else None
         kept = [self.ngrams.carried(tokens, before)]
-        if self.ngrams.to == "input":
+        if self.ngrams.adds_to == "input":
             return vectors + self.ngrams(tokens, before).to(vectors.dtype), kept
         if not self.spec.per_position:
             sums = self.ngrams(tokens, before).sum(dim=1)
