@@ -6,6 +6,7 @@ from seqexp.utils.rules import Faults, Node
 
 IMDB = "seqexp.dataset.imdb.IMDB"
 READ_ERRORS = "seqexp.model.read_errors.ReadErrors"
+LAZY_ADAM = "seqexp.optimizer.lazy_adam.LazyAdam"
 DENOISE = "seqexp.decode.denoise.Denoise"
 
 MAX_ONE_HOT = 5000
@@ -43,6 +44,78 @@ def reads_of_clusters_are_whole(model: Node, trainer: Node) -> Faults:
                 f"trainer.{key} is {value}, but model=read-errors reads whole sequences, one model"
                 f" at a time; give trainer.{key}=null"
             )
+
+
+def large_outputs_are_for_next_tokens(model: Node, dataset: Node) -> Faults:
+    output, tied = model.get("output", "full"), model.get("tied")
+    if (output == "full" and not tied) or _tells_nothing(dataset) or _predicts_next(dataset):
+        return
+    key, instead = ("tied is true", "tied=false") if tied else (f"output is {output}", "full")
+    yield (
+        f"model.{key}, which is for next tokens, and the dataset asks for something else; give"
+        f" {instead}, or a dataset that wants the next token predicted, as dataset.task=next_token"
+        " of dataset=text"
+    )
+
+
+def vectors_are_tied_where_they_can_be(model: Node, optimizer: Node) -> Faults:
+    if not model.get("tied"):
+        return
+    output = model.get("output", "full")
+    if output == "adaptive":
+        yield (
+            "model.tied is true, but model.output is adaptive, whose clusters have vectors of other"
+            " sizes; give output=full or sampled, or tied=false"
+        )
+    if "embedding_size" in model and model["embedding_size"] is None:
+        yield (
+            "model.tied is true, but model.embedding_size is null, which reads tokens as one-hot;"
+            " give a size, or tied=false"
+        )
+    if model.get("positive_readout"):
+        yield "model.tied is true, but model.positive_readout is true; give one of them as false"
+    if optimizer["_target_"] == LAZY_ADAM and output == "full":
+        yield (
+            "model.tied is true and model.output is full, so that each step changes the vectors of"
+            " all symbols, but optimizer is lazy-adam, which steps those that are read; give"
+            " optimizer=adam, or output=sampled"
+        )
+
+
+def cutoffs_are_of_clusters(model: Node, dataset: Node) -> Faults:
+    cutoffs, output = model.get("cutoffs"), model.get("output", "full")
+    if cutoffs is None:
+        return
+    if output != "adaptive":
+        yield (
+            f"model.cutoffs is {cutoffs}, but model.output is {output}, which has no clusters; give"
+            " output=adaptive, or cutoffs=null"
+        )
+    if list(cutoffs) != sorted(set(cutoffs)):
+        yield f"model.cutoffs is {cutoffs}; give ids that ascend, as [2000,10000]"
+    most = dataset.get("max_target_tokens", dataset.get("max_tokens"))
+    if isinstance(most, int) and max(cutoffs) >= most:
+        yield (
+            f"model.cutoffs is {cutoffs}, but the dataset has at most {most} symbols with padding;"
+            " give smaller ids"
+        )
+
+
+def a_stack_scores_all_outputs(model: Node, trainer: Node) -> Faults:
+    output, replicas = model.get("output", "full"), trainer.get("replicas")
+    if replicas is None:
+        return
+    why = f"but trainer.replicas is {replicas}"
+    if output != "full":
+        yield (
+            f"model.output is {output}, {why}, and what is scored differs between its models; give"
+            " output=full, or replicas=null"
+        )
+    if model.get("tied"):
+        yield (
+            f"model.tied is true, {why}, whose models each have vectors of their own for the"
+            " output; give tied=false, or replicas=null"
+        )
 
 
 def denoising_needs_a_model_of_errors(decode: Node, model: Node) -> Faults:
@@ -183,6 +256,12 @@ def database_is_a_file_that_is_used(interpret: Node) -> Faults:
             f"interpret.database is {database}, but interpret.match is false; give true or null,"
             " or no database"
         )
+
+
+def _tells_nothing(dataset: Node) -> bool:
+    """Whether the data alone say what is predicted, as of a dataset of one's own."""
+    constants = dataset["_constants_"]
+    return not (dataset.get("task") or constants.get("output") or "output_by_view" in constants)
 
 
 def _predicts_next(dataset: Node) -> bool:
