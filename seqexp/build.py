@@ -2,7 +2,7 @@
 
 import ctypes
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +26,7 @@ from seqexp.model.layers import TokenInput
 from seqexp.model.warm_start import Weights, start_from
 from seqexp.optimizer.schedule import plateau
 from seqexp.seeding import stream_seed
-from seqexp.spec import Scoring
+from seqexp.spec import Scoring, SizedByData
 from seqexp.task import kinds
 from seqexp.task.base import Task
 from seqexp.task.scoring import scoring
@@ -34,11 +34,13 @@ from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.layers import freeze, grouped
-from seqexp.trainer.restarts import choose_start
+from seqexp.trainer.restarts import best_start
 from seqexp.trainer.score import ADD_UP, Score
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import LazyOptimizer, Training, Work
+from seqexp.trainer.solving import settings_for
+from seqexp.trainer.training import LazyOptimizer, Training, Update
 from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
+from seqexp.trainer.update import update
 from seqexp.utils.old_names import kind_of_task
 
 ALONE = Processes()
@@ -311,7 +313,8 @@ def begin(
     processes: Processes = ALONE,
     is_new: bool = True,
     weights: Weights | None = None,
-) -> Generator[Work, None, tuple[Training, int]]:
+    update: Update = update,
+) -> tuple[Training, int]:
     """A training that starts from the best initial weights, and how many were tried.
 
     One that is not new gets the weights that it had, so none are tried. `weights` are those of an
@@ -326,7 +329,7 @@ def begin(
 
     if not is_new:
         return make(0), 0
-    return (yield from choose_start(make, data.to(device)))
+    return best_start(make, data.to(device), update)
 
 
 def prepare_training(
@@ -350,6 +353,7 @@ def prepare_training(
     refuse_unlearned_contexts(settings, data)
     torch.manual_seed(stream_seed(seed, "initial weights", *([start] if start else [])))
     model: Any = build_model(parts.model, data, device)
+    settings = settings_for(model, settings, data)
     name = parts.model["_target_"]
     if start == 0 and not name.startswith("seqexp."):
         try_model(model, data, settings, device, name)
@@ -384,6 +388,9 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
     try:
         with told_whose("model", name):
             model = refuse_other_things(build(node, spec=data.spec), name)
+            for part in model.modules():
+                if isinstance(part, SizedByData):
+                    part.count(data.train)
         return model.to(device)
     except ValueError as error:
         if name.startswith("seqexp."):
@@ -477,16 +484,14 @@ def refuse_endless_gradients(settings: Settings, data: Data) -> None:
 
 
 def refuse_unlearned_contexts(settings: Settings, data: Data) -> None:
-    """Of a sequence with one prediction, only the window of its end has a loss, whose gradient does
-    not reach back to the context, which is read before the first.
-    """
+    """A context is read before the first window, and gradients of later ones do not reach it."""
     k1, k2 = (settings.bptt.k1, settings.bptt.k2) if settings.bptt is not None else (None, None)
     time = data.train.tokens.shape[1]
-    has_one = data.spec.context is not None and not data.spec.per_position
-    if has_one and k1 is not None and max(k1, k2 or k1) < time:
+    if data.spec.context is not None and k1 is not None and max(k1, k2 or k1) < time:
+        which = "the later windows of" if data.spec.per_position else "the last windows of"
         raise InputError(
-            f"trainer.bptt.k1 is {k1}, so that gradients of sequences of {time:,} tokens would not"
-            f" reach what reads their contexts; give k1=null, or k2={time}"
+            f"trainer.bptt.k1 is {k1}, so that gradients of {which} sequences of {time:,} tokens"
+            f" would not reach what reads their contexts; give k1=null, or k2={time}"
         )
 
 

@@ -32,6 +32,8 @@ class Batch:
     A stream may be larger than memory: its batch is the whole split, of any integer type, and
     `rows` of it, in that order. Its parts and windows are read when they are cut, and are on
     `device`, or where the split is. In them `rows` is None, as in all other batches.
+
+    `numbers` are the numbers of the rows in their split.
     """
 
     tokens: Num[Tensor, "batch time ..."]
@@ -41,6 +43,7 @@ class Batch:
     device: torch.device | None = None
     context: Num[Tensor, "batch context ..."] | None = None
     per_position: bool | None = None
+    numbers: Int[Tensor, " numbered"] | None = None
 
     def __post_init__(self) -> None:
         if self.per_position is None:
@@ -60,7 +63,7 @@ class Batch:
         scored_from = start if scored_from is None else scored_from
         if self.rows is not None:
             tokens, targets = (self._read(t[:, start:stop]) for t in (self.tokens, self.targets))
-            read = Batch(tokens, targets, self.is_stream, per_position=True)
+            read = Batch(tokens, targets, self.is_stream, per_position=True, numbers=self.numbers)
             return read.part(0, stop - start, scored_from - start)
         if start == scored_from == 0 and stop >= self.tokens.shape[1]:
             return self
@@ -131,6 +134,8 @@ class Sequences:
         context_rows: the row of `context` of each sequence; None: they are in the same order.
         per_position: whether targets are a row of positions rather than of labels; `Data` sets it.
         groups: number of the group of each row, from 0; None: there are none.
+        keys: of each row, a digest of its record as it was given, which is the same however it is
+            encoded; None: tokens and targets tell.
         rows_per_group: rows of each group that an epoch has at most, drawn anew for each, side by
             side; None has all, in any order.
     """
@@ -145,6 +150,7 @@ class Sequences:
     per_position: bool | None = None
     groups: Int[Tensor, " sequences"] | None = None
     rows_per_group: int | None = None
+    keys: Int[Tensor, " sequences"] | None = None
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -179,6 +185,7 @@ class Sequences:
             context=context,
             context_rows=context_rows,
             groups=None if self.groups is None else self.groups[rows.cpu()],
+            keys=None if self.keys is None else self.keys[rows.cpu()],
         )
 
     def at_most(self, count: int, seed: int) -> "Sequences":
@@ -207,6 +214,16 @@ class Sequences:
         places = (within + 0.5) / sizes[labels[by_class]]
         return order[by_class[places.argsort(stable=True)]][:count]
 
+    def digest(self) -> str:
+        """The same for splits of the same rows in the same order, however they are encoded."""
+        parts = [self.keys] if self.keys is not None else [self.tokens, self.context]
+        found = hashlib.sha256()
+        for part in [*parts, self.context_rows, self.targets]:
+            if part is not None:
+                found.update(str((part.shape, part.dtype)).encode())
+                found.update(part.detach().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
     def num_batches(self, batch_size: int) -> int:
         """Batches an epoch, the last one perhaps smaller."""
         count = len(self)
@@ -229,13 +246,14 @@ class Sequences:
         """
         for rows in self._rows(batch_size, order_seed, length_pool)[skip:]:
             if self.is_stream:
-                yield Batch(self.tokens, self.targets, True, rows, self.device)
+                yield Batch(self.tokens, self.targets, True, rows, self.device, numbers=rows)
                 continue
             batch = Batch(
                 _wide(self.tokens[rows]),
                 _wide(self.targets[rows]),
                 context=self._context_of(rows),
                 per_position=self.per_position,
+                numbers=rows,
             )
             yield batch if length_pool is None else batch.trimmed()
 

@@ -73,9 +73,12 @@ METRICS: dict[str, Better] = {
     **{f"valid/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"test/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"best/valid_{name}": better for name, better in MEASURES.items()},
+    **{f"ensemble/{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
+    "train/strength": "neither",
     "best/epoch": "neither",
+    "best/strength": "neither",
     "best/valid_accuracy_max": "higher",
     "grad/norm_mean": "neither",
     "grad/norm_max": "neither",
@@ -108,8 +111,11 @@ METRICS: dict[str, Better] = {
     "reads/normalized_edit_distance_standard_error": "neither",
     **dict.fromkeys((f"baseline/constant_{name}" for name in CONSTANT), "neither"),
     "baseline/token_accuracy": "neither",
-    "baseline/kmer_auroc": "neither",
-    "baseline/kmer_auprc": "neither",
+    **{
+        f"baseline/{name}_{measure}": "neither"
+        for name in ("words", "gapped_words", "ngrams")
+        for measure in ("accuracy", "macro_f1", "auroc", "auprc")
+    },
     "baseline/scan_auroc": "neither",
     "baseline/scan_auprc": "neither",
     "step/loss_nats": "lower",
@@ -123,11 +129,17 @@ is known, `best/*` are of the epoch that `trainer.monitor` finds best, the other
 losses are means in nats per scored token. `best/valid_accuracy` is the accuracy at that epoch,
 `best/valid_accuracy_max` the highest of all epochs.
 
+`ensemble/*` are a sweep's: the measures of the test for the mean of what all its runs predict.
+`train/strength` is that of the penalty of a model that a solver fits, `best/strength` the one that
+validation has chosen.
+
 `motif/correlation_chance` is the median of `motif/correlation` of as many filters with random
 weights, read on the same sequences; 95 of 100 such sets are below `motif/correlation_chance_95`.
 
 `baseline/constant_*` are of the test where the shares of the training targets, or their mean, are
-always predicted; `baseline/token_accuracy` where each token gets its most frequent label.
+always predicted; `baseline/words_*` of a linear model of words of six letters of DNA,
+`gapped_words` of those with a letter skipped, and `ngrams` of words and pairs of words of a text;
+`baseline/token_accuracy` where each token gets its most frequent label.
 
 `gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,
 about -300 where it is zero; `factor_per_token` is what that norm is multiplied by a token, over all

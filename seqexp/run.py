@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +23,7 @@ from seqexp.callback.base import Callback, Curves, Observed, closing, tell
 from seqexp.callback.baselines import Constant
 from seqexp.callback.checkpoint import Checkpoints
 from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
+from seqexp.callback.counted import CountedNGrams
 from seqexp.callback.denoise import Denoised
 from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
@@ -35,6 +36,7 @@ from seqexp.callback.pruning import Pruning
 from seqexp.callback.reads import Reads, train_twin
 from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
+from seqexp.callback.scores import KeptPredictions
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
@@ -55,39 +57,40 @@ from seqexp.inference import from_run
 from seqexp.metrics import HEADLINE
 from seqexp.tracking.tracker import DataFacts
 from seqexp.trainer.distributed import Processes, joined
-from seqexp.trainer.loop import alone, steps
-from seqexp.trainer.training import Work
+from seqexp.trainer.loop import fit
+from seqexp.trainer.training import Update
+from seqexp.trainer.update import update
 from seqexp.utils.files import full_disk
 from seqexp.utils.signals import Stop, sigterm_raises
 
 log = logging.getLogger("seqexp")
 
 
-def run(config: Config, start: Start) -> Result:
+def run(
+    config: Config,
+    start: Start,
+    update: Update = update,
+    stop: Stop | None = None,
+    step: int | None = None,
+) -> Result:
     """Train, test, interpret and record one configuration, or resume it.
+
+    Args:
+        config: checked.
+        start: what the command line knows of the run.
+        update: does one update.
+        stop: whether the run is to stop, of a caller that hears signals; None: the run hears them.
+        step: of the checkpoint to resume from, in updates; None, or one that is not there: the
+            newest.
 
     Raises:
         InputError: if the data or a place to write is not sound; no run was started then.
         RunError: if the run had to stop; it is recorded as failed.
         KeyboardInterrupt: if it was told to stop; it is recorded as killed, and can be resumed.
     """
-    stop = Stop(config["trainer"]["max_minutes"])
-    with sigterm_raises():
-        return alone(working(config, start, stop))
-
-
-def working(
-    config: Config, start: Start, stop: Stop, step: int | None = None
-) -> Generator[Work, None, Result]:
-    """`run` as a generator that yields each update before it is done, so that several runs can be
-    interleaved.
-
-    Of several checkpoints, the one after the update `step` is used; None: the newest.
-
-    Raises:
-        As `run`.
-    """
-    with settled(config, start) as place:
+    hearing = sigterm_raises() if stop is None else contextlib.nullcontext()
+    stop = stop or Stop(config["trainer"]["max_minutes"])
+    with hearing, settled(config, start) as place:
         parts, folder, processes = place.parts, place.folder, place.processes
         data = build.load(parts)
         origin = origin_of(parts.config, data, processes.count)
@@ -97,8 +100,8 @@ def working(
             return begun.result
         is_new = begun.state is None
         earlier = from_run.read(parts.config) if is_new else None
-        training, starts = yield from build.begin(
-            parts, data, place.device, processes, is_new, earlier
+        training, starts = build.begin(
+            parts, data, place.device, processes, is_new, earlier, update
         )
         run = Observed(parts.tracker, training, data, known=begun.known)
         looking = observers(place, run, stop)
@@ -112,7 +115,7 @@ def working(
                 tell_start(place, run, origin, starts)
             elif begun.changes:
                 tell_changes(place, run, origin, begun)
-            is_tested = yield from train(run, callbacks, stop)
+            is_tested = train(run, callbacks, stop, update)
             if is_tested and processes.is_first:
                 for callback in callbacks:
                     callback.at_end(run.story.result)
@@ -169,11 +172,12 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     twin = partial(train_twin, parts, place.device, place.folder, stop)
     return [
         Curves(run),
-        Console(parts.settings, run.data.spec.output),
+        Console(run.training.settings, run.data.spec.output),
         Kernels(run),
         Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
         Gradients(parts.gradient_flow, run),
         Constant(run),
+        CountedNGrams(run),
         predictions,
         filters,
         Samples(parts.decoder, run),
@@ -183,20 +187,19 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Reads(parts.decoder, run, parts.reads_backwards, twin),
         Denoised(parts.decoder, run),
         KeptModel(parts.config, run),
+        KeptPredictions(run, start.folder if start.is_job else None),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),
     ]
 
 
-def train(run: Observed, callbacks: Sequence[Callback], stop: Stop) -> Generator[Work, None, bool]:
+def train(run: Observed, callbacks: Sequence[Callback], stop: Stop, update: Update) -> bool:
     """Train and test from wherever the training is; returns whether it came to its test."""
     for callback in callbacks:
         callback.before()
     with stop.listening():
-        for item in steps(run.training, run.data.to(run.training.device)):
-            if isinstance(item, Work):
-                yield item
-            elif not tell(callbacks, item):
+        for report in fit(run.training, run.data.to(run.training.device), update):
+            if not tell(callbacks, report):
                 return False
     return True
 
@@ -327,6 +330,9 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     say_start(model_name(place.start), dataset, run.data, num_parameters)
     if told:
         log.info(told)
+    if run.training.average is not None:
+        how = run.training.settings.average
+        log.info(f"  validated, tested and kept are averaged weights (trainer.average={how})")
 
 
 def tell_changes(place: Place, run: Observed, origin: Mapping[str, str], begun: Begun) -> None:

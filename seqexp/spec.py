@@ -439,6 +439,21 @@ class HasPenalty(Protocol):
         ...
 
 
+@runtime_checkable
+class SizedByData(Protocol):
+    """A part of a model with a row for each thing of a kind that the training data hold."""
+
+    keys: Tensor  # one each
+
+    def count(self, train: Any) -> None:
+        """Make the rows, from the training sequences."""
+        ...
+
+    def resize(self, rows: int) -> None:
+        """Make room for so many, as a saved model has them."""
+        ...
+
+
 def other_strand(
     tokens: Integer[Tensor, "batch time"], vocabulary: Vocabulary
 ) -> Integer[Tensor, "batch time"]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from forms import LETTERS
+from forms import FEATURES, LETTERS
 from kinds import data_of
 from training import composed
 
@@ -15,7 +15,7 @@ from seqexp.config.check import check
 from seqexp.errors import InputError
 from seqexp.spec import Output
 from seqexp.tracking.none import NoTracker
-from seqexp.trainer.settings import Settings
+from seqexp.trainer.settings import BPTT, Settings
 
 
 def test_each_part_of_a_config_is_built_once(
@@ -66,6 +66,18 @@ def test_windows_that_cut_a_question_off_its_picture_are_refused(
         return
     with pytest.raises(InputError, match="bptt.k1 is 3, .* 7 tokens .* give k1=null, or k2=7"):
         build.prepare_training(parts, data, device)
+
+
+@pytest.mark.parametrize("output", [Output.NEXT_TOKEN, Output.TOKEN_CLASS])
+def test_windows_whose_gradients_do_not_reach_the_context_are_refused(output: Output) -> None:
+    data = data_of(output, LETTERS, FEATURES)
+    time = data.train.tokens.shape[1]
+    with pytest.raises(InputError, match=f"k1 is 2, .* later windows .* k1=null, or k2={time}"):
+        build.refuse_unlearned_contexts(Settings(bptt=BPTT(2)), data)
+    for bptt in (None, BPTT(None), BPTT(time), BPTT(2, time)):
+        build.refuse_unlearned_contexts(Settings(bptt=bptt), data)
+    without = data_of(output, LETTERS)
+    build.refuse_unlearned_contexts(Settings(bptt=BPTT(2)), without)
 
 
 def test_a_context_longer_than_memory_is_refused_in_words() -> None:

@@ -1,5 +1,6 @@
 """Puts simpler methods beside what a run reached: a constant, and others on two classes of DNA."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,14 +12,16 @@ from torch import Tensor
 from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
 from seqexp.data import MANY, Data, Pattern, Sequences
-from seqexp.interpret.filters.baselines import best_scan, word_regression
+from seqexp.interpret.filters.baselines import best_scan
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.metrics import CONSTANT, METRICS, OF_KIND
-from seqexp.spec import IGNORE, Output, is_scored
+from seqexp.spec import IGNORE, Output, TaskSpec, is_scored
 from seqexp.task import kinds
 from seqexp.task.base import Task
 from seqexp.task.ranking import auprc, auroc
 from seqexp.task.regression import Regression
+
+log = logging.getLogger("seqexp")
 
 TINY = 1e-6
 """Counted for what training lacks: its logarithm is finite."""
@@ -28,6 +31,9 @@ MAX_COUNTED = 2**27
 
 MAX_SCORED = 2**26
 """Targets of the test x outputs that the constant is scored on."""
+
+COUNTED = {"words": "regression on words of 6", "gapped_words": "the same with a letter skipped"}
+"""Baselines of `seqexp.callback.counted`, as the table calls them."""
 
 ROWS = 1000
 """Sequences at a time."""
@@ -45,18 +51,19 @@ class Constant(Callback):
 
     def at_end(self, result: Result) -> None:
         """Log `baseline/constant_*`, and of labels of tokens `baseline/token_accuracy`."""
-        found = constant_metrics(self.run.data) | token_metrics(self.run.data)
-        self.run.log(found, 0)
+        data = self.run.data
+        if _is_too_large(data):
+            log.info("baseline/constant_* is left out: there are too many targets")
+        self.run.log(constant_metrics(data) | token_metrics(data), 0)
 
 
 def constant_metrics(data: Data) -> dict[str, float]:
     """Metrics of the test where the same is always predicted: the training targets' shares, or of
     numbers their mean; nothing of very large texts.
     """
-    size = data.train.targets.numel()
     if not {*OF_KIND[data.spec.output]} & {*CONSTANT}:  # as of read errors: nothing to be right on
         return {}
-    if size > MAX_COUNTED or data.test.targets.numel() * data.spec.num_outputs > MAX_SCORED:
+    if _is_too_large(data):
         return {}
     task = kinds.of(data.spec)
     logits = _constant(data.train, task)
@@ -78,6 +85,11 @@ def constant_metrics(data: Data) -> dict[str, float]:
     found |= {} if whole is None else whole.metrics()
     named = {f"baseline/constant_{name}": value for name, value in found.items()}
     return {name: value for name, value in named.items() if name in METRICS}
+
+
+def _is_too_large(data: Data) -> bool:
+    scored = data.test.targets.numel() * data.spec.num_outputs
+    return data.train.targets.numel() > MAX_COUNTED or scored > MAX_SCORED
 
 
 def _constant(train: Sequences, task: Task) -> Float[Tensor, "1 1 outputs"] | None:
@@ -154,17 +166,18 @@ def compare_with_baselines(
         return {}, []
     data, metrics = run.data, run.story.result.metrics
     spec = data.spec
-    two_classes = spec.output is Output.SEQUENCE_CLASS and len(spec.output_names) == 2
-    if not two_classes or not spec.vocabulary.is_dna or spec.context is not None:
+    if not has_baselines(spec):
         return {}, []
-    train, valid, test = map(_labelled, data.splits().values())
+    train, test = _labelled(data.train), _labelled(data.test)
     if len(torch.unique(train.targets)) < 2:  # of one class, nothing can be told apart
         return {}, []
     truth = test.targets[:, 0].numpy() == 1
     areas = {"this model": (metrics.get("test/auroc"), metrics.get("test/auprc"))}
-    scores = word_regression(train, valid, test, spec.vocabulary)
-    areas["regression on words of 6"] = _areas(scores, truth)
-    found = _named("kmer", areas["regression on words of 6"])
+    for name, title in COUNTED.items():
+        keys = (f"baseline/{name}_{measure}" for measure in ("auroc", "auprc"))
+        if any(values := [metrics.get(key) for key in keys]):
+            areas[title] = (values[0], values[1])
+    found: dict[str, float] = {}
     if database:
         best, scores = best_scan(database, train, test, spec.vocabulary, run.training.seed)
         name = f"scan with {best.name}"
@@ -173,6 +186,12 @@ def compare_with_baselines(
     rows = [{"method": name, "test AUROC": a, "test AUPRC": b} for name, (a, b) in areas.items()]
     run.tracker.table(rows, "baselines.json")
     return found, rows
+
+
+def has_baselines(spec: TaskSpec) -> bool:
+    """Whether there are two classes of DNA, which simpler methods can be compared on."""
+    two_classes = spec.output is Output.SEQUENCE_CLASS and len(spec.output_names) == 2
+    return two_classes and spec.vocabulary.is_dna and spec.context is None
 
 
 def _labelled(split: Sequences) -> Sequences:

@@ -10,7 +10,7 @@ from seqexp.checkpoint.result import Result
 from seqexp.data import Cluster
 from seqexp.decode.consensus.pair_hmm import Channel
 from seqexp.decode.consensus.table import Decoded, channel_of, consensus, scored
-from seqexp.decode.denoise import Denoise, denoise, score_by
+from seqexp.decode.denoise import Denoise, denoise
 from seqexp.spec import Output
 
 log = logging.getLogger("seqexp")
@@ -78,7 +78,7 @@ def _denoised(
     sequences: list[str] = []
     for start in range(0, len(clusters), TOGETHER):
         reads = [cluster.reads for cluster in clusters[start : start + TOGETHER]]
-        found = denoise(reads, channel, score_by(model), settings)
+        found = denoise(reads, channel, model.scores, settings)
         sequences += [one.sequence for one in found]
     name = "denoise" if settings.length is None else f"denoise, length {settings.length}"
     return scored(name, sequences, clusters, time.process_time() - began)

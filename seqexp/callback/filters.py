@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from seqexp.callback.base import Callback, Observed
-from seqexp.callback.baselines import compare_with_baselines
-from seqexp.callback.saliency import show_where
+from seqexp.callback.baselines import compare_with_baselines, has_baselines
+from seqexp.callback.saliency import outputs_shown, show_where, why_nowhere
 from seqexp.checkpoint.result import Result
 from seqexp.data import Pattern, Sequences
 from seqexp.formats.motifs import load_motifs
@@ -28,7 +28,9 @@ from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.ngrams import read_ngrams
 from seqexp.interpret.filters.tomtom import Learned, compared
 from seqexp.interpret.filters.windows import HasFilters, reads_both_strands
+from seqexp.spec import Output
 from seqexp.trainer.training import Report
+from seqexp.utils.names import one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
@@ -46,9 +48,7 @@ MAX_SYMBOLS = 2000
 """Symbols whose counts at each place of all filters fit into memory; of more, n-grams are kept."""
 
 
-_NO_LETTERS = (
-    "  interpret: the {size} features of a position have no letters, so filters are not read"
-)
+_NO_LETTERS = "the {size} features of a position have no letters, so filters are not read"
 
 
 class LearnedFilters(Callback):
@@ -67,9 +67,8 @@ class LearnedFilters(Callback):
     def __init__(self, settings: Filters | None, run: Observed) -> None:
         self.run = run
         tracker, data = run.tracker, run.data
-        self.note = ""
+        self.asked = settings
         if settings is not None and data.spec.features is not None:
-            self.note = _NO_LETTERS.format(size=data.spec.features.size)
             settings = None
         if settings is not None and data.train.is_stream:
             # a row of a stream is no sequence, of which one window would be enough
@@ -91,9 +90,31 @@ class LearnedFilters(Callback):
         self.are_words = words or len(symbols) > MAX_SYMBOLS
 
     def before(self) -> None:
-        """Say why nothing is read, where that is."""
-        if self.note and isinstance(self.training.model, HasFilters):
-            log.info(self.note)
+        """Say what is left out of what was asked for, and why."""
+        for line in () if self.asked is None else self._left_out(self.asked):
+            log.info(f"  interpret: {line}")
+
+    def _left_out(self, asked: Filters) -> Iterator[str]:
+        spec, model = self.data.spec, self.training.model
+        has_filters = isinstance(model, HasFilters)
+        if spec.features is not None and has_filters:
+            yield _NO_LETTERS.format(size=spec.features.size)
+        if not has_filters and getattr(model, "convolutions", None) is not None:
+            yield "filters before recurrent layers are not read; those of model=cnn1d are"
+        is_of_dna = is_dna(spec.vocabulary.symbols)
+        if asked.matches and not (is_of_dna and has_filters):
+            what = "the model has no filters" if is_of_dna else "symbols are not those of DNA"
+            yield f"{what}, so motifs are not compared (interpret.match, interpret.database)"
+        if asked.baselines and not has_baselines(spec):
+            yield "interpret.baselines are for two classes of DNA without a context: none is made"
+        if asked.num_traced == 0 or spec.output in (Output.NEXT_TOKEN, Output.READ_ERRORS):
+            return
+        reason, shown = why_nowhere(spec), outputs_shown(spec)
+        if reason is not None:
+            yield f"where the evidence is, is not drawn, since {reason}"
+        elif 1 < len(shown) < len(spec.output_names):
+            names = ", ".join(one_line(spec.output_names[output], 40) for output in sorted(shown))
+            yield f"where/*.png are of {len(shown)} of {len(spec.output_names)} outputs: {names}"
 
     def is_due(self) -> bool:
         """Whether the filters are to be seen after this epoch; the first is always."""

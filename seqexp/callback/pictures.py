@@ -1,5 +1,6 @@
 """Keeps pictures of the test with their questions, answers, and what the model looked at."""
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +12,8 @@ from seqexp.data import Batch
 from seqexp.inference import text
 from seqexp.spec import Features, Output, ReadsContext, attends
 from seqexp.utils.pixels import channels_of, picture_of
+
+log = logging.getLogger("seqexp")
 
 NUM_SHOWN = 16
 """Questions of the test that are drawn."""
@@ -25,6 +28,15 @@ class Pictures(Callback):
 
     def __init__(self, run: Observed) -> None:
         self.tracker, self.training, self.data = run.tracker, run.training, run.data
+
+    def before(self) -> None:
+        """Say where attention is to be had that is not drawn."""
+        spec = self.data.spec
+        made_of, is_class = spec.context, spec.output is Output.SEQUENCE_CLASS
+        is_picture = isinstance(made_of, Features) and channels_of(made_of.names) is not None
+        is_drawn = spec.output is Output.NEXT_TOKEN or (is_class and is_picture)
+        if self.tracker.keeps and attends(self.training.model) and not is_drawn:
+            log.info("  attention is not drawn here; predict what=attention has its weights")
 
     def at_end(self, result: Result) -> None:
         """Draw some questions of the test, drawn by class, and what is attended to."""

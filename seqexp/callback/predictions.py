@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,12 @@ from seqexp.spec import (
 )
 from seqexp.task import kinds
 from seqexp.task.base import Cell, Task
+from seqexp.task.figures import MOST_BARS, MOST_CLASSES, MOST_CURVES, MOST_PANELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
+
+log = logging.getLogger("seqexp")
 
 MAX_ROWS = 10_000
 """Of the table."""
@@ -55,6 +59,11 @@ class Predictions(Callback):
         self.run = run
         self.figures: dict[str, Figure] = {}
 
+    def before(self) -> None:
+        """Say which pictures are left out."""
+        for line in left_out(self.run.data.spec) if self.run.tracker.keeps else ():
+            log.info(f"  predictions: {line}")
+
     def at_end(self, result: Result) -> None:
         """Draw what the loop has collected of the test, and write the table."""
         tracker, training = self.run.tracker, self.run.training
@@ -71,6 +80,20 @@ class Predictions(Callback):
         rows = list(table(training.model, self.run.data, training.device))
         if rows:
             tracker.text(_tsv(rows), "predictions/test.tsv")
+
+
+def left_out(spec: TaskSpec) -> list[str]:
+    """What is not drawn, since nobody could read it."""
+    count, kind = len(spec.output_names), spec.output
+    if kind in (Output.SEQUENCE_CLASS, Output.TOKEN_CLASS) and count > MOST_CLASSES:
+        return [f"no confusion matrix of {count:,} classes is drawn; of {MOST_CLASSES} at most"]
+    if kind is Output.REGRESSION and count > MOST_PANELS:
+        return [f"the first {MOST_PANELS} of {count:,} numbers are drawn"]
+    if kind is not Output.MULTI_LABEL:
+        return []
+    curves = [f"no curves of {count:,} labels are drawn; of {MOST_CURVES} at most"]
+    bars = [f"the {MOST_BARS} best of {count:,} labels have a bar"]
+    return curves * (count > MOST_CURVES) + bars * (count > MOST_BARS)
 
 
 def table(model: Any, data: Data, device: torch.device) -> Iterator[dict[str, Cell]]:

@@ -28,7 +28,7 @@ from seqexp.decode.consensus.table import Decoded, channel_of, consensus, decode
 from seqexp.decode.window import slide
 from seqexp.spec import Model, Output
 from seqexp.tracking.none import NoTracker
-from seqexp.trainer.loop import alone, fit
+from seqexp.trainer.loop import fit
 from seqexp.utils.signals import Stop
 
 log = logging.getLogger("seqexp")
@@ -262,7 +262,7 @@ def train_twin(parts: Parts, device: torch.device, folder: RunFolder, stop: Stop
     data = load(twin)
     own, origin = folder.within(TWIN), origin_of(twin.config, data)
     state = own.checkpoint(origin)
-    training, _ = alone(begin(twin, data, device, is_new=state is None))
+    training, _ = begin(twin, data, device, is_new=state is None)
     run = Observed(NoTracker(), training, data)
     looking = [Console(twin.settings, data.spec.output), Kernels(run), shown(training, data)]
     checkpoints = Checkpoints(own, origin, run, looking, stop)

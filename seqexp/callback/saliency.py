@@ -1,5 +1,6 @@
-"""Shows in MLflow where in some test sequences a classifier finds its evidence."""
+"""Shows in MLflow where in some test sequences a model finds its evidence."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 MAX_SYMBOLS = 30
 """An alphabet whose every letter can be tried at every place."""
 
+MAX_OUTPUTS = 4
+"""Labels or numbers of which a figure is drawn."""
+
 NUM_AGREEMENT = 50
 """Sequences for which it is known what was planted where, and compared."""
 
@@ -30,32 +34,45 @@ def show_where(
     run: Observed,
     filters: Sequence[LearnedFilter],
 ) -> tuple[dict[str, float], "Figure | None"]:
-    """Keep a figure of some sequences that hold what the last output stands for.
+    """Keep a figure of some sequences that hold what an output stands for; the last, and a few.
 
-    Returns how well importance agrees with what was planted, where that is known, and the figure.
-    Does nothing where there is not one prediction a sequence, for large alphabets, features, and
-    models that read a context.
+    Returns how well importance agrees with what was planted, where that is known, and the figure of
+    the last output. Does nothing where `why_nowhere` has a reason.
     """
-    tracker, training, data = run.tracker, run.training, run.data
-    symbols = data.spec.vocabulary.symbols
-    if settings is None or not has_evidence(data.spec):
+    training, data = run.training, run.data
+    if settings is None or why_nowhere(data.spec) is not None:
         return {}, None
-    draws = settings.num_traced > 0 and tracker.keeps
+    draws = settings.num_traced > 0 and run.tracker.keeps
     # of several labels, something else was planted for each
     is_known = data.test.planted is not None and data.spec.output is Output.SEQUENCE_CLASS
     count = NUM_AGREEMENT if is_known else 0
-    traces = _traces(training, data, max(count, settings.num_traced if draws else 0))
+    last, *others = outputs_shown(data.spec)
+    traces = _traces(training, data, max(count, settings.num_traced if draws else 0), last)
     order = [learned.index for learned in ranked(filters) if learned.hits]
     figure = None
-    if draws and traces:
-        from seqexp.interpret.saliency.figure import where_figure
-
-        name, unit = data.spec.output_names[-1], UNITS[data.spec.output]
-        figure = where_figure(traces[: settings.num_traced], symbols, order, name, unit)
-        tracker.figure(figure, "where/sequences.png")
+    if draws:
+        figure = _keep(traces[: settings.num_traced], order, run, last, "sequences")
+        for output in others:
+            name = re.sub(r"[^A-Za-z0-9_.-]", "_", data.spec.output_names[output])[:40]
+            of_output = _traces(training, data, settings.num_traced, output)
+            _keep(of_output, order, run, output, f"{output + 1}_{name}")
     # a dead filter points to nothing
     strengths = np.array([learned.strength * (learned.hits > 0) for learned in filters])
     return (agreement(traces, strengths) if count else {}), figure
+
+
+def _keep(
+    traces: Sequence[Trace], filters: Sequence[int], run: Observed, output: int, name: str
+) -> "Figure | None":
+    if not traces:
+        return None
+    from seqexp.interpret.saliency.figure import where_figure
+
+    spec = run.data.spec
+    symbols, unit = spec.vocabulary.symbols, UNITS[spec.output]
+    figure = where_figure(traces, symbols, filters, spec.output_names[output], unit)
+    run.tracker.figure(figure, f"where/{name}.png")
+    return figure
 
 
 UNITS = {
@@ -66,12 +83,26 @@ UNITS = {
 """Of what is looked at, by the kinds with one prediction a sequence."""
 
 
-def has_evidence(spec: TaskSpec) -> bool:
-    """Whether each letter of a sequence can be tried, and what it does to one output."""
+def why_nowhere(spec: TaskSpec) -> str | None:
+    """Why it is not shown where the evidence is; None where it is."""
     symbols = spec.vocabulary.symbols
-    are_letters = 0 < len(symbols) <= MAX_SYMBOLS and all(len(symbol) == 1 for symbol in symbols)
-    is_one = len(spec.output_names) == 1 or spec.output is not Output.REGRESSION
-    return are_letters and is_one and spec.output in UNITS and spec.context is None
+    if spec.output not in UNITS:
+        return "there is not one prediction a sequence"
+    if spec.features is not None:
+        return "the features of a position have no letters that could be replaced"
+    if len(symbols) > MAX_SYMBOLS or any(len(symbol) != 1 for symbol in symbols):
+        return f"symbols are no letters of an alphabet of {MAX_SYMBOLS} at most"
+    if spec.context is not None:
+        return "predictions depend on a context too"
+    return None
+
+
+def outputs_shown(spec: TaskSpec) -> list[int]:
+    """The outputs of which a figure is drawn: the last, and of labels and numbers some others."""
+    last = len(spec.output_names) - 1
+    if spec.output is Output.SEQUENCE_CLASS:
+        return [last]
+    return [last, *range(last)][:MAX_OUTPUTS]
 
 
 def _drawn(rows: Tensor, count: int, seed: int) -> list[int]:
@@ -82,11 +113,11 @@ def _drawn(rows: Tensor, count: int, seed: int) -> list[int]:
     return list(rows.tolist())
 
 
-def _traces(training: Training, data: Data, count: int) -> list[Trace]:
-    """Of sequences that hold what the last output stands for; of numbers, of the largest tenth."""
+def _traces(training: Training, data: Data, count: int, output: int) -> list[Trace]:
+    """Of sequences that hold what an output stands for; of numbers, of the largest tenth."""
     spec, test = data.spec, data.test
-    output = len(spec.output_names) - 1
-    rows = _drawn(torch.nonzero(_has_most(test.targets, spec))[:, 0], count, training.seed)
+    has_most = _has_most(test.targets, spec, output)
+    rows = _drawn(torch.nonzero(has_most)[:, 0], count, training.seed)
     model: Any = training.model.eval()
     return [
         trace(
@@ -101,10 +132,10 @@ def _traces(training: Training, data: Data, count: int) -> list[Trace]:
     ]
 
 
-def _has_most(targets: Tensor, spec: TaskSpec) -> Tensor:
+def _has_most(targets: Tensor, spec: TaskSpec, output: int) -> Tensor:
     if spec.output is Output.MULTI_LABEL:
-        return targets[:, -1] == 1
+        return targets[:, output] == 1
     if spec.output is Output.SEQUENCE_CLASS:
-        return targets[:, 0] == len(spec.output_names) - 1
-    values = targets[:, 0]
+        return targets[:, 0] == output
+    values = targets[:, output]
     return values >= values.nanquantile(0.9)

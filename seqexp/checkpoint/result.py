@@ -18,6 +18,7 @@ class Start:
     folder: Path | None = None  # of the run's files; None writes none
     parent: str | None = None  # run id of the sweep
     name: str | None = None
+    is_job: bool = False  # of a sweep
     tags: Mapping[str, str] = field(default_factory=dict)  # beside those that every run has
 
 

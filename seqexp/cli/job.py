@@ -5,7 +5,7 @@ import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -61,6 +61,7 @@ def start_of(
         overrides=overrides,
         folder=folder if hydra_config.output_subdir is not None else None,
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
+        is_job=is_sweep,
         name=run_label(overrides) if is_sweep else None,
         tags=tags or {},
     )
@@ -103,7 +104,7 @@ def job(config: DictConfig) -> Any:
 
     Of several, it returns that of each, or the error that it failed with.
     """
-    from seqexp.config.check import check
+    from seqexp.config.check import check, set_aside
     from seqexp.sweep.job import settled
     from seqexp.sweep.replicas import members
 
@@ -112,6 +113,8 @@ def job(config: DictConfig) -> Any:
     if not is_sweep:
         refuse_words_of_sweeps(hydra_config.runtime.choices)
     plain = settled(check(config))
+    aside = set_aside(cast(Mapping[str, Any], config))
+    refuse_typed(aside, hydra_config, is_sweep)
     for_sweeps = {"seeds": plain["seeds"], "trainer.replicas": plain["trainer"]["replicas"]}
     for key, value in for_sweeps.items():
         if value is not None and not is_sweep:
@@ -130,6 +133,8 @@ def job(config: DictConfig) -> Any:
     start = start_of(hydra_config, own_overrides(hydra_config))
     if is_sweep:
         log.info(f"\njob {hydra_config.job.num}: {command_line(start.overrides)}")
+    if aside:
+        log.info(f"of the experiment, for other models: model.{', model.'.join(aside)}")
     try:
         result = run(plain, start)
     except Exception as error:
@@ -137,6 +142,15 @@ def job(config: DictConfig) -> Any:
             raise told_failure(f"job {hydra_config.job.num}", error) from error
         raise
     return result.metrics.get(plain["optimized_metric"])
+
+
+def refuse_typed(aside: Sequence[str], hydra_config: Any, is_sweep: bool) -> None:
+    """A key that a model sets aside is of no use on the command line of a single run."""
+    typed_keys = {item.lstrip("+").partition("=")[0] for item in hydra_config.overrides.task}
+    wrong = [key for key in aside if f"model.{key}" in typed_keys]
+    if wrong and not is_sweep:
+        option = hydra_config.runtime.choices.get("model")
+        raise InputError(f"model.{wrong[0]}: unknown for model={option}; leave it out")
 
 
 def refuse_words_of_sweeps(chosen: Any) -> None:

@@ -77,6 +77,9 @@ from seqexp.utils.workers import cores
 MAX_POSITIONS = 2**20
 """Of the records that go through the model together; a longer one goes alone."""
 
+MAX_NUMBERS = 2**24
+"""Of features, of the records that go through the model together."""
+
 MAX_LOGITS = 2**25
 """Of the records that go through a model together that has some at each position."""
 
@@ -195,15 +198,17 @@ def _search(model: SavedModel) -> dict[str, Any]:
 
 
 def batches(found: Iterable[Given], size: int, most: int = MAX_POSITIONS) -> Iterator[list[Given]]:
-    """At most so many records, and so many positions of them, together."""
+    """At most so many records, and so many positions and numbers of them, together."""
     batch: list[Given] = []
-    total = 0
+    total = numbers = 0
     for given in found:
-        if batch and (len(batch) == size or total + given.size > most):
+        is_more = total + given.size > most or numbers + given.numbers > MAX_NUMBERS
+        if batch and (len(batch) == size or is_more):
             yield batch
-            batch, total = [], 0
+            batch, total, numbers = [], 0, 0
         batch.append(given)
         total += given.size
+        numbers += given.numbers
     if batch:
         yield batch
 

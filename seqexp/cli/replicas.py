@@ -5,9 +5,9 @@ fails or is done early leaves the others to go on.
 """
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from seqexp.checkpoint import store
@@ -15,47 +15,47 @@ from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder
 from seqexp.checkpoint.result import Result, Start
 from seqexp.config.groups import Config
 from seqexp.errors import InputError
-from seqexp.run import working
-from seqexp.trainer.replicas import Together
-from seqexp.trainer.training import Work
+from seqexp.run import run
+from seqexp.trainer.lockstep import Replica, train_in_lockstep
+from seqexp.trainer.replicas import JointUpdates
 from seqexp.utils.signals import Stop, sigterm_raises
 
 log = logging.getLogger("seqexp")
 
 
-@dataclass
-class Replica:
-    """One of the runs, and what has come of it so far.
+class Labelled(Replica[Result]):
+    """One of the runs.
 
     Args:
-        label: what sets it apart from the others.
-        going: the run, up to its next update.
-        work: that update; None where it has ended.
-        outcome: what it has ended with.
+        label: what sets it apart from the others; it stands before all that the run says.
+        config: checked.
+        start: what the command line knows of the run.
+        stop: whether all are to stop.
+        step: of the checkpoint to resume from.
     """
 
-    label: str
-    going: Generator[Work, None, Result]
-    work: Work | None = None
-    outcome: Result | BaseException | None = None
+    def __init__(
+        self, label: str, config: Config, start: Start, stop: Stop, step: int | None
+    ) -> None:
+        super().__init__(partial(run, config, start, stop=stop, step=step))
+        self.label, self.stop = label, stop
 
     def go_on(self) -> None:
-        """To its next update, or to its end."""
-        self.work = None
+        """To its next update, or to its end.
+
+        Raises:
+            KeyboardInterrupt: if it was told to stop where nobody listens.
+        """
         with said_by(self.label):
-            try:
-                self.work = next(self.going)
-            except StopIteration as end:
-                self.outcome = end.value
-            except BaseException as error:
-                self.outcome = error
+            super().go_on()
+        is_orderly = self.outcome is None or isinstance(self.outcome, Result | Exception)
+        if isinstance(self.outcome, BaseException) and not is_orderly and self.stop.signal is None:
+            raise self.outcome
 
     def cut_off(self, error: BaseException) -> None:
-        """End it where it is, so that it is closed as one that was interrupted."""
-        if self.outcome is None:
-            self.outcome = error
-            with said_by(self.label), suppress(BaseException):
-                self.going.throw(error)
+        """Raise an error where it waits, so that it closes what is open."""
+        with said_by(self.label):
+            super().cut_off(error)
 
 
 def run_together(
@@ -66,18 +66,18 @@ def run_together(
     Raises:
         KeyboardInterrupt: if they were told to stop; all are recorded as killed, and can go on.
     """
-    together = Together()
+    joint = JointUpdates()
     stop = Stop(runs[0][1]["trainer"]["max_minutes"])
     step = common_step(runs)
-    replicas = [Replica(label, working(config, start, stop, step)) for label, config, start in runs]
+    replicas = [Labelled(label, config, start, stop, step) for label, config, start in runs]
     with sigterm_raises():
         try:
-            _go_on(replicas, together, stop)
+            train_in_lockstep(replicas, joint)
         except BaseException as error:
             for replica in replicas:
                 replica.cut_off(error)
             raise
-    _say_how(together, len(runs))
+    _say_how(joint, len(runs))
     outcomes = [replica.outcome for replica in replicas]
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
@@ -106,25 +106,13 @@ def steps_kept(checkpoints: Path) -> Iterator[int]:
             yield int(store.read(file)["training"]["progress"]["step"])
 
 
-def _go_on(replicas: Sequence[Replica], together: Together, stop: Stop) -> None:
-    """Update after update, until all have ended."""
-    while going := [replica for replica in replicas if replica.outcome is None]:
-        for replica in going:
-            replica.go_on()
-            outcome = replica.outcome
-            orderly = isinstance(outcome, Result | Exception) or stop.signal is not None
-            if isinstance(outcome, BaseException) and not orderly:
-                raise outcome  # told to stop where nobody listens: at once
-        together.do([replica.work for replica in going if replica.work is not None])
-
-
-def _say_how(together: Together, count: int) -> None:
+def _say_how(joint: JointUpdates, count: int) -> None:
     """Say how much of the work was done as one."""
-    total = together.done + together.left
-    if together.refused:
-        log.warning(f"trained one by one: the model cannot be stacked ({together.refused})")
+    total = joint.done + joint.left
+    if joint.refused:
+        log.warning(f"trained one by one: the model cannot be stacked ({joint.refused})")
     elif total:
-        share = together.done / total
+        share = joint.done / total
         why = "" if share > 0.5 else "; the shapes of their batches, or their vocabularies, differ"
         log.info(
             f"\n{count} runs in one go: {share:.1%} of {total:,} updates were done as one{why}"

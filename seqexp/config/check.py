@@ -104,7 +104,7 @@ def check(config: DictConfig, where: str = "") -> Config:
     plain, faults = _resolve(config)
     if faults:
         raise ConfigError(faults, where)
-    return check_resolved(plain, where)
+    return check_resolved({**plain, **_without_others(plain)}, where)
 
 
 def check_resolved(plain: Config, where: str = "") -> Config:
@@ -179,6 +179,33 @@ def _with_defaults(node: Any, supplied: frozenset[str]) -> Any:
         if name not in supplied and not parameter.required
     }
     return {**defaults, **{key: _with_defaults(value, frozenset()) for key, value in node.items()}}
+
+
+def set_aside(config: Mapping[str, Any]) -> list[str]:
+    """Keys of a model that others have and it has not, where it sets such aside.
+
+    An experiment gives values for its own model. One that shares hardly a key with others says by
+    `sets_others_aside` that it does without them.
+    """
+    node = config.get("model")
+    if not isinstance(node, Mapping) or not isinstance(target := node.get(TARGET), str):
+        return []
+    if not constants(target).get("sets_others_aside"):
+        return []
+    own = {*signature(target).parameters, *own_parameters("model")}
+    others: set[str] = set()
+    for targets in _offered("model").values():
+        found = signature_by_source(targets[0])
+        others |= set(found.parameters if found is not None else ())
+    return [str(key) for key in node if key in others and key not in own]
+
+
+def _without_others(plain: Config) -> Config:
+    """The model's section without what it sets aside; nothing where that is nothing."""
+    dropped = set_aside(plain)
+    if not dropped:
+        return {}
+    return {"model": {key: v for key, v in plain["model"].items() if key not in dropped}}
 
 
 def _with_own(key: str, node: Any) -> Any:

@@ -8,12 +8,10 @@ neighbours are then candidates too, until none wins.
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from annotated_types import Interval, Len
-from jaxtyping import Float
-from torch import Tensor
 
 from seqexp.decode.consensus.edits import (
     DELETE,
@@ -25,7 +23,7 @@ from seqexp.decode.consensus.edits import (
     apply,
     gains,
 )
-from seqexp.decode.consensus.pair_hmm import Channel, encode
+from seqexp.decode.consensus.pair_hmm import Channel
 from seqexp.decode.consensus.typical import typical
 from seqexp.decode.polish import polish_all
 from seqexp.ranges import Count
@@ -34,8 +32,11 @@ Candidates = Annotated[int, Interval(ge=1, le=1000)]
 Rounds = Annotated[int, Interval(ge=1, le=100)]
 NumReads = Annotated[list[Count], Len(1, 20)]
 
-Score = Callable[[Sequence[str], Sequence[str]], Float[Tensor, "candidates"]]
-"""Log-likelihood of all reads of a cluster given each of some candidates, nats."""
+Judge = Callable[[Sequence[Sequence[str]]], Sequence[Sequence[float]]]
+"""Log-likelihood of all reads of each cluster given each of some candidates of it, nats."""
+
+Score = Callable[[Sequence[Sequence[str]]], Judge]
+"""The judge of some clusters, by their reads."""
 
 EXPANSIONS, AGAIN = 10, 5
 """Candidates that are expanded at first, and around each winner."""
@@ -72,17 +73,6 @@ class Decoded(NamedTuple):
     certainty: tuple[float, ...]
 
 
-def score_by(model: Any) -> Score:
-    """What a model of read errors says of candidates, which has `score(candidates, reads)`."""
-
-    def score(candidates: Sequence[str], reads: Sequence[str]) -> Float[Tensor, " candidates"]:
-        ids = [encode(texts)[0] + 1 for texts in (candidates, reads)]  # padding is -1, and 0 there
-        found: Tensor = model.score(*ids)
-        return found
-
-    return score
-
-
 def denoise(
     clusters: Sequence[Sequence[str]], channel: Channel, score: Score, settings: Denoise
 ) -> list[Decoded]:
@@ -98,18 +88,15 @@ def denoise(
     drafts = [max(reads, key=lambda read: (-_middle(reads, read), read)) for reads in kept]
     channels = [channel] * len(kept)
     starts = polish_all(drafts, kept, channels, settings.length)
-    pools = [
-        _Pool(reads, score, settings, start) for reads, start in zip(kept, starts, strict=True)
-    ]
+    pools = [_Pool(reads, settings, start) for reads, start in zip(kept, starts, strict=True)]
+    judge = score(kept)
     _expand(pools, channel, EXPANSIONS)
-    for pool in pools:
-        pool.judge(settings.candidates)
+    _judge(pools, pools, judge)
     going = pools
     for _ in range(settings.rounds):
         before = [pool.winner() for pool in going]
         _expand(going, channel, AGAIN, around_winner=True)
-        for pool in going:
-            pool.judge(settings.candidates)
+        _judge(pools, going, judge)
         going = [pool for pool, old in zip(going, before, strict=True) if pool.winner() != old]
         if not going:
             break
@@ -136,11 +123,18 @@ def _expand(
             pool.take(one)
 
 
+def _judge(pools: Sequence["_Pool"], going: Sequence["_Pool"], judge: Judge) -> None:
+    """Have the learned model score the best new candidates of those that are going on."""
+    wanted = [pool.new() if pool in going else [] for pool in pools]
+    for pool, names, values in zip(pools, wanted, judge(wanted), strict=True):
+        pool.hear(names, values)
+
+
 class _Pool:
     """Candidates of one cluster: what the rates say of each, and what the learned model says."""
 
-    def __init__(self, reads: Sequence[str], score: Score, settings: Denoise, start: Gains) -> None:
-        self.reads, self.score, self.settings = reads, score, settings
+    def __init__(self, reads: Sequence[str], settings: Denoise, start: Gains) -> None:
+        self.reads, self.settings = reads, settings
         self.guessed = {start.draft: start.score}
         self.judged: dict[str, float] = {}
         self.expanded: set[str] = set()
@@ -171,15 +165,15 @@ class _Pool:
             if draft and draft not in self.guessed:
                 self.guessed[draft] = found.score + gain
 
-    def judge(self, count: int) -> None:
-        """Have the learned model score the best candidates that it has not seen."""
-        best = sorted(self.guessed, key=lambda one: -self.guessed[one])[:count]
-        new = [one for one in best if one not in self.judged]
-        if not new:
-            return
-        values = self.score(new, self.reads).tolist()
-        for one, value in zip(new, values, strict=True):
-            self.judged[one] = value + PER_BASE * len(one)
+    def new(self) -> list[str]:
+        """The best candidates that the learned model has not seen."""
+        best = sorted(self.guessed, key=lambda one: -self.guessed[one])
+        return [one for one in best[: self.settings.candidates] if one not in self.judged]
+
+    def hear(self, candidates: Sequence[str], values: Sequence[float]) -> None:
+        """Keep what the learned model says of them."""
+        for one, value in zip(candidates, values, strict=True):
+            self.judged[one] = float(value) + PER_BASE * len(one)
 
     def winner(self) -> str:
         """The candidate that makes the reads likeliest."""
@@ -200,16 +194,14 @@ class _Pool:
 
 def _best(found: Gains, count: int, kind: int | None = None) -> list[tuple[Edit, float]]:
     """The edits that gain most, of all kinds or of one."""
-    table = found.table
+    table, first = found.table, 0
     if kind is not None:
-        columns = slice(kind, kind + (1 if kind == DELETE else 4))
-        only = torch.full_like(table, -torch.inf)
-        only[:, columns] = table[:, columns]
-        table = only
+        first = kind
+        table = table[:, kind : kind + (1 if kind == DELETE else 4)]
     values, places = table.flatten().topk(min(count, table.numel()))
     width = table.shape[1]
     return [
-        (Edit(*divmod(place, width)), value)
+        (Edit(place // width, first + place % width), value)
         for place, value in zip(places.tolist(), values.tolist(), strict=True)
         if value > -torch.inf
     ]

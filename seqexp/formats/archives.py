@@ -5,7 +5,9 @@ plain headers and long names are read: further headers could be made to take all
 """
 
 import tarfile
-from collections.abc import Collection, Iterator
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
@@ -80,6 +82,40 @@ def read_members(
                 pass
         except (tarfile.TarError, EOFError, ValueError) as error:
             raise InputError(f"{path}: is damaged or no .tar archive ({error})") from error
+
+
+@contextmanager
+def in_any_order(
+    path: Path, endings: Collection[str], max_member: int, max_bytes: int
+) -> Iterator[Mapping[str, Callable[[], bytes]]]:
+    """As `read_members`: what reads the content of each file, by its name.
+
+    Contents lie in a temporary file, which has no name; memory holds none of them.
+
+    Raises:
+        InputError: as `read_members`, and if there is no room for the temporary file.
+    """
+    with tempfile.TemporaryFile() as file:
+
+        def reader(begin: int, size: int) -> Callable[[], bytes]:
+            def read() -> bytes:
+                file.seek(begin)
+                return file.read(size)
+
+            return read
+
+        found = {}
+        try:
+            for member in read_members(path, endings, max_member, max_bytes):
+                found[member.name] = reader(file.tell(), len(member.content))
+                file.write(member.content)
+            file.flush()
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be unpacked to {tempfile.gettempdir()} ({error.strerror});"
+                " give a folder, or a place with more room by TMPDIR"
+            ) from error
+        yield found
 
 
 def _files(file: BinaryIO, path: Path) -> Iterator[tuple[str, int]]:

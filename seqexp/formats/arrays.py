@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -14,9 +14,13 @@ from seqexp.formats.records import column
 
 
 def read_arrays(
-    path: Path, needed: Collection[str], optional: Collection[str], max_bytes: int
+    path: Path,
+    needed: Collection[str],
+    optional: Collection[str],
+    max_bytes: int,
+    unread: Collection[str] = (),
 ) -> dict[str, np.ndarray]:
-    """The arrays of these names; `optional` ones where they are there.
+    """The arrays of these names; `optional` ones where they are there; but none of `unread`.
 
     Raises:
         InputError: naming the file and the array, if it is no .npz file, is damaged, too large,
@@ -42,9 +46,52 @@ def read_arrays(
                     f"{path}: has an array {other[0]!r:.60}; known are"
                     f" {', '.join([*needed, *optional])}"
                 )
-            return {name: _array(file, name, path) for name in names}
+            return {name: _array(file, name, path) for name in names if name not in unread}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a file of numpy.savez") from error
+
+
+def stream_rows(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype, Iterator[np.ndarray]]:
+    """Shape and type of an array, and its rows one at a time; one whose columns lie together whole.
+
+    Raises:
+        InputError: naming the file and the array, if it is damaged or has Python objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+            shape, is_by_columns, dtype = _header(file)
+        whole = None
+        if is_by_columns or dtype.hasobject or not shape:  # refuses objects in words
+            with np.load(path, allow_pickle=False) as arrays:
+                whole = _array(arrays, name, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: array {name} cannot be read ({error})") from error
+    rows = _rows(path, name, shape[1:], dtype, shape[0]) if whole is None else iter(whole)
+    return shape, dtype, rows
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns lie together, and type, as an .npy file says."""
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    return np.lib.format.read_array_header_2_0(file)
+
+
+def _rows(
+    path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, count: int
+) -> Iterator[np.ndarray]:
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+            _header(file)
+            for _ in range(count):
+                content = file.read(size)
+                if len(content) < size:
+                    raise EOFError("it is cut off")
+                yield np.frombuffer(content, dtype).reshape(shape)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise InputError(f"{path}: array {name} cannot be read ({error})") from error
 
 
 def _array(file: "np.lib.npyio.NpzFile", name: str, path: Path) -> np.ndarray:

@@ -13,7 +13,7 @@ from seqexp.dataset.reads.files import Rules, stream_clusters
 from seqexp.dataset.reads.strands import on_one_strand
 from seqexp.decode.consensus.pair_hmm import Channel
 from seqexp.decode.consensus.table import channel_of
-from seqexp.decode.denoise import Decoded, Denoise, denoise, score_by
+from seqexp.decode.denoise import Decoded, Denoise, denoise
 from seqexp.errors import InputError
 from seqexp.inference.saved_model import SavedModel
 from seqexp.utils.workers import each
@@ -105,5 +105,5 @@ def _decode(
     torch.set_num_threads(1)
     with_reads, _ = on_one_strand([Cluster(tuple(reads)) for _, reads in clusters if reads])
     given = [cluster.reads for cluster in with_reads]
-    found = iter(denoise(given, channel, score_by(model), settings))
+    found = iter(denoise(given, channel, model.scores, settings))
     return [Consensus(number, next(found) if reads else None) for number, reads in clusters]

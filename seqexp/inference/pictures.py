@@ -2,7 +2,10 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,7 +15,7 @@ from jaxtyping import Float
 from seqexp.dataset.pictures.parts import picture_name
 from seqexp.dataset.pictures.tables import QUESTIONS
 from seqexp.errors import InputError
-from seqexp.formats.archives import is_archive, read_members
+from seqexp.formats.archives import in_any_order, is_archive, read_members
 from seqexp.formats.folders import files_in
 from seqexp.formats.png import MAX_BYTES, read_png
 from seqexp.formats.records import STDIN
@@ -30,6 +33,9 @@ IMAGES = "images"
 
 MAX_TABLE = 2**28
 """Bytes of a table of questions."""
+
+MAX_KNOWN = 64
+"""Pictures that are kept for the questions that follow."""
 
 MAX_ALL = 2**31
 """Bytes of an archive, unpacked."""
@@ -58,29 +64,30 @@ def questions(saved: SavedModel, source: str) -> Iterator[Given]:
     Raises:
         InputError: naming the question that is malformed, or whose picture is not there.
     """
-    table: tuple[str, bytes] | None = None
-    found: dict[str, tuple[str, bytes]] = {}
-    for place, content in _files(_path(source), (PNG, ".json")):
-        if place.lower().endswith(PNG):
-            found[picture_name(place)] = (place, content)
-        elif PurePosixPath(place).name == QUESTIONS:
-            table = (place, content)
-    if table is None:
-        raise InputError(f"input is {source}, which has no {QUESTIONS} beside {IMAGES}/N.png")
-    known: dict[str, Float[np.ndarray, "rows features"]] = {}
-    for number, (question, name) in enumerate(_questions(*table)):
-        place = f"{table[0]}, question {number}"
-        if name not in found:
-            raise InputError(f"{place}: there is no picture {IMAGES}/{name}{PNG}")
-        if name not in known:
-            known[name] = rows_of(found[name][1], found[name][0], saved)
-        try:
-            ids = encode(question, saved.spec)
-        except InputError as error:
-            raise InputError(f"{place}: {error}") from error
-        if not any(ids):
-            raise InputError(f"{place}: the question is {question!r:.40}, which has no word")
-        yield Given(f"{number}: {question}", ids, known[name])
+    path = _path(source)
+    with _openers(path, (PNG, ".json")) as files:
+        tables = [place for place in files if PurePosixPath(place).name == QUESTIONS]
+        if not tables:
+            raise InputError(f"input is {source}, which has no {QUESTIONS} beside {IMAGES}/N.png")
+        table = tables[-1]
+        found = {picture_name(place): place for place in files if place.lower().endswith(PNG)}
+        known: OrderedDict[str, Float[np.ndarray, "rows features"]] = OrderedDict()
+        for number, (question, name) in enumerate(_questions(table, files[table]())):
+            place = f"{table}, question {number}"
+            if name not in found:
+                raise InputError(f"{place}: there is no picture {IMAGES}/{name}{PNG}")
+            if name not in known:
+                known[name] = rows_of(files[found[name]](), found[name], saved)
+            known.move_to_end(name)
+            if len(known) > MAX_KNOWN:
+                known.popitem(last=False)
+            try:
+                ids = encode(question, saved.spec)
+            except InputError as error:
+                raise InputError(f"{place}: {error}") from error
+            if not any(ids):
+                raise InputError(f"{place}: the question is {question!r:.40}, which has no word")
+            yield Given(f"{number}: {question}", ids, known[name])
 
 
 def rows_of(content: bytes, place: str, saved: SavedModel) -> Float[np.ndarray, "rows features"]:
@@ -138,26 +145,41 @@ def _path(source: str) -> Path:
 
 def _files(path: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the files of these endings: of a folder and its folder of images."""
-    if path.is_dir():
-        folders = [path, *(folder for folder in (path / IMAGES,) if folder.is_dir())]
-        for file in (file for folder in folders for file in files_in(folder, endings)):
-            yield str(file), _content(file)
-    elif is_archive(path):
+    if is_archive(path):
         for member in read_members(path, endings, MAX_TABLE, MAX_ALL):
             yield f"{path}: {member.name}", member.content
-    elif path.suffix.lower() in endings:
-        yield str(path), _content(path)
-    else:
-        raise InputError(
-            f"input is {path}, which is neither a folder, nor a .tar.gz archive, nor a {PNG} file"
-        )
+        return
+    for file in _outside(path, endings):
+        yield str(file), _content(file)
+
+
+@contextmanager
+def _openers(path: Path, endings: tuple[str, ...]) -> Iterator[Mapping[str, Callable[[], bytes]]]:
+    """What reads the content of each of these files, by its place."""
+    if is_archive(path):
+        with in_any_order(path, endings, MAX_TABLE, MAX_ALL) as members:
+            yield {f"{path}: {name}": read for name, read in members.items()}
+        return
+    yield {str(file): partial(_content, file) for file in _outside(path, endings)}
+
+
+def _outside(path: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Files of these endings that are in no archive."""
+    if path.is_dir():
+        folders = [path, *(folder for folder in (path / IMAGES,) if folder.is_dir())]
+        return [file for folder in folders for file in files_in(folder, endings)]
+    if path.suffix.lower() in endings:
+        return [path]
+    raise InputError(
+        f"input is {path}, which is neither a folder, nor a .tar.gz archive, nor a {PNG} file"
+    )
 
 
 def _content(file: Path) -> bytes:
     most = MAX_BYTES if file.suffix.lower() == PNG else MAX_TABLE
     try:
         with file.open("rb") as opened:
-            content = opened.read(most + 1)
+            content = opened.read(min(most, file.stat().st_size) + 1)  # which it makes room for
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error
     if len(content) > most:

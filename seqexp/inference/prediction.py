@@ -55,6 +55,12 @@ class Given:
         """Positions of the sequence and of its context."""
         return len(self.values) + (0 if self.context is None else len(self.context))
 
+    @property
+    def numbers(self) -> int:
+        """Features of the sequence and of its context."""
+        both = (self.values, self.context)
+        return sum(one.size for one in both if isinstance(one, np.ndarray))
+
 
 def writes(spec: TaskSpec) -> bool:
     """Whether predictions are sequences that the model writes, rather than numbers or labels."""
@@ -161,8 +167,8 @@ def padded(values: Sequence[Values]) -> Num[Tensor, "batch time ..."]:
     return ids
 
 
-def refuse_joined(spec: TaskSpec) -> None:
-    """Refuse to join labels by blanks that hold blanks.
+def refuse_joined(spec: TaskSpec, instead: str = "give per=token") -> None:
+    """Refuse to join labels by blanks that hold blanks; `instead` ends the message.
 
     Raises:
         InputError: naming the first.
@@ -171,8 +177,8 @@ def refuse_joined(spec: TaskSpec) -> None:
         for name in spec.output_names:
             if not name or len(name.split()) != 1 or name != name.strip():
                 raise InputError(
-                    f"the label {name!r} has blanks, and labels of a row are joined by blanks; give"
-                    " per=token"
+                    f"the label {name!r} has blanks, and labels of a row are joined by blanks;"
+                    f" {instead}"
                 )
 
 

@@ -9,7 +9,14 @@ import numpy as np
 
 from seqexp.errors import InputError
 from seqexp.inference.inputs import context_ids
-from seqexp.inference.prediction import Given, Values, columns, predicted, standardised
+from seqexp.inference.prediction import (
+    Given,
+    Values,
+    columns,
+    predicted,
+    refuse_joined,
+    standardised,
+)
 from seqexp.inference.saved_model import SavedModel, load
 from seqexp.inference.text import encode, labelled
 from seqexp.spec import Features, Input, Output, TaskSpec
@@ -62,6 +69,7 @@ class TextModel:
         import pandas as pd  # half a second, which only predicting needs
 
         spec = self.saved.spec
+        refuse_joined(spec, "python -m seqexp predict per=token has a row a token")
         rows = predicted(self.saved, _given(model_input, self.saved))
         return pd.DataFrame(rows, columns=list(columns(spec)))
 

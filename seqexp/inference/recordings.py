@@ -1,15 +1,16 @@
 """Sequences of real numbers in a file, for a trained model: read as `dataset=frames` reads them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from seqexp.dataset.recordings.arrays import read_npz
+from seqexp.dataset.recordings.arrays import stream_npz
 from seqexp.dataset.recordings.recording import Recording
-from seqexp.dataset.recordings.tables import Columns, read_tables
+from seqexp.dataset.recordings.tables import Columns, read_tables, stream_tables
 from seqexp.dataset.recordings.windows import windows
 from seqexp.errors import InputError
 from seqexp.formats.records import STDIN, Format
@@ -43,42 +44,58 @@ def recordings(
         raise InputError(f"input is {source}, which is not there")
     found, names = _read(path, made_of, column or node.get("group_column"))
     for one in found:
+        _refuse_other_size(one, made_of, path)
         values = _as_trained(one, names, made_of, node)
         yield from _cut(one.group, values, node, saved.spec.output)
 
 
 def _read(
     path: Path, made_of: Features, group: str | None
-) -> tuple[list[Recording], tuple[str, ...]]:
-    """All recordings, and names of their features in the order of the training."""
+) -> tuple[Iterable[Recording], tuple[str, ...]]:
+    """Recordings, one at a time, and names of their features in the order of the training.
+
+    Of a model whose features have no names, those of a table are read whole: any of its columns
+    may be one that is asked about.
+    """
     if path.suffix.lower() == ".npz":
-        found, names = read_npz(path, has_numbers=False, needs_labels=False)
-        if names and made_of.names and names != made_of.names:
-            if set(names) != set(made_of.names):
-                raise InputError(
-                    f"{path}: has the features {', '.join(names[:20]):.400}; the model reads"
-                    f" {', '.join(made_of.names[:20]):.400}"
-                )
-            order = [names.index(name) for name in made_of.names]
-            found = [
-                Recording(one.group, one.values[:, order], one.labels, one.places) for one in found
-            ]
-        names = made_of.names
-    else:
-        wanted = made_of.names or None
-        try:
-            found, names = read_tables(path, Columns((), wanted, (), group))
-        except InputError as error:  # without advice that is for a training
-            raise InputError(str(error).partition("; name it by dataset.")[0]) from error
-    for one in found:
-        if one.values.shape[1] != made_of.size:
-            count = one.values.shape[1]
-            shown = ", ".join(made_of.names[:20]) or "without names"
+        found, names = stream_npz(path)
+        if not names or not made_of.names or names == made_of.names:
+            return found, made_of.names
+        if set(names) != set(made_of.names):
             raise InputError(
-                f"{path}: has {count} numbers a position; the model reads {made_of.size}"
-                f" ({shown:.400})"
+                f"{path}: has the features {', '.join(names[:20]):.400}; the model reads"
+                f" {', '.join(made_of.names[:20]):.400}"
             )
-    return found, names
+        order = [names.index(name) for name in made_of.names]
+        turned = (replace(one, values=one.values[:, order]) for one in found)
+        return turned, made_of.names
+    if made_of.names:
+        return _without_advice(path, Columns((), made_of.names, (), group)), made_of.names
+    try:
+        return read_tables(path, Columns((), None, (), group))
+    except InputError as error:
+        raise _for_predict(error) from error
+
+
+def _without_advice(path: Path, columns: Columns) -> Iterator[Recording]:
+    try:
+        yield from stream_tables(path, columns)
+    except InputError as error:
+        raise _for_predict(error) from error
+
+
+def _for_predict(error: InputError) -> InputError:
+    """The message without advice that is for a training."""
+    return InputError(str(error).partition("; name it by dataset.")[0])
+
+
+def _refuse_other_size(one: Recording, made_of: Features, path: Path) -> None:
+    if one.values.shape[1] != made_of.size:
+        count = one.values.shape[1]
+        shown = ", ".join(made_of.names[:20]) or "without names"
+        raise InputError(
+            f"{path}: has {count} numbers a position; the model reads {made_of.size} ({shown:.400})"
+        )
 
 
 def _as_trained(

@@ -19,7 +19,7 @@ from seqexp.config.own import arguments
 from seqexp.config.trust import refuse_other_code
 from seqexp.errors import InputError
 from seqexp.inference import claims
-from seqexp.spec import TaskSpec
+from seqexp.spec import SizedByData, TaskSpec
 from seqexp.utils.files import read_json
 from seqexp.utils.old_names import with_new_targets
 
@@ -71,8 +71,9 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     node = arguments("model", node)
     refuse_other_code({"model": node}, str(folder / CONFIG), trusted)
     claims.refuse_arguments(node, str(folder / CONFIG))
-    _refuse_other_weights(folder, node, spec)
+    claimed = _refuse_other_weights(folder, node, spec)
     model: nn.Module = build(node, spec=spec)
+    _make_room(model, claimed)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except Exception as error:  # safetensors has its own error type for each kind of damage
@@ -83,8 +84,19 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     return SavedModel(model.eval(), spec, config)
 
 
-def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec) -> None:
-    """Compare the model that a config names with the weights that are there, before it has any."""
+def _make_room(model: nn.Module, claimed: claims.Claimed) -> None:
+    """Give parts whose size the training data told that of the weights that are there."""
+    for name, part in model.named_modules():
+        _, shape = claimed.get(f"{name}.keys" if name else "keys", ("", []))
+        if isinstance(part, SizedByData) and len(shape) == 1 and isinstance(shape[0], int):
+            part.resize(max(0, shape[0]))
+
+
+def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec) -> claims.Claimed:
+    """Compare the model that a config names with the weights that are there, before it has any.
+
+    Returns their types and shapes.
+    """
     claimed = claims.header(folder / WEIGHTS)
     is_ours = str(node["_target_"]).startswith("seqexp.")
     try:
@@ -94,6 +106,8 @@ def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec)
         raise InputError(f"{folder / CONFIG}: {error}") from error
     except Exception as error:
         if not is_ours:  # which may not be made for tensors without memory
-            return
+            return claimed
         raise InputError(f"{folder / CONFIG}: no model can be made of it ({error})") from error
+    _make_room(like, claimed)
     claims.refuse_other_weights(claimed, like.state_dict(), folder / WEIGHTS)
+    return claimed

@@ -37,6 +37,7 @@ POINTERS = (
     *("base", "read", "num_bases", "num_letters", "band", "log_likelihood"),
     *("passed", "inserted", "skipped", "stayed", "ended", "through"),
 )
+BY_PLACE = ("table", "place")
 
 
 class _Pairs(ctypes.Structure):
@@ -45,6 +46,8 @@ class _Pairs(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in NUMBERS),
         *((name, ctypes.c_void_p) for name in POINTERS),
+        ("kinds", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in BY_PLACE),
     ]
 
 
@@ -73,6 +76,42 @@ class Rates:
     deletion: Float[Tensor, "pairs states bases"]
     end: Float[Tensor, "pairs states"]
     stay: Float[Tensor, "pairs bases"] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rates of kinds of places, and the kind of each base and of the gap after the last one.
+
+    Where many candidates are alike, so are most of their places; their rates stand here once.
+
+    Args:
+        values: of each kind and state, float32: emissions, insertions in the gap before, deletion;
+            then one `stay`; then of each state the end, which counts after the last base.
+        place: the kind of each place.
+    """
+
+    values: Float[Tensor, "kinds columns"]
+    place: Int[Tensor, "pairs gaps"]
+
+    @property
+    def states(self) -> int:
+        """Of the model."""
+        return (self.values.shape[1] - 1) // (2 * LETTERS + 2)
+
+    def rates(self, num_bases: Int[Tensor, " pairs"]) -> Rates:
+        """The same by pair, float64."""
+        states = self.states
+        chosen = self.values.double()[self.place]  # (pairs, gaps, columns)
+        stop = states * (2 * LETTERS + 1)
+        events = chosen[..., :stop].reshape(*self.place.shape, states, -1).transpose(1, 2)
+        last = num_bases[:, None, None].expand(-1, -1, states)
+        return Rates(
+            emission=events[:, :, :-1, :LETTERS],
+            insertion=events[..., LETTERS : 2 * LETTERS],
+            deletion=events[:, :, :-1, 2 * LETTERS],
+            end=chosen[..., stop + 1 :].gather(1, last)[:, 0],
+            stay=chosen[:, :-1, stop],
+        )
 
 
 @dataclass(frozen=True)
@@ -127,6 +166,21 @@ def log_likelihoods(rates: Rates, letters: Letters, band: Band = None) -> Float[
         ValueError: on letters that are none, or sizes that do not fit each other.
     """
     found = _given(rates, letters, band, None)
+    _call(found, letters)
+    return found.tensors["log_likelihood"]
+
+
+def log_likelihoods_by_place(
+    table: Table, letters: Letters, band: Band = None
+) -> Float[Tensor, " pairs"]:
+    """The same by rates of kinds of places.
+
+    Raises:
+        ValueError: as above, or on a kind that is not in the table.
+    """
+    if available(table.values[:0].double()).binary is None:
+        return recursion(table.rates(letters.num_bases), letters)
+    found = _given_by_place(table, letters, band)
     _call(found, letters)
     return found.tensors["log_likelihood"]
 
@@ -194,10 +248,7 @@ def _given(rates: Rates, letters: Letters, band: Band, after_last: Tensor | None
     for name, (tensor, shape) in expected.items():
         wanted = torch.int64 if name in WHOLE else torch.float64
         if tensor.shape != shape or tensor.dtype != wanted or not tensor.is_cpu:
-            raise ValueError(
-                f"{name} is {tensor.dtype} of {tuple(tensor.shape)} on {tensor.device}; it is"
-                f" {wanted} of {shape} on the CPU"
-            )
+            raise ValueError(_misfit(name, tensor, wanted, shape))
     if not 1 <= states <= MAX_STATES or (after_last is not None and states > 1):
         raise ValueError(f"there are {states} states; there may be 1 to {MAX_STATES}")
     if states > 1 and rates.stay is None:
@@ -214,6 +265,44 @@ def _given(rates: Rates, letters: Letters, band: Band, after_last: Tensor | None
     return _Given(numbers, tensors)
 
 
+def _given_by_place(table: Table, letters: Letters, band: Band) -> _Given:
+    pairs, bases = letters.base.shape
+    states, columns = table.states, table.values.shape[1]
+    expected = {
+        "table": (table.values, (len(table.values), states * (2 * LETTERS + 2) + 1)),
+        "place": (table.place, (pairs, bases + 1)),
+        "base": (letters.base, (pairs, bases)),
+        "num_bases": (letters.num_bases, (pairs,)),
+        "read": (letters.read, (pairs, letters.read.shape[1])),
+        "num_letters": (letters.num_letters, (pairs,)),
+        "band": (_bands(letters, band), (pairs,)),
+    }
+    for name, (tensor, shape) in expected.items():
+        wanted = torch.float32 if name == "table" else torch.int64
+        if tensor.shape != shape or tensor.dtype != wanted or not tensor.is_cpu:
+            raise ValueError(_misfit(name, tensor, wanted, shape))
+    if not 1 <= states <= MAX_STATES:
+        raise ValueError(f"there are {columns} columns; there may be 11, 21, 31 or 41")
+    numbers = {
+        "pairs": pairs,
+        "bases": bases,
+        "length": letters.read.shape[1],
+        "states": states,
+        "threads": torch.get_num_threads(),
+        "kinds": len(table.values),
+    }
+    tensors = {name: tensor.detach().contiguous() for name, (tensor, _) in expected.items()}
+    tensors["log_likelihood"] = torch.empty(pairs, dtype=torch.float64)
+    return _Given(numbers, tensors)
+
+
+def _misfit(name: str, tensor: Tensor, wanted: torch.dtype, shape: tuple[int, ...]) -> str:
+    return (
+        f"{name} is {tensor.dtype} of {tuple(tensor.shape)} on {tensor.device}; it is {wanted} of"
+        f" {shape} on the CPU"
+    )
+
+
 def _bands(letters: Letters, band: Band) -> Int[Tensor, " pairs"]:
     if isinstance(band, Tensor):
         return band
@@ -224,12 +313,13 @@ def _bands(letters: Letters, band: Band) -> Int[Tensor, " pairs"]:
 def _call(given: _Given, letters: Letters) -> None:
     if not given.numbers["pairs"]:
         return
-    binary = available(given.tensors["emission"]).binary
+    binary = available(given.tensors["log_likelihood"]).binary
     assert binary is not None
     pointers = {name: tensor.data_ptr() for name, tensor in given.tensors.items()}
     if binary.align(ctypes.byref(_Pairs(**given.numbers, **pointers))):
         raise ValueError(
-            f"letters are 0 to {LETTERS - 1}, as many as num_bases and num_letters say; given are"
+            f"letters are 0 to {LETTERS - 1}, as many as num_bases and num_letters say, and kinds"
+            " of places are those of the table; given are"
             f" bases {tuple(letters.base.shape)} and reads {tuple(letters.read.shape)}"
         )
 
@@ -286,7 +376,8 @@ def recursion(rates: Rates, letters: Letters) -> Float[Tensor, " pairs"]:
     stay = rates.stay if rates.stay is not None else torch.ones_like(rates.deletion[:, 0])
     read = torch.nn.functional.pad(letters.read.clamp(min=0), (1, 1))  # j = 1 is the first letter
     lasts = letters.num_bases + letters.num_letters
-    rows, gaps = torch.arange(pairs), torch.arange(bases + 1)
+    device = rates.emission.device
+    rows, gaps = torch.arange(pairs, device=device), torch.arange(bases + 1, device=device)
     nothing = rates.emission.new_full((pairs, states, bases + 1), -torch.inf)
     last, before = nothing.clone(), nothing
     last[:, 0, 0] = 0.0

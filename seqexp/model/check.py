@@ -7,7 +7,11 @@ from seqexp.utils.rules import Faults, Node
 IMDB = "seqexp.dataset.imdb.IMDB"
 READ_ERRORS = "seqexp.model.read_errors.ReadErrors"
 LAZY_ADAM = "seqexp.optimizer.lazy_adam.LazyAdam"
+NGRAMS = "seqexp.model.ngrams.NGrams"
 DENOISE = "seqexp.decode.denoise.Denoise"
+
+UNTOLD = "untold"
+"""The kind of task of a dataset whose config does not tell it."""
 
 MAX_ONE_HOT = 5000
 """Symbols; of more, a batch of one-hot sequences fills the memory."""
@@ -48,13 +52,14 @@ def reads_of_clusters_are_whole(model: Node, trainer: Node) -> Faults:
 
 def large_outputs_are_for_next_tokens(model: Node, dataset: Node) -> Faults:
     output, tied = model.get("output", "full"), model.get("tied")
-    if (output == "full" and not tied) or _tells_nothing(dataset) or _predicts_next(dataset):
+    kind = _kind_of(dataset)
+    if (output == "full" and not tied) or kind in ("next_token", UNTOLD):
         return
     key, instead = ("tied is true", "tied=false") if tied else (f"output is {output}", "full")
     yield (
-        f"model.{key}, which is for next tokens, and the dataset asks for something else; give"
-        f" {instead}, or a dataset that wants the next token predicted, as dataset.task=next_token"
-        " of dataset=text"
+        f"model.{key}, which is for next tokens, but the dataset's kind of task is {kind}; give"
+        f" {instead}, or a dataset that wants the next token predicted, as dataset=text"
+        " dataset.task=next_token"
     )
 
 
@@ -118,6 +123,31 @@ def a_stack_scores_all_outputs(model: Node, trainer: Node) -> Faults:
         )
 
 
+def ngrams_predict_one_thing_a_sequence(model: Node, dataset: Node) -> Faults:
+    if model["_target_"] != NGRAMS:
+        return
+    kind = _kind_of(dataset)
+    if kind in ("token_class", "next_token", "read_errors"):
+        yield (
+            f"model is ngrams, which predicts classes, labels or numbers of a sequence, but the"
+            f" dataset's kind of task is {kind}; give another model"
+        )
+
+
+def ngrams_are_counted_in_whole_sequences(model: Node, trainer: Node) -> Faults:
+    if model["_target_"] != NGRAMS:
+        return
+    for key, value in (
+        ("bptt.k1", (trainer.get("bptt") or {}).get("k1")),
+        ("replicas", trainer.get("replicas")),
+    ):
+        if value is not None:
+            yield (
+                f"trainer.{key} is {value}, but model=ngrams is fitted to whole sequences, one"
+                f" model at a time; give trainer.{key}=null"
+            )
+
+
 def denoising_needs_a_model_of_errors(decode: Node, model: Node) -> Faults:
     if decode["_target_"] == DENOISE and model["_target_"] != READ_ERRORS:
         yield (
@@ -136,7 +166,7 @@ def forget_bias_needs_a_forget_gate(model: Node) -> Faults:
 
 
 def both_strands_are_read_out_by_their_maximum(model: Node) -> Faults:
-    if model.get("strands") == "both" and model.get("readout") != "max":
+    if model.get("strands") == "both" and model.get("readout", "max") != "max":
         yield f"model.strands is both and model.readout is {model.get('readout')}; give readout=max"
 
 
@@ -230,6 +260,14 @@ def word_vectors_fit_the_embedding(dataset: Node, model: Node) -> Faults:
         )
 
 
+def a_model_starts_from_one_thing(dataset: Node, model: Node) -> Faults:
+    if model.get("from_run") is not None and dataset.get("vectors") is not None:
+        yield (
+            f"model.from_run is {model['from_run']}, but dataset.vectors is {dataset['vectors']};"
+            " both are what vectors of words start from: give one of them"
+        )
+
+
 def many_words_are_not_one_hot(dataset: Node, model: Node) -> Faults:
     if dataset["_target_"] != IMDB or dataset["max_tokens"] <= MAX_ONE_HOT:
         return
@@ -258,15 +296,14 @@ def database_is_a_file_that_is_used(interpret: Node) -> Faults:
         )
 
 
-def _tells_nothing(dataset: Node) -> bool:
-    """Whether the data alone say what is predicted, as of a dataset of one's own."""
-    constants = dataset["_constants_"]
-    return not (dataset.get("task") or constants.get("output") or "output_by_view" in constants)
-
-
 def _predicts_next(dataset: Node) -> bool:
     """Whether a dataset wants the next token predicted, as far as its config tells."""
+    return _kind_of(dataset) == "next_token"
+
+
+def _kind_of(dataset: Node) -> str:
+    """A dataset's kind of task, as far as its config tells."""
     constants = dataset["_constants_"]
     by_view = constants.get("output_by_view")
     told = constants.get("output") if by_view is None else by_view.get(dataset.get("view"))
-    return str(dataset.get("task") or told).replace("-", "_") == "next_token"
+    return str(dataset.get("task") or told or UNTOLD).replace("-", "_")

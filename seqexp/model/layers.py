@@ -113,12 +113,7 @@ class TokenInput(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channels"]:
         """Vectors of tokens."""
-        if self.on_reading is None:
-            return functional.embedding(tokens, self.table, padding_idx=PAD)
-        rows, places = torch.unique(tokens.long(), return_inverse=True)
-        self.on_reading(rows)
-        vectors: Tensor = _Rows.apply(self.table, rows, places)  # type: ignore[no-untyped-call]
-        return vectors
+        return embedded(self.table, tokens, self.on_reading)
 
     def start_from(self, vectors: WordVectors) -> None:
         """Take pretrained vectors for the symbols that have one.
@@ -139,6 +134,20 @@ class TokenInput(nn.Module):
     def symbols(self) -> Float[Tensor, "symbols channels"]:
         """The vector of each symbol of the vocabulary."""
         return self.table[1:]
+
+
+def embedded(
+    table: Float[Tensor, "rows channels"],
+    ids: Int[Tensor, "batch time"],
+    on_reading: OnReading | None,
+) -> Float[Tensor, "batch time channels"]:
+    """Rows of a table; row 0 has no gradient. `on_reading` is as in `TokenInput`."""
+    if on_reading is None:
+        return functional.embedding(ids, table, padding_idx=PAD)
+    rows, places = torch.unique(ids.long(), return_inverse=True)
+    on_reading(rows)
+    vectors: Tensor = _Rows.apply(table, rows, places)  # type: ignore[no-untyped-call]
+    return vectors
 
 
 class FeatureInput(nn.Module):

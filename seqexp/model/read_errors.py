@@ -3,11 +3,12 @@ the outputs of a small convolutional network over the sequence.
 """
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import torch
 from annotated_types import Interval
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,6 +18,9 @@ from seqexp.kernels.pair_hmm import LETTERS, Letters, Rates
 from seqexp.ranges import Size
 from seqexp.spec import PAD, Carry, TaskSpec
 
+if TYPE_CHECKING:
+    from seqexp.model.read_scores import Scores
+
 STATES = 4
 """Clean, after an insertion, after a deletion, after an error not long ago."""
 
@@ -25,6 +29,9 @@ INSERT, DELETE, SUBSTITUTE, COPY = range(4)
 
 OUTPUTS = STATES * 4 + LETTERS + LETTERS + 1
 """Of a place: events by state, letters inserted, letters substituted, stay in a recent error."""
+
+OUTSIDE = LETTERS
+"""What stands before the first base and after the last one."""
 
 COPIES, COPIES_AFTER_ERROR = 0.97, 0.85
 """Chance of a copy at the start, in the clean state and in the others."""
@@ -38,9 +45,6 @@ tells the strands apart, which are mirror images."""
 
 BAND = 12
 """Cells beside the diagonal, and the difference of the lengths."""
-
-HARDLY = 6.0
-"""Nats below the best strand and quality of a read, where another does not count."""
 
 Quality = Annotated[int, Interval(ge=1, le=8)]
 
@@ -144,109 +148,108 @@ class ReadErrors(nn.Module):
         sequences: Int[Tensor, "sequences bases"],
         reads: Int[Tensor, "reads letters"],
         which: Int[Tensor, " reads"],
-        wanted: Bool[Tensor, "reads strands qualities"] | None = None,
     ) -> Float[Tensor, "reads strands qualities"]:
-        """Log of the joint probability of read, strand and quality, given the sequence.
+        """Log of the joint probability of read, strand and quality, given the sequence."""
+        forms = [(sequences, reads), (turned(sequences), turned(reads))][: self.strands]
+        parts = [self._of_strand(*form, which) for form in forms]
+        return torch.stack(parts, dim=1) + self.log_shares()
 
-        -inf for those that are not wanted; None wants all.
-        """
-        forms = [(sequences, reads), (_turned(sequences), _turned(reads))][: self.strands]
-        parts = [
-            self._of_strand(*form, which, None if wanted is None else wanted[:, strand])
-            for strand, form in enumerate(forms)
-        ]
-        found = torch.stack(parts, dim=1)
-        return found + torch.log_softmax(self.share.double(), dim=0) - math.log(self.strands)
+    def log_shares(self) -> Float[Tensor, " qualities"]:
+        """Log of the probability of a strand and each quality."""
+        return torch.log_softmax(self.share.double(), dim=0) - math.log(self.strands)
 
     def _of_strand(
-        self,
-        sequences: Tensor,
-        reads: Tensor,
-        which: Int[Tensor, " reads"],
-        wanted: Bool[Tensor, "reads qualities"] | None,
+        self, sequences: Tensor, reads: Tensor, which: Int[Tensor, " reads"]
     ) -> Float[Tensor, "reads qualities"]:
-        if wanted is None:
-            wanted = torch.ones(len(reads), self.qualities, dtype=torch.bool)
-        read, quality = wanted.nonzero(as_tuple=True)
-        of = which[read]
+        quality = torch.arange(self.qualities, device=which.device).repeat(len(reads))
+        of = which.repeat_interleave(self.qualities)
         rates = self.rates(sequences)
         row = of * self.qualities + quality
         pairs = Rates(*(getattr(rates, name)[row] for name in Rates.__dataclass_fields__))
-        letters = Letters(*_numbers(sequences[of]), *_numbers(reads[read]))
-        band = (letters.num_bases - letters.num_letters).abs() + BAND
-        found = pair_hmm.log_likelihood(pairs, letters, band)
-        if len(row) == wanted.numel():
-            return found.view(-1, self.qualities)
-        nothing = found.new_full(wanted.shape, -torch.inf)
-        return nothing.masked_scatter(wanted, found)
+        given = reads.repeat_interleave(self.qualities, dim=0)
+        letters = Letters(*_numbers(sequences[of]), *_numbers(given))
+        found = pair_hmm.log_likelihood(pairs, letters, band_of(letters))
+        return found.view(-1, self.qualities)
 
     @torch.no_grad()
-    def score(
-        self, candidates: Int[Tensor, "candidates bases"], reads: Int[Tensor, "reads letters"]
-    ) -> Float[Tensor, " candidates"]:
-        """Log-likelihood of all reads of one sequence given each candidate, nats.
+    def scores(self, clusters: Sequence[Sequence[str]]) -> "Scores":
+        """What is asked for the log-likelihood of candidates of some clusters."""
+        from seqexp.model.read_scores import Scores
 
-        Candidates are near each other: a strand or quality that a read hardly has by the first of
-        them is left out for the others.
-        """
-        count = len(reads)
-        first = self.by_cause(candidates[:1], reads, torch.zeros(count, dtype=torch.int64))
-        most = first.amax(dim=(1, 2), keepdim=True)
-        found = [torch.logsumexp(first, dim=(1, 2)).sum()[None]]
-        if len(candidates) > 1:
-            others = len(candidates) - 1
-            which = torch.arange(others).repeat_interleave(count)
-            wanted = (first > most - HARDLY).repeat(others, 1, 1)
-            values = self.by_cause(candidates[1:], reads.repeat(others, 1), which, wanted)
-            found.append(torch.logsumexp(values, dim=(1, 2)).view(others, count).sum(dim=1))
-        return torch.cat(found)
+        return Scores(self, clusters)
 
     def rates(self, sequences: Int[Tensor, "sequences bases"]) -> Rates:
         """Of each sequence and quality, a row each: probabilities, float64."""
-        logits = self._logits(sequences).double()  # (sequences, qualities, bases + 1, outputs)
-        count, qualities, places, _ = logits.shape
-        logits = logits.reshape(count * qualities, places, OUTPUTS)
-        is_last = (
-            torch.arange(places) == (sequences != PAD).sum(1).repeat_interleave(qualities)[:, None]
+        base = self.bases(sequences)
+        logits = self._logits(self.wide(base), base).double()
+        rows = logits.flatten(0, 1)  # (sequences * qualities, bases + 1, outputs)
+        base = base.repeat_interleave(self.qualities, dim=0)
+        found = self._probabilities(rows, base)
+        last = (base == OUTSIDE).int().argmax(dim=1)[:, None, None]
+        return Rates(
+            emission=found.emission[:, :, :-1],
+            insertion=found.insertion,
+            deletion=found.deletion[:, :, :-1],
+            end=found.end.gather(2, last.expand(-1, STATES, -1))[..., 0],
+            stay=found.stay[:, :-1],
         )
-        events = logits[..., : STATES * 4].view(-1, places, STATES, 4).transpose(1, 2)
-        # (rows, states, places, events); after the last base there is an insertion, or the end
-        no_event = torch.tensor([False, True, True, False])
-        events = events.masked_fill(is_last[:, None, :, None] & no_event, -torch.inf)
+
+    @torch.no_grad()
+    def table(
+        self, windows: Int[Tensor, "kinds letters"]
+    ) -> Float[Tensor, "kinds qualities columns"]:
+        """Rates of a base in each window of letters, as `pair_hmm.Table` has them."""
+        base = windows[:, self.before, None]
+        logits = self._logits(windows, base).flatten(0, 1)
+        found = self._probabilities(logits, base.repeat_interleave(self.qualities, dim=0))
+        events = torch.cat([found.emission, found.insertion, found.deletion[..., None]], dim=3)
+        columns = [events.flatten(1), found.stay, found.end.flatten(1)]
+        return torch.cat(columns, dim=1).float().view(len(windows), self.qualities, -1)
+
+    def _probabilities(
+        self, logits: Float[Tensor, "rows places outputs"], base: Int[Tensor, "rows places"]
+    ) -> "Probabilities":
+        """After the last base there is an insertion, or the end, which is a copy elsewhere."""
+        events = logits[..., : STATES * 4].reshape(*base.shape, STATES, 4).transpose(1, 2)
+        # (rows, states, places, events)
+        no_event = torch.tensor([False, True, True, False], device=logits.device)
+        is_outside = (base == OUTSIDE)[:, None, :, None]
+        events = events.masked_fill(is_outside & no_event, -torch.inf)
         if not self.memory:
             events = events[:, :1].expand_as(events)
         chance = torch.softmax(events, dim=-1)
         inserted = torch.softmax(logits[..., STATES * 4 :][..., :LETTERS], dim=-1)[:, None]
-        base = _numbers(sequences)[0].repeat_interleave(qualities, dim=0)  # (rows, bases)
-        own = functional.one_hot(base.clamp(min=0), LETTERS).double()
-        others = logits[:, :-1, STATES * 4 + LETTERS :][..., :LETTERS]
+        own = functional.one_hot(base, LETTERS + 1)[..., :LETTERS].to(logits.dtype)
+        others = logits[..., STATES * 4 + LETTERS :][..., :LETTERS]
         substituted = torch.softmax(others.masked_fill(own.bool(), -torch.inf), dim=-1)
-        events_of_base = chance[:, :, :-1]
-        emission = (
-            events_of_base[..., SUBSTITUTE, None] * substituted[:, None]
-            + events_of_base[..., COPY, None] * own[:, None]
-        )
-        rows = torch.arange(len(chance))
-        last = is_last.int().argmax(dim=1)
-        return Rates(
-            emission=emission,
+        return Probabilities(
+            emission=chance[..., SUBSTITUTE, None] * substituted[:, None]
+            + chance[..., COPY, None] * own[:, None],
             insertion=chance[..., INSERT, None] * inserted,
-            deletion=events_of_base[..., DELETE],
-            end=chance[rows, :, last, COPY],
-            stay=torch.sigmoid(logits[:, :-1, -1]),
+            deletion=chance[..., DELETE],
+            end=chance[..., COPY],
+            stay=torch.sigmoid(logits[..., -1]),
         )
 
+    def bases(self, sequences: Int[Tensor, "sequences bases"]) -> Int[Tensor, "sequences places"]:
+        """Letters, 0 to 3, and a place after the last one; outside is 4."""
+        base = _numbers(functional.pad(sequences, (0, 1), value=PAD))[0]
+        return base.where(base >= 0, OUTSIDE)
+
+    @property
+    def before(self) -> int:
+        """Letters before a place that the network sees."""
+        return self.first.kernel_size[0] // 2 + self.second.kernel_size[0] // 2
+
+    def wide(self, base: Int[Tensor, "sequences places"]) -> Int[Tensor, "sequences wide"]:
+        """With what is outside on either side, so that each place has its window."""
+        reach = self.first.kernel_size[0] + self.second.kernel_size[0] - 2
+        return functional.pad(base, (self.before, reach - self.before), value=OUTSIDE)
+
     def _logits(
-        self, sequences: Int[Tensor, "sequences bases"]
+        self, wide: Int[Tensor, "sequences wide"], base: Int[Tensor, "sequences places"]
     ) -> Float[Tensor, "sequences qualities places outputs"]:
         """Outputs at each base, and after the last one."""
-        outside = LETTERS
-        base = _numbers(functional.pad(sequences, (0, 1), value=PAD))[0]
-        base = base.where(base >= 0, outside)
-        reach = [layer.kernel_size[0] - 1 for layer in (self.first, self.second)]
-        before = sum(size // 2 for size in reach)
-        after = sum(reach) - before
-        wide = functional.pad(base, (before, after), value=outside)
         vectors = functional.one_hot(wide, LETTERS + 1).to(self.output.weight.dtype)
         hidden = torch.relu(self.first(vectors.transpose(1, 2)))
         hidden = self.second(hidden)[:, None] + self.level[:, :, None]
@@ -257,12 +260,27 @@ class ReadErrors(nn.Module):
         return outputs + self.start[:, None] + self.by_base[base][:, None]
 
 
+class Probabilities(NamedTuple):
+    """Of each place, of all that a read may do there."""
+
+    emission: Float[Tensor, "rows states places letters"]
+    insertion: Float[Tensor, "rows states places letters"]
+    deletion: Float[Tensor, "rows states places"]
+    end: Float[Tensor, "rows states places"]
+    stay: Float[Tensor, "rows places"]
+
+
 def _numbers(tokens: Int[Tensor, "rows time"]) -> tuple[Tensor, Tensor]:
     """Ids 1 to 4 as letters 0 to 3, padded with -1, and lengths."""
     return tokens - 1, (tokens != PAD).sum(dim=1)
 
 
-def _turned(tokens: Int[Tensor, "rows time"]) -> Int[Tensor, "rows time"]:
+def band_of(letters: Letters) -> Int[Tensor, " pairs"]:
+    """Cells on either side of the diagonal that are summed over."""
+    return (letters.num_bases - letters.num_letters).abs() + BAND
+
+
+def turned(tokens: Int[Tensor, "rows time"]) -> Int[Tensor, "rows time"]:
     """Reverse complements, padded on the right again."""
     is_real = tokens != PAD
     turned = torch.where(is_real, 5 - tokens, PAD).flip(1)

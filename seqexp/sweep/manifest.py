@@ -62,6 +62,7 @@ class Manifest:
         best: a metric and the best point's mean of it, as that run was told.
         closed: what its table shows, None while it is open; see `state_of_all`.
         links: where to look.
+        said: of the mean of all runs, in words.
     """
 
     folder: Path | None
@@ -72,6 +73,7 @@ class Manifest:
     best: list[Any] = field(default_factory=list)
     closed: str | None = None
     links: dict[str, str] = field(default_factory=dict)
+    said: str = ""
     jobs: dict[str, Entry] = field(default_factory=dict)
 
     @classmethod

@@ -198,6 +198,8 @@ def interval(paired: Paired | None) -> str:
 def say_table(manifest: Manifest) -> None:
     """The table in the terminal, and where to look."""
     log.info(f"\n{table_text(manifest)}")
+    if manifest.said:
+        log.info(f"\n{manifest.said}")
     if manifest.links:
         log.info("\n" + table.pairs(manifest.links.items(), width=12))
 
@@ -213,6 +215,8 @@ def table_text(manifest: Manifest) -> str:
 def page(manifest: Manifest) -> str:
     """The sweep's page: points and how they were compared, and every run."""
     runs = markdown(rows_of_runs(manifest), cell=on_a_page)
+    if manifest.said:
+        runs = f"{names.markdown(manifest.said)}\n\n{runs}"
     if not has_seeds(points_of(manifest)):
         return runs
     points = markdown(short_rows_of_points(manifest), cell=on_a_page)

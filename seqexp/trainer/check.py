@@ -23,6 +23,8 @@ BY_ELEMENT = tuple(
 as each of them."""
 
 
+LAZY = "seqexp.optimizer.lazy_adam.LazyAdam"
+
 PLATEAU = "seqexp.optimizer.schedule.plateau"
 
 PER_POSITION = ("token_class", "next_token")
@@ -55,7 +57,7 @@ def an_optimizer_is_fused_or_something_else(optimizer: Node) -> Faults:
 
 
 def what_rows_miss_fades(optimizer: Node) -> Faults:
-    if optimizer["_target_"] != "seqexp.optimizer.lazy_adam.LazyAdam" or not optimizer["catch_up"]:
+    if optimizer["_target_"] != LAZY or not optimizer["catch_up"]:
         return
     beta1, beta2 = optimizer["betas"]
     if beta1 > SLOWEST * beta2**0.5:
@@ -173,6 +175,36 @@ def later_tokens_are_not_seen_where_they_must_not_be(
     # auto is causal where the next token is predicted
     if model.get("padding") in ("same", "valid", *([] if predicts_next else ["auto"])):
         yield f"model.padding is {model['padding']}, {why}; give causal{way_out}"
+
+
+def what_is_averaged_is_up_to_date(trainer: Node, optimizer: Node) -> Faults:
+    is_lazy = optimizer["_target_"] == LAZY and optimizer["catch_up"]
+    if trainer["average"] == "ema" and is_lazy:
+        yield (
+            "trainer.average is ema, but optimizer is lazy-adam, whose tables would have to be"
+            " brought up to date after each update; give average=swa, or optimizer=adam"
+        )
+    first, epochs = trainer["average_from"], trainer["epochs"]
+    if trainer["average"] == "swa" and first > epochs:
+        yield (
+            f"trainer.average_from is {first}, but trainer.epochs is {epochs}, so nothing would be"
+            f" averaged; give at most {epochs}"
+        )
+
+
+def a_stack_has_one_rate_and_trains_all(trainer: Node, optimizer: Node) -> Faults:
+    replicas = trainer["replicas"]
+    why = f"but trainer.replicas is {replicas}, and a stack steps all weights by one rule"
+    if replicas is not None and optimizer.get("groups") is not None:
+        yield f"optimizer.groups is {optimizer['groups']}, {why}; give null, or replicas=null"
+    if replicas is not None and trainer["unfreeze_every"] is not None:
+        yield f"trainer.unfreeze_every is {trainer['unfreeze_every']}, {why}; give null"
+
+
+def rates_are_shares_of_one(optimizer: Node) -> Faults:
+    groups = optimizer.get("groups")
+    if groups is not None and not groups:
+        yield "optimizer.groups is {}; give shares by name, as {depth: 0.4}, or null"
 
 
 def gradients_flow_back_through_states(gradient_flow: Node, model: Node, dataset: Node) -> Faults:

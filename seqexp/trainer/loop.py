@@ -1,38 +1,49 @@
 """The training loop, as a generator of reports.
 
 The loop knows neither files nor trackers: whoever iterates over `fit` saves and logs what it
-yields. Order of batches and dropout are functions of the seed and the position in training.
+yields. Order of batches and dropout are functions of the seed and the position in training. What
+one update does is an argument of the loop.
 """
 
 import itertools
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
-from typing import TypeVar
 
 import torch
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seqexp.data import Batch, Data, Sequences
-from seqexp.errors import NonFiniteError
 from seqexp.metrics import METRICS, higher_is_better, without_name
 from seqexp.seeding import stream_seed
-from seqexp.spec import Carry
 from seqexp.task.base import Task, Whole
 from seqexp.trainer.score import ADD_UP, Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import LazyOptimizer, Metrics, Place, Report, Training, Updates, Work
-
-T = TypeVar("T")
+from seqexp.trainer.solving import Solves, solve
+from seqexp.trainer.training import (
+    LazyOptimizer,
+    Metrics,
+    Place,
+    Report,
+    Training,
+    Update,
+    Updates,
+    Work,
+)
+from seqexp.trainer.update import update
 
 HIGHEST = "best/valid_accuracy_max"
 """The accuracy of the epoch where that is highest, which the loss may not find best."""
 
 
-def fit(training: Training, data: Data) -> Iterator[Report]:
+def fit(training: Training, data: Data, update: Update = update) -> Iterator[Report]:
     """Train, epoch by epoch, and test at the end; from wherever the training is.
+
+    Args:
+        training: to continue.
+        data: to train on, on the device of the model.
+        update: does one update.
 
     Yields:
         A report after each update (every `log_every_steps` of them with metrics), after each epoch
@@ -43,31 +54,19 @@ def fit(training: Training, data: Data) -> Iterator[Report]:
     Raises:
         NonFiniteError: before a step that would have used an inf or nan loss or gradient.
     """
-    return (item for item in steps(training, data) if isinstance(item, Report))
-
-
-def alone(going: Generator[Work, None, T]) -> T:
-    """What comes of something that trains, where nobody takes its work off it."""
-    while True:
-        try:
-            next(going)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-
-def steps(training: Training, data: Data) -> Iterator[Report | Work]:
-    """As `fit`, and before each update the work that it is, for who trains several at once."""
     settings = training.settings
     while not training.is_done:
         place = training.place or training.begin_epoch()
-        metrics = yield from _epoch(training, place, data)
+        metrics = yield from _epoch(training, place, data, update)
         is_best = _note_best(training, metrics)
         _lower_on_plateau(training, metrics)
         training.place = None
         yield Report("epoch", training.epoch, metrics, is_best)
+    training.solver = None  # with what it has counted
     if settings.test_weights == "best" and training.best_weights:
         training.model.load_state_dict(training.best_weights)
+    elif training.average is not None:
+        training.model.load_state_dict(training.kept_weights())
     metrics = _test(training, data.test) | training.best_metrics
     metrics["time/train_seconds"] = training.seconds
     yield Report("test", 0, metrics)
@@ -79,9 +78,10 @@ def _test(training: Training, test: Sequences) -> Metrics:
     score = evaluate(
         training.model,
         training.task,
-        _scored_batches(test, training.settings),
+        scored_batches(test, training.settings),
         scored_window(test, training.window),
         training.tested,
+        predicted=training.predicted,
     )
     return _all_metrics("test", training.task, score, training.tested)
 
@@ -92,10 +92,17 @@ def _all_metrics(split: str, task: Task, score: Score, whole: Whole | None) -> M
     return score.metrics(split, task) | {f"{split}/{k}": value for k, value in of_whole.items()}
 
 
-def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | Work, None, Metrics]:
+def _epoch(
+    training: Training, place: Place, data: Data, update: Update
+) -> Generator[Report, None, Metrics]:
     """Train from `place` to the end of the epoch, and validate; returns its metrics."""
     began = time.perf_counter() - place.seconds
-    yield from _train_epoch(training, place, data, began)
+    told: Metrics = {}
+    if isinstance(training.model, Solves):
+        place.total, told = solve(training, training.model, data.train)
+    else:
+        yield from _train_epoch(training, place, data, update, began)
+        told["train/learning_rate"] = _learning_rate(training.optimizer)
     train_seconds = time.perf_counter() - began
     if isinstance(training.optimizer, LazyOptimizer):  # all that follows may read any weight
         training.optimizer.settle()
@@ -104,8 +111,11 @@ def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | W
     means = updates.score.metrics("train", training.task)
     metrics = {name: value for name, value in means.items() if name in METRICS}
     metrics |= _gradient_metrics(updates)
-    metrics["train/learning_rate"] = _learning_rate(training.optimizer)
-    metrics |= _validate(training, data.valid)
+    metrics |= told
+    if training.average is not None:
+        training.average.after_epoch(training.epoch)
+    with training.averaged():
+        metrics |= _validate(training, data.valid)
     metrics["speed/sequences_per_second"] = len(data.train) / train_seconds
     metrics["speed/tokens_per_second"] = updates.tokens / train_seconds
     metrics["time/epoch_seconds"] = time.perf_counter() - began
@@ -114,21 +124,18 @@ def _epoch(training: Training, place: Place, data: Data) -> Generator[Report | W
 
 
 def _train_epoch(
-    training: Training, place: Place, data: Data, began: float
-) -> Iterator[Report | Work]:
+    training: Training, place: Place, data: Data, update: Update, began: float
+) -> Iterator[Report]:
     """The rest of a pass over the training sequences."""
     settings = training.settings
     training.model.train()
     order = stream_seed(training.seed, "order", training.epoch)
     batches = data.train.batches(settings.batch_size, order, settings.length_pool, place.batch)
     for index, batch in enumerate(batches, start=place.batch + 1):
-        for item in _windows(training, place, batch, index):
-            if isinstance(item, Work):
-                yield item
-                continue
-            place.recent.add(item)
+        for updates in train_batch(training, place, batch, index, update):
+            place.recent.add(updates)
             place.seconds = time.perf_counter() - began
-            yield _report_update(training, place, item)
+            yield _report_update(training, place, updates)
         place.batch, place.token, place.start, place.carry = index, 0, 0, None
 
 
@@ -148,7 +155,7 @@ def _validate(training: Training, valid: Sequences) -> Metrics:
     """The metrics of all processes, each on its rows."""
     task, processes = training.task, training.processes
     whole = task.whole() if _needs_whole(training) else None
-    batches = _scored_batches(valid, training.settings)
+    batches = scored_batches(valid, training.settings)
     window = scored_window(valid, training.window)
     score = evaluate(training.model, task, batches, window, whole, processes.share)
     if processes.count > 1:
@@ -177,14 +184,16 @@ def _merged(wholes: Sequence[Whole]) -> Whole:
     return first
 
 
-def _scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
+def scored_batches(split: Sequences, settings: Settings) -> Iterator[Batch]:
     """Where nothing is learned, order does not matter: all are sorted by length, or none."""
     size = settings.eval_batch_size
     pool = None if settings.length_pool is None else split.num_batches(size)
     return split.batches(size, length_pool=pool)
 
 
-def train_batch(training: Training, place: Place, batch: Batch, index: int) -> Iterator[Updates]:
+def train_batch(
+    training: Training, place: Place, batch: Batch, index: int, update: Update = update
+) -> Iterator[Updates]:
     """Updates along the time axis of a batch, from `place` on: one, or one for every `k1` tokens.
 
     Each takes the loss of its `k1` new tokens back through the last `k2`. For that, the tokens
@@ -193,14 +202,6 @@ def train_batch(training: Training, place: Place, batch: Batch, index: int) -> I
 
     Source: Williams & Peng (1990), BPTT(h; h').
     """
-    windows = _windows(training, place, batch, index)
-    return (item for item in windows if isinstance(item, Updates))
-
-
-def _windows(
-    training: Training, place: Place, batch: Batch, index: int
-) -> Iterator[Work | Updates]:
-    """Each update of a batch before it is done, and after."""
     time = batch.tokens.shape[1]
     size = min(training.window or time, time)
     reach = training.reach or time
@@ -225,9 +226,7 @@ def _windows(
         where = f"epoch {training.epoch}, batch {index}"
         where += f", token {begin + 1}" if size < time else ""
         masks = _masks(training, training.epoch, index, begin if batch.is_stream else 0)
-        work = Work(training, parts, place.carry, scored, scale, masks, where)
-        yield work
-        updates, kept = work.done or update(work)
+        updates, kept = update(Work(training, parts, place.carry, scored, scale, masks, where))
         if next_start > start:
             place.carry, place.start = kept, next_start
         place.token = end
@@ -244,117 +243,12 @@ def _tokens_an_update(batch: Batch, size: int, count: int) -> float:
     return max(1, count) * (size / batch.tokens.shape[1] if batch.per_position else 1.0)
 
 
-def update(work: Work) -> tuple[Updates, Carry]:
-    """One step of the optimizer.
-
-    Returns what was summed, and the state after the first part, as a value. Where nothing is
-    scored, the state goes on and no step is taken.
-
-    Raises:
-        NonFiniteError: naming the place and the parameter; nothing was changed.
-    """
-    training = work.training
-    settings, processes = training.settings, training.processes
-    if work.scored == 0:
-        with torch.no_grad():
-            return Updates(), training.losses(work.parts[:1], work.carry, work.masks)[2]
-    nats, extras, kept = training.losses(work.parts, work.carry, work.masks)
-    for parameter in training.parameters.values():
-        parameter.grad = None
-    loss = nats / (work.scale / processes.count)  # gradients are averaged over processes
-    if training.penalty is not None:
-        loss = loss + training.penalty()
-    loss.backward()
-    gradients = list(_gradients(training).values())
-    norm = _norm(gradients)
-    # one transfer for all that is needed from the device
-    columns = [nats.detach().double()[None], norm.double()[None], extras.double()]
-    nats_sum, norm_sum, *extra_sums = processes.sum(torch.cat(columns)).tolist()
-    norm_before = norm_sum / processes.count  # which is the same in all of them
-    # before the step: a non-finite update must never be applied
-    _refuse_non_finite(training, nats_sum, norm_before, work.where)
-    norm_after, clipped = _clip(gradients, norm, norm_before, settings)
-    training.optimizer.step()
-    training.step_schedule()
-    training.step += 1
-    score = Score(nats_sum, work.scored, tuple(extra_sums))
-    norms = {"norms": norm_before, "clipped_norms": norm_after, "norm_max": norm_before}
-    return Updates(score, count=1, clipped=int(clipped), **norms), kept
-
-
-def _gradients(training: Training) -> dict[str, Tensor]:
-    """By parameter; of those of a few rows only, these rows, once each."""
-    found = {}
-    for name, parameter in training.parameters.items():
-        if parameter.grad is None:
-            continue
-        if parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.coalesce()
-            found[name] = parameter.grad.values()
-        else:
-            found[name] = parameter.grad
-    return found
-
-
-def _norm(gradients: Sequence[Tensor]) -> Tensor:
-    """The L2 norm of all of them as one vector."""
-    # as nn.utils.get_total_norm, which sorts them by device first, for longer than small norms take
-    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
-    norm: Tensor = torch.linalg.vector_norm(norms)
-    return norm
-
-
 def _masks(training: Training, *place: int) -> int:
     """The seed of dropout's masks: a function of the seed and the place, so that a resumed run is
     the same run. Several processes draw each their own.
     """
     rank = training.processes.rank
     return stream_seed(training.seed, "masks", *place, *([rank] if rank else []))
-
-
-def _clip(
-    gradients: Sequence[Tensor], norm: Tensor, size: float, settings: Settings
-) -> tuple[float, bool]:
-    """Limit the gradient in place, by value and then by norm.
-
-    Returns its norm after that, and whether anything was changed.
-
-    Source: Pascanu, Mikolov & Bengio (2013), algorithm 1, for the norm.
-    """
-    clipped = False
-    if settings.clip_value is not None:
-        largest = max(float(gradient.abs().max()) for gradient in gradients)
-        if largest > settings.clip_value:
-            clipped = True
-            for gradient in gradients:
-                gradient.clamp_(-settings.clip_value, settings.clip_value)
-            norm = _norm(gradients)
-            size = float(norm)
-    if settings.clip_norm is not None and size > settings.clip_norm:
-        clipped = True
-        for gradient in gradients:
-            gradient.mul_(settings.clip_norm / norm)
-        size = settings.clip_norm
-    return size, clipped
-
-
-def _refuse_non_finite(training: Training, nats: float, norm: float, where: str) -> None:
-    if math.isfinite(nats) and math.isfinite(norm):
-        return
-    for name, parameter in training.parameters.items():
-        if not torch.isfinite(parameter).all():
-            raise NonFiniteError(f"{name} has inf or nan before {where}")
-    for name, gradient in _gradients(training).items():
-        if not torch.isfinite(gradient).all():
-            what = "nan" if torch.isnan(gradient).any() else "inf"
-            loss = f" (the loss is {nats})" if not math.isfinite(nats) else ""
-            raise NonFiniteError(f"gradient of {name} is {what} at {where}{loss}; {_ADVICE}")
-    if not math.isfinite(nats):
-        raise NonFiniteError(f"the loss is {nats} at {where}; {_ADVICE}")
-    raise NonFiniteError(f"the norm of the gradient overflows at {where}; {_ADVICE}")
-
-
-_ADVICE = "the step was not taken. Try a smaller optimizer.lr, or trainer.clip_norm=1"
 
 
 def _note_best(training: Training, metrics: Metrics) -> bool:
@@ -382,7 +276,9 @@ def _keep_best(training: Training, metrics: Metrics) -> bool:
         for name, metric in metrics.items()
         if name.startswith("valid/")
     }
-    weights = training.model.state_dict()
+    if "train/strength" in metrics:
+        training.best_metrics["best/strength"] = metrics["train/strength"]
+    weights = training.kept_weights()
     training.best_weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     return True
 

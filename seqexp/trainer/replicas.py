@@ -21,13 +21,16 @@ from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
 from seqexp.data import Batch
-from seqexp.spec import Carry, HasPenalty, is_scored
+from seqexp.spec import Carry, HasPenalty, is_scored, scores_targets
 from seqexp.trainer.losses import Losses
 from seqexp.trainer.score import Score
 from seqexp.trainer.training import Training, Updates, Work
 
+Result = tuple[Updates, Carry]
+"""What came of an update: its sums, and the state after its first part."""
 
-class Together:
+
+class JointUpdates:
     """Does the updates of several trainings, as many as can be as one.
 
     What cannot is left undone, and is what each training then does by itself: the first update,
@@ -41,32 +44,43 @@ class Together:
         self.done = self.left = 0  # updates
         self.refused = ""
 
-    def do(self, works: Sequence[Work]) -> None:
-        """Do what can be done together of the next update of each of some trainings."""
+    def do(self, works: Sequence[Work]) -> list[Result | None]:
+        """Do what can be done together of the next update of each of some trainings.
+
+        Returns what came of each; None where it is left undone.
+        """
         if any(part.context is not None for work in works for part in work.parts[:1]):
             self.refused = "sequences with a context have states of different sizes"
-        alike: dict[Any, list[Work]] = defaultdict(list)
-        for work in works:
+        if any(scores_targets(work.training.model) for work in works):
+            self.refused = "each model scores other outputs in training"
+        alike: dict[Any, list[int]] = defaultdict(list)
+        for index, work in enumerate(works):
             if work.training.step > 0:
-                alike[_shape(work)].append(work)
+                alike[_shape(work)].append(index)
         most = max(alike.values(), key=len, default=[])
+        results: list[Result | None] = [None] * len(works)
+        done: Sequence[Result] = ()
         if len(most) > 1 and not self.refused:
-            self._update(most)
-        done = sum(work.done is not None for work in most)
-        self.done, self.left = self.done + done, self.left + len(works) - done
+            done = self._update([works[index] for index in most])
+            for index, result in zip(most, done, strict=bool(done)):
+                results[index] = result
+        self.done, self.left = self.done + len(done), self.left + len(works) - len(done)
         if not done:  # those of the stack go on alone
             self._part()
+        return results
 
-    def _update(self, works: Sequence[Work]) -> None:
+    def _update(self, works: Sequence[Work]) -> Sequence[Result]:
+        """What came of each; nothing where none of them was done."""
         stack = self._stack_of(works)
         try:
-            stack.update(works)
+            return stack.update(works)
         except DisagreeError:
-            return
+            return ()
         except RuntimeError as error:
             if self.done:  # it is not for want of a rule
                 raise
             self.refused = str(error).partition("\n")[0]
+            return ()
 
     def _stack_of(self, works: Sequence[Work]) -> "Stack":
         trainings = [work.training for work in works]
@@ -150,8 +164,8 @@ class Stack:
 
     # --- one update -----------------------------------------------------------------------------
 
-    def update(self, works: Sequence[Work]) -> None:
-        """One step of each, noted as done; of none, if one's loss or gradient is not finite."""
+    def update(self, works: Sequence[Work]) -> Sequence[Result]:
+        """One step of each; of none, if one's loss or gradient is not finite."""
         nats, extras, scored, kept = self._backward(works)
         gradients = [w.grad for w in self.weights.values() if w.grad is not None]
         norms = _norms(gradients)
@@ -159,9 +173,10 @@ class Stack:
         columns = torch.stack([nats.double(), norms.double(), scored.double()], dim=1)
         rows = torch.cat([columns, extras.double()], dim=1).tolist()
         if any(not math.isfinite(row[0] + row[1]) or row[2] == 0 for row in rows):
-            return
+            return ()
         after, clipped = _clip(gradients, norms, works)
         self._step()
+        results = []
         for index, (work, row) in enumerate(zip(works, rows, strict=True)):
             work.training.step_schedule()
             work.training.step += 1
@@ -174,7 +189,8 @@ class Stack:
                 norm_max=row[1],
                 clipped=int(clipped[index]),
             )
-            work.done = updates, tuple(tensor[index] for tensor in kept)
+            results.append((updates, tuple(tensor[index] for tensor in kept)))
+        return results
 
     def _backward(self, works: Sequence[Work]) -> tuple[Tensor, Tensor, Tensor, Carry]:
         """Losses in nats, the kind's other sums, scored targets, the states after the first

@@ -1,13 +1,14 @@
 """The best of several initial weights: a small network can start where nothing is to be learned."""
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
 from seqexp.data import MANY, Data
-from seqexp.trainer.loop import alone, steps
-from seqexp.trainer.training import Report, Training, Work
+from seqexp.trainer.loop import fit
+from seqexp.trainer.training import Training, Update
+from seqexp.trainer.update import update
 
 MAX_DEAD = 10
 """Further starts where none of those asked for has learned anything."""
@@ -20,24 +21,20 @@ ROWS = 1000
 """Sequences whose targets are counted together."""
 
 
-def best_start(make: Callable[[int], Training], data: Data) -> tuple[Training, int]:
+def best_start(
+    make: Callable[[int], Training], data: Data, update: Update = update
+) -> tuple[Training, int]:
     """The start with the lowest training loss after `start_epochs`, made anew; and how many were
     tried.
 
     Args:
         make: a training that has not begun, with the initial weights of this number.
         data: to train on.
+        update: does one update.
 
     A start is dead that has learned no more than how frequent each target is; if all are, more are
     tried, up to `MAX_DEAD`.
     """
-    return alone(choose_start(make, data))
-
-
-def choose_start(
-    make: Callable[[int], Training], data: Data
-) -> Generator[Work, None, tuple[Training, int]]:
-    """As `best_start`, and before each update the work that it is."""
     training = make(0)
     settings = training.settings
     if settings.starts == 1:
@@ -47,8 +44,7 @@ def choose_start(
     while len(losses) < settings.starts or (
         min(losses) > limit and len(losses) < settings.starts + MAX_DEAD
     ):
-        loss = yield from _loss_after(make(len(losses)), data, settings.start_epochs)
-        losses.append(loss)
+        losses.append(_loss_after(make(len(losses)), data, settings.start_epochs, update))
     return make(losses.index(min(losses))), len(losses)
 
 
@@ -59,13 +55,11 @@ def _targets(data: Data) -> Iterator[Tensor]:
             yield part.targets
 
 
-def _loss_after(training: Training, data: Data, epochs: int) -> Generator[Work, None, float]:
+def _loss_after(training: Training, data: Data, epochs: int, update: Update) -> float:
     loss = math.inf
-    for item in steps(training, data):
-        if not isinstance(item, Report):
-            yield item
-        elif item.kind == "epoch":
-            loss = item.metrics["train/loss_nats"]
-            if item.step >= epochs:
+    for report in fit(training, data, update):
+        if report.kind == "epoch":
+            loss = report.metrics["train/loss_nats"]
+            if report.step >= epochs:
                 break
     return loss

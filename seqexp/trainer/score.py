@@ -9,6 +9,7 @@ import torch
 from seqexp.data import Batch, Sequences
 from seqexp.spec import Carry, Model, TaskSpec, first_carry, is_scored
 from seqexp.task.base import Task, Whole
+from seqexp.trainer.predicted import Predicted
 
 ADD_UP = ("loss_nats", "accuracy", "perplexity", "bits_per_token", "mse", "mae")
 """Measures that need no split as a whole, and are there whatever the targets are."""
@@ -61,13 +62,14 @@ def evaluate(
     window: int | None = None,
     whole: Whole | None = None,
     share: Callable[[Batch], Batch] | None = None,
+    predicted: Predicted | None = None,
 ) -> Score:
     """Score of a model on batches, without dropout; a NaN loss stays visible in the result.
 
     `window` is the number of tokens at a time, with the state carried on: it bounds the memory
     and does not change the score. None takes whole sequences, or as many tokens as `MOST_LOGITS`
     are for. `whole` takes in every prediction. `share` is what of each window is scored; None is
-    all of it.
+    all of it. `predicted` keeps the predictions.
     """
     model.eval()
     total = Score()
@@ -83,6 +85,8 @@ def evaluate(
             count = is_scored(part.targets).sum()
             if whole is not None:
                 whole.add(logits, part.targets)
+            if predicted is not None:
+                predicted.add(part, logits)
             total += Score(float(nats), int(count), tuple(extras.double().tolist()))
     return total
 

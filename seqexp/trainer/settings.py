@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Lt
 
-from seqexp.ranges import Count, NotNegative, Positive
+from seqexp.ranges import Count, NotNegative, OpenShare, Positive
 
 Minutes = Annotated[float, Ge(1e-6), Lt(float("inf"))]
 """From 60 microseconds on: an update is made in any case."""
@@ -74,6 +74,11 @@ class Settings:
         monitor: metric of validation that says which epoch was best; any of the kind of task.
         patience: stop after this many epochs without a better one; None trains them all.
         min_delta: a smaller gain than this does not count as better.
+        average: weights that are validated, tested and kept: the trained ones (`none`), their
+            exponential mean over updates (`ema`), or the mean of those at the ends of epochs
+            (`swa`).
+        average_decay: of `ema`, an update; less in the first updates.
+        average_from: epoch from whose end on `swa` counts.
         test_weights: test with the weights of the best epoch or of the last one.
         log_every_steps: updates between points of the `step/*` curves; None draws none.
         checkpoint: when the training is saved; None never saves it.
@@ -103,6 +108,9 @@ class Settings:
     monitor: str = "valid/loss_nats"
     patience: Count | None = None
     min_delta: NotNegative = 0.0
+    average: Literal["none", "ema", "swa"] = "none"
+    average_decay: OpenShare = 0.999
+    average_from: Count = 1
     test_weights: Literal["best", "last"] = "best"
     log_every_steps: Count | None = 10
     checkpoint: Checkpoint | None = None

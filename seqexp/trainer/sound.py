@@ -51,7 +51,7 @@ def refuse_unsound(training: Training, state: Any) -> None:
     Raises:
         UnsoundError: with the key, its value and what is expected.
     """
-    keys = ("model", "optimizer", "scheduler", "progress", "place", "generators")
+    keys = ("model", "optimizer", "scheduler", "progress", "average", "place", "generators")
     found = with_keys("training", state, keys)
     weights = training.model.state_dict()
     tensors("model", found["model"], weights)
@@ -59,6 +59,7 @@ def refuse_unsound(training: Training, state: Any) -> None:
     _progress(progress, training, weights)
     _optimizer(found["optimizer"], training.optimizer, progress["step"])
     _scheduler("scheduler", found["scheduler"], training.scheduler.state_dict(), progress["step"])
+    _average(found["average"], training, progress)
     _place(found["place"], training, progress["epoch"])
     _generators(found["generators"], training.device)
 
@@ -139,6 +140,17 @@ def _place(found: Any, training: Training, epoch: int) -> None:
     for rank, carry in enumerate(carries):
         if carry is not None:
             _carry(f"place/carry/{rank}", carry, training)
+
+
+def _average(found: Any, training: Training, progress: dict[str, Any]) -> None:
+    if training.average is None:
+        if found is not None:
+            raise UnsoundError("average", found, "none")
+        return
+    values = with_keys("average", found, ("count", "weights"))
+    most = progress["step"] if training.average.kind == "ema" else progress["epoch"]
+    whole("average/count", values["count"], 0, most)
+    tensors("average/weights", values["weights"], training.average.weights)
 
 
 def _num_extras(task: Task) -> int:

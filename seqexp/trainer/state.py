@@ -26,6 +26,7 @@ def state_of(training: Training) -> dict[str, Any]:
         "optimizer": training.optimizer.state_dict(),
         "scheduler": training.scheduler.state_dict(),
         "progress": {name: getattr(training, name) for name in PROGRESS},
+        "average": None if training.average is None else training.average.state(),
         "place": None if place is None else {**vars(place), **_sums(place), "carry": carries},
         "generators": _generators(training.device),
     }
@@ -44,6 +45,8 @@ def restore(training: Training, state: Any) -> None:
     for name, value in state["progress"].items():
         setattr(training, name, value)
     training.thaw()
+    if training.average is not None:
+        training.average.restore(state["average"])
     device = training.device
     training.best_weights = {name: t.to(device) for name, t in training.best_weights.items()}
     training.place = None if state["place"] is None else _place(state["place"], training)

@@ -1,8 +1,9 @@
 """What the loop works on and what it says: a training, how far it is, its updates and reports."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +13,11 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from seqexp.data import Batch
 from seqexp.spec import Carry, HasPenalty, Model
 from seqexp.task.base import Task, Whole
+from seqexp.trainer.averages import Average
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.layers import thaw
 from seqexp.trainer.losses import Losses
+from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 
@@ -108,6 +111,8 @@ class Training:
     extent: tuple[int, int] | None = None  # batches of an epoch, and tokens of a row, if known
     started_from: tuple[str, ...] = ()  # what was taken of an earlier run, in words
     tested: Whole | None = None  # what the test's predictions are, once they are made
+    predicted: Predicted | None = None  # keeps each of them, where that is wanted
+    solver: Any = None  # of a model that is fitted at once, while it is
 
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"
@@ -119,6 +124,11 @@ class Training:
         self.parameters = dict(self.model.named_parameters())
         self.penalty = self.model.penalty if isinstance(self.model, HasPenalty) else None
         self.trained = {k: p for k, p in self.parameters.items() if p.requires_grad}
+        self.average: Average | None = None
+        if self.settings.average != "none":
+            assert isinstance(self.model, nn.Module)
+            how = (self.settings.average, self.settings.average_decay, self.settings.average_from)
+            self.average = Average(self.model, *how)
         self.by_update = not isinstance(self.scheduler, ReduceLROnPlateau)
 
     def begin_epoch(self) -> Place:
@@ -138,6 +148,16 @@ class Training:
         """After an update; a schedule that waits for a plateau is stepped after each epoch."""
         if self.by_update:
             self.scheduler.step()
+        if self.average is not None:
+            self.average.after_update()
+
+    def kept_weights(self) -> dict[str, Tensor]:
+        """The weights that are tested and kept: the model's, or their average."""
+        return self.model.state_dict() if self.average is None else self.average.kept()
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Have the model compute with the weights that are kept."""
+        return nullcontext() if self.average is None else self.average.applied()
 
     @property
     def window(self) -> int | None:
@@ -160,11 +180,7 @@ class Training:
 
 @dataclass
 class Work:
-    """What one update is of: consecutive parts of a batch, and the state before them.
-
-    Who trains several models may do their updates as one and note what came of it in `done`; what
-    is not done then, its training does by itself.
-    """
+    """An update to do: consecutive parts of a batch, and the state before them."""
 
     training: Training
     parts: Sequence[Batch]  # this process's rows
@@ -173,4 +189,7 @@ class Work:
     scale: float  # what the sum of losses is divided by
     masks: int  # seed of dropout's masks
     where: str  # in words
-    done: tuple[Updates, Carry] | None = None
+
+
+Update = Callable[[Work], tuple[Updates, Carry]]
+"""Does an update; returns its sums, and the state after its first part, as a value."""

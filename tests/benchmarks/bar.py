@@ -21,7 +21,7 @@ from seqexp.build import begin, load, parts, total_steps
 from seqexp.callback.progress import Progress
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import check
-from seqexp.trainer.loop import alone, fit
+from seqexp.trainer.loop import fit
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -30,7 +30,7 @@ def train(config: dict[str, Any], wanted: bool) -> float:
     """CPU seconds of a whole training."""
     made = parts(config, only_trains=True)
     settings, data = made.settings, load(made)
-    training, _ = alone(begin(made, data, torch.device("cpu")))
+    training, _ = begin(made, data, torch.device("cpu"))
     steps = total_steps(settings, data)
     per_step = len(data.train) * settings.epochs / steps
     began = time.process_time()

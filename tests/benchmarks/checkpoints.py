@@ -26,7 +26,7 @@ from seqexp.checkpoint.folder import RunFolder
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import check
 from seqexp.tracking.none import NoTracker
-from seqexp.trainer.loop import alone, fit
+from seqexp.trainer.loop import fit
 from seqexp.utils.signals import Stop
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -63,7 +63,7 @@ def train(
     made = parts({**config, "trainer": trainer}, only_trains=True)
     data = load(made)
     device = torch.device("cpu")
-    training, _ = alone(begin(made, data, device))
+    training, _ = begin(made, data, device)
     with tempfile.TemporaryDirectory() as temporary:
         folder, run = Timed(Path(temporary)), Observed(NoTracker(), training, data)
         saving = Checkpoints(folder, {}, run, [Curves(run)], Stop())

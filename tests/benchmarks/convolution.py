@@ -24,9 +24,9 @@ from seqexp.data import Batch
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import Output, TaskSpec, Vocabulary
 from seqexp.task.kinds import of
-from seqexp.trainer.loop import update
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training, Work
+from seqexp.trainer.update import update
 
 BATCH, WIDTH, WARM_UP = 32, 17, 10
 FILTERS, LETTERS = (1, 8, 64), (100, 1000)

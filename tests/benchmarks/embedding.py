@@ -30,9 +30,9 @@ from seqexp.optimizer.lazy_adam import LazyAdam
 from seqexp.spec import Output, TaskSpec, Vocabulary
 from seqexp.task.kinds import of
 from seqexp.trainer.distributed import Processes
-from seqexp.trainer.loop import update
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training, Work
+from seqexp.trainer.update import update
 
 WORDS, SIZE, BATCH, TIME = 20_000, 128, 32, 80
 VOCABULARY = Vocabulary(tuple(str(word) for word in range(WORDS - 1)))

@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from hydra import compose, initialize_config_dir
 from seqexp.build import load, parts, prepare_training
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import check
-from seqexp.trainer.loop import steps
-from seqexp.trainer.replicas import Together
-from seqexp.trainer.training import Report, Training, Work
+from seqexp.data import Data
+from seqexp.trainer.lockstep import Replica, update_together
+from seqexp.trainer.loop import fit
+from seqexp.trainer.replicas import JointUpdates
+from seqexp.trainer.training import Report, Training, Update
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -45,53 +48,67 @@ WORK = {
     },
 }
 
-Going = tuple[Training, Iterator[Report | Work]]
+Alone = tuple[Training, Iterator[Report]]
+Stack = tuple[list[Training], list[Replica[None]], JointUpdates]
 
 
-def begun(overrides: Sequence[str], seed: int) -> Going:
-    """A training and its updates to come; never at its end, and without validation."""
+def begun(overrides: Sequence[str], seed: int) -> tuple[Training, Data]:
+    """A training and its data; no benchmark reaches its end."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config: dict[str, Any] = check(compose("config", [*overrides, f"seed={seed}"]))
     made = parts(config, only_trains=True)
     data = load(made)
-    training = prepare_training(made, data, torch.device("cpu"))
-    return training, steps(training, data)
+    return prepare_training(made, data, torch.device("cpu")), data
 
 
-def next_work(going: Going) -> Work:
-    return next(item for item in going[1] if isinstance(item, Work))
+def alone_of(overrides: Sequence[str]) -> Alone:
+    training, data = begun(overrides, 0)
+    return training, fit(training, data)
 
 
-def seconds_alone(going: Going, count: int) -> float:
-    began = time.process_time()
-    for _ in range(count):
-        next_work(going)  # which does the one before
+def stack_of(overrides: Sequence[str], replicas: int) -> Stack:
+    pairs = [begun(overrides, seed) for seed in range(replicas)]
+
+    def train(training: Training, data: Data, update: Update) -> None:
+        for _ in fit(training, data, update):
+            pass
+
+    stack = [Replica(partial(train, *pair)) for pair in pairs]
+    for replica in stack:
+        replica.go_on()  # to its first update
+    return [training for training, _ in pairs], stack, JointUpdates()
+
+
+def seconds_alone(alone: Alone, count: int) -> float:
+    began, (training, reports) = time.process_time(), alone
+    end = training.step + count
+    while training.step < end:
+        next(reports)
     return time.process_time() - began
 
 
-def seconds_together(together: Together, stack: Sequence[Going], count: int) -> float:
-    began = time.process_time()
+def seconds_together(stack: Stack, count: int) -> float:
+    began, (_, replicas, joint) = time.process_time(), stack
     for _ in range(count):
-        together.do([next_work(going) for going in stack])
+        update_together(replicas, joint)
+        for replica in replicas:
+            replica.go_on()
     return time.process_time() - began
 
 
 def ratios(overrides: Sequence[str], replicas: int, stretches: int, count: int) -> list[float]:
     """CPU time an update in the stack over that alone, of each pair of stretches."""
-    alone, stack = begun(overrides, 0), [begun(overrides, seed) for seed in range(replicas)]
-    together = Together()
-    seconds_alone(alone, 3), seconds_together(together, stack, 3)  # the first ones make buffers
+    alone, stack = alone_of(overrides), stack_of(overrides, replicas)
+    seconds_alone(alone, 3), seconds_together(stack, 3)  # the first ones make buffers
     found = []
     for number in range(stretches):
         if number % 2:
-            ours = seconds_together(together, stack, count)
+            ours = seconds_together(stack, count)
             theirs = seconds_alone(alone, count)
         else:
             theirs = seconds_alone(alone, count)
-            ours = seconds_together(together, stack, count)
+            ours = seconds_together(stack, count)
         found.append(ours / (replicas * theirs))
-    next_work(alone)  # its last update was asked for, and not done
-    next_work(stack[0])
     same_weights(alone[0], stack[0][0])
     return found
 

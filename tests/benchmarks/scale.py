@@ -118,7 +118,7 @@ def train(text: str, cache: str, updates: str) -> dict[str, Any]:
 
     from seqexp.build import begin, load, parts, prepare
     from seqexp.checkpoint.identity import identity
-    from seqexp.trainer.loop import alone, fit
+    from seqexp.trainer.loop import fit
     from seqexp.trainer.score import evaluate
 
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
@@ -136,7 +136,7 @@ def train(text: str, cache: str, updates: str) -> dict[str, Any]:
         loaded = time.perf_counter()
         data.digest()
         started = time.perf_counter()
-        training, _ = alone(begin(made, data, device))
+        training, _ = begin(made, data, device)
         for _ in itertools.islice(fit(training, data), int(updates)):
             pass
         tokens = training.step * 32 * settings.bptt.k1
@@ -157,7 +157,7 @@ def compare(text: str, cache: str, updates: str, pairs: str) -> dict[str, Any]:
     import torch
 
     from seqexp.build import begin, load, parts
-    from seqexp.trainer.loop import alone, fit
+    from seqexp.trainer.loop import fit
 
     torch.set_num_threads(1)
     ratios, walls, weights = [], [], []
@@ -171,7 +171,7 @@ def compare(text: str, cache: str, updates: str, pairs: str) -> dict[str, Any]:
     for _ in range(int(pairs) + 1):
         spent = []
         for where in (cache, "null"):
-            training, _ = alone(begin(made, splits[where], torch.device("cpu")))
+            training, _ = begin(made, splits[where], torch.device("cpu"))
             began = time.process_time(), time.perf_counter()
             for _ in itertools.islice(fit(training, splits[where]), int(updates)):
                 pass
@@ -194,7 +194,7 @@ def imdb(data: str, cache: str, updates: str) -> dict[str, Any]:
     """An epoch of the experiment, as a run trains it."""
     from seqexp.build import begin, load, parts, prepare
     from seqexp.checkpoint.provenance import origin_of
-    from seqexp.trainer.loop import alone, fit
+    from seqexp.trainer.loop import fit
     from seqexp.trainer.score import evaluate
 
     with watched() as peaks:
@@ -205,7 +205,7 @@ def imdb(data: str, cache: str, updates: str) -> dict[str, Any]:
         device = prepare(made.settings, made.threads)
         split = load(made)
         origin_of(config, split)
-        training, _ = alone(begin(made, split, device))
+        training, _ = begin(made, split, device)
         for report in itertools.islice(fit(training, split), int(updates)):
             if report.kind == "epoch":
                 break

@@ -11,9 +11,9 @@ import time
 
 FIRST_STEP = """
 import os, sys
-from seqexp.trainer import loop
-def update(*arguments): sys.stdout.flush(); os._exit(0)
-loop.update = update
+from seqexp.trainer import update
+def stop(*arguments): sys.stdout.flush(); os._exit(0)
+update.update = stop  # before the loop takes it
 sys.argv = ["seqexp", "tracking=none", "trainer=smoke", "interpret=none"]
 from seqexp.__main__ import main
 main()

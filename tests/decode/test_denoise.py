@@ -6,14 +6,23 @@ import torch
 
 from seqexp.dataset.reads.channel import ErrorRates, random_sequence, read_out
 from seqexp.decode.consensus.pair_hmm import Channel, log_likelihood
-from seqexp.decode.denoise import Denoise, denoise
+from seqexp.decode.denoise import Denoise, Judge, denoise
 from seqexp.decode.polish import polish_all
 
 CHANNEL = Channel.of_rates(0.05, 0.05, 0.01)
 
 
-def score(candidates: Sequence[str], reads: Sequence[str]) -> torch.Tensor:
-    return log_likelihood(reads, candidates, CHANNEL).sum(dim=1)
+def likelihoods(candidates: Sequence[str], reads: Sequence[str]) -> list[float]:
+    found: list[float] = log_likelihood(reads, candidates, CHANNEL).sum(dim=1).tolist()
+    return found
+
+
+def score(clusters: Sequence[Sequence[str]]) -> Judge:
+    def judge(candidates: Sequence[Sequence[str]]) -> list[list[float]]:
+        pairs = zip(candidates, clusters, strict=True)
+        return [likelihoods(own, reads) if own else [] for own, reads in pairs]
+
+    return judge
 
 
 def clusters(count: int, reads: int, length: int) -> tuple[list[str], list[list[str]]]:
@@ -32,7 +41,7 @@ def test_nothing_that_polish_finds_is_likelier() -> None:
         polished = polish_all([own[0] for own in reads], reads, [CHANNEL] * 5, length)
         for one, other, own in zip(found, polished, reads, strict=True):
             assert length is None or len(one.sequence) == length
-            values = score([one.sequence, other.draft], own)
+            values = torch.tensor(likelihoods([one.sequence, other.draft], own))
             prior = torch.tensor([len(one.sequence), len(other.draft)]) * torch.tensor(4.0).log()
             assert float((values - prior)[0]) >= float((values - prior)[1]) - 1e-6
 

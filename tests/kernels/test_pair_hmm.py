@@ -10,9 +10,11 @@ from seqexp.kernels import pair_hmm
 from seqexp.kernels.pair_hmm import (
     Letters,
     Rates,
+    Table,
     derivatives,
     log_likelihood,
     log_likelihoods,
+    log_likelihoods_by_place,
     recursion,
 )
 
@@ -144,6 +146,30 @@ def test_pairs_are_summed_as_each_alone_by_any_number_of_threads() -> None:
             torch.testing.assert_close(ours[row : row + 1], theirs, rtol=1e-12, atol=1e-12)
     for ours, theirs in zip((one[0], *one[1]), (both[0], *both[1]), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def table_of(kinds: int, states: int) -> Table:
+    """Of pairs as in PAIRS, each place of a random kind."""
+    generator = torch.Generator().manual_seed(states)
+    values = torch.rand(kinds, states * 10 + 1, generator=generator)
+    return Table(values / 10, torch.randint(kinds, (len(PAIRS), 5), generator=generator))
+
+
+@pytest.mark.parametrize("states", STATES)
+def test_rates_by_kind_of_place_are_those_of_each_pair(states: int) -> None:
+    table, letters = table_of(7, states), letters_of(*PAIRS)
+    assert table.states == states
+    found = log_likelihoods_by_place(table, letters)
+    wanted = log_likelihoods(table.rates(letters.num_bases), letters)
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=0)
+
+
+def test_kinds_that_are_not_in_the_table_are_refused() -> None:
+    table, letters = table_of(7, 4), letters_of(*PAIRS)
+    with pytest.raises(ValueError, match="kinds of places"):
+        log_likelihoods_by_place(Table(table.values, table.place + 7), letters)
+    with pytest.raises(ValueError, match="place is torch.int64 of"):
+        log_likelihoods_by_place(Table(table.values, table.place[:, :4]), letters)
 
 
 def test_letters_and_sizes_that_are_none_are_refused() -> None:

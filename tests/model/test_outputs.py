@@ -26,7 +26,7 @@ from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary, scores_targets
 from seqexp.task import kinds
 from seqexp.trainer import score
-from seqexp.trainer.loop import alone, fit
+from seqexp.trainer.loop import fit
 from seqexp.trainer.score import evaluate
 from seqexp.trainer.state import restore, state_of
 from seqexp.trainer.training import Training
@@ -345,7 +345,7 @@ def composed(*overrides: str) -> Any:
 def training(*overrides: str) -> tuple[Training, Any]:
     made = parts(composed(*overrides), only_trains=True)
     data = load(made)
-    return alone(begin(made, data, torch.device("cpu")))[0], data
+    return begin(made, data, torch.device("cpu"))[0], data
 
 
 def metrics_of(going: Training, data: Any) -> list[Mapping[str, float]]:

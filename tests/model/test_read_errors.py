@@ -22,7 +22,7 @@ def ids(*texts: str) -> torch.Tensor:
 
 def model_of(**settings: Any) -> ReadErrors:
     torch.manual_seed(0)
-    model = ReadErrors(cluster_task(), channels=8, width=5, second_width=3, **settings)
+    model = ReadErrors(cluster_task(), 8, **{"width": 5, "second_width": 3, **settings})
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -59,16 +59,23 @@ def test_either_strand_is_as_likely_as_its_mirror_image() -> None:
     torch.testing.assert_close(one, other)
 
 
-def test_a_score_is_the_sum_over_the_reads() -> None:
-    model = model_of()
-    reads = ids("ACGTTAC", "ACGTAC", "ACGGTTAC")
-    candidates = ids("ACGTTAC", "ACGTTACC")
-    found = model.score(candidates, reads)
-    for row, candidate in enumerate(candidates):
-        which = torch.zeros(len(reads), dtype=torch.int64)
-        with torch.no_grad():
-            expected = model.log_likelihood(candidate[None], reads, which).sum()
-        assert float(found[row]) == pytest.approx(float(expected), abs=0.02)  # hardly: left out
+@pytest.mark.parametrize("settings", [{}, {"width": 31}, {"strands": 1, "qualities": 1}])
+def test_a_score_is_the_sum_over_the_reads_whatever_was_asked_before(
+    settings: dict[str, Any],
+) -> None:
+    model = model_of(**settings)
+    clusters = [["ACGTTAC", "ACGTAC", "ACGGTTAC"], ["TTGACA"], ["GGA", "GA"]]
+    asked = [[["ACGTTAC", "ACGTTACC"], ["TTGACA"], []], [["ACGTACC"], [], ["GGA", "GAA", "A"]]]
+    scores = model.scores(clusters)
+    for candidates in asked:
+        for own, reads, values in zip(candidates, clusters, scores(candidates), strict=True):
+            assert len(own) == len(values)
+            for candidate, value in zip(own, values, strict=True):
+                which = torch.zeros(len(reads), dtype=torch.int64)
+                with torch.no_grad():
+                    expected = model.log_likelihood(ids(candidate), ids(*reads), which).sum()
+                # strands and qualities that a read hardly has are left out
+                assert float(value) == pytest.approx(float(expected), abs=0.02)
 
 
 def test_it_comes_near_the_true_channel_of_simulated_reads() -> None:

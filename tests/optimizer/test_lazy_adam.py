@@ -22,7 +22,7 @@ from seqexp.model.layers import TokenInput
 from seqexp.optimizer.lazy_adam import LazyAdam
 from seqexp.spec import PAD, Vocabulary
 from seqexp.trainer.distributed import Processes
-from seqexp.trainer.loop import alone, fit
+from seqexp.trainer.loop import fit
 from seqexp.trainer.state import restore, state_of
 from seqexp.trainer.training import Training
 
@@ -249,7 +249,7 @@ def training(*overrides: str, source: tuple[str, ...] = TEXTS) -> tuple[Training
     config = check(composed(*source, *SMALL, *overrides))
     made = parts(config, only_trains=True)
     data = load(made)
-    return alone(begin(made, data, torch.device("cpu")))[0], data
+    return begin(made, data, torch.device("cpu"))[0], data
 
 
 def reports(*overrides: str, source: tuple[str, ...]) -> list[Mapping[str, float]]:

@@ -191,7 +191,7 @@ def test_what_was_stopped_goes_on_from_checkpoints_of_its_own(
             untimed(expected.metrics), rel=1e-4, abs=1e-5
         )
     # and a finished one is not trained again
-    monkeypatch.setattr("seqexp.run.steps", None)
+    monkeypatch.setattr("seqexp.run.fit", None)
     assert [r.metrics for r in run_together(runs) if isinstance(r, Result)] == [
         r.metrics for r in results if isinstance(r, Result)
     ]

@@ -15,8 +15,8 @@ from seqexp.spec import NO_SYMBOLS, Features, Input, Output, TaskSpec, Vocabular
 
 LETTERS = Vocabulary(("A", "C", "G", "T"))
 FEATURES = Features(6)
-ONE_KIND = {"read-errors"}
-"""Models of one kind of task alone."""
+ONE_KIND = {"read-errors", "ngrams"}
+"""Models of some kinds of task alone."""
 
 MODELS = sorted({file.stem for file in (ROOT / "conf" / "model").glob("*.yaml")} - ONE_KIND)
 RECURRENT = [name for name in MODELS if name != "cnn1d"]

@@ -1,41 +1,39 @@
 """Several trainings whose updates are done as one, and what they have told."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from seqexp.data import Data
 from seqexp.errors import NonFiniteError
-from seqexp.trainer.loop import steps
-from seqexp.trainer.replicas import Together
-from seqexp.trainer.training import Report, Training, Work
+from seqexp.trainer.lockstep import Replica, train_in_lockstep
+from seqexp.trainer.loop import fit
+from seqexp.trainer.replicas import JointUpdates
+from seqexp.trainer.training import Report, Training, Update
 
 Pair = tuple[Training, Data]
 
 
-def as_one(pairs: Sequence[Pair]) -> tuple[list[list[Report]], list[Exception | None], Together]:
+def as_one(
+    pairs: Sequence[Pair],
+) -> tuple[list[list[Report]], list[Exception | None], JointUpdates]:
     """The reports of each, and what it failed with."""
-    together = Together()
+    joint = JointUpdates()
     reports: list[list[Report]] = [[] for _ in pairs]
-    errors: list[Exception | None] = [None for _ in pairs]
-    going = {index: steps(*pair) for index, pair in enumerate(pairs)}
-    while going:
-        works = []
-        for index in list(going):
-            try:
-                item = next(going[index], None)
-                while isinstance(item, Report):
-                    reports[index].append(item)
-                    item = next(going[index], None)
-            except NonFiniteError as error:
-                errors[index], item = error, None
-            if isinstance(item, Work):
-                works.append(item)
-            else:
-                del going[index]
-        together.do(works)
-    return reports, errors, together
+
+    def train(pair: Pair, reports: list[Report], update: Update) -> None:
+        for report in fit(*pair, update):
+            reports.append(report)
+
+    replicas = [Replica(partial(train, *each)) for each in zip(pairs, reports, strict=True)]
+    train_in_lockstep(replicas, joint)
+    errors: list[Exception | None] = []
+    for replica in replicas:
+        assert replica.outcome is None or isinstance(replica.outcome, NonFiniteError)
+        errors.append(replica.outcome)
+    return reports, errors, joint
 
 
 def told(reports: Sequence[Report]) -> dict[tuple[str, int, str], float]:

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,11 +21,12 @@ from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.optimizer.schedule import constant, inverse_time
 from seqexp.seeding import stream_seed
 from seqexp.task.kinds import of
-from seqexp.trainer.loop import fit, steps
-from seqexp.trainer.replicas import Together
+from seqexp.trainer.lockstep import Replica, train_in_lockstep
+from seqexp.trainer.loop import fit
+from seqexp.trainer.replicas import JointUpdates
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.state import restore, state_of
-from seqexp.trainer.training import Training, Work
+from seqexp.trainer.training import Training, Update
 
 CPU = torch.device("cpu")
 
@@ -206,15 +208,18 @@ def test_a_model_without_a_rule_for_stacks_is_trained_alone() -> None:
 def test_the_state_of_each_is_an_ordinary_one_that_goes_on_alone() -> None:
     settings = Settings(epochs=2)
     pairs = [made(seed, settings, lr=0.01) for seed in range(2)]
-    together = Together()
-    going = [steps(*pair) for pair in pairs]
-    for _ in range(5):
-        together.do([next(item for item in one if isinstance(item, Work)) for one in going])
-    # of the fifth update: its report comes next
-    states = []
-    for one, (training, _) in zip(going, pairs, strict=True):
-        assert next(one).kind == "update"  # type: ignore[union-attr]
-        states.append(copy.deepcopy(state_of(training)))  # it shares memory
+
+    def state_after_five(pair: Pair, update: Update) -> Any:
+        reports = fit(*pair, update)
+        while pair[0].step < 5:
+            next(reports)
+        return copy.deepcopy(state_of(pair[0]))  # it shares memory
+
+    joint = JointUpdates()
+    replicas = [Replica(partial(state_after_five, pair)) for pair in pairs]
+    train_in_lockstep(replicas, joint)
+    assert (joint.done, joint.left) == (8, 2)
+    states = [replica.outcome for replica in replicas]
     assert [int(state["optimizer"]["state"][0]["step"]) for state in states] == [5, 5]
     for seed, state in enumerate(states):
         training, data = made(seed, settings, lr=0.01)

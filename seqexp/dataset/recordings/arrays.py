@@ -1,12 +1,13 @@
 """Recordings from an .npz file: `x`, `y`, and perhaps `lengths`, `groups`, `split`, names."""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from seqexp.dataset.recordings.recording import LARGEST, Recording
 from seqexp.errors import InputError
-from seqexp.formats.arrays import read_arrays
+from seqexp.formats.arrays import read_arrays, stream_rows
 
 MAX_BYTES = 2**36
 """Of all arrays, unpacked."""
@@ -14,9 +15,7 @@ MAX_BYTES = 2**36
 OPTIONAL = ("lengths", "groups", "split", "feature_names")
 
 
-def read_npz(
-    path: Path, has_numbers: bool, needs_labels: bool = True
-) -> tuple[list[Recording], tuple[str, ...]]:
+def read_npz(path: Path, has_numbers: bool) -> tuple[list[Recording], tuple[str, ...]]:
     """All recordings, and the names of the features.
 
     Args:
@@ -24,17 +23,14 @@ def read_npz(
             `y` is (sequences,), (sequences, time), or (sequences, values) of numbers; `lengths`,
             `groups` and `split` are (sequences,), `feature_names` (size,).
         has_numbers: whether two axes of `y` are values of a sequence, not labels of frames.
-        needs_labels: whether there has to be a `y`; without it, recordings have no labels.
 
     Raises:
         InputError: naming the file and the array, and the value where there is one.
     """
-    if needs_labels:
-        arrays = read_arrays(path, ("x", "y"), OPTIONAL, MAX_BYTES)
-    else:
-        arrays = read_arrays(path, ("x",), ("y", *OPTIONAL), MAX_BYTES)
-    x = _features(arrays["x"], path)
-    y = arrays["y"] if needs_labels else np.zeros(len(x), dtype=np.int64)
+    arrays = read_arrays(path, ("x", "y"), OPTIONAL, MAX_BYTES)
+    x, y = arrays["x"], arrays["y"]
+    _refuse_shape(x.shape, x.dtype, path)
+    x = x[..., None] if x.ndim == 2 else x
     count, time, size = x.shape
     if y.ndim not in (1, 2) or len(y) != count or y.dtype.kind not in "biufUS":
         raise InputError(
@@ -48,29 +44,55 @@ def read_npz(
             f" ({count}, {time})"
         )
     lengths = _lengths(arrays.get("lengths"), count, time, path)
-    groups = _strings(arrays.get("groups"), "groups", count, path)
     splits = _strings(arrays.get("split"), "split", count, path)
     names = _strings(arrays.get("feature_names"), "feature_names", size, path)
     found = []
-    for row in range(count):
-        frames = x[row, : lengths[row]].astype(np.float64)
-        _refuse_unsound(frames, row, path)
+    for row, (group, frames) in enumerate(_sequences(x, lengths, arrays, path)):
         if is_frames:
             labels: tuple[list[str], ...] = ([_text(value) for value in y[row, : lengths[row]]],)
         else:
             labels = tuple([_text(value)] for value in np.atleast_1d(y[row]))
-        group = str(row) if groups is None else groups[row]
         split = None if splits is None else splits[row]
         found.append(Recording(group, frames, labels, (f"{path}, sequence {row}",), split))
     return found, () if names is None else tuple(names)
 
 
-def _features(x: np.ndarray, path: Path) -> np.ndarray:
-    if x.dtype.kind not in "biuf" or x.ndim not in (2, 3) or not x.size:
+def stream_npz(path: Path) -> tuple[Iterator[Recording], tuple[str, ...]]:
+    """As `read_npz` without labels, one recording at a time; the names of the features.
+
+    Raises:
+        As `read_npz`; of what `x` holds, when the recording is asked for.
+    """
+    arrays = read_arrays(path, ("x",), ("y", *OPTIONAL), MAX_BYTES, unread=("x", "y"))
+    shape, dtype, rows = stream_rows(path, "x")
+    _refuse_shape(shape, dtype, path)
+    count, time, *sizes = shape
+    lengths = _lengths(arrays.get("lengths"), count, time, path)
+    names = _strings(arrays.get("feature_names"), "feature_names", sizes[0] if sizes else 1, path)
+    frames = (row if sizes else row[:, None] for row in rows)
+    recordings = (
+        Recording(group, values, (), (f"{path}, sequence {row}",))
+        for row, (group, values) in enumerate(_sequences(frames, lengths, arrays, path))
+    )
+    return recordings, () if names is None else tuple(names)
+
+
+def _sequences(
+    rows: Iterable[np.ndarray], lengths: Sequence[int], arrays: Mapping[str, np.ndarray], path: Path
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Group and frames of each row, without what pads it."""
+    groups = _strings(arrays.get("groups"), "groups", len(lengths), path)
+    for row, (values, length) in enumerate(zip(rows, lengths, strict=True)):
+        frames = values[:length].astype(np.float64)
+        _refuse_unsound(frames, row, path)
+        yield str(row) if groups is None else groups[row], frames
+
+
+def _refuse_shape(shape: tuple[int, ...], dtype: np.dtype, path: Path) -> None:
+    if dtype.kind not in "biuf" or len(shape) not in (2, 3) or 0 in shape:
         raise InputError(
-            f"{path}: x has shape {x.shape} of {x.dtype}; give numbers, (sequences, time, size)"
+            f"{path}: x has shape {shape} of {dtype}; give numbers, (sequences, time, size)"
         )
-    return x[..., None] if x.ndim == 2 else x
 
 
 def _lengths(given: np.ndarray | None, count: int, time: int, path: Path) -> list[int]:

@@ -7,8 +7,11 @@ import io
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, overload
 
@@ -16,9 +19,9 @@ import numpy as np
 
 from seqexp.dataset.recordings.recording import LARGEST, Recording, is_number, number
 from seqexp.errors import InputError
-from seqexp.formats.archives import is_archive, read_members
+from seqexp.formats.archives import in_any_order, is_archive, read_members
 from seqexp.formats.folders import files_in
-from seqexp.formats.records import SEPARATORS, column, read_table
+from seqexp.formats.records import SEPARATORS, Row, column, read_table
 from seqexp.formats.text import ending
 
 MAX_UNPACKED = 2**32
@@ -28,6 +31,8 @@ MAX_TABLE = 2**30
 """Bytes of a table in an archive."""
 
 SPLIT = "split"
+
+_NO_TABLES = f"has no {' or '.join(SEPARATORS)} files (also .gz); give one a sequence"
 
 _RISES = 10
 """Steps upwards, at least, of a column that is taken for a time stamp."""
@@ -125,6 +130,60 @@ def read_tables(path: Path, columns: Columns) -> tuple[list[Recording], tuple[st
     return found, names
 
 
+def stream_tables(path: Path, columns: Columns) -> Iterator[Recording]:
+    """As `read_tables` of features that are named, without holding more than one file's.
+
+    Of a table whose rows of a sequence follow each other, one sequence is held.
+
+    Raises:
+        As `read_tables`, when the recording is asked for.
+    """
+    assert columns.features is not None, "else columns that only rise are asked about first"
+    with _openers(path) as tables:
+        files = sorted(tables)
+        for file, short in zip(files, _groups(files), strict=True):
+            for one in _streamed(tables[file], columns):
+                yield one if columns.group is not None else replace(one, group=short)
+
+
+@contextmanager
+def _openers(path: Path) -> Iterator[dict[str, Callable[[], _Table]]]:
+    """What opens each table from its beginning, by the name of its file."""
+    if not is_archive(path):
+        found = {table.group: table for table in _tables(path)}
+        yield {name: partial(lambda table: table, table) for name, table in found.items()}
+        return
+    with in_any_order(path, tuple(SEPARATORS), MAX_TABLE, MAX_UNPACKED) as members:
+        if not members:
+            raise InputError(f"{path}: {_NO_TABLES}")
+        yield {name: partial(_member, path, name, read) for name, read in members.items()}
+
+
+def _member(path: Path, name: str, read: Callable[[], bytes]) -> _Table:
+    return _Table(name, f"{path}: {name}", io.BytesIO(read()), ending(Path(name)))
+
+
+def _streamed(opened: Callable[[], _Table], columns: Columns) -> Iterator[Recording]:
+    if columns.group is None or not _are_together(opened(), columns):
+        yield from _read(opened(), columns, columns.features)[1]
+        return
+    table = opened()
+    places, rows = _header(table, columns, columns.features)
+    for _, own in groupby(rows, key=lambda row: row.fields[places.group or 0].strip()):
+        yield from _recordings(table.name, table.group, columns.group, places, own)
+
+
+def _are_together(table: _Table, columns: Columns) -> bool:
+    """Whether the rows of each sequence follow each other."""
+    places, rows = _header(table, columns, columns.features)
+    seen: set[str] = set()
+    for group, _ in groupby(row.fields[places.group or 0].strip() for row in rows):
+        if group in seen:
+            return False
+        seen.add(group)
+    return bool(seen)
+
+
 def check_tables(path: Path, columns: Columns) -> None:
     """Look at the names of the columns of the first table only.
 
@@ -137,11 +196,10 @@ def check_tables(path: Path, columns: Columns) -> None:
 
 
 def _tables(path: Path) -> Iterator[_Table]:
-    kinds = " or ".join(SEPARATORS)
     if path.is_dir():
         files = files_in(path, tuple(SEPARATORS))
         if not files:
-            raise InputError(f"{path}: has no {kinds} files (also .gz); give one a sequence")
+            raise InputError(f"{path}: {_NO_TABLES}")
         for file in files:
             yield _Table(file.name, str(file), file, ending(file))
     elif is_archive(path):
@@ -150,12 +208,13 @@ def _tables(path: Path) -> Iterator[_Table]:
             content, suffix = io.BytesIO(member.content), ending(Path(member.name))
             yield _Table(member.name, f"{path}: {member.name}", content, suffix)
         if member is None:
-            raise InputError(f"{path}: has no {kinds} files (also .gz); give one a sequence")
+            raise InputError(f"{path}: {_NO_TABLES}")
     elif ending(path) in SEPARATORS:
         yield _Table(path.name, str(path), path, ending(path))
     else:
         raise InputError(
-            f"{path}: give a table, {kinds} (also .gz), a folder or .tar.gz of tables, or .npz"
+            f"{path}: give a table, {' or '.join(SEPARATORS)} (also .gz), a folder or .tar.gz of"
+            " tables, or .npz"
         )
 
 
@@ -168,7 +227,7 @@ def _groups(names: Sequence[str]) -> list[str]:
 
 def _header(
     table: _Table, columns: Columns, expected: tuple[str, ...] | None
-) -> tuple[_Places, Iterator[tuple[int, list[str]]]]:
+) -> tuple[_Places, Iterator[Row]]:
     """Where the columns stand, and the rows below their names."""
     limit = MAX_UNPACKED
     if isinstance(table.source, Path):
@@ -212,22 +271,37 @@ def _read(
     table: _Table, columns: Columns, expected: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], list[Recording]]:
     places, rows = _header(table, columns, expected)
+    return places.names, _recordings(table.name, table.group, columns.group, places, rows)
+
+
+def _recordings(
+    name: str, file: str, group_column: str | None, places: _Places, rows: Iterable[Row]
+) -> list[Recording]:
+    """The recordings of these rows of a table.
+
+    Args:
+        name: of the table, for messages.
+        file: its name, which is the group where no column says another.
+        group_column: the column that does.
+        places: where its columns stand.
+        rows: below their names.
+    """
     advice = "; or put it into dataset.ignore_columns"
     values: dict[str, array[float]] = {}  # of all frames, end to end
     labels: dict[str, list[list[str]]] = {}
     lines: dict[str, array[int]] = {}
     splits: dict[str, str] = {}
     for line, fields in rows:
-        where = f"{table.name}, line {line}"
-        group = table.group if places.group is None else fields[places.group].strip()
+        where = f"{name}, line {line}"
+        group = file if places.group is None else fields[places.group].strip()
         if not group:
-            raise InputError(f"{where}: {columns.group} is empty; name the sequence")
+            raise InputError(f"{where}: {group_column} is empty; name the sequence")
         cells = [fields[index] for index in places.features]
         frame = _plain_numbers(cells)
         if frame is None:
             frame = [
-                number(cell, f"{where}, column {name!r:.60}", advice)
-                for cell, name in zip(cells, places.names, strict=True)
+                number(cell, f"{where}, column {feature!r:.60}", advice)
+                for cell, feature in zip(cells, places.names, strict=True)
             ]
         values.setdefault(group, array("d")).extend(frame)
         written = [sys.intern(fields[index].strip()) for index in places.labels]
@@ -241,14 +315,14 @@ def _read(
                     f" {group!r:.40}; give one a sequence"
                 )
     if not values:
-        raise InputError(f"{table.name}: has no rows below the names of the columns")
+        raise InputError(f"{name}: has no rows below the names of the columns")
     found = []
     for group, numbers in values.items():
         frames = np.frombuffer(numbers).reshape(-1, len(places.features))  # (time, size)
         of_columns = tuple(zip(*labels[group], strict=True))
-        where_they_stand = _Lines(table.name, lines[group])
+        where_they_stand = _Lines(name, lines[group])
         found.append(Recording(group, frames, of_columns, where_they_stand, splits.get(group)))
-    return places.names, found
+    return found
 
 
 def _plain_numbers(cells: Sequence[str]) -> list[float] | None:

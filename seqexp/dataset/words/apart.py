@@ -28,7 +28,7 @@ class Apart:
         self.labels = {split: texts.labels for split, texts in corpus.texts.items()}
         self.strata = {split: corpus.strata(split) for split in corpus.texts}
         splits = sorted(self.labels, key=lambda split: split != "train")  # which counts from 0
-        hashes = [_hashes(corpus.texts[split]) for split in splits]
+        hashes = [digests(corpus.texts[split]) for split in splits]
         _, first, inverse = np.unique(
             np.concatenate(hashes), return_index=True, return_inverse=True
         )
@@ -91,8 +91,8 @@ def distinct(values: Int[np.ndarray, " _"]) -> Int[np.ndarray, " _"]:
     return once
 
 
-def _hashes(texts: Texts) -> UInt64[np.ndarray, " texts"]:
-    """A number of each text that depends on its words and their order."""
+def digests(texts: Texts) -> UInt64[np.ndarray, " texts"]:
+    """A digest of each text: of its words and their order."""
     hashes = np.empty(len(texts), dtype=np.uint64)
     for start in range(0, len(texts), BLOCK):
         offsets = texts.offsets[start : start + BLOCK + 1]

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from annotated_types import Interval
 from jaxtyping import Int
+from torch import Tensor
 
 from seqexp.data import Data, Sequences, WordVectors
 from seqexp.dataset.asked import refuse_unlearnable
 from seqexp.dataset.words.answers import as_targets, targets_by_label
-from seqexp.dataset.words.apart import Apart, Rows, distinct, word_notes
+from seqexp.dataset.words.apart import Apart, Rows, digests, distinct, word_notes
 from seqexp.dataset.words.corpus import Corpus, Unit
 from seqexp.dataset.words.tokenizer import read_vectors, vocabulary
 from seqexp.errors import InputError
@@ -103,6 +104,7 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
             split: Sequences(
                 torch.from_numpy(matrices[split]),
                 as_targets(values[corpus.texts[source].labels[chosen]]),
+                keys=None if split == "train" else _keys(corpus, source, chosen),
             )
             for split, (source, chosen) in rows.items()
         }
@@ -216,6 +218,12 @@ def _matrices(
         split: corpus.texts[source].matrix(token_ids, width, cut_head, pad_left, chosen)
         for split, (source, chosen) in rows.items()
     }
+
+
+def _keys(corpus: Corpus, source: str, chosen: Int[np.ndarray, " rows"]) -> Int[Tensor, " rows"]:
+    """A digest of each text, by which runs of other vocabularies and lengths know it."""
+    found = digests(corpus.texts[source])[chosen]
+    return torch.from_numpy(found.view(np.int64))
 
 
 def _shifted(matrix: Int[np.ndarray, "rows width"], split: str) -> Sequences:

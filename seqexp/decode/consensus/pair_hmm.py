@@ -76,12 +76,15 @@ def encode(sequences: Sequence[str]) -> tuple[Int[Tensor, "count length"], Int[T
         ValueError: on another letter.
     """
     lengths = [len(sequence) for sequence in sequences]
-    letters = np.full((len(sequences), max(lengths, default=0)), -1)
-    for row, sequence in zip(letters, sequences, strict=True):
-        row[: len(sequence)] = _NUMBERS[np.frombuffer(sequence.encode("latin-1"), dtype=np.uint8)]
-        if (row[: len(sequence)] < 0).any():
-            raise ValueError(f"{sequence!r} has other letters than {LETTERS}")
-    return torch.from_numpy(letters), torch.tensor(lengths, dtype=torch.int64)
+    width = max(lengths, default=0)
+    joined = "".join(sequence.ljust(width) for sequence in sequences)
+    signs = np.frombuffer(joined.encode("latin-1", "replace"), dtype=np.uint8)
+    letters = _NUMBERS[signs].reshape(len(sequences), width)
+    num_letters = torch.tensor(lengths, dtype=torch.int64)
+    if not np.array_equal((letters >= 0).sum(axis=1), lengths):
+        wrong = next(s for s in sequences if set(s) - set(LETTERS))
+        raise ValueError(f"{wrong!r} has other letters than {LETTERS}")
+    return torch.from_numpy(letters), num_letters
 
 
 def align(

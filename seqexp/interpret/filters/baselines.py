@@ -1,23 +1,17 @@
-"""What simpler methods reach on the same DNA: one known matrix, and counts of short words."""
+"""What one known matrix reaches on the same DNA."""
 
 from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Integer
+from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.nn import functional
 
 from seqexp.data import Pattern, Sequences
 from seqexp.spec import PAD, Vocabulary, other_strand
 from seqexp.task.ranking import auroc
-
-WORD = 6
-"""Letters of a counted word: 2,080 different ones on either strand."""
-
-PENALTIES = (0.001, 0.01, 0.1, 1.0)
-"""Inverse strengths of the L2 penalty to choose from."""
 
 MAX_CHOSEN_ON = 2000
 """Training sequences on which the best matrix is chosen."""
@@ -83,59 +77,3 @@ def _best_windows(
     scores = functional.conv1d(one_hot, pwms)  # (sequences, matrices, starts)
     whole = (rows != PAD).unfold(1, pwms.shape[2], 1).all(dim=2)
     return scores.masked_fill(~whole[:, None], -torch.inf).amax(dim=2)
-
-
-def word_regression(
-    train: Sequences, valid: Sequences, test: Sequences, vocabulary: Vocabulary
-) -> Float[np.ndarray, " sequences"]:
-    """Test scores of logistic regression on counts of words, either strand.
-
-    The penalty is chosen on the validation sequences; without any, it is 0.01.
-
-    Source: Lee, Karchin & Beer (2011), kmer-SVM, with the logistic instead of the hinge loss.
-    """
-    from sklearn.linear_model import LogisticRegression  # a second
-
-    features = [word_counts(split.tokens, vocabulary) for split in (train, valid, test)]
-    scale = features[0].std(axis=0).clip(min=0.1)
-    features = [counts / scale for counts in features]
-    labels = [split.targets[:, 0].numpy() == 1 for split in (train, valid)]
-
-    def scored(penalty: float, split: int) -> Float[np.ndarray, " sequences"]:
-        model = LogisticRegression(C=penalty, max_iter=2000).fit(features[0], labels[0])
-        scores: np.ndarray = model.decision_function(features[split])
-        return scores
-
-    if not len(valid):
-        return scored(0.01, 2)
-    areas = [auroc(scored(penalty, 1), labels[1]) or 0.0 for penalty in PENALTIES]
-    return scored(PENALTIES[int(np.argmax(areas))], 2)
-
-
-def word_counts(
-    tokens: Integer[Tensor, "sequences time"], vocabulary: Vocabulary
-) -> Float[np.ndarray, "sequences words"]:
-    """How often each word of six letters stands in a sequence, on either strand."""
-    counts = np.zeros((len(tokens), 4**WORD))
-    for strand in (tokens, other_strand(tokens, vocabulary)):
-        codes, whole = _words(strand.long())
-        for row, (code, kept) in enumerate(zip(codes, whole, strict=True)):
-            counts[row] += np.bincount(code[kept].numpy(), minlength=4**WORD)
-    # a word and its other strand are counted alike: one of the two is enough
-    letters = np.indices((4,) * WORD).reshape(WORD, -1)  # (places, words)
-    complement = np.array(vocabulary.complements())[1:] - 1
-    turned = np.ravel_multi_index(tuple(complement[letters[::-1]]), (4,) * WORD)
-    return counts[:, np.arange(4**WORD) <= turned]
-
-
-def _words(
-    tokens: Int[Tensor, "sequences time"],
-) -> tuple[Int[Tensor, "sequences starts"], Bool[Tensor, "sequences starts"]]:
-    """The number of the word that starts at each place, and whether it is whole."""
-    if tokens.shape[1] < WORD:
-        nothing = tokens[:, :0]
-        return nothing, nothing.bool()
-    windows = tokens.unfold(1, WORD, 1)  # (sequences, starts, places)
-    powers = 4 ** torch.arange(WORD - 1, -1, -1)
-    whole = (windows != PAD).all(dim=2)
-    return ((windows - 1).clamp(min=0) * powers).sum(dim=2), whole

@@ -40,8 +40,8 @@ class Filters:
             where there is a database.
         database: file of known motifs, of JASPAR, MEME, TRANSFAC, HOMER, HOCOMOCO or CIS-BP.
         max_q: largest q-value of a hit in the database.
-        baselines: put simpler methods beside the model, on two classes of DNA: logistic regression
-            on words of six letters, and a scan with the best matrix of the database.
+        baselines: put a table of simpler methods beside the model, on two classes of DNA: linear
+            models of words, and a scan with the best matrix of the database.
         num_traced: test sequences of which a figure shows, letter by letter, where the evidence is.
     """
 

@@ -24,7 +24,9 @@ Rows = Sequence[Mapping[str, object]]
 
 YARDSTICKS = {
     "token": "the most frequent label of each token",
-    "kmer": "a regression on counted words",
+    "words": "a regression on counted words",
+    "gapped_words": "a regression on counted words with a letter skipped",
+    "ngrams": "a regression on counted words and pairs of words",
     "scan": "the best of the scans with single motifs",
 }
 """Methods of `baseline/NAME_measure` that know something."""

@@ -39,6 +39,10 @@ struct Pairs {
   // derivatives of the log-likelihood by the rates, of the same shapes; null where none are wanted
   double *passed, *inserted, *skipped, *stayed, *ended;
   double *through;  // (pairs, bases + 1): ways through any cell of a row, divided by the likelihood
+  // or, in place of the rates above: a table of kinds of places, and the kind of each
+  int64_t kinds;
+  const float *table;    // (kinds, states * 9 + 1 + states), see `take_by_place`
+  const int64_t *place;  // (pairs, bases + 1); null where rates are given by pair
 };
 
 namespace {
@@ -95,6 +99,7 @@ template <int S> class Group {
   int64_t high(int64_t i) const { return std::min(length_, i + band_); }
 
   void take() {
+    if (all_.place) return take_by_place();
     auto clear = [](Lanes *values, int64_t count) { std::fill(values, values + count, Lanes{}); };
     clear(emission_, (bases_ + 1) * S * LETTERS), clear(insertion_, (bases_ + 1) * S * LETTERS);
     clear(deletion_, (bases_ + 1) * S), clear(stay_, bases_ + 1), clear(end_, S);
@@ -127,6 +132,48 @@ template <int S> class Group {
           const int64_t at = (bases * S) * LETTERS + b;
           last_[b][lane] = all_.after_last[pair * LETTERS + b] - insertion_[at][lane];
         }
+    }
+  }
+
+  // the same of a table: of each state emissions, insertions, deletion; then stay; then the ends
+  void take_by_place() {
+    constexpr int RATES = 2 * LETTERS + 1, WIDTH = S * RATES + 1 + S;
+    std::fill(is_base_ + 0, is_base_ + bases_ * LETTERS, Lanes{});
+    std::fill(is_letter_ + 0, is_letter_ + length_ * LETTERS, Lanes{});
+    std::fill(end_ + 0, end_ + S, Lanes{});
+    const float nothing[WIDTH] = {};
+    for (int64_t i = 0; i <= bases_; ++i) {
+      const float *rates[LANES];
+      for (int lane = 0; lane < LANES; ++lane) {
+        const int64_t pair = first_ + lane;
+        const bool is_there = lane < count_ && i <= all_.num_bases[pair];
+        const int64_t kind = is_there ? all_.place[pair * (all_.bases + 1) + i] : 0;
+        rates[lane] = is_there ? all_.table + kind * WIDTH : nothing;
+        if (!is_there || i < all_.num_bases[pair]) continue;
+        for (int s = 0; s < S; ++s)
+          end_[s][lane] = rates[lane][S * RATES + 1 + s];
+      }
+      auto side_by_side = [&](int column) {
+        Lanes values;
+        for (int lane = 0; lane < LANES; ++lane)
+          values[lane] = rates[lane][column];
+        return values;
+      };
+      for (int s = 0; s < S; ++s) {
+        for (int b = 0; b < LETTERS; ++b) {
+          emission_[(i * S + s) * LETTERS + b] = side_by_side(s * RATES + b);
+          insertion_[(i * S + s) * LETTERS + b] = side_by_side(s * RATES + LETTERS + b);
+        }
+        deletion_[i * S + s] = side_by_side(s * RATES + 2 * LETTERS);
+      }
+      stay_[i] = side_by_side(S * RATES);
+    }
+    for (int64_t lane = 0; lane < count_; ++lane) {
+      const int64_t pair = first_ + lane;
+      for (int64_t i = 0; i < all_.num_bases[pair] && S > 1; ++i)
+        is_base_[i * LETTERS + all_.base[pair * all_.bases + i]][lane] = 1;
+      for (int64_t j = 0; j < all_.num_letters[pair]; ++j)
+        is_letter_[j * LETTERS + all_.read[pair * all_.length + j]][lane] = 1;
     }
   }
 
@@ -353,6 +400,8 @@ bool is_sound(const Pairs &all) {
     const int64_t bases = all.num_bases[pair], letters = all.num_letters[pair];
     if (bases < 0 || bases > all.bases || letters < 0 || letters > all.length) return false;
     if (all.band[pair] < 0) return false;
+    for (int64_t i = 0; i <= bases && all.place; ++i)
+      if (uint64_t(all.place[pair * (all.bases + 1) + i]) >= uint64_t(all.kinds)) return false;
     for (int64_t i = 0; i < bases; ++i)
       if (uint64_t(all.base[pair * all.bases + i]) >= LETTERS) return false;
     for (int64_t j = 0; j < letters; ++j)
@@ -363,7 +412,7 @@ bool is_sound(const Pairs &all) {
 }  // namespace
 
 extern "C" {
-// 0, or 1 where a length or a letter is none
+// 0, or 1 where a length, a letter or a kind of place is none
 int align(const Pairs *all) {
   if (!is_sound(*all)) return 1;
   switch (all->states) {

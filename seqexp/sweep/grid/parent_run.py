@@ -2,6 +2,7 @@
 
 from seqexp.config.instantiate import build
 from seqexp.errors import RunError
+from seqexp.sweep import ensemble
 from seqexp.sweep.figures import drawn
 from seqexp.sweep.job import Job
 from seqexp.sweep.manifest import Manifest
@@ -49,6 +50,8 @@ class Parent:
         `status` is the sweep's own, where it was cut off; None follows from its jobs.
         """
         manifest, tracker = self.manifest, self.tracker
+        found = ensemble.try_ensembles(manifest)
+        manifest.said = ensemble.sentences(found)
         runs = rows_of_runs(manifest)
         tracker.describe(page(manifest))
         tracker.table(runs, "comparison.json")
@@ -61,6 +64,10 @@ class Parent:
             results = {name: manifest.result(name) for name in manifest.jobs}
             for path, figure in drawn(manifest, results):
                 tracker.figure(figure, path)
+        if found:
+            tracker.table(ensemble.rows(found), "ensemble.json")
+            tracker.table(ensemble.rows_of_weights(found), "ensemble_weights.json")
+            tracker.metrics(ensemble.metrics(found), step=0)
         best = compared(manifest)[0].point.spread(manifest.metric)
         if best is not None and manifest.best != [manifest.metric, best.mean]:
             manifest.best = [manifest.metric, best.mean]

@@ -15,9 +15,8 @@ from seqexp.checkpoint.result import Start
 from seqexp.data import Data, Sequences
 from seqexp.run import run
 from seqexp.spec import TaskSpec
-from seqexp.trainer.loop import fit, steps
-from seqexp.trainer.training import Report, Training
-from seqexp.trainer.training import Work as Update
+from seqexp.trainer.loop import fit
+from seqexp.trainer.training import Report, Training, Update
 from tests.benchmarks.gate import Gate
 from tests.benchmarks.work import WITHOUT_DROPOUT, Work, composed
 
@@ -63,14 +62,13 @@ def train(work: Work, variant: str, gate: Gate) -> None:
     # what a person sees
     logging.basicConfig(level=logging.INFO, format="%(message)s", filename=os.devnull)
 
-    def gated(training: Training, data: Data) -> Iterator[Report | Update]:
-        for item in steps(training, data):
-            yield item  # and what comes of it is done: logged, drawn, saved
-            if isinstance(item, Report):
-                gate.passed("epoch" if item.kind == "epoch" else "update")
+    def gated(training: Training, data: Data, update: Update) -> Iterator[Report]:
+        for report in fit(training, data, update):
+            yield report  # and what comes of it is done: logged, drawn, saved
+            gate.passed("epoch" if report.kind == "epoch" else "update")
 
     with (
         mock.patch("seqexp.build.load", lambda config, settings: data_of(work)),
-        mock.patch("seqexp.run.steps", gated),
+        mock.patch("seqexp.run.fit", gated),
     ):
         run(config, Start(folder=None if variant == "quiet" else outputs / "runs" / "ours"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seqexp.data import Pattern, Sequences
-from seqexp.interpret.filters.baselines import best_scan, scan, word_counts, word_regression
+from seqexp.interpret.filters.baselines import best_scan, scan
 from seqexp.spec import Vocabulary
 from seqexp.task.ranking import auroc
 
@@ -87,20 +87,3 @@ def test_the_matrix_is_chosen_on_both_classes_of_a_table_that_alternates(
     monkeypatch.setattr("seqexp.interpret.filters.baselines.MAX_CHOSEN_ON", 50)
     best, _ = best_scan(database, train, planted(SITE, 2, 20), DNA, 3)
     assert best.name == "right"
-
-
-def test_words_are_counted_on_both_strands_once() -> None:
-    counts = word_counts(tokens("AAAAAAC", "GTTTTTT", "AAA-AAA"), DNA)
-    assert counts.shape == (3, 2080)  # (4096 + 64 words that are their own other strand) / 2
-    np.testing.assert_array_equal(counts[0], counts[1])
-    assert counts.sum(axis=1).tolist() == [2, 2, 0]
-
-
-def test_regression_on_words_tells_a_planted_word() -> None:
-    train, valid, test = planted(SITE, 1, 600), planted(SITE, 2, 200), planted(SITE, 3, 200)
-    scores = word_regression(train, valid, test, DNA)
-    area = auroc(scores, test.targets[:, 0].numpy() == 1)
-    assert area is not None and area > 0.95
-    shuffled = Sequences(test.tokens, test.targets[torch.randperm(200)])
-    by_chance = auroc(scores, shuffled.targets[:, 0].numpy() == 1)
-    assert by_chance == pytest.approx(0.5, abs=0.2)

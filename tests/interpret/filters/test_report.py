@@ -100,6 +100,6 @@ def test_what_was_not_found_is_said_not_to_be(found: Learned) -> None:
 def test_the_first_lines_say_whether_a_simple_method_is_as_good(
     found: Learned, name: str, own: float, simple: float, said: str
 ) -> None:
-    metrics = {f"test/{name}": own, f"baseline/kmer_{name}": simple}
+    metrics = {f"test/{name}": own, f"baseline/words_{name}": simple}
     sentences = outcome(page(found, headline=(name,), metrics=metrics))
     assert any(said in sentence and sentence.startswith("By ") for sentence in sentences)

@@ -1,0 +1,141 @@
+"""Puts a linear model of n-grams beside what a run reached, on texts and DNA, unasked."""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from seqexp.callback.base import Callback, Observed
+from seqexp.checkpoint.result import Result
+from seqexp.data import Data, Sequences
+from seqexp.errors import InputError
+from seqexp.metrics import METRICS
+from seqexp.model.ngrams import NGrams
+from seqexp.spec import Output, TaskSpec, is_real, is_scored
+from seqexp.task import kinds
+from seqexp.trainer.score import evaluate
+
+log = logging.getLogger("seqexp")
+
+OF_DNA: dict[str, dict[str, Any]] = {
+    "words": {"sizes": [6]},
+    "gapped_words": {"sizes": [6], "gaps": 1},
+}
+"""Of each baseline on DNA, what its model is given."""
+
+OF_WORDS: dict[str, dict[str, Any]] = {"ngrams": {"sizes": [1, 2]}}
+"""On texts: words and pairs, a third of the time that triples take too."""
+
+MAX_PLACES = 2**24
+"""N-grams of the training sequences, at most: bounds the time to some ten seconds."""
+
+ROWS = 1000
+"""Sequences that are scored at a time."""
+
+STRENGTH = 10.0
+"""Of the penalty, where there is nothing to validate on."""
+
+_known: dict[tuple[str, str], dict[str, float]] = {}
+"""What was found for data of this digest: runs of a sweep ask again and again."""
+
+
+class CountedNGrams(Callback):
+    """Scores a model that counts n-grams, beside the result; says so where it is left out.
+
+    Args:
+        run: on whose data.
+    """
+
+    def __init__(self, run: Observed) -> None:
+        self.run = run
+
+    def at_end(self, result: Result) -> None:
+        """Log `baseline/words_*` and `baseline/gapped_words_*` of DNA, `baseline/ngrams_*` of
+        texts.
+        """
+        data = self.run.data
+        for name, given in wanted(data.spec).items():
+            if isinstance(self.run.training.model, NGrams) and "gaps" not in given:
+                continue  # which is the result itself
+            places = num_places(data, given)
+            if places > MAX_PLACES:
+                log.info(
+                    f"  baseline/{name} is left out: {places:,} n-grams would be counted, more than"
+                    f" {MAX_PLACES:,}; model=ngrams has no such limit"
+                )
+                continue
+            try:
+                found = scored(data, name, given)
+            except InputError as error:  # no n-gram is frequent, or sequences are too short
+                log.info(f"  baseline/{name} is left out: {error}")
+                continue
+            self.run.log(found, 0)
+
+
+def wanted(spec: TaskSpec) -> Mapping[str, dict[str, Any]]:
+    """The baselines of a dataset: of classes of DNA, or of texts; none of others."""
+    if spec.output is not Output.SEQUENCE_CLASS or spec.features is not None:
+        return {}
+    if spec.context is not None:
+        return {}
+    are_words = spec.words is not None and spec.words.unit != "letters"
+    return OF_DNA if spec.vocabulary.is_dna else OF_WORDS if are_words else {}
+
+
+def num_places(data: Data, given: Mapping[str, Any]) -> int:
+    """N-grams of the training sequences that would be counted."""
+    tokens = sum(int(is_real(part).sum()) for part in torch.split(data.train.tokens, ROWS))
+    return tokens * (len(given["sizes"]) if not given.get("gaps") else max(given["sizes"]))
+
+
+def scored(data: Data, name: str, given: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics of the test of a model that is fitted here, its penalty chosen on validation.
+
+    Nothing where the training sequences, or those of the test, are of one class.
+
+    Raises:
+        InputError: if there is nothing that it could count.
+    """
+    if any(len(_classes(split)) < 2 for split in (data.train, data.test)):
+        return {}
+    key = (data.digest(), f"{name} {data.spec.scoring}")
+    if key not in _known:
+        cpu = data.to(torch.device("cpu"))
+        model, task = fitted(cpu, given), kinds.of(data.spec)
+        whole = task.whole()
+        score = evaluate(model, task, cpu.test.batches(ROWS), whole=whole)
+        found = task.means(score.nats, score.count, score.extras)
+        found |= {} if whole is None else whole.metrics()
+        named = {f"baseline/{name}_{measure}": value for measure, value in found.items()}
+        _known[key] = {name: value for name, value in named.items() if name in METRICS}
+    return _known[key]
+
+
+def _classes(split: Sequences) -> torch.Tensor:
+    targets = split.targets
+    found: torch.Tensor = torch.unique(targets[is_scored(targets)])
+    return found
+
+
+def fitted(data: Data, given: Mapping[str, Any]) -> NGrams:
+    """The model with the strength whose validation loss is the first that the next does not beat.
+
+    Raises:
+        InputError: if there is nothing that it could count.
+    """
+    has_valid = len(data.valid) > 0 and bool(is_scored(data.valid.targets).any())
+    model = NGrams(data.spec, **given, strength=None if has_valid else STRENGTH)
+    model.ngrams.count(data.train)
+    solver, task = model.solver(data.train), kinds.of(data.spec)
+    lowest, best = math.inf, model.state_dict()
+    for number in range(model.num_fits):
+        solver.fit(number)
+        loss = evaluate(model, task, data.valid.batches(ROWS)).nats if has_valid else 0.0
+        if loss >= lowest:
+            break
+        lowest = loss
+        best = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    model.load_state_dict(best)
+    return model

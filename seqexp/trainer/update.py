@@ -1,0 +1,118 @@
+"""One update of a training: losses, gradients, and a step of the optimizer."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seqexp.errors import NonFiniteError
+from seqexp.spec import Carry
+from seqexp.trainer.score import Score
+from seqexp.trainer.settings import Settings
+from seqexp.trainer.training import Training, Updates, Work
+
+
+def update(work: Work) -> tuple[Updates, Carry]:
+    """One step of the optimizer.
+
+    Returns what was summed, and the state after the first part, as a value. Where nothing is
+    scored, the state goes on and no step is taken.
+
+    Raises:
+        NonFiniteError: naming the place and the parameter; nothing was changed.
+    """
+    training = work.training
+    settings, processes = training.settings, training.processes
+    if work.scored == 0:
+        with torch.no_grad():
+            return Updates(), training.losses(work.parts[:1], work.carry, work.masks)[2]
+    nats, extras, kept = training.losses(work.parts, work.carry, work.masks)
+    for parameter in training.parameters.values():
+        parameter.grad = None
+    loss = nats / (work.scale / processes.count)  # gradients are averaged over processes
+    if training.penalty is not None:
+        loss = loss + training.penalty()
+    loss.backward()
+    gradients = list(_gradients(training).values())
+    norm = _norm(gradients)
+    # one transfer for all that is needed from the device
+    columns = [nats.detach().double()[None], norm.double()[None], extras.double()]
+    nats_sum, norm_sum, *extra_sums = processes.sum(torch.cat(columns)).tolist()
+    norm_before = norm_sum / processes.count  # which is the same in all of them
+    # before the step: a non-finite update must never be applied
+    _refuse_non_finite(training, nats_sum, norm_before, work.where)
+    norm_after, clipped = _clip(gradients, norm, norm_before, settings)
+    training.optimizer.step()
+    training.step_schedule()
+    training.step += 1
+    score = Score(nats_sum, work.scored, tuple(extra_sums))
+    norms = {"norms": norm_before, "clipped_norms": norm_after, "norm_max": norm_before}
+    return Updates(score, count=1, clipped=int(clipped), **norms), kept
+
+
+def _gradients(training: Training) -> dict[str, Tensor]:
+    """By parameter; of those of a few rows only, these rows, once each."""
+    found = {}
+    for name, parameter in training.parameters.items():
+        if parameter.grad is None:
+            continue
+        if parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+            found[name] = parameter.grad.values()
+        else:
+            found[name] = parameter.grad
+    return found
+
+
+def _norm(gradients: Sequence[Tensor]) -> Tensor:
+    """The L2 norm of all of them as one vector."""
+    # as nn.utils.get_total_norm, which sorts them by device first, for longer than small norms take
+    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+    norm: Tensor = torch.linalg.vector_norm(norms)
+    return norm
+
+
+def _clip(
+    gradients: Sequence[Tensor], norm: Tensor, size: float, settings: Settings
+) -> tuple[float, bool]:
+    """Limit the gradient in place, by value and then by norm.
+
+    Returns its norm after that, and whether anything was changed.
+
+    Source: Pascanu, Mikolov & Bengio (2013), algorithm 1, for the norm.
+    """
+    clipped = False
+    if settings.clip_value is not None:
+        largest = max(float(gradient.abs().max()) for gradient in gradients)
+        if largest > settings.clip_value:
+            clipped = True
+            for gradient in gradients:
+                gradient.clamp_(-settings.clip_value, settings.clip_value)
+            norm = _norm(gradients)
+            size = float(norm)
+    if settings.clip_norm is not None and size > settings.clip_norm:
+        clipped = True
+        for gradient in gradients:
+            gradient.mul_(settings.clip_norm / norm)
+        size = settings.clip_norm
+    return size, clipped
+
+
+def _refuse_non_finite(training: Training, nats: float, norm: float, where: str) -> None:
+    if math.isfinite(nats) and math.isfinite(norm):
+        return
+    for name, parameter in training.parameters.items():
+        if not torch.isfinite(parameter).all():
+            raise NonFiniteError(f"{name} has inf or nan before {where}")
+    for name, gradient in _gradients(training).items():
+        if not torch.isfinite(gradient).all():
+            what = "nan" if torch.isnan(gradient).any() else "inf"
+            loss = f" (the loss is {nats})" if not math.isfinite(nats) else ""
+            raise NonFiniteError(f"gradient of {name} is {what} at {where}{loss}; {_ADVICE}")
+    if not math.isfinite(nats):
+        raise NonFiniteError(f"the loss is {nats} at {where}; {_ADVICE}")
+    raise NonFiniteError(f"the norm of the gradient overflows at {where}; {_ADVICE}")
+
+
+_ADVICE = "the step was not taken. Try a smaller optimizer.lr, or trainer.clip_norm=1"
