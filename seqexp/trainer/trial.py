@@ -176,7 +176,7 @@ class _Trial:
                 f"target_nats of the first batch returns {found!s:.200}; give two values: a number"
                 " as a tensor without dimensions, which depends on a parameter, and the carry"
             )
-        if not torch.isfinite(cost):
+        elif not torch.isfinite(cost):
             self._refuse(f"target_nats of the first batch is {float(cost.detach())}; give nats")
 
     def _read_all_ids(self, tokens: Tensor) -> None:
