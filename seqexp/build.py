@@ -22,6 +22,7 @@ from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.metrics import higher_is_better, without_name
+from seqexp.model.counting.table import NGramTable
 from seqexp.model.layers import TokenInput
 from seqexp.model.warm_start import Weights, start_from
 from seqexp.optimizer.schedule import plateau
@@ -32,6 +33,7 @@ from seqexp.task.base import Task
 from seqexp.task.scoring import scoring
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
+from seqexp.trainer.adversarial import AdversarialNoise
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.layers import freeze, grouped
 from seqexp.trainer.restarts import best_start
@@ -374,7 +376,7 @@ def prepare_training(
     task = kinds.of(data.spec)
     extent = (data.train.num_batches(settings.batch_size), data.train.tokens.shape[1])
     more: dict[str, Any] = {"processes": processes, "kind": kind, "extent": extent}
-    more["started_from"] = tuple(started)
+    more |= {"started_from": tuple(started), "noise": noise_on(model, settings, processes)}
     return Training(model, optimizer, scheduler, settings, seed, device, task, **more)
 
 
@@ -443,10 +445,38 @@ def step_lazily(optimizer: LazyOptimizer, model: nn.Module, processes: Processes
             " rows each; give optimizer=adam, or one process"
         )
     for module in model.modules():
-        if not isinstance(module, TokenInput) or not isinstance(module.table, nn.Parameter):
+        if not isinstance(module, TokenInput | NGramTable) or not isinstance(
+            module.table, nn.Parameter
+        ):
             continue
         if module.table.requires_grad:  # one that is frozen is not stepped
             module.on_reading = optimizer.serve(module.table)
+
+
+def noise_on(model: nn.Module, settings: Settings, processes: Processes) -> AdversarialNoise | None:
+    """The noise on a model's learned vectors; None where there is to be none.
+
+    Raises:
+        InputError: if it has no such vectors, or if several processes would have to agree on it.
+    """
+    size = settings.adversarial
+    if size is None:
+        return None
+    why = f"trainer.adversarial is {size}, but"
+    if processes.count > 1:
+        raise InputError(f"{why} there are {processes.count} processes; give null, or one process")
+    inputs = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Embedding)
+        or (isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter))
+    ]
+    if not inputs:
+        raise InputError(
+            f"{why} the model has no learned vectors of tokens that noise could be added to; give"
+            " model.embedding_size=32, or another size, or trainer.adversarial=null"
+        )
+    return AdversarialNoise(inputs, size)
 
 
 def refuse_thawing_apart(settings: Settings, processes: Processes) -> None:

@@ -11,6 +11,7 @@ MEASURES: dict[str, Better] = {
     "accuracy": "higher",
     "macro_f1": "higher",
     "mcc": "higher",
+    "span_f1": "higher",
     "auroc": "higher",
     "auprc": "higher",
     "mse": "lower",
@@ -25,9 +26,10 @@ MEASURES: dict[str, Better] = {
 
 `loss_nats` is the mean over scored targets of what is trained on; `accuracy` the share of scored
 targets that are predicted right. `macro_f1` is the mean over classes of F1, `mcc` Matthews'
-correlation. `auroc` and `auprc` are of two classes, or the mean over labels. `mse` and `mae` are in
-the target's unit; of several numbers, `mse` is the mean over them and `mse.NAME` that of one;
-`auroc.NAME` is that of one label."""
+correlation, `span_f1` F1 over spans that are predicted exactly, where labels are those of spans
+(`B-x`, `I-x`, `O`). `auroc` and `auprc` are of two classes, or the mean over labels. `mse` and
+`mae` are in the target's unit; of several numbers, `mse` is the mean over them and `mse.NAME` that
+of one; `auroc.NAME` is that of one label."""
 
 DECODED: dict[str, Better] = {
     "exact": "higher",
@@ -46,7 +48,7 @@ OF_KIND: dict[str, tuple[str, ...]] = {
     "sequence_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "auroc", "auprc"),
     "multi_label": ("loss_nats", "accuracy", "auroc", "auprc"),
     "regression": ("loss_nats", "mse", "mae", "r2", "pearson", "spearman"),
-    "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc"),
+    "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "span_f1"),
     "next_token": ("loss_nats", "accuracy", "perplexity", "bits_per_token"),
     "read_errors": ("loss_nats",),
 }

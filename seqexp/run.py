@@ -37,6 +37,7 @@ from seqexp.callback.reads import Reads, train_twin
 from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
 from seqexp.callback.scores import KeptPredictions
+from seqexp.callback.speaking import SpeakingNGrams
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
@@ -178,6 +179,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Gradients(parts.gradient_flow, run),
         Constant(run),
         CountedNGrams(run),
+        SpeakingNGrams(run),
         predictions,
         filters,
         Samples(parts.decoder, run),

@@ -26,6 +26,7 @@ from seqexp.decode.consensus.join import best_join
 from seqexp.decode.consensus.rank import Ranked, rank
 from seqexp.decode.consensus.table import Decoded, channel_of, consensus, decoded_by, scored
 from seqexp.decode.window import slide
+from seqexp.inference import from_run
 from seqexp.spec import Model, Output
 from seqexp.tracking.none import NoTracker
 from seqexp.trainer.loop import fit
@@ -262,7 +263,8 @@ def train_twin(parts: Parts, device: torch.device, folder: RunFolder, stop: Stop
     data = load(twin)
     own, origin = folder.within(TWIN), origin_of(twin.config, data)
     state = own.checkpoint(origin)
-    training, _ = begin(twin, data, device, is_new=state is None)
+    earlier = from_run.read(twin.config) if state is None else None
+    training, _ = begin(twin, data, device, is_new=state is None, weights=earlier)
     run = Observed(NoTracker(), training, data)
     looking = [Console(twin.settings, data.spec.output), Kernels(run), shown(training, data)]
     checkpoints = Checkpoints(own, origin, run, looking, stop)

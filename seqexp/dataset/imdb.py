@@ -1,8 +1,9 @@
-"""Film reviews, positive or negative."""
+"""Film reviews, positive or negative; or their next words."""
 
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from seqexp.data import Data
 from seqexp.dataset.cache import file_digest, key_of
@@ -40,6 +41,7 @@ class IMDB:
     Args:
         folder: where the data are, and are downloaded to.
         cache: where tokenised reviews are kept, so that later starts are quick; None keeps none.
+        task: `sequence_class`, or `next_token`, the word after each; the same reviews are held out.
         max_tokens: size of the vocabulary, with padding and `<unk>`: all others are the most
             frequent words of the reviews that are trained on.
         max_length: words of a review that are used, at most.
@@ -62,6 +64,7 @@ class IMDB:
 
     folder: str
     cache: str | None = None
+    task: Literal["sequence_class", "next_token"] = "sequence_class"
     max_tokens: MaxTokens = 20_000
     max_length: MaxLength = 400
     truncate: HeadOrTail = "head"
@@ -80,7 +83,7 @@ class IMDB:
         corpus = self._corpus()
         if self.validate_on_test:
             corpus = replace(corpus, texts={**corpus.texts, "valid": corpus.texts["test"]})
-        return classification(corpus, Choices.of(self))
+        return classification(replace(corpus, task=self.task), Choices.of(self))
 
     def _corpus(self) -> Corpus:
         unpacked, archive = Path(self.folder) / FOLDER, Path(self.folder) / ARCHIVE

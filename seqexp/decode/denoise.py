@@ -5,7 +5,9 @@ are cheap; the learned model, which knows more and costs more, chooses among the
 neighbours are then candidates too, until none wins.
 """
 
+import heapq
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
@@ -40,6 +42,9 @@ Score = Callable[[Sequence[Sequence[str]]], Judge]
 
 EXPANSIONS, AGAIN = 10, 5
 """Candidates that are expanded at first, and around each winner."""
+
+MARGIN = 12
+"""Cells on either side of the alignments by which candidates are found."""
 
 APART = 3
 """Bases between the two edits of a pair that keeps the length; nearer ones are one edit."""
@@ -118,7 +123,8 @@ def _expand(
         asked = [(pool, draft) for pool, draft in chosen if draft is not None]
         if not asked:
             return
-        found = gains([d for _, d in asked], [p.reads for p, _ in asked], [channel] * len(asked))
+        drafts, reads = [draft for _, draft in asked], [pool.reads for pool, _ in asked]
+        found = gains(drafts, reads, [channel] * len(asked), MARGIN)
         for (pool, _), one in zip(asked, found, strict=True):
             pool.take(one)
 
@@ -151,16 +157,19 @@ class _Pool:
         self.expanded.add(found.draft)
         self.guessed[found.draft] = found.score
         width = self.settings.candidates
+        best = heapq.nlargest(width, self.guessed.values())
+        least = best[-1] - found.score if len(best) == width else -math.inf  # others are not asked
+        edits: list[tuple[list[Edit], float]]
         if self.settings.length is None:
-            edits: list[tuple[list[Edit], float]]
             edits = [([edit], gain) for edit, gain in _best(found, width)]
         else:
             edits = [([edit], gain) for edit, gain in _best(found, width, SUBSTITUTE)]
             added, removed = _best(found, 6, INSERT), _best(found, 6, DELETE)
             for (one, gain), (other, more) in itertools.product(added, removed):
-                if abs(one.place - other.place) >= APART:
+                if gain + more > least and abs(one.place - other.place) >= APART:
                     edits.append(([one, other], gain + more))
-        for changes, gain in sorted(edits, key=lambda edit: -edit[1])[:width]:
+        better = [edit for edit in edits if edit[1] > least]
+        for changes, gain in sorted(better, key=lambda edit: -edit[1])[:width]:
             draft = apply(found.draft, changes)
             if draft and draft not in self.guessed:
                 self.guessed[draft] = found.score + gain

@@ -106,6 +106,15 @@ def cutoffs_are_of_clusters(model: Node, dataset: Node) -> Faults:
         )
 
 
+def ngrams_are_added_to_all_logits(model: Node) -> Faults:
+    ngrams, output = model.get("ngrams") or {}, model.get("output", "full")
+    if output != "full" and ngrams.get("sizes") is not None and ngrams.get("to") == "logits":
+        yield (
+            f"model.ngrams.to is logits, which are all computed then, but model.output is {output};"
+            " give output=full, or ngrams.to=input"
+        )
+
+
 def a_stack_scores_all_outputs(model: Node, trainer: Node) -> Faults:
     output, replicas = model.get("output", "full"), trainer.get("replicas")
     if replicas is None:
@@ -209,6 +218,15 @@ def a_stack_drops_nothing_in_its_convolution(model: Node, trainer: Node) -> Faul
         yield (
             f"model.convolution.dropout is {dropout}, but trainer.replicas is {replicas}, and masks"
             " are drawn for one model at a time; give dropout=0, or replicas=null"
+        )
+
+
+def a_stack_has_no_ngrams(model: Node, trainer: Node) -> Faults:
+    sizes, replicas = (model.get("ngrams") or {}).get("sizes"), trainer.get("replicas")
+    if sizes is not None and replicas is not None:
+        yield (
+            f"model.ngrams.sizes is {sizes}, but trainer.replicas is {replicas}, and n-grams are"
+            " counted for one model at a time; give sizes=null, or replicas=null"
         )
 
 

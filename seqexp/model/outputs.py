@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqexp.errors import InputError
-from seqexp.model.layers import FeatureInput, Head, TokenInput
+from seqexp.model.layers import FeatureInput, Head, TokenInput, embedded
 from seqexp.spec import IGNORE, PAD, Output, TaskSpec
 
 OutputName = Literal["full", "adaptive", "sampled"]
@@ -203,7 +203,10 @@ class Tied(nn.Module):
         self, ids: Int[Tensor, " some"]
     ) -> tuple[Float[Tensor, "some size"], Float[Tensor, " some"]]:
         """Vectors and biases."""
-        return self._vectors[0](ids[None])[0], self.bias.index_select(0, ids)
+        # not as the module is called, where noise may be added to what is read
+        read = self._vectors[0]
+        vectors = embedded(read.table, ids[None], read.on_reading)[0]
+        return vectors, self.bias.index_select(0, ids)
 
     def read(self, features: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch vector"]:
         """What the vectors are multiplied with."""

@@ -52,6 +52,7 @@ class AdversarialNoise:
         noise = iter(self._noise())
         with self._hooked(lambda module, given, vectors: vectors + next(noise)):
             yield
+        self._vectors, self._real = [], []
 
     @contextmanager
     def _hooked(self, hook: Any) -> Iterator[None]:

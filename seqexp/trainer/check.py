@@ -201,6 +201,15 @@ def a_stack_has_one_rate_and_trains_all(trainer: Node, optimizer: Node) -> Fault
         yield f"trainer.unfreeze_every is {trainer['unfreeze_every']}, {why}; give null"
 
 
+def a_stack_reads_its_batches_once(trainer: Node) -> Faults:
+    noise, replicas = trainer["adversarial"], trainer["replicas"]
+    if noise is not None and replicas is not None:
+        yield (
+            f"trainer.adversarial is {noise}, but trainer.replicas is {replicas}, and a stack reads"
+            " each batch once; give adversarial=null, or replicas=null"
+        )
+
+
 def rates_are_shares_of_one(optimizer: Node) -> Faults:
     groups = optimizer.get("groups")
     if groups is not None and not groups:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 import torch
+from torch import Tensor
 
 from seqexp.data import Batch, Sequences
 from seqexp.spec import Carry, Model, TaskSpec, first_carry, is_scored
@@ -75,6 +76,7 @@ def evaluate(
     total = Score()
     for batch in batches:
         carry: Carry | None = None
+        kept: list[tuple[Tensor, Tensor]] = []  # logits and targets of the windows
         size = _window_for(task.spec, batch, window)
         for index, part in enumerate(map(share or _all, batch.windows(size))):
             if index == 0:
@@ -84,10 +86,15 @@ def evaluate(
             extras = task.extras(logits, part.targets)
             count = is_scored(part.targets).sum()
             if whole is not None:
-                whole.add(logits, part.targets)
+                kept.append((logits, part.targets))
+                if not getattr(whole, "reads_rows", False):
+                    whole.add(*kept.pop())
             if predicted is not None:
                 predicted.add(part, logits)
             total += Score(float(nats), int(count), tuple(extras.double().tolist()))
+        if whole is not None and kept:
+            logits, targets = (torch.cat(parts, dim=1) for parts in zip(*kept, strict=True))
+            whole.add(logits, targets)
     return total
 
 

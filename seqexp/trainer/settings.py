@@ -74,6 +74,8 @@ class Settings:
         monitor: metric of validation that says which epoch was best; any of the kind of task.
         patience: stop after this many epochs without a better one; None trains them all.
         min_delta: a smaller gain than this does not count as better.
+        adversarial: length of the noise on the vectors of a sequence in a second pass of each
+            update, as a share of the length of all its vectors as one; None makes one pass.
         average: weights that are validated, tested and kept: the trained ones (`none`), their
             exponential mean over updates (`ema`), or the mean of those at the ends of epochs
             (`swa`).
@@ -108,6 +110,7 @@ class Settings:
     monitor: str = "valid/loss_nats"
     patience: Count | None = None
     min_delta: NotNegative = 0.0
+    adversarial: Positive | None = None
     average: Literal["none", "ema", "swa"] = "none"
     average_decay: OpenShare = 0.999
     average_from: Count = 1

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from seqexp.data import Batch
 from seqexp.spec import Carry, HasPenalty, Model
 from seqexp.task.base import Task, Whole
+from seqexp.trainer.adversarial import AdversarialNoise
 from seqexp.trainer.averages import Average
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.layers import thaw
@@ -109,6 +110,7 @@ class Training:
     processes: Processes = Processes()
     kind: str = ""  # what its model computes; of one kind, only the weights differ
     extent: tuple[int, int] | None = None  # batches of an epoch, and tokens of a row, if known
+    noise: AdversarialNoise | None = None  # on vectors, in a second pass of each update
     started_from: tuple[str, ...] = ()  # what was taken of an earlier run, in words
     tested: Whole | None = None  # what the test's predictions are, once they are made
     predicted: Predicted | None = None  # keeps each of them, where that is wanted

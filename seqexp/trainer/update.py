@@ -8,6 +8,7 @@ from torch import Tensor
 
 from seqexp.errors import NonFiniteError
 from seqexp.spec import Carry
+from seqexp.trainer.adversarial import AdversarialNoise
 from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training, Updates, Work
@@ -27,13 +28,12 @@ def update(work: Work) -> tuple[Updates, Carry]:
     if work.scored == 0:
         with torch.no_grad():
             return Updates(), training.losses(work.parts[:1], work.carry, work.masks)[2]
-    nats, extras, kept = training.losses(work.parts, work.carry, work.masks)
     for parameter in training.parameters.values():
         parameter.grad = None
-    loss = nats / (work.scale / processes.count)  # gradients are averaged over processes
-    if training.penalty is not None:
-        loss = loss + training.penalty()
-    loss.backward()
+    if training.noise is None:
+        nats, extras, kept = _go_back(work)
+    else:
+        nats, extras, kept = _go_back_twice(work, training.noise)
     gradients = list(_gradients(training).values())
     norm = _norm(gradients)
     # one transfer for all that is needed from the device
@@ -49,6 +49,28 @@ def update(work: Work) -> tuple[Updates, Carry]:
     score = Score(nats_sum, work.scored, tuple(extra_sums))
     norms = {"norms": norm_before, "clipped_norms": norm_after, "norm_max": norm_before}
     return Updates(score, count=1, clipped=int(clipped), **norms), kept
+
+
+def _go_back(work: Work, share: float = 1.0) -> tuple[Tensor, Tensor, Carry]:
+    """Add a share of the gradient of the loss; what `Losses` gives."""
+    training = work.training
+    nats, extras, kept = training.losses(work.parts, work.carry, work.masks)
+    loss = nats / (work.scale / training.processes.count)  # gradients are averaged over processes
+    if training.penalty is not None:
+        loss = loss + training.penalty()
+    (loss if share == 1.0 else share * loss).backward()
+    return nats, extras, kept
+
+
+def _go_back_twice(work: Work, noise: AdversarialNoise) -> tuple[Tensor, Tensor, Carry]:
+    """As `_go_back`, of the mean of the loss and that with noise on the vectors; the sums and the
+    state are without noise.
+    """
+    with noise.watching():
+        found = _go_back(work, 0.5)
+    with noise.added():
+        _go_back(work, 0.5)
+    return found
 
 
 def _gradients(training: Training) -> dict[str, Tensor]:

@@ -89,6 +89,14 @@ def test_the_seed_chooses_the_reviews_that_are_held_out(folder: Path) -> None:
     assert loaded(folder).digest() == loaded(folder).digest() != loaded(folder, seed=1).digest()
 
 
+def test_next_words_are_of_the_reviews_that_classes_are_of(folder: Path) -> None:
+    classes, words = loaded(folder), loaded(folder, task="next_token")
+    assert words.spec.output.value == "next_token"
+    assert words.spec.vocabulary == classes.spec.vocabulary
+    for name, split in words.splits().items():
+        assert torch.equal(split.tokens, classes.splits()[name].tokens[:, :-1])
+
+
 def test_folder_and_archive_and_cache_give_the_same(folder: Path, tmp_path: Path) -> None:
     first = loaded(folder, cache=str(tmp_path / "cache"))
     assert loaded(folder, cache=str(tmp_path / "cache")).digest() == first.digest()

@@ -333,6 +333,7 @@ CHOICES = {
     "sampled": ("model.output=sampled",),
     "lazy": ("model.output=sampled", "model.tied=true", "optimizer=lazy-adam"),
     "tied": ("model.tied=true", "model.hidden_size=6"),
+    "noise": ("model.output=sampled", "model.tied=true", "trainer.adversarial=0.1"),
 }
 
 
@@ -409,6 +410,10 @@ def test_lazy_steps_of_tied_vectors_are_those_of_adam() -> None:
         (("model.cutoffs=[5,3]", "model.output=adaptive"), r"cutoffs is \[5, 3\]; give ids that"),
         (("model.cutoffs=[20000]", "model.output=adaptive"), "has at most 20000 symbols"),
         (("model.output=sampled", "trainer.replicas=2"), "output is sampled, but trainer.repl"),
+        (
+            ("model.output=sampled", "model.ngrams={sizes:[2],to:logits}"),
+            "ngrams.to is logits, which are all computed then, but model.output is sampled",
+        ),
         (("model.tied=true", "trainer.replicas=2"), "tied is true, but trainer.replicas is 2"),
     ],
 )

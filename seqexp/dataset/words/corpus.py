@@ -102,9 +102,14 @@ class Corpus:
     names: tuple[str, ...] = ()
 
     def strata(self, split: str) -> Int[np.ndarray, " texts"]:
-        """What splits are drawn by: the class of each text; 0 of all where none is asked for."""
+        """What splits are drawn by: the class of each text; 0 of all where they have none.
+
+        Next words are asked of the same texts as classes are, so that a model that begins with
+        them has not seen what is held out.
+        """
         labels = self.texts[split].labels
-        return labels if self.task == "sequence_class" else np.zeros_like(labels)
+        have_class = self.task in ("sequence_class", "next_token")
+        return labels if have_class else np.zeros_like(labels)
 
 
 class Numbered(NamedTuple):
