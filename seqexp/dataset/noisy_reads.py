@@ -20,6 +20,7 @@ from seqexp.dataset.reads.views import (
     windows,
     with_their_sequences,
 )
+from seqexp.decode.consensus.pair_hmm import Channel
 from seqexp.decode.consensus.table import polished
 from seqexp.errors import InputError
 from seqexp.ranges import Count, HeldOutShare, Rate, Seed, Share
@@ -113,6 +114,13 @@ class NoisyReads:
         """Read or simulate the clusters."""
         clusters, notes = self._clusters()
         return replace(self.data(clusters), notes=tuple(notes))
+
+    @property
+    def channel(self) -> Channel | None:
+        """What reads are simulated by; None where they come from a file."""
+        if self.reads is not None:
+            return None
+        return Channel.of_rates(self.insertion, self.deletion, self.substitution)
 
     def clusters(self) -> tuple[Cluster, ...]:
         """The reads, on one strand, and the sequences that they are of."""

@@ -157,6 +157,14 @@ def ngrams_are_counted_in_whole_sequences(model: Node, trainer: Node) -> Faults:
             )
 
 
+def a_solver_starts_from_nothing(model: Node) -> Faults:
+    if model["_target_"] == NGRAMS and model.get("from_run") is not None:
+        yield (
+            f"model.from_run is {model['from_run']}, but model=ngrams is fitted by a solver, whose"
+            " result does not depend on a start; give from_run=null, or another model"
+        )
+
+
 def denoising_needs_a_model_of_errors(decode: Node, model: Node) -> Faults:
     if decode["_target_"] == DENOISE and model["_target_"] != READ_ERRORS:
         yield (

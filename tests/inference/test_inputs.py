@@ -322,3 +322,24 @@ def test_letters_are_those_of_the_training(load: Load, tmp_path: Path) -> None:
         assert [*TextModel(model).predict([symbols])] == list(data.spec.output_names)
     with pytest.raises(InputError, match="has 'a' at position 1; letters of dataset.alphabet"):
         list(read(model, str(written(tmp_path / "a.fa", ">a\na\n")), "auto", None))
+
+
+# --- what users try first ---------------------------------------------------------------------
+
+
+def test_served_models_name_the_row_that_is_empty_or_has_an_unknown_letter(load: Load) -> None:
+    from seqexp.dataset.motif import Motif
+
+    few = {"num_train": 20, "num_valid": 5, "num_test": 5}
+    dna, tags = load(Motif, **few)[0], load(Tagging, num_made=30)[0]
+    for model, wrong, told in (
+        (dna, "", "row 2: is empty"),
+        (dna, "ACGTE", "row 2: 'ACGTE' has 'E' at position 5; known are A, C, G, T"),
+        (tags, " ", "row 2: is empty"),
+    ):
+        with pytest.raises(InputError, match=told):
+            TextModel(model).predict(["ACGT", wrong])
+    # what training lacks is <unk>, and a longer text than any of training has its labels
+    labels = TextModel(tags).predict(["Ω zzz", "the cat " * 200])["labels"]
+    assert [len(row.split()) for row in labels] == [2, 400]
+    assert len(TextModel(dna).predict(["ACGT" * 200])) == 1
