@@ -22,6 +22,7 @@ from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.metrics import higher_is_better, without_name
+from seqexp.model.counting.table import NGramTable
 from seqexp.model.layers import TokenInput
 from seqexp.model.warm_start import Weights, start_from
 from seqexp.optimizer.schedule import plateau
@@ -444,7 +445,9 @@ def step_lazily(optimizer: LazyOptimizer, model: nn.Module, processes: Processes
             " rows each; give optimizer=adam, or one process"
         )
     for module in model.modules():
-        if not isinstance(module, TokenInput) or not isinstance(module.table, nn.Parameter):
+        if not isinstance(module, TokenInput | NGramTable) or not isinstance(
+            module.table, nn.Parameter
+        ):
             continue
         if module.table.requires_grad:  # one that is frozen is not stepped
             module.on_reading = optimizer.serve(module.table)

@@ -11,6 +11,7 @@ MEASURES: dict[str, Better] = {
     "accuracy": "higher",
     "macro_f1": "higher",
     "mcc": "higher",
+    "span_f1": "higher",
     "auroc": "higher",
     "auprc": "higher",
     "mse": "lower",
@@ -25,9 +26,10 @@ MEASURES: dict[str, Better] = {
 
 `loss_nats` is the mean over scored targets of what is trained on; `accuracy` the share of scored
 targets that are predicted right. `macro_f1` is the mean over classes of F1, `mcc` Matthews'
-correlation. `auroc` and `auprc` are of two classes, or the mean over labels. `mse` and `mae` are in
-the target's unit; of several numbers, `mse` is the mean over them and `mse.NAME` that of one;
-`auroc.NAME` is that of one label."""
+correlation, `span_f1` F1 over spans that are predicted exactly, where labels are those of spans
+(`B-x`, `I-x`, `O`). `auroc` and `auprc` are of two classes, or the mean over labels. `mse` and
+`mae` are in the target's unit; of several numbers, `mse` is the mean over them and `mse.NAME` that
+of one; `auroc.NAME` is that of one label."""
 
 DECODED: dict[str, Better] = {
     "exact": "higher",
@@ -46,7 +48,7 @@ OF_KIND: dict[str, tuple[str, ...]] = {
     "sequence_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "auroc", "auprc"),
     "multi_label": ("loss_nats", "accuracy", "auroc", "auprc"),
     "regression": ("loss_nats", "mse", "mae", "r2", "pearson", "spearman"),
-    "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc"),
+    "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "span_f1"),
     "next_token": ("loss_nats", "accuracy", "perplexity", "bits_per_token"),
     "read_errors": ("loss_nats",),
 }
@@ -109,6 +111,7 @@ METRICS: dict[str, Better] = {
     "reads/edit_distance_standard_error": "neither",
     "reads/normalized_edit_distance": "lower",
     "reads/normalized_edit_distance_standard_error": "neither",
+    "reads/ece": "lower",
     **dict.fromkeys((f"baseline/constant_{name}" for name in CONSTANT), "neither"),
     "baseline/token_accuracy": "neither",
     **{
@@ -116,6 +119,7 @@ METRICS: dict[str, Better] = {
         for name in ("words", "gapped_words", "ngrams")
         for measure in ("accuracy", "macro_f1", "auroc", "auprc")
     },
+    "baseline/channel_loss_nats": "neither",
     "baseline/scan_auroc": "neither",
     "baseline/scan_auprc": "neither",
     "step/loss_nats": "lower",

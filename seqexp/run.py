@@ -37,6 +37,7 @@ from seqexp.callback.reads import Reads, train_twin
 from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
 from seqexp.callback.scores import KeptPredictions
+from seqexp.callback.speaking import SpeakingNGrams
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
@@ -170,6 +171,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     filters = LearnedFilters(parts.filters, run)
     predictions = Predictions(run)
     twin = partial(train_twin, parts, place.device, place.folder, stop)
+    denoised = Denoised(parts.decoder, run, getattr(parts.dataset, "channel", None))
     return [
         Curves(run),
         Console(run.training.settings, run.data.spec.output),
@@ -178,14 +180,15 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Gradients(parts.gradient_flow, run),
         Constant(run),
         CountedNGrams(run),
+        SpeakingNGrams(run),
         predictions,
         filters,
         Samples(parts.decoder, run),
         Written(parts.decoder, run),
         Pictures(run),
-        Page(title, parts.filters, run, filters, predictions),
+        denoised,
+        Page(title, parts.filters, run, filters, predictions, denoised),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
-        Denoised(parts.decoder, run),
         KeptModel(parts.config, run),
         KeptPredictions(run, start.folder if start.is_job else None),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),

@@ -109,6 +109,14 @@ def test_the_map_tells_the_same_floors() -> None:
     assert {int(number): set(rooms.split()) for number, rooms in rows} == dict(enumerate(FLOORS))
 
 
+def test_one_place_of_a_room_makes_the_objects_that_a_config_describes() -> None:
+    """Of runs, of sweeps and of stored models, which are made of code that is trusted only."""
+    makers = {module for module, others in OURS.items() if "seqexp.config.instantiate" in others}
+    assert makers == {"seqexp.build", "seqexp.sweep.job", "seqexp.inference.saved_model"}
+    hydra = {name for name, file in MODULES.items() if "hydra.utils" in imports(file)}
+    assert hydra == {"seqexp.config.instantiate"}
+
+
 def test_no_module_imports_itself_through_others() -> None:
     graph = {module: [m for m in others if m != "seqexp"] for module, others in OURS.items()}
     list(TopologicalSorter(graph).static_order())  # raises CycleError, with the circle

@@ -25,7 +25,7 @@ from typing import Any
 
 from mlflow.entities import Run
 
-from seqexp.cli.run_lookup import OURS, PARENT, Store
+from seqexp.cli.run_lookup import PARENT, Store
 from seqexp.cli.store_location import Place
 from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT
 from seqexp.errors import InputError
@@ -68,7 +68,8 @@ def compare(
     if (runs is None) == (sweep is None):
         raise InputError("give either runs=ID,ID,... or sweep=ID, the id of a sweep's own run")
     store = Store(place)
-    found = _children(store, sweep) if sweep is not None else _named(store, runs or ())
+    parent = None if sweep is None else store.find(sweep, "sweep")
+    found = _named(store, runs or ()) if parent is None else store.jobs(parent)
     found = list(_each_once(found))
     manifest = manifest_of(found, _metric(found, metric))
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
@@ -90,16 +91,6 @@ def _named(store: Store, names: Sequence[str]) -> list[Run]:
                 f" a sweep's own, give sweep={run.info.run_id[:ID_LETTERS]}"
             )
     return list(found.values())
-
-
-def _children(store: Store, text: str) -> list[Run]:
-    parent = store.find(text, "sweep")
-    found = store.search(f"tags.`{PARENT}` = '{parent.info.run_id}' AND {OURS}")
-    if not found:
-        raise InputError(
-            f"sweep is {text}, but no run is below {parent.info.run_id} ({parent.info.run_name})"
-        )
-    return found[::-1]
 
 
 def _each_once(found: Sequence[Run]) -> Iterator[Run]:

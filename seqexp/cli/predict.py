@@ -1,8 +1,12 @@
 """What a trained model says of each record of a file: classes, numbers, labels, or a text.
 
 python -m seqexp predict run=RUN input=FILE [output=TABLE.csv] [KEY=VALUE ...]
+python -m seqexp predict runs=RUN,RUN|sweep=RUN input=FILE [KEY=VALUE ...]
 
   run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  runs           ids of several: the mean of what they predict, also of different models
+  sweep          id of a sweep's own run: the mean of all its runs
+  weights        of several runs: equal; validation (as the sweep has chosen); or numbers, 1,1,0.5
   input          a file, gzipped or not, or - for standard input, of the layout that the run was
                  trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line;
                  tables or .npz of numbers; a folder or .tar.gz of tables or pictures
@@ -11,7 +15,8 @@ python -m seqexp predict run=RUN input=FILE [output=TABLE.csv] [KEY=VALUE ...]
                  the context counted for each prediction, to output=FILE.npz
   per            sequence; or token, of a model that labels each position: a row a token
   format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl, npz,
-                 lines (a text a line) or tokens (a token a line, a blank line between sequences)
+                 lines (a text a line), tokens (a token a line, a blank line between sequences) or
+                 conllu; a model that labels positions tells CoNLL-U and JSON lists by their content
   column         of a table, with the texts; by default that of the training, or sequence or text;
                  a column id or name has the names, else rows are numbered. Of a table of numbers,
                  the column that says which rows are one sequence
@@ -32,6 +37,7 @@ Of a model of read errors, the input is a file of clusters of reads, and the out
 a record a cluster, as FASTQ with the probability of each letter, or as FASTA (output=FILE.fasta).
 
   python -m seqexp predict run=latest input=peaks.fa.gz output=peaks.csv
+  python -m seqexp predict runs=3f9c,77a0 input=peaks.fa.gz output=peaks.csv
   python -m seqexp predict run=latest input=sources.txt what=attention output=attention.npz
   zcat reads.fastq.gz | python -m seqexp predict run=3f9c input=- | head
 """
@@ -41,7 +47,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO
 
@@ -49,6 +55,7 @@ import numpy as np
 import torch
 
 from seqexp.cli.run_lookup import Store
+from seqexp.cli.several_runs import EQUAL, several
 from seqexp.cli.store_location import Place
 from seqexp.decode.denoise import Denoise
 from seqexp.errors import InputError
@@ -66,6 +73,7 @@ from seqexp.inference.prediction import (
     refuse_joined,
 )
 from seqexp.inference.saved_model import SavedModel
+from seqexp.inference.together import predicted_together
 from seqexp.ranges import Count
 from seqexp.spec import Output, TaskSpec
 from seqexp.task.base import Cell
@@ -90,8 +98,11 @@ What = Literal["predictions", "attention"]
 
 def predict(
     place: Place,
-    run: str,
     input: str,
+    run: str | None = None,
+    runs: tuple[str, ...] | None = None,
+    sweep: str | None = None,
+    weights: str = EQUAL,
     output: str | None = None,
     what: What = "predictions",
     per: Per = "sequence",
@@ -108,6 +119,13 @@ def predict(
     """
     torch.set_num_threads(1)  # results do not depend on the machine's cores
     store = Store(place)
+    if run is None:
+        _refuse_what_one_run_has(runs, sweep, input, what, per)
+        models, shares = several(store, runs, sweep, weights, trusted)
+        _predict_together(models, shares, input, output, format, column, batch_size)
+        return
+    if runs is not None or sweep is not None or weights != EQUAL:
+        raise InputError("give one run by run=ID; runs, sweep and weights are for several")
     model = store.model(store.find(run), trusted)
     if what == "attention":
         to = _arrays_of(model, per, output)
@@ -134,6 +152,68 @@ def predict(
             count += 1
     if output is not None:
         print(f"{count:,} rows in {visible(output)}", file=sys.stderr)
+
+
+def _refuse_what_one_run_has(
+    runs: Sequence[str] | None, sweep: str | None, source: str, what: What, per: Per
+) -> None:
+    """Refuse what can be had of one run only.
+
+    Raises:
+        InputError: naming the key.
+    """
+    if (runs is None) == (sweep is None):
+        raise InputError("give run=ID, or of several runs runs=ID,ID,... or sweep=ID")
+    if what != "predictions" or per != "sequence":
+        key = f"what is {what}" if what != "predictions" else f"per is {per}"
+        raise InputError(f"{key}, which is for one run: give run=ID, or leave it out")
+    if source == "-":
+        raise InputError("input is -, which can be read once only: of several runs, give a file")
+
+
+def _predict_together(
+    models: Sequence[SavedModel],
+    weights: Sequence[float],
+    source: str,
+    output: str | None,
+    format: Format,
+    column: str | None,
+    batch_size: int,
+) -> None:
+    """Write a row a record of the mean of several models; each reads the input as it is used to."""
+    refuse_joined(models[0].spec)
+    first, *others = (read(model, source, format, column) for model in models)
+    most = min(_most_positions(model.spec) for model in models)
+    count = 0
+    with _written(output) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["name", *columns(models[0].spec)])
+        for batch in batches(first, batch_size, most):
+            given = [batch, *(list(islice(other, len(batch))) for other in others)]
+            _refuse_other_records(given)
+            rows = predicted_together(models, weights, given)
+            for one, row in zip(batch, rows, strict=True):
+                writer.writerow([one.name, *map(_cell, row)])
+            count += len(batch)
+        if not count:
+            raise InputError(f"input is {source}, which holds no record")
+    if output is not None:
+        print(f"{count:,} rows in {visible(output)}", file=sys.stderr)
+
+
+def _refuse_other_records(given: Sequence[Sequence[Given]]) -> None:
+    """Refuse records that models cut into other windows.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for place, one in enumerate(given[0]):
+        for other in given[1:]:
+            is_same = place < len(other) and other[place].name == one.name
+            if not is_same or other[place].begins_at != one.begins_at or one.begins_at:
+                raise InputError(
+                    f"{one.name}: the runs cut this record into other windows; give one run"
+                )
 
 
 def _arrays_of(model: SavedModel, per: Per, output: str | None) -> str:

@@ -63,6 +63,18 @@ class Store(Runs):
             raise InputError(f"{source}: is damaged: it is no mapping")
         return dict(with_new_targets(found))
 
+    def jobs(self, parent: Run) -> list[Run]:
+        """The runs of a sweep, the first that began first.
+
+        Raises:
+            InputError: if there is none below this run.
+        """
+        found = self.search(f"tags.`{PARENT}` = '{parent.info.run_id}' AND {OURS}")
+        if not found:
+            named = f"{parent.info.run_id} ({parent.info.run_name})"
+            raise InputError(f"no run is below {named}: it is no sweep's own run")
+        return found[::-1]
+
     @contextmanager
     def model_folder(self, run: Run) -> Iterator[Path | None]:
         """A copy of a run's saved model; None where it has none."""

@@ -287,6 +287,13 @@ def reads_are_there(dataset: Node) -> Faults:
             f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"
             " simulated reads always have one; give a file, or reads_have_truth=null"
         )
+    folds, fold = dataset["folds"], dataset["fold"]
+    if folds is not None and dataset["view"] != "clusters":
+        yield f"dataset.folds is {folds}, but view is {dataset['view']}; give view=clusters"
+    if fold and folds is None:
+        yield f"dataset.fold is {fold}, but dataset.folds is null; give the number of folds too"
+    if folds is not None and fold >= folds:
+        yield f"dataset.fold is {fold}, and dataset.folds is {folds}; give a fold below that"
 
 
 def tagged_files_can_be_read(dataset: Node) -> Faults:
@@ -297,7 +304,14 @@ def tagged_files_can_be_read(dataset: Node) -> Faults:
     from seqexp.dataset.tagged.reading import Columns, check_file
     from seqexp.errors import InputError
 
-    columns = Columns(dataset["text_column"], dataset["labels_column"])
+    columns = Columns(dataset["text_column"], dataset["labels_column"], dataset["label_column"])
+    if columns.label is not None and (columns.text is not None or dataset["path"] is None):
+        why = "dataset.path is null" if dataset["path"] is None else "dataset.text_column is given"
+        yield (
+            f"dataset.label_column is {columns.label}, but {why}: it is of files with a label a"
+            " token; labels of a table are in dataset.labels_column"
+        )
+        return
     if columns.text == columns.labels is not None:
         yield f"dataset.text_column and dataset.labels_column are both {columns.text!r}; give two"
         return

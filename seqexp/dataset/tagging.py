@@ -41,7 +41,8 @@ class Tagging:
     """Sequences of tokens with a label each. Without a path, tagged sentences are made.
 
     A file has a token, a tab (or blank) and its label a line, and a blank line between sequences;
-    nothing in it is a quotation mark. Or it is a table whose two columns have equally long texts
+    nothing in it is a quotation mark. Or it is CoNLL-U, or JSON lines with lists `tokens` and
+    `labels`; its content tells which. Or it is a table whose two columns have equally long texts
     and labels: a letter of labels for each letter, or both with blanks between.
 
     Args:
@@ -55,6 +56,9 @@ class Tagging:
             relatives among proteins. None: only equal ones are.
         text_column: of a table; None where a line is a token.
         labels_column: of a table, with as many labels as the text has tokens.
+        label_column: where a line is a token, the column of its label: of CoNLL-U its name or
+            number, None is `upos`; of other columns its number, None is the second of two. Of JSON
+            lines, the key of the list of labels, None is `labels`.
         unit: what tokens are. `words` are read as they stand. `characters`: of a table, each
             letter carries a label; of other files, words are read as their letters, of which the
             last carries the label. `pieces`: each word is read as five tokens: its shape (`Xx` for
@@ -79,6 +83,7 @@ class Tagging:
     keep_together: Annotated[int, Interval(ge=2, le=1000)] | None = None
     text_column: Name | None = None
     labels_column: Name | None = None
+    label_column: Name | Count | None = None
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
     max_tokens: Annotated[int, Interval(ge=3, le=10**7)] = 50_000
     min_count: Count = 2
@@ -147,9 +152,9 @@ class Tagging:
         has_files = len(paths) > 1
         if self.text_column is None:
             sequences = [
-                one._replace(split=name if has_files else None)
+                one._replace(split=name) if has_files else one
                 for name, file in paths.items()
-                for one in read_tagged(file)
+                for one in read_tagged(file, self.label_column)
             ]
             return sequences, self._word_unit(), []
         columns = Columns(self.text_column, self.labels_column)

@@ -11,7 +11,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -478,7 +478,9 @@ def _repeated(keys: Sequence[str]) -> list[str]:
     return [key for key in keys if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
 
 
-Format = Literal["auto", "fasta", "fastq", "csv", "tsv", "jsonl", "lines", "tokens", "npz"]
+Format = Literal[
+    "auto", "fasta", "fastq", "csv", "tsv", "jsonl", "lines", "tokens", "conllu", "npz"
+]
 """`lines` has a text a line, `tokens` a token a line and a blank line between sequences."""
 
 SUFFIXES: dict[str, Format] = {
@@ -517,11 +519,11 @@ def layout_of(source: str) -> Format | None:
     return SUFFIXES.get(ending(Path(source)))
 
 
-def token_lines(source: str) -> Iterator[tuple[int, list[str]]]:
+def token_lines(source: str, stream: BinaryIO | None = None) -> Iterator[tuple[int, list[str]]]:
     """Sequences of a file with a token a line and a blank line between them, each with its line.
 
     A second column, as of labels, is not read: it is parted by a tab where the first line has one,
-    else by blanks.
+    else by blanks. `stream` is of the file, where it was opened before.
 
     Raises:
         InputError: naming the file and the line, if it cannot be read, or has more columns.
@@ -530,7 +532,7 @@ def token_lines(source: str) -> Iterator[tuple[int, list[str]]]:
     separator: str | None = None
     start, tokens = 0, list[str]()
     is_first = True
-    with opened(source, place) as file:
+    with opened(source, place) if stream is None else nullcontext(stream) as file:
         for number, line in enumerate(read_lines(file, name=place), start=1):
             if not line.strip():
                 if tokens:
@@ -556,7 +558,13 @@ def token_lines(source: str) -> Iterator[tuple[int, list[str]]]:
         yield start, tokens
 
 
-def records(source: str, layout: Format, columns: Sequence[str], is_dna: bool) -> Iterator[Record]:
+def records(
+    source: str,
+    layout: Format,
+    columns: Sequence[str],
+    is_dna: bool,
+    stream: BinaryIO | None = None,
+) -> Iterator[Record]:
     """All records of a file, gzipped or not, or of standard input (`-`).
 
     Args:
@@ -564,12 +572,15 @@ def records(source: str, layout: Format, columns: Sequence[str], is_dna: bool) -
         layout: its format; `auto` follows from the name, and for DNA from the first character.
         columns: of a table, the one that is taken is the first of these that is there.
         is_dna: whether `>` and `@` begin FASTA and FASTQ, or may begin a text.
+        stream: of the file, where it was opened before.
 
     Raises:
         InputError: naming the file and the line, if it cannot be read or is malformed.
     """
     place = "standard input" if source == STDIN else source
-    with opened(source, place) as file:
+    if layout in ("tokens", "conllu", "npz"):
+        raise InputError(f"format is {layout}, which the model of this run does not read")
+    with opened(source, place) if stream is None else nullcontext(stream) as file:
         found = _layout(source, file, is_dna) if layout == "auto" else layout
         if found == "fasta":
             yield from _fasta(file, place)

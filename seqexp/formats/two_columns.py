@@ -25,11 +25,12 @@ _LABELS = frozenset(("label", "labels", "tag", "tags", "class", "pos", "upos", "
 
 
 class Labelled(NamedTuple):
-    """Tokens with a label each; `line` is that of the first one."""
+    """Tokens with a label each; `line` is that of the first one, `name` their name in the file."""
 
     line: int
     tokens: tuple[str, ...]
     labels: tuple[str, ...]
+    name: str = ""
 
 
 def is_header(token: str, label: str) -> bool:
@@ -37,13 +38,17 @@ def is_header(token: str, label: str) -> bool:
     return token.strip().lower() in _TOKENS and label.strip().lower() in _LABELS
 
 
-def read_labelled(path: Path, max_bytes: int | None = None, advice: str = "") -> Iterator[Labelled]:
+def read_labelled(
+    path: Path, max_bytes: int | None = None, advice: str = "", label_column: int | None = None
+) -> Iterator[Labelled]:
     """The sequences of a file, gzipped or not. A first line that names the columns is no token.
 
     Args:
         path: the file.
         max_bytes: as of `read_lines`.
         advice: ends the message on a line with more than two columns.
+        label_column: number of the column of labels, from 2, of any number of columns; None is the
+            second of two.
 
     Raises:
         InputError: as `read_lines`; naming the line, if it has not two columns, one of them is
@@ -60,7 +65,7 @@ def read_labelled(path: Path, max_bytes: int | None = None, advice: str = "") ->
             continue
         if is_first:
             separator = "\t" if "\t" in line else None
-        token, label = _columns(line, separator, f"{path}, line {number}", advice)
+        token, label = _columns(line, separator, f"{path}, line {number}", advice, label_column)
         if is_first and is_header(token, label):
             is_first = False
             log.info(f"{path}, line {number}: {token} and {label} name the columns")
@@ -78,8 +83,18 @@ def read_labelled(path: Path, max_bytes: int | None = None, advice: str = "") ->
         yield Labelled(start, tuple(tokens), tuple(labels))
 
 
-def _columns(line: str, separator: str | None, place: str, advice: str) -> tuple[str, str]:
+def _columns(
+    line: str, separator: str | None, place: str, advice: str, label_column: int | None
+) -> tuple[str, str]:
     fields = line.split(separator)
+    if label_column is not None:
+        fields = [field.strip() for field in fields]
+        if len(fields) < label_column or not fields[0] or not fields[label_column - 1]:
+            raise InputError(
+                f"{place}: has {len(fields)} columns, {line.strip()!r:.60}; a token in the first"
+                f" and a label in column {label_column} (dataset.label_column) are read"
+            )
+        return fields[0], fields[label_column - 1]
     if separator is not None:
         fields = [field.strip() for field in fields]
         while len(fields) > 2 and not fields[-1]:  # tabs at the end

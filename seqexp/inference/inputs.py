@@ -10,7 +10,21 @@ from seqexp.dataset.dna.alphabets import DNA, PROTEIN, RNA, Alphabet
 from seqexp.errors import InputError
 from seqexp.formats.dna import LETTERS, dna
 from seqexp.formats.ends import ends_of
-from seqexp.formats.records import STDIN, Format, Record, layout_of, records, token_lines
+from seqexp.formats.records import (
+    STDIN,
+    Format,
+    Record,
+    layout_of,
+    opened,
+    records,
+    token_lines,
+)
+from seqexp.formats.token_lists import (
+    form_of,
+    has_token_lists,
+    read_conllu,
+    read_token_lists,
+)
 from seqexp.inference.prediction import Given, writes
 from seqexp.inference.saved_model import SavedModel
 from seqexp.inference.text import encode, labelled, pieces
@@ -132,27 +146,38 @@ def _text_columns(saved: SavedModel, column: str | None, key: str, *usual: str) 
 def _tagged(saved: SavedModel, source: str, layout: Format, column: str | None) -> Iterator[Given]:
     """Words or letters that are to be labelled, as `dataset=tagging` reads them.
 
-    A run that was trained on files of a token and a label a line is given the same, without labels
-    or with labels that are not read.
+    CoNLL-U and JSON lines with lists of tokens are told by their content. A run that was trained on
+    files of a token and a label a line is given the same. Labels may be there, and are not read.
     """
     node, words = saved.dataset, saved.spec.words
     if words is None:
         yield from _texts(saved, source, layout, column)
         return
+    columns = _text_columns(saved, column, "text_column", "text", "sequence", "tokens")
     is_trained_on_lines = node.get("path") is not None and node.get("text_column") is None
     by_name = layout_of(source) if layout == "auto" else layout
     is_table = by_name in ("csv", "tsv", "jsonl", "fasta", "fastq")
-    if layout == "tokens" or (layout == "auto" and is_trained_on_lines and not is_table):
-        for line, tokens in token_lines(source):
-            yield _labelled(str(line), tokens, saved.spec)
-        return
-    columns = _text_columns(saved, column, "text_column", "text", "sequence", "tokens")
-    for record in records(source, layout, columns, words.unit == "letters"):
-        text = record.text
-        tokens = list("".join(text.split())) if words.unit == "letters" else text.split()
-        if not tokens:
-            raise InputError(f"{source}, record {record.name}: is empty")
-        yield _labelled(record.name, tokens, saved.spec)
+    place = "standard input" if source == STDIN else source
+    with opened(source, place) as file:
+        form = form_of(file)
+        has_lists = form == "jsonl" and column is None and has_token_lists(file)
+        if layout == "conllu" or (layout == "auto" and form == "conllu"):
+            for one in read_conllu(file, None, name=place):
+                yield _labelled(one.name or str(one.line), one.tokens, saved.spec)
+        elif layout in ("auto", "jsonl") and has_lists:
+            for one, _ in read_token_lists(file, None, name=place):
+                yield _labelled(one.name or str(one.line), one.tokens, saved.spec)
+        elif layout == "tokens" or (layout == "auto" and is_trained_on_lines and not is_table):
+            for line, tokens in token_lines(source, file):
+                yield _labelled(str(line), tokens, saved.spec)
+        else:
+            are_letters = words.unit == "letters"
+            for record in records(source, layout, columns, are_letters, file):
+                text = record.text
+                tokens = list("".join(text.split())) if are_letters else text.split()
+                if not tokens:
+                    raise InputError(f"{source}, record {record.name}: is empty")
+                yield _labelled(record.name, tokens, saved.spec)
 
 
 def _labelled(name: str, tokens: Sequence[str], spec: TaskSpec) -> Given:

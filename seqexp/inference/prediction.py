@@ -9,11 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
-from seqexp.config.instantiate import build
-from seqexp.config.trust import refuse_other_code
 from seqexp.dataset.recordings.recording import by_its_own
 from seqexp.errors import InputError
-from seqexp.inference.saved_model import SavedModel
+from seqexp.inference.saved_model import SavedModel, made
 from seqexp.spec import PAD, Carry, Features, Output, ReadsContext, TaskSpec
 from seqexp.task import kinds
 from seqexp.task.base import Cell
@@ -86,7 +84,7 @@ def predicted(saved: SavedModel, given: Sequence[Given]) -> list[list[Cell]]:
         return [[text] for text in written(saved, [one.context for one in given])]
     task = kinds.of(saved.spec)
     rows: list[list[Cell]] = [[] for _ in given]
-    for places, logits in _logits(saved, given):
+    for places, logits in logits_by_shape(saved, given):
         chosen = [given[place] for place in places]
         labelled = None if chosen[0].places is None else _mask(chosen)
         for place, row in zip(places, task.predictions(logits, labelled), strict=True):
@@ -106,7 +104,7 @@ def predicted_tokens(saved: SavedModel, given: Sequence[Given]) -> list[list[lis
     """Of each sequence a row a token, a value a column of `TOKEN_COLUMNS`."""
     names = saved.spec.output_names
     tables: list[list[list[Cell]]] = [[] for _ in given]
-    for rows, logits in _logits(saved, given):
+    for rows, logits in logits_by_shape(saved, given):
         largest, labels = probabilities(logits).max(dim=2)  # (batch, time)
         for row, ids, likely in zip(rows, labels.tolist(), largest.tolist(), strict=True):
             one = given[row]
@@ -145,9 +143,8 @@ def how(saved: SavedModel) -> "Writing":
     if not isinstance(node, dict):
         return Writing()
     source = "the stored config"
-    refuse_other_code({"decode": node}, source, ())
     try:
-        return how_to_write(build(node)) or Writing()
+        return how_to_write(made("decode", node, source, ())) or Writing()
     except (TypeError, ValueError) as error:
         raise InputError(f"{source}: decode is damaged ({error})") from error
 
@@ -183,7 +180,7 @@ def refuse_joined(spec: TaskSpec, instead: str = "give per=token") -> None:
 
 
 @torch.no_grad()
-def _logits(
+def logits_by_shape(
     saved: SavedModel, given: Sequence[Given]
 ) -> Iterator[tuple[list[int], Float[Tensor, "batch positions outputs"]]]:
     """Logits of the sequences of each shape, and their places among all."""

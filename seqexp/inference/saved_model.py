@@ -23,6 +23,9 @@ from seqexp.spec import SizedByData, TaskSpec
 from seqexp.utils.files import read_json
 from seqexp.utils.old_names import with_new_targets
 
+KEY_BYTES = 8
+"""Of each key of a part that is sized by data."""
+
 WEIGHTS, SPEC, CONFIG = "weights.safetensors", "spec.json", "config.json"
 
 
@@ -71,9 +74,9 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     node = arguments("model", node)
     refuse_other_code({"model": node}, str(folder / CONFIG), trusted)
     claims.refuse_arguments(node, str(folder / CONFIG))
-    claimed = _refuse_other_weights(folder, node, spec)
-    model: nn.Module = build(node, spec=spec)
-    _make_room(model, claimed)
+    claimed = _refuse_other_weights(folder, node, spec, trusted)
+    model: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
+    _make_room(model, claimed, folder / WEIGHTS)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except Exception as error:  # safetensors has its own error type for each kind of damage
@@ -84,15 +87,34 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     return SavedModel(model.eval(), spec, config)
 
 
-def _make_room(model: nn.Module, claimed: claims.Claimed) -> None:
-    """Give parts whose size the training data told that of the weights that are there."""
+def made(
+    group: str, node: Mapping[str, Any], source: str, trusted: Sequence[str], **supplied: Any
+) -> Any:
+    """The object that a group of a stored config describes.
+
+    Raises:
+        InputError: if it is neither of seqexp nor of a trusted package; nothing was imported.
+    """
+    refuse_other_code({group: node}, source, trusted)
+    return build(node, **supplied)
+
+
+def _make_room(model: nn.Module, claimed: claims.Claimed, file: Path) -> None:
+    """Give parts whose size the training data told that of the weights that are in a file.
+
+    One that claims more rows than the file has bytes for gets no room, and is refused later.
+    """
+    most = file.stat().st_size // KEY_BYTES
     for name, part in model.named_modules():
         _, shape = claimed.get(f"{name}.keys" if name else "keys", ("", []))
-        if isinstance(part, SizedByData) and len(shape) == 1 and isinstance(shape[0], int):
-            part.resize(max(0, shape[0]))
+        rows = shape[0] if len(shape) == 1 else None
+        if isinstance(part, SizedByData) and isinstance(rows, int) and 0 <= rows <= most:
+            part.resize(rows)
 
 
-def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec) -> claims.Claimed:
+def _refuse_other_weights(
+    folder: Path, node: Mapping[str, Any], spec: TaskSpec, trusted: Sequence[str]
+) -> claims.Claimed:
     """Compare the model that a config names with the weights that are there, before it has any.
 
     Returns their types and shapes.
@@ -101,13 +123,13 @@ def _refuse_other_weights(folder: Path, node: Mapping[str, Any], spec: TaskSpec)
     is_ours = str(node["_target_"]).startswith("seqexp.")
     try:
         with torch.device("meta"):
-            like: nn.Module = build(node, spec=spec)
+            like: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
     except Exception as error:
         if not is_ours:  # which may not be made for tensors without memory
             return claimed
         raise InputError(f"{folder / CONFIG}: no model can be made of it ({error})") from error
-    _make_room(like, claimed)
+    _make_room(like, claimed, folder / WEIGHTS)
     claims.refuse_other_weights(claimed, like.state_dict(), folder / WEIGHTS)
     return claimed

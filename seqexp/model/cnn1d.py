@@ -4,20 +4,21 @@ from typing import Annotated, Literal, cast
 
 import torch
 from annotated_types import Len
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seqexp.errors import InputError
 from seqexp.kernels import convolution_cpp as token_convolution
 from seqexp.kernels.build import Built
+from seqexp.model.added_ngrams import AddedNGrams, top_of, vectors_of
 from seqexp.model.context import PooledContext, filters_of, refuse_without_context
 from seqexp.model.convolution import ConvolutionLayer, Layers
+from seqexp.model.counting.table import Speaking
 from seqexp.model.layers import (
     ACTIVATIONS,
     Activation,
     EmbeddingSize,
-    Head,
     Init,
     embedding_size_for,
     initialise_as_keras,
@@ -25,8 +26,9 @@ from seqexp.model.layers import (
     padded,
     read_out,
 )
+from seqexp.model.outputs import Cutoffs, OutputChoice, OutputName, ScoringHead, head_for
 from seqexp.model.picture import PictureConvolution
-from seqexp.ranges import NotNegative, Rate, Size
+from seqexp.ranges import Count, NotNegative, Rate, Size
 from seqexp.spec import Carry, TaskSpec, is_real, other_strand
 
 Padding = Literal["auto", "same", "causal", "valid"]
@@ -66,6 +68,10 @@ class CNN1D(nn.Module):
             the same width, whose maxima stand beside the features that are predicted from.
         context_convolution: over a context that is a picture, whose patches those filters read;
             without filters there is none.
+        output, cutoffs, negatives, tied: of the next token, as in `outputs.OutputChoice`.
+        ngrams: vectors of n-grams, added to those of tokens or to the logits; without sizes there
+            are none. On both strands of DNA, those added to the logits are one with their reverse
+            complement. Not for causal padding.
 
     Raises:
         InputError: on choices that see later tokens where the next one is to be predicted, on
@@ -94,6 +100,11 @@ class CNN1D(nn.Module):
         kernel: Literal["auto", "compiled", "reference"] = "auto",
         context_embedding_size: EmbeddingSize = "auto",
         context_convolution: PictureConvolution | None = None,
+        output: OutputName = "full",
+        cutoffs: Cutoffs | None = None,
+        negatives: Count = 1000,
+        tied: bool = False,
+        ngrams: AddedNGrams | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -116,9 +127,11 @@ class CNN1D(nn.Module):
         size = embedding_size_for(spec.input, embedding_size)
         self.is_one_hot = size is None and spec.features is None
         self._refuse_compiled(size)
+        self._refuse_causal(ngrams)
         if positive_readout:
             self._refuse_other_layers(hidden_layers)
         self.input = input_layer(spec.input, embedding_size)
+        self.ngrams = vectors_of(spec, ngrams, self.input.size, size is None, self.both_strands)
         self.conv = nn.Conv1d(self.input.size, num_filters, filter_width)
         above = (num_filters, num_filters, filter_width, padding, activation)
         self.above = nn.ModuleList(ConvolutionLayer(*above) for _ in range(1, num_layers))
@@ -132,10 +145,11 @@ class CNN1D(nn.Module):
                 spec.context, context_embedding_size, context_convolution, *size_of_filters
             )
             num_features += num_filters
+        choice = OutputChoice(output, cutoffs, negatives, tied)
         self.head: nn.Module = (
             PositiveReadout(num_features, spec.num_outputs, dropout)
             if positive_readout
-            else Head(num_features, hidden_layers, spec.num_outputs, dropout)
+            else head_for(spec, num_features, hidden_layers, dropout, choice, self.input)
         )
         if init == "keras":
             initialise_as_keras(self)
@@ -183,6 +197,14 @@ class CNN1D(nn.Module):
         if self.spec.features is not None:
             has = "sequences of the dataset are of features; give kernel=auto"
         raise InputError(f"model.kernel is compiled, which is for one-hot tokens, but {has}")
+
+    def _refuse_causal(self, ngrams: AddedNGrams | None) -> None:
+        if ngrams is not None and ngrams.sizes is not None and self.padding == "causal":
+            raise InputError(
+                f"model.ngrams.sizes is {list(ngrams.sizes)} and model.padding is causal; n-grams"
+                " beside causal filters are for model=rnn, lstm and stacked-rnn: give padding=same,"
+                " or sizes=null"
+            )
 
     def _refuse_other_layers(self, hidden_layers: list[int]) -> None:
         key, value, none = "hidden_layers", str(hidden_layers), "[]"
@@ -238,7 +260,27 @@ class CNN1D(nn.Module):
         context: (batch, filters).
         """
         features, carry = self._features(tokens, carry)
-        return self.head(features), carry
+        logits: Tensor = self.head(features)
+        if self.ngrams is None or self.ngrams.adds_to == "input":
+            return logits, carry
+        added: Tensor = self.ngrams(tokens)
+        return logits + (added if self.spec.per_position else added.sum(dim=1, keepdim=True)), carry
+
+    @property
+    def scores_targets(self) -> bool:
+        """Whether the output says what targets cost without all logits."""
+        return isinstance(self.head, ScoringHead)
+
+    def target_nats(
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        targets: Int[Tensor, "batch time"],
+        carry: Carry | None = None,
+    ) -> tuple[Float[Tensor, ""], Carry]:
+        """What targets cost, nats, summed; and the carry as of `forward`."""
+        assert isinstance(self.head, ScoringHead)  # as `scores_targets` says
+        features, carry = self._features(tokens, carry)
+        return self.head.nats(features, targets), carry
 
     def _features(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None, without: int | None = None
@@ -332,7 +374,10 @@ class CNN1D(nn.Module):
         after = positions + self.filter_width - 1 - before - tokens.shape[1]
         if before or after:
             tokens = padded(tokens, before, after)
-        vectors = self.input(tokens).transpose(1, 2)  # (batch, channels, time)
+        vectors = self.input(tokens)
+        if self.ngrams is not None and self.ngrams.adds_to == "input":
+            vectors = vectors + self.ngrams(tokens).to(vectors.dtype)
+        vectors = vectors.transpose(1, 2)  # (batch, channels, time)
         return self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)
 
     def _weights(self) -> tuple[Tensor, Tensor]:
@@ -447,6 +492,10 @@ class CNN1D(nn.Module):
         filters = range(self.conv.out_channels)
         without = (self.head(self._features(tokens, carry, index)[0]) for index in filters)
         return torch.stack([(logits - others).mean(dim=1) for others in without], dim=1)
+
+    def top(self, count: int) -> list[Speaking]:
+        """The n-grams that add most to each output; none where the model has none."""
+        return top_of(self, self.ngrams, self.spec, count)
 
     def penalty(self) -> Float[Tensor, ""]:
         """What is added to the loss, nats."""

@@ -1,6 +1,5 @@
 """A linear model of n-grams: what each adds to an output, wherever in a sequence it stands."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ from seqexp.errors import InputError
 from seqexp.model.counting.features import counts_of, inverse_frequencies, log_count_ratios
 from seqexp.model.counting.grams import Grams
 from seqexp.model.counting.solver import AsLogits, Problem
-from seqexp.model.counting.table import NGramTable
+from seqexp.model.counting.table import NGramTable, Speaking, highest
 from seqexp.ranges import Count, Positive
 from seqexp.spec import Carry, Output, TaskSpec
 from seqexp.task import kinds
@@ -188,29 +187,10 @@ class NGrams(nn.Module):
         """Counts the n-grams of all sequences, for `num_fits` fits of the weights."""
         return Solver(self, train)
 
-    def top(self, count: int) -> list["Speaking"]:
+    def top(self, count: int) -> list[Speaking]:
         """The n-grams that speak for each output most, the strongest first."""
-        weights = self.ngrams.table[1:].detach().float().cpu()
-        names = self.spec.output_names
-        columns = [weights[:, index] for index in range(self.width)]
-        if len(names) == 2 and self.width == 1:
-            columns = [-columns[0], columns[0]]
-        found = []
-        for name, column in zip(names, columns, strict=True):
-            best = column.topk(min(count, len(column)))
-            for row, value in zip((best.indices + 1).tolist(), best.values.tolist(), strict=True):
-                if value > 0:
-                    found.append(Speaking(name, tuple(self.ngrams.names([row])[0]), value))
-        return found
-
-
-@dataclass(frozen=True)
-class Speaking:
-    """An n-gram that speaks for an output, by `weight` nats; None is a gap."""
-
-    output: str
-    symbols: tuple[str | None, ...]
-    weight: float
+        adds = self.ngrams.table[1:].detach().float().cpu()
+        return highest(adds, None, self.ngrams, self.spec.output_names, count)
 
 
 class Solver:

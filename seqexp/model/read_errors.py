@@ -43,6 +43,9 @@ STRAND_PRIOR = 0.5
 """By which substitutions of A and G are more frequent than of C and T at the start, in logits: it
 tells the strands apart, which are mirror images."""
 
+STEEPEST = 40.0
+"""Logits of a table beyond which there is no difference: a chance of e^-40."""
+
 BAND = 12
 """Cells beside the diagonal, and the difference of the lengths."""
 
@@ -198,13 +201,29 @@ class ReadErrors(nn.Module):
     def table(
         self, windows: Int[Tensor, "kinds letters"]
     ) -> Float[Tensor, "kinds qualities columns"]:
-        """Rates of a base in each window of letters, as `pair_hmm.Table` has them."""
-        base = windows[:, self.before, None]
-        logits = self._logits(windows, base).flatten(0, 1)
-        found = self._probabilities(logits, base.repeat_interleave(self.qualities, dim=0))
-        events = torch.cat([found.emission, found.insertion, found.deletion[..., None]], dim=3)
-        columns = [events.flatten(1), found.stay, found.end.flatten(1)]
-        return torch.cat(columns, dim=1).float().view(len(windows), self.qualities, -1)
+        """Rates of a base in each window of letters, as `pair_hmm.Table` has them.
+
+        The same as `rates`, for places one by one.
+        """
+        base = windows[:, self.before]
+        vectors = functional.one_hot(windows, LETTERS + 1).to(self.output.weight.dtype)
+        hidden = torch.relu_(self.first(vectors.transpose(1, 2))).flatten(1)
+        hidden = functional.linear(hidden, self.second.weight.flatten(1), self.second.bias)
+        hidden = torch.relu_(hidden[:, None] + self.level)  # (kinds, qualities, channels)
+        again = functional.linear(hidden, self.residual.weight[..., 0], self.residual.bias)
+        logits = self.output(hidden + torch.relu_(again)) + self.start + self.by_base[base][:, None]
+        weights = logits[..., :-1].clamp(-STEEPEST, STEEPEST).exp_() * _possible()[base][:, None]
+        groups = weights.view(*logits.shape[:2], STATES + 2, 4)  # softmax is slow in groups of 4
+        chance = groups / groups.sum(dim=-1, keepdim=True)
+        events = chance[..., :STATES, :] if self.memory else chance[..., [0] * STATES, :]
+        inserted, substituted = chance[:, :, STATES, None], chance[:, :, STATES + 1, None]
+        own = functional.one_hot(base, LETTERS + 1)[:, None, None, :LETTERS]
+        rates = torch.empty(*logits.shape[:2], STATES, 2 * LETTERS + 1)
+        rates[..., :LETTERS] = events[..., [SUBSTITUTE]] * substituted + events[..., [COPY]] * own
+        rates[..., LETTERS : 2 * LETTERS] = events[..., [INSERT]] * inserted
+        rates[..., -1] = events[..., DELETE]
+        stay = torch.sigmoid(logits[..., -1:]).float()
+        return torch.cat([rates.flatten(2), stay, events[..., COPY].float()], dim=2)
 
     def _probabilities(
         self, logits: Float[Tensor, "rows places outputs"], base: Int[Tensor, "rows places"]
@@ -268,6 +287,15 @@ class Probabilities(NamedTuple):
     deletion: Float[Tensor, "rows states places"]
     end: Float[Tensor, "rows states places"]
     stay: Float[Tensor, "rows places"]
+
+
+def _possible() -> Float[Tensor, "letters outputs"]:
+    """1 where an output may be, by the base; 0 elsewhere: no base is substituted by itself."""
+    values = torch.ones(LETTERS + 1, OUTPUTS - 1)
+    for event in (DELETE, SUBSTITUTE):
+        values[OUTSIDE, event : STATES * 4 : 4] = 0
+    values[:LETTERS, STATES * 4 + LETTERS :].fill_diagonal_(0)
+    return values
 
 
 def _numbers(tokens: Int[Tensor, "rows time"]) -> tuple[Tensor, Tensor]:

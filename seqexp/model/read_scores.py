@@ -23,7 +23,7 @@ HARDLY = 6.0
 MOST_LETTERS = 27
 """Of windows that are told apart by one number of 64 bits, of five signs."""
 
-MANY = 4096
+MANY = 1024
 """Windows that go through the network together: they stay in the cache."""
 
 _NUMBERS = bytes(LETTERS.index(chr(c)) + 1 if chr(c) in LETTERS else PAD for c in range(256))

@@ -6,27 +6,30 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Interval, Len
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
+from seqexp.model.added_ngrams import AddedNGrams, top_of, vectors_of
 from seqexp.model.attention import Attention, AttentionName
 from seqexp.model.cells import CellName
 from seqexp.model.context import Encoder, filters_of, refuse_without_context
 from seqexp.model.convolution import Convolution, Convolutions
+from seqexp.model.counting.table import Speaking
 from seqexp.model.layers import (
     EmbeddingSize,
-    Head,
     Init,
     PositionFeatures,
     TokenInput,
+    embedding_size_for,
     initialise_as_keras,
     input_layer,
     read_out,
 )
+from seqexp.model.outputs import Cutoffs, OutputChoice, OutputName, ScoringHead, head_for
 from seqexp.model.picture import PictureConvolution
 from seqexp.model.recurrent_layer import Dropout, DropoutMasks, Kernel, RecurrentLayers
-from seqexp.ranges import Positive, Rate, Size
+from seqexp.ranges import Count, Positive, Rate, Size
 from seqexp.spec import Carry, TaskSpec, is_real
 
 Readout = Literal["last", "mean", "max"]
@@ -71,6 +74,9 @@ class RecurrentNetwork(RecurrentLayers):
         context_embedding_size: as `embedding_size`, of the context.
         context_convolution: over a context that is a picture, before the encoder reads its patches;
             without filters there is none.
+        output, cutoffs, negatives, tied: of the next token, as in `outputs.OutputChoice`.
+        ngrams: vectors of n-grams, added to those of tokens or to the logits; without sizes there
+            are none.
 
     Raises:
         InputError: on choices that see later tokens where the next one is to be predicted, and on
@@ -121,6 +127,11 @@ class RecurrentNetwork(RecurrentLayers):
         encoder_bidirectional: bool = False,
         context_embedding_size: EmbeddingSize = "auto",
         context_convolution: PictureConvolution | None = None,
+        output: OutputName = "full",
+        cutoffs: Cutoffs | None = None,
+        negatives: Count = 1000,
+        tied: bool = False,
+        ngrams: AddedNGrams | None = None,
     ) -> None:
         super().__init__()
         self.spec, self.readout, self.token_dropout = spec, readout, token_dropout
@@ -132,6 +143,8 @@ class RecurrentNetwork(RecurrentLayers):
             context_convolution=(filters_of(context_convolution), None),
         )
         self.input = input_layer(spec.input, embedding_size)
+        is_one_hot = embedding_size_for(spec.input, embedding_size) is None
+        self.ngrams = vectors_of(spec, ngrams, self.input.size, is_one_hot)
         self.position = None if position_features is None else PositionFeatures(position_features)
         num_inputs = self.input.size + (0 if self.position is None else self.position.size)
         self.convolutions: Convolutions | None = None
@@ -145,7 +158,8 @@ class RecurrentNetwork(RecurrentLayers):
         every = (Dropout(dropout, recurrent_dropout, dropout_masks), kernel)
         self.make(cell, num_inputs, num_layers, hidden_size, bidirectional, *every)
         width = hidden_size * (2 if bidirectional else 1)
-        self.head = Head(width, hidden_layers, spec.num_outputs, readout_dropout)
+        choice = OutputChoice(output, cutoffs, negatives, tied)
+        self.head = head_for(spec, width, hidden_layers, readout_dropout, choice, self.input)
         self.encoder: Encoder | None = None
         self.bridges = nn.ModuleList()
         self.attention: Attention | None = None
@@ -199,6 +213,10 @@ class RecurrentNetwork(RecurrentLayers):
         before: list[Tensor] = []
         if self.position is not None:
             before.append(torch.zeros(len(context), dtype=torch.long, device=context.device))
+        if self.ngrams is not None:
+            before.append(self.ngrams.start(context))
+            if self.ngrams.adds_to == "logits" and not self.spec.per_position:
+                before.append(states[0].new_zeros(len(context), self.spec.num_outputs))
         if self.convolutions is not None:
             before += self.convolutions.start(states[0])
         kept = () if self.attention is None else self.attention.keep(read, real)
@@ -210,10 +228,55 @@ class RecurrentNetwork(RecurrentLayers):
         """Logits, and the states of all layers after the last token that is no padding.
 
         In the carry follow, where there are such: the number of tokens so far, (batch,), the last
-        inputs of a convolution, and what is attended to.
+        tokens and sums of n-grams, the last inputs of a convolution, and what is attended to.
         """
         states, after, kept = self._predicted_from(tokens, carry)
-        return self.outputs(states, kept), (*after, *kept)
+        logits = self.outputs(states, kept)
+        if self.ngrams is not None and self.ngrams.adds_to == "logits":
+            logits = logits + self._wide(tokens, carry, after)
+        return logits, (*after, *kept)
+
+    def top(self, count: int) -> list[Speaking]:
+        """The n-grams that add most to each output; none where the model has none."""
+        return top_of(self, self.ngrams, self.spec, count)
+
+    def _wide(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None, after: Carry
+    ) -> Float[Tensor, "batch positions outputs"]:
+        """What n-grams add to the logits: at each position, or all of them to one prediction."""
+        assert self.ngrams is not None
+        place = self._place_of_ngrams()
+        if self.spec.per_position:
+            added: Tensor = self.ngrams(tokens, carry[place] if carry else None)
+            return added
+        return after[place - self._num_dropped() + 1][:, None]
+
+    def _place_of_ngrams(self) -> int:
+        """Where in the carry what n-grams need begins."""
+        return self._num_states_carried() + (self.position is not None)
+
+    def _num_dropped(self) -> int:
+        """States that a model which reads from both ends does not carry on."""
+        return self._num_states_carried() if self.backwards else 0
+
+    def _with_ngrams(
+        self,
+        vectors: Float[Tensor, "batch time inputs"],
+        tokens: Num[Tensor, "batch time ..."],
+        carry: Carry | None,
+    ) -> tuple[Float[Tensor, "batch time inputs"], list[Tensor]]:
+        """Vectors with those of n-grams, and what the next window needs of these."""
+        if self.ngrams is None:
+            return vectors, []
+        own = carry[self._place_of_ngrams() :] if carry else None
+        before = own[0] if own else None
+        kept = [self.ngrams.carried(tokens, before)]
+        if self.ngrams.adds_to == "input":
+            return vectors + self.ngrams(tokens, before).to(vectors.dtype), kept
+        if not self.spec.per_position:
+            sums = self.ngrams(tokens, before).sum(dim=1)
+            kept.append(sums if own is None else own[1] + sums)
+        return vectors, kept
 
     def attention_weights(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry
@@ -237,10 +300,30 @@ class RecurrentNetwork(RecurrentLayers):
         self, states: Float[Tensor, "batch positions features"], kept: Carry = ()
     ) -> Float[Tensor, "batch positions outputs"]:
         """Logits of states of the top layer; `kept` is what they attend to."""
-        if self.attention is not None:
-            states = self.attention(states, kept)
-        logits: Tensor = self.head(states)
+        logits: Tensor = self.head(self._attended(states, kept))
         return logits
+
+    @property
+    def scores_targets(self) -> bool:
+        """Whether the output says what targets cost without all logits."""
+        adds_logits = self.ngrams is not None and self.ngrams.adds_to == "logits"
+        return isinstance(self.head, ScoringHead) and not adds_logits
+
+    def target_nats(
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        targets: Int[Tensor, "batch time"],
+        carry: Carry | None = None,
+    ) -> tuple[Float[Tensor, ""], Carry]:
+        """What targets cost, nats, summed; and the carry as of `forward`."""
+        assert isinstance(self.head, ScoringHead)  # as `scores_targets` says
+        states, after, kept = self._predicted_from(tokens, carry)
+        return self.head.nats(self._attended(states, kept), targets), (*after, *kept)
+
+    def _attended(
+        self, states: Float[Tensor, "batch positions features"], kept: Carry
+    ) -> Float[Tensor, "batch positions features"]:
+        return states if self.attention is None else self.attention(states, kept)
 
     def vectors(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
@@ -250,6 +333,7 @@ class RecurrentNetwork(RecurrentLayers):
         vectors = self.input(tokens)
         if self.training and self.token_dropout > 0:
             vectors = vectors * self._kept_tokens(tokens)[:, :, None].to(vectors.dtype)
+        vectors, of_ngrams = self._with_ngrams(vectors, tokens, carry)
         place, kept = self._num_states_carried(), []
         if self.position is not None:
             before = carry[place] if carry else real.new_zeros(len(real), dtype=torch.long)
@@ -257,6 +341,7 @@ class RecurrentNetwork(RecurrentLayers):
             features = self.position(count - 1).to(vectors.dtype)
             vectors = torch.cat([vectors, features], dim=2)
             kept.append(count[:, -1])
+        kept += of_ngrams
         if self.convolutions is not None:
             vectors = vectors if self.position is None else vectors * real[:, :, None]
             own = carry[place + len(kept) :] if carry else None

@@ -29,6 +29,7 @@ class Ensemble:
         method: how they are weighted.
         weights: of each run, by its label.
         points: the values of each run without its seed, by its label.
+        run_ids: of each run in the store, by its label.
         metrics: of the test, by name without the split.
         headline: of these, the measure that counts most.
     """
@@ -36,6 +37,7 @@ class Ensemble:
     method: str
     weights: Mapping[str, float]
     points: Mapping[str, str]
+    run_ids: Mapping[str, str | None]
     metrics: Mapping[str, float]
     headline: str
 
@@ -58,6 +60,9 @@ def ensembles(manifest: Manifest) -> list[Ensemble]:
     if len({part.shape for part in parts}) > 1:
         return []
     points = _points(manifest)
+    run_ids = {
+        label: entry.run_id for label, entry in zip(labels, manifest.jobs.values(), strict=True)
+    }
     equal = [1 / len(runs)] * len(runs)
     fitted = fitted_weights(scores, points) if len(set(points)) > 1 else None
     name = HEADLINE[Output(scores[0].spec.output)][0]
@@ -67,7 +72,7 @@ def ensembles(manifest: Manifest) -> list[Ensemble]:
             metrics = metrics_of(scores[0].spec, mean(parts, weights), scores[0].test.targets)
             shares = dict(zip(labels, weights, strict=True))
             values = dict(zip(labels, points, strict=True))
-            found.append(Ensemble(method, shares, values, metrics, name))
+            found.append(Ensemble(method, shares, values, run_ids, metrics, name))
     return found
 
 
@@ -114,10 +119,10 @@ def rows(found: Sequence[Ensemble]) -> list[Row]:
 
 
 def rows_of_weights(found: Sequence[Ensemble]) -> list[Row]:
-    """A row a run: its weight in each mean."""
+    """A row a run: its id, and its weight in each mean."""
     return [
-        {"run": label, **{one.method: one.weights[label] for one in found}}
-        for label in (found[0].weights if found else ())
+        {"run": label, "run id": run_id, **{one.method: one.weights[label] for one in found}}
+        for label, run_id in (found[0].run_ids.items() if found else ())
     ]
 
 

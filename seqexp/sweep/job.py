@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from hydra.core.override_parser.types import Override
 
 from seqexp.checkpoint.identity import code_digest, fingerprint, identity
 from seqexp.config.groups import Config
+from seqexp.config.instantiate import build
 from seqexp.errors import InputError
 
 OF_A_SWEEP = ("seeds", "force", "dry_run", "trainer.replicas")
@@ -50,6 +52,10 @@ class Job:
     def label(self) -> str:
         """Its values, in one line."""
         return " ".join(self.overrides)
+
+    def part(self, group: str) -> Any:
+        """The object that its config describes in a group: `tracking`, `sweeper`, `launcher`."""
+        return build(self.config[group])
 
 
 def settled(config: Config) -> Config:

@@ -25,7 +25,14 @@ CHOICES_OF_C = (1.0, 3.0, 10.0, 30.0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    texts, labels, train, valid = reviews(__doc__)
+    for pairs in (False, True):
+        report(texts, labels, train, valid, pairs)
+
+
+def reviews(what: str):  # noqa: ANN201
+    """Words and labels of the reviews of each split, and which are trained and validated on."""
+    parser = argparse.ArgumentParser(description=what.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--max-length", type=int, default=10**6, help="words; default: all")
     parser.add_argument("--truncate", choices=("head", "tail"), default="head")
@@ -33,24 +40,22 @@ def main() -> None:
     given = parser.parse_args()
     unpacked = given.folder / FOLDER
     if unpacked.is_dir():
-        reviews = reviews_of_folder(unpacked)
+        found = reviews_of_folder(unpacked)
     else:
-        reviews = reviews_of_archive(given.folder / ARCHIVE)
+        found = reviews_of_archive(given.folder / ARCHIVE)
     length = given.max_length
     keep = slice(-length, None) if given.truncate == "head" else slice(length)
     texts = {
         split: [tokenize(document.text)[keep] for document in documents]
-        for split, documents in reviews.items()
+        for split, documents in found.items()
     }
     labels = {
         split: np.array([document.label == "positive" for document in documents]).astype(int)
-        for split, documents in reviews.items()
+        for split, documents in found.items()
     }
     rows = np.arange(len(labels["train"]))
     valid = stratified(labels["train"], rows, 0.1, given.seed, "valid")
-    train = np.setdiff1d(rows, valid)
-    for pairs in (False, True):
-        report(texts, labels, train, valid, pairs)
+    return texts, labels, np.setdiff1d(rows, valid), valid
 
 
 def report(texts, labels, train, valid, pairs) -> None:  # noqa: ANN001

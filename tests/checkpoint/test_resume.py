@@ -28,7 +28,6 @@ from seqexp.config.check import check
 from seqexp.decode.consensus.rank import Ranked
 from seqexp.errors import InputError, StoppedError
 from seqexp.run import run
-from seqexp.trainer.training import Report
 
 TINY = ("dataset.num_train=60", "dataset.num_test=20", "dataset.num_valid=20", "interpret=none")
 STEPWISE = (*TINY, "trainer.epochs=3", "trainer.batch_size=10", "trainer.checkpoint.every_steps=5")
@@ -49,16 +48,16 @@ def stop_after(report_number: int, error: BaseException, patch: pytest.MonkeyPat
 
     def stopping(real: Any) -> Any:
         def reports(*arguments: Any) -> Any:
-            for item in real(*arguments):
-                yield item
-                if isinstance(item, Report) and next(numbers) == report_number:
+            for report in real(*arguments):
+                yield report
+                if next(numbers) == report_number:
                     raise error
 
         return reports
 
     # of the run's own model, and of the one the other way round
-    for module, name in ((run_module, "steps"), (reads, "fit")):
-        patch.setattr(module, name, stopping(getattr(module, name)))
+    for module in (run_module, reads):
+        patch.setattr(module, "fit", stopping(module.fit))
 
 
 def altered(folder: Path, change: Any) -> None:
@@ -142,7 +141,7 @@ def test_a_finished_run_is_not_trained_again_unless_forced(
     whole: tuple[Result, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result, folder = whole
-    monkeypatch.setattr(run_module, "steps", None)
+    monkeypatch.setattr(run_module, "fit", None)
     assert again(folder, "tracking=none").metrics == result.metrics
     monkeypatch.undo()
     forced = again(folder, "tracking=none", "force=true")

@@ -121,6 +121,29 @@ def test_bad_files_end_with_status_2_and_leave_no_table(
         assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
 
 
+def test_what_has_no_mean_is_refused_by_name(
+    runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs, ids = runs
+    (tmp_path / "a.csv").write_text("left,right,noise\n1,2,3\n")
+    given = [f"input={tmp_path}/a.csv", f"paths.outputs={outputs}"]
+    one, other = ids["regression"], ids["multi_label"]
+    for words, told in (
+        ([], "give run=ID, or of several runs"),
+        ([f"runs={one}"], "give at least two runs"),
+        ([f"runs={one},{other}"], "there is no mean of both"),
+        ([f"runs={ids['written']},{one}"], "writes sequences, of which there is no mean"),
+        ([f"runs={one},{other}", "weights=1,2,3"], "weights has 3 numbers, and there are 2 runs"),
+        ([f"runs={one},{other}", "weights=equl"], "did you mean equal?"),
+        ([f"runs={one},{other}", "weights=validation"], "which a sweep chooses at its end"),
+        ([f"runs={one},{other}", "per=token"], "per is token, which is for one run"),
+        ([f"sweep={one}"], "it is no sweep's own run"),
+        ([f"run={one}", "weights=1,1"], "are for several"),
+    ):
+        assert run_command("predict", [*given, *words]) == 2
+        assert told in capsys.readouterr().err, words
+
+
 PICTURES = {
     "token_class": {"confusion_matrix", "reliability"},
     "regression": {"scatter"},
@@ -154,7 +177,7 @@ def test_filters_and_evidence_are_there_where_there_are_letters(
     assert not (artifacts(runs, "regression") / "filters").exists()
 
 
-@pytest.mark.parametrize("kind", ["token_class", "regression", "written"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_comes_again_to_the_bit(
     runs: tuple[Path, dict[str, str]], kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

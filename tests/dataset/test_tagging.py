@@ -1,6 +1,7 @@
 """Tokens with a label each: every form gives the same, and what is wrong is named with its line."""
 
 import gzip
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,26 @@ def table(sentences: Any = SENTENCES) -> str:
     return "\n".join(["text\ttags", *rows])
 
 
+def conllu(sentences: Any = SENTENCES) -> str:
+    """With comments, ranges of words and empty nodes, which are no words."""
+    blocks, blanks = [], "\t_" * 8
+    for number, one in enumerate(sentences):
+        lines = [f"# sent_id = s{number}", "# text = a cat"]
+        for place, (word, tag) in enumerate(one, start=1):
+            lines += [f"{place}-{place + 1}\taa{blanks}"] if place == 2 else []
+            lines.append(f"{place}\t{word}\t_\t{tag}\t{tag.lower()}\t_\t0\tdep\t_\t_")
+            lines += [f"{place}.1\tnone{blanks}"] if place == 3 else []
+        blocks.append("\n".join(lines) + "\n")
+    return "\n".join(blocks)
+
+
+def token_lists(sentences: Any = SENTENCES, key: str = "labels") -> str:
+    rows = (
+        json.dumps({"tokens": [w for w, _ in one], key: [t for _, t in one]}) for one in sentences
+    )
+    return "\n".join(rows)
+
+
 def written(path: Path, content: str | bytes) -> str:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return str(path)
@@ -69,6 +90,11 @@ def texts(data: Data, split: str) -> list[list[tuple[str, str]]]:
         ("a.tsv", "\n\n" + two_columns().replace("\n\n", "\n \n\n\t\n")),
         ("a.tsv", "word\ttag\n" + two_columns()),
         ("a.tsv", gzip.compress(two_columns().encode(), mtime=0)),
+        ("a.txt", conllu()),
+        ("a.tsv", gzip.compress(conllu().encode(), mtime=0)),
+        ("a.conllu", "\n" + conllu().replace("\n", "\r\n")),
+        ("a.txt", token_lists()),
+        ("a.jsonl", "\ufeff" + token_lists() + "\n"),
         ("table.tsv", table()),
         ("table.csv", table().replace("\t", ",")),
     ],
@@ -84,6 +110,46 @@ def test_every_form_gives_the_same_tokens_and_labels(
     assert data.spec.output is Output.TOKEN_CLASS
     assert data.spec.output_names == ("DET", "NOUN", "PUNCT", "VERB")
     checked(data, NAME)
+
+
+def test_the_column_of_labels_is_chosen_by_name_or_number(tmp_path: Path) -> None:
+    of_conllu = written(tmp_path / "a.conllu", conllu())
+    for given in ("xpos", "XPOS", 5):
+        data = Tagging(of_conllu, label_column=given, min_count=1).load()
+        assert data.spec.output_names == ("det", "noun", "punct", "verb")
+    four = written(tmp_path / "a.txt", two_columns().replace("\t", " x y "))
+    assert Tagging(four, label_column=4, min_count=1).load().spec.output_names[0] == "DET"
+    of_json = written(tmp_path / "a.jsonl", token_lists(key="ner_tags"))
+    assert Tagging(of_json, label_column="ner_tags", min_count=1).load().spec.num_outputs == 4
+
+
+WRONG_FORMS = [
+    (conllu().replace("\t_\t_\n", "\t_\n", 1), None, "line 3: has 9 columns"),
+    (conllu().replace("3\tcat", "4\tcat"), None, "line 6: the ID is '4', and 3 is the next one"),
+    (conllu().replace("\n\n", "\n"), None, "line 11: the ID is '1', and 5 is the next one"),
+    (conllu().replace("\tcat\t", "\t\t"), None, r"line 6: the word \(FORM\) is empty"),
+    (conllu().replace("\tnoun\t", "\t_\t"), "xpos", "line 6: 'cat' has no XPOS"),
+    (conllu(), "head", r"label_column is head; of CoNLL-U give one of upos \(4\), xpos"),
+    (token_lists().replace('"DET", ', "", 1), None, "line 1: 4 tokens have 3 labels"),
+    (token_lists().replace('["DET"', '[["DET"]', 1), None, "line 1: labels 1 is .*; give a text"),
+    (token_lists().replace('["DET"', "[0.5", 1), None, "line 1: labels 1 is 0.5; give a text"),
+    (token_lists().replace('["a"', '[""', 1), None, 'line 1: tokens 1 is "?.*; give a text'),
+    ('{"tokens": [], "labels": []}', None, "line 1: tokens is .*not empty"),
+    (token_lists(), "ner", "has no .*'ner'.*dataset.label_column"),
+    ('{"text": "a b"}', None, "has no .*'tokens'"),
+    (token_lists().replace("}", ', "split": "x"}', 1), None, "line 1: split is 'x'; give one of"),
+    (two_columns(), "upos", "label_column is upos, but its columns have no names"),
+    (two_columns(), 3, "line 1: has 2 columns.* column 3"),
+]
+
+
+@pytest.mark.parametrize(("content", "label", "told"), WRONG_FORMS)
+def test_what_is_wrong_in_a_form_is_told_by_its_line(
+    tmp_path: Path, content: str, label: Any, told: str
+) -> None:
+    path = written(tmp_path / "a.txt", content)
+    with pytest.raises(InputError, match=f"(?s)a.txt.*{told}"):
+        Tagging(path, label_column=label).load()
 
 
 def test_letters_have_a_label_each_where_labels_have_no_blanks(tmp_path: Path) -> None:

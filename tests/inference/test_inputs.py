@@ -87,6 +87,28 @@ def test_a_token_a_line_is_read_with_or_without_labels(load: Load, tmp_path: Pat
     assert rows(model, tmp_path / "text.txt", "lines")[0][1] == found[0][1]
 
 
+def test_every_form_of_tokens_is_read_without_labels(load: Load, tmp_path: Path) -> None:
+    model, _ = load(Tagging, num_made=30)
+    words = ["the", "old", "cat", "sees", "Ada", "."]
+    blanks = "\t_" * 8
+    lines = [f"{number}\t{word}{blanks}" for number, word in enumerate(words, start=1)]
+    conllu = "\n".join(["# sent_id = s1", f"1-2\tx{blanks}", *lines])
+    known = rows(model, written(tmp_path / "a.txt", " ".join(words)))[0][1]
+    for name, content, title in (
+        ("b.txt", conllu, "s1"),
+        ("b.conllu", conllu.replace("# sent_id = s1\n", ""), "2"),
+        ("b.jsonl", json.dumps({"id": "x", "tokens": words, "labels": 3}), "x"),
+        ("b.txt", json.dumps({"tokens": words}), "1"),
+        ("b.jsonl", json.dumps({"text": " ".join(words)}), "1"),
+    ):
+        assert rows(model, written(tmp_path / name, content)) == [[title, known]]
+    with pytest.raises(InputError, match="b.txt, line 8: has 3 columns parted by tabs"):
+        rows(
+            model,
+            written(tmp_path / "b.txt", "\n".join([conllu[: conllu.rindex("6")] + "6\t.\tx"])),
+        )
+
+
 def test_each_letter_of_a_text_has_a_label(load: Load, tmp_path: Path) -> None:
     table = "seq\tss\n" + "".join(
         f"{'ACDE' * (1 + n % 3)}\t{'HEEC' * (1 + n % 3)}\n" for n in range(20)
@@ -300,3 +322,24 @@ def test_letters_are_those_of_the_training(load: Load, tmp_path: Path) -> None:
         assert [*TextModel(model).predict([symbols])] == list(data.spec.output_names)
     with pytest.raises(InputError, match="has 'a' at position 1; letters of dataset.alphabet"):
         list(read(model, str(written(tmp_path / "a.fa", ">a\na\n")), "auto", None))
+
+
+# --- what users try first ---------------------------------------------------------------------
+
+
+def test_served_models_name_the_row_that_is_empty_or_has_an_unknown_letter(load: Load) -> None:
+    from seqexp.dataset.motif import Motif
+
+    few = {"num_train": 20, "num_valid": 5, "num_test": 5}
+    dna, tags = load(Motif, **few)[0], load(Tagging, num_made=30)[0]
+    for model, wrong, told in (
+        (dna, "", "row 2: is empty"),
+        (dna, "ACGTE", "row 2: 'ACGTE' has 'E' at position 5; known are A, C, G, T"),
+        (tags, " ", "row 2: is empty"),
+    ):
+        with pytest.raises(InputError, match=told):
+            TextModel(model).predict(["ACGT", wrong])
+    # what training lacks is <unk>, and a longer text than any of training has its labels
+    labels = TextModel(tags).predict(["Ω zzz", "the cat " * 200])["labels"]
+    assert [len(row.split()) for row in labels] == [2, 400]
+    assert len(TextModel(dna).predict(["ACGT" * 200])) == 1

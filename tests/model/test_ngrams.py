@@ -190,8 +190,8 @@ def test_what_was_planted_speaks_for_its_class() -> None:
     spec = spec_of(WORDS, words=WordEncoding("tail", "right"))
     model = solved(NGrams(spec, strength=3.0), Sequences(tokens, labels))
     assert model.weighting == "nb" and model.is_binary
-    best = [item for item in model.top(3) if item.output == "c1"]
-    assert best[0].symbols == ("c", "a", "b") and best[0].weight > 0.3
+    (output, symbols, nats), *_ = [item for item in model.top(3) if item[0] == "c1"]
+    assert symbols == ("c", "a", "b") and nats > 0.3
 
 
 def test_a_saved_state_is_loaded_by_a_model_that_has_made_room() -> None:

@@ -1,7 +1,10 @@
 """The mean of a sweep's runs: in its table, on its page and in the parent's metrics."""
 
+import csv
+import io
 from pathlib import Path
 
+import pytest
 from conftest import Command
 from mlflow import MlflowClient
 
@@ -39,6 +42,15 @@ def test_runs_of_several_models_and_vocabularies_have_a_mean(
     by_hand = metrics_of(runs[0].spec, mean(parts, [1 / 8] * 8), runs[0].test.targets)
     assert f"equal weights: test/accuracy {by_hand['accuracy']:.4g}" in done.stdout
     assert 0 <= parent.data.metrics["ensemble/accuracy"] <= 1
+    (tmp_path / "new.csv").write_text("text\nword1 good end3\nword2 bad end0\n")
+    asked = ("predict", f"sweep={parent.info.run_id}", "input=new.csv")
+    tables = [
+        list(csv.DictReader(io.StringIO(done.stdout)))
+        for done in (seqexp(*asked), seqexp(*asked, "weights=validation"))
+    ]
+    for table in tables:
+        assert [float(row["0"]) + float(row["1"]) for row in table] == pytest.approx([1, 1], 1e-4)
+    assert tables[0] != tables[1]
 
 
 def test_runs_of_other_test_sequences_have_none_and_it_is_said(

@@ -10,6 +10,7 @@ from conftest import ROOT
 from torch import Tensor
 
 from seqexp.config.instantiate import build
+from seqexp.config.own import arguments
 from seqexp.model.layers import padded
 from seqexp.spec import NO_SYMBOLS, Features, Input, Output, TaskSpec, Vocabulary
 
@@ -65,7 +66,7 @@ def model_of(name: str, spec: TaskSpec, **changes: Any) -> Any:
     torch.manual_seed(0)
     node = yaml.safe_load((ROOT / "conf" / "model" / f"{name}.yaml").read_text())
     small = {"num_filters": 5, "filter_width": 3} if name == "cnn1d" else {"hidden_size": 6}
-    made = build({**node, **small, **changes}, spec=spec)
+    made = build(arguments("model", {**node, **small, **changes}), spec=spec)
     with torch.no_grad():  # also what starts as zero
         for parameter in made.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))

@@ -28,7 +28,6 @@ from seqexp.tracking.none import NoTracker
 from seqexp.tracking.server import ServerTracker
 from seqexp.tracking.tracker import RunFacts, Tracker
 from seqexp.trainer.loop import fit
-from seqexp.trainer.training import Report
 from seqexp.utils import files
 
 TINY = (
@@ -227,15 +226,13 @@ def interrupted_by(
     """Run until the first epoch was reported; returns the run's id."""
     import json
 
-    real = run_module.steps
-
-    def steps(*arguments: Any) -> Any:
-        for item in real(*arguments):
-            yield item
-            if isinstance(item, Report) and item.kind == "epoch":
+    def one_epoch(*arguments: Any) -> Any:
+        for report in fit(*arguments):
+            yield report
+            if report.kind == "epoch":
                 raise error
 
-    monkeypatch.setattr(run_module, "steps", steps)
+    monkeypatch.setattr(run_module, "fit", one_epoch)
     with pytest.raises(type(error)):
         run(config(outputs), start(folder))
     written = json.loads((folder / files.RESULT).read_text())

@@ -1,4 +1,4 @@
-"""Tagged sequences of a person's own: two-column files, and tables with a column of labels.
+"""Tagged sequences of a person's own: columns, CoNLL-U, JSON lines, and tables of texts.
 
 Imports no torch: the config check looks at files too.
 """
@@ -11,6 +11,12 @@ from typing import Literal, NamedTuple
 from seqexp.errors import InputError
 from seqexp.formats.records import SEPARATORS, column, read_table
 from seqexp.formats.text import ending
+from seqexp.formats.token_lists import (
+    form_of_file,
+    label_name,
+    read_conllu,
+    read_token_lists,
+)
 from seqexp.formats.two_columns import read_labelled
 
 log = logging.getLogger("seqexp")
@@ -25,7 +31,10 @@ SPLITS = {"train": "train", "valid": "valid", "test": "test"} | dict.fromkeys(
 
 SPLIT = "split"
 
-TABLE = "; of a table, name two columns by dataset.text_column and dataset.labels_column"
+TABLE = (
+    "; of a table, name two columns by dataset.text_column and dataset.labels_column, of more"
+    " columns that of the labels by dataset.label_column=NUMBER"
+)
 
 
 class Tagged(NamedTuple):
@@ -38,10 +47,14 @@ class Tagged(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Names of the columns of a table; both None where a file has a token and a label a line."""
+    """Names of the columns of a table; both None where a file has tokens with a label each.
+
+    `label` is the column or key of the labels in such a file; None is the usual one.
+    """
 
     text: str | None
     labels: str | None
+    label: str | int | None = None
 
 
 class Row(NamedTuple):
@@ -53,19 +66,57 @@ class Row(NamedTuple):
     split: str | None
 
 
-def read_tagged(path: Path) -> list[Tagged]:
-    """The sequences of a file with a token and its label a line.
+def read_tagged(path: Path, label: str | int | None = None) -> list[Tagged]:
+    """The sequences of a file with a token and its label a line, of CoNLL-U, or of JSON lines.
 
     Raises:
         InputError: naming the file, and the line where there is one.
     """
-    found = [
-        Tagged(one.tokens, one.labels, f"{path}, line {one.line}")
-        for one in read_labelled(path, _limit(path), TABLE)
-    ]
+    found = list(_tagged(path, label))
     if not found:
-        raise InputError(f"{path}: holds no sequence; give a token, a tab and its label a line")
+        raise InputError(
+            f"{path}: holds no sequence; give a token, a tab and its label a line, CoNLL-U, or JSON"
+            ' lines as {"tokens": [...], "labels": [...]}'
+        )
     return found
+
+
+def _tagged(path: Path, label: str | int | None) -> Iterator[Tagged]:
+    form = form_of_file(path)
+    if form == "conllu":
+        for one in read_conllu(path, label_name(label, str(path)), _limit(path)):
+            yield Tagged(one.tokens, one.labels, f"{path}, line {one.line}")
+    elif form == "jsonl":
+        key = "labels" if label is None else str(label)
+        for one, values in read_token_lists(path, key, _limit(path)):
+            place = f"{path}, line {one.line}"
+            given = values.get(SPLIT)
+            yield Tagged(
+                one.tokens, one.labels, place, None if given is None else _split(given, place)
+            )
+    else:
+        for one in read_labelled(path, _limit(path), TABLE, _number(label, path)):
+            yield Tagged(one.tokens, one.labels, f"{path}, line {one.line}")
+
+
+def _number(label: str | int | None, path: Path) -> int | None:
+    """The number of the column of labels, where columns have no names."""
+    if label is None:
+        return None
+    text = str(label)
+    if not (text.isascii() and text.isdigit() and 2 <= int(text) <= 10**6):
+        raise InputError(
+            f"{path}: dataset.label_column is {label}, but its columns have no names; give a number"
+            " from 2, the first being the token"
+        )
+    return int(text)
+
+
+def _split(given: object, place: str) -> str:
+    if not isinstance(given, str) or given.strip() not in SPLITS:
+        allowed = ", ".join(SPLITS)
+        raise InputError(f"{place}: {SPLIT} is {given!r:.40}; give one of {allowed}")
+    return SPLITS[given.strip()]
 
 
 def read_rows(path: Path, columns: Columns) -> list[Row]:
@@ -88,7 +139,7 @@ def check_file(path: Path, columns: Columns) -> None:
         InputError: if this cannot be a file of tagged sequences.
     """
     if columns.text is None:
-        next(read_labelled(path, _limit(path), TABLE), None)
+        next(_tagged(path, columns.label), None)
     else:
         next(_rows(path, columns), None)
 
@@ -109,11 +160,7 @@ def _rows(path: Path, columns: Columns) -> Iterator[Row]:
         for name, index in (("text", text), ("labels", labels)):
             if not fields[index].strip():
                 raise InputError(f"{place}: {header.fields[index]} is empty; give {name}")
-        given = None if split is None else fields[split].strip()
-        if given is not None and given not in SPLITS:
-            allowed = ", ".join(SPLITS)
-            raise InputError(f"{place}: {SPLIT} is {given!r:.40}; give one of {allowed}")
-        known = None if given is None else SPLITS[given]
+        known = None if split is None else _split(fields[split], place)
         yield Row(fields[text].strip(), fields[labels].strip(), place, known)
 
 

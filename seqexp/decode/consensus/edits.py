@@ -88,15 +88,24 @@ def apply(draft: str, edits: Sequence[Edit]) -> str:
 
 
 def gains(
-    drafts: Sequence[str], clusters: Sequence[Sequence[str]], channels: Sequence[Channel]
+    drafts: Sequence[str],
+    clusters: Sequence[Sequence[str]],
+    channels: Sequence[Channel],
+    margin: int | None = None,
 ) -> list[Gains]:
-    """Gains of all single edits of each draft, under the reads of its own cluster and channel."""
+    """Gains of all single edits of each draft, under the reads of its own cluster and channel.
+
+    `margin` is of cells on either side of all alignments of equal lengths; None leaves nothing out.
+    """
     which = torch.tensor([index for index, reads in enumerate(clusters) for _ in reads])
     bases, num_bases = encode(drafts)
     read, num_letters = encode(list(chain.from_iterable(clusters)))
     pairs, end = align(channels, (bases[which], num_bases[which]), (read, num_letters), which)
     insertion = torch.stack([channel.insertion for channel in channels])[which]
-    found = sums(pairs, insertion, wide_band(pairs))
+    band = wide_band(pairs)
+    if margin is not None:
+        band = min(band, int((pairs.num_bases - pairs.num_letters).abs().amax()) + margin)
+    found = sums(pairs, insertion, band)
     emission = torch.stack([channel.emission for channel in channels])[which]
     deletion = torch.stack([channel.deletion for channel in channels])[which][:, None]
     substituted = _passes(emission, deletion, found.passed, found.skipped)

@@ -115,3 +115,31 @@ def hashed(codes: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
     for multiplier, shift in zip(MIX, (30, 27), strict=True):
         mixed = (mixed ^ ((mixed >> shift) & (2 ** (64 - shift) - 1))) * multiplier
     return (mixed ^ ((mixed >> 31) & (2**33 - 1))) & (2**62 - 1)
+
+
+Speaking = tuple[str, tuple[str | None, ...], float]
+"""An output, an n-gram whose gaps are None, and what it adds to that output, nats."""
+
+
+def highest(
+    adds: Float[Tensor, "ngrams outputs"],
+    ngrams: Sequence[Sequence[str | None]] | None,
+    table: NGramTable,
+    outputs: Sequence[str],
+    count: int,
+) -> list[Speaking]:
+    """For each output, the n-grams that add most to it, the most first; none that speaks against.
+
+    `ngrams` are those of the rows of `adds`; None: of the rows of the table from 1 on. A single
+    column for two outputs is the second against the first.
+    """
+    if len(outputs) == 2 and adds.shape[1] == 1:
+        adds = torch.cat([-adds, adds], dim=1)
+    found = []
+    for name, column in zip(outputs, adds.T, strict=False):
+        best = column.topk(min(count, len(column)))
+        for row, value in zip(best.indices.tolist(), best.values.tolist(), strict=True):
+            if value > 0:
+                symbols = table.names([row + 1])[0] if ngrams is None else ngrams[row]
+                found.append((name, tuple(symbols), value))
+    return found

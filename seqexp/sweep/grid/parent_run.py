@@ -1,6 +1,5 @@
 """The sweep's own run in MLflow: parent of its jobs' runs, with tables and figures of them all."""
 
-from seqexp.config.instantiate import build
 from seqexp.errors import RunError
 from seqexp.sweep import ensemble
 from seqexp.sweep.figures import drawn
@@ -29,7 +28,7 @@ class Parent:
 
     def __init__(self, job: Job, manifest: Manifest) -> None:
         self.manifest = manifest
-        self.tracker: Tracker = build(job.config["tracking"])
+        self.tracker: Tracker = job.part("tracking")
         swept = " ".join(manifest.swept)
         facts = RunFacts(
             experiment=job.config["experiment_name"] or job.dataset,

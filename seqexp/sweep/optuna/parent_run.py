@@ -11,7 +11,6 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from seqexp.config.instantiate import build
 from seqexp.metrics import higher_is_better
 from seqexp.sweep.grid.sweeper import PARENT
 from seqexp.sweep.job import Job
@@ -48,7 +47,7 @@ class SearchRun:
         self.base, self.study = base, study
         self.metric: str = base.config["optimized_metric"]
         self.maximize = higher_is_better(self.metric)
-        self.tracker: Tracker = build(base.config["tracking"])
+        self.tracker: Tracker = base.part("tracking")
         keys = " ".join(study.space)
         facts = RunFacts(
             experiment=base.config["experiment_name"] or base.dataset,

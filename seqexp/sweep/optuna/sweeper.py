@@ -22,7 +22,6 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from seqexp.checkpoint.provenance import is_result
 from seqexp.config.groups import Config
-from seqexp.config.instantiate import build
 from seqexp.errors import ConfigError, InputError, SweepError
 from seqexp.metrics import IN_TRAINING, higher_is_better
 from seqexp.sweep.grid.sweeper import UNNAMED, CheckedSweeper
@@ -78,7 +77,7 @@ class SearchingSweeper(CheckedSweeper):
         if self.config.seeds is not None:
             raise InputError(f"seeds is {self.config.seeds}, which a search has no use for")
         base = self._checked([self.fixed])[0]
-        self.settings: Optuna = build(base.config["sweeper"])
+        self.settings: Optuna = base.part("sweeper")
         self.space = self._space(given)
         self._keys: dict[tuple[str, ...], list[str]] = {}
         self._nowhere: set[str] | None = None
@@ -238,7 +237,7 @@ class SearchingSweeper(CheckedSweeper):
 
     def _run_trials(self, study: "Study", run: "SearchRun") -> None:
         while (missing := self.settings.n_trials - len(study.trials())) > 0:
-            batch = self._ask(study, run, min(missing, self._batch_size()))
+            batch = self._ask(study, run, min(missing, self._batch_size(run.base)))
             if not batch:
                 continue
             assert self.launcher is not None
@@ -258,9 +257,8 @@ class SearchingSweeper(CheckedSweeper):
                 for trial in (asked.trial, *asked.twins):
                     run.tell(trial, asked.values, found)
 
-    def _batch_size(self) -> int:
-        assert self.config is not None
-        launcher: Launcher = build(self.config.launcher)
+    def _batch_size(self, base: Job) -> int:
+        launcher: Launcher = base.part("launcher")
         return self.settings.n_jobs or launcher.workers
 
     def _ask(self, study: "Study", run: "SearchRun", count: int) -> list[Asked]:

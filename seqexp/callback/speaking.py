@@ -1,0 +1,50 @@
+"""Shows which n-grams speak for what, of a model that has a weight or a vector of each."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from seqexp.callback.base import Callback, Observed
+from seqexp.checkpoint.result import Result
+from seqexp.utils.names import one_line
+
+SHOWN = 30
+"""N-grams of each output."""
+
+
+@runtime_checkable
+class HasNGrams(Protocol):
+    """A model that knows what single n-grams add to its outputs."""
+
+    def top(self, count: int) -> list[tuple[str, tuple[str | None, ...], float]]:
+        """Of each output, its name, the n-grams that add most to it, and how much, nats."""
+        ...
+
+
+class SpeakingNGrams(Callback):
+    """Keeps `ngrams.json`, a table of the n-grams that add most to each output.
+
+    Args:
+        run: whose model is asked; one without such n-grams is fine.
+    """
+
+    def __init__(self, run: Observed) -> None:
+        self.run = run
+
+    def at_end(self, result: Result) -> None:
+        """Ask the tested model."""
+        model: Any = self.run.training.model
+        if not self.run.tracker.keeps or not isinstance(model, HasNGrams):
+            return
+        spec = self.run.data.spec
+        letters = all(len(symbol) == 1 for symbol in spec.vocabulary.symbols)
+        rows = [
+            {"output": output, "n-gram": text_of(symbols, letters), "adds_nats": round(nats, 4)}
+            for output, symbols, nats in model.top(SHOWN)
+        ]
+        if rows:
+            self.run.tracker.table(rows, "ngrams.json")
+
+
+def text_of(symbols: tuple[str | None, ...], are_letters: bool) -> str:
+    """An n-gram as one reads it: letters side by side, words with blanks; a point is a gap."""
+    shown = ["." if symbol is None else one_line(symbol) for symbol in symbols]
+    return ("" if are_letters else " ").join(shown)
