@@ -111,6 +111,7 @@ METRICS: dict[str, Better] = {
     "reads/edit_distance_standard_error": "neither",
     "reads/normalized_edit_distance": "lower",
     "reads/normalized_edit_distance_standard_error": "neither",
+    "reads/ece": "lower",
     **dict.fromkeys((f"baseline/constant_{name}" for name in CONSTANT), "neither"),
     "baseline/token_accuracy": "neither",
     **{
@@ -118,6 +119,7 @@ METRICS: dict[str, Better] = {
         for name in ("words", "gapped_words", "ngrams")
         for measure in ("accuracy", "macro_f1", "auroc", "auprc")
     },
+    "baseline/channel_loss_nats": "neither",
     "baseline/scan_auroc": "neither",
     "baseline/scan_auprc": "neither",
     "step/loss_nats": "lower",

@@ -171,6 +171,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     filters = LearnedFilters(parts.filters, run)
     predictions = Predictions(run)
     twin = partial(train_twin, parts, place.device, place.folder, stop)
+    denoised = Denoised(parts.decoder, run, getattr(parts.dataset, "channel", None))
     return [
         Curves(run),
         Console(run.training.settings, run.data.spec.output),
@@ -185,9 +186,9 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Samples(parts.decoder, run),
         Written(parts.decoder, run),
         Pictures(run),
-        Page(title, parts.filters, run, filters, predictions),
+        denoised,
+        Page(title, parts.filters, run, filters, predictions, denoised),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
-        Denoised(parts.decoder, run),
         KeptModel(parts.config, run),
         KeptPredictions(run, start.folder if start.is_job else None),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),

@@ -1,22 +1,44 @@
-"""Decodes test clusters by the learned error model, beside what one would do without it."""
+"""Decodes test clusters by the learned error model, beside what one would do without it; and says
+what the model has learned of the reads.
+"""
 
+import copy
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
-from seqexp.data import Cluster
-from seqexp.decode.consensus.pair_hmm import Channel
+from seqexp.data import Cluster, Sequences
+from seqexp.decode.consensus.baselines import yardsticks
+from seqexp.decode.consensus.pair_hmm import Channel, log_likelihood_of_pairs
+from seqexp.decode.consensus.reliability import Bin, calibration_error, reliability
 from seqexp.decode.consensus.table import Decoded, channel_of, consensus, scored
+from seqexp.decode.denoise import Decoded as Sequence_
 from seqexp.decode.denoise import Denoise, denoise
+from seqexp.formats.dna import LETTERS
+from seqexp.model.read_errors import turned
+from seqexp.model.read_scores import ids
+from seqexp.seeding import UniformSource, stream_seed
 from seqexp.spec import Output
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from seqexp.interpret.reads.learned import Told
 
 log = logging.getLogger("seqexp")
 
 TOGETHER = 50
 """Clusters that are decoded in one batch."""
+
+READS, READS_TOGETHER = 1000, 100
+"""Test reads whose errors are compared with those that the model writes; so many in one batch."""
+
+INSTALL = "pip install 'seqexp[reads]'"
 
 
 class Denoised(Callback):
@@ -27,21 +49,26 @@ class Denoised(Callback):
     Args:
         decoder: how to decode.
         run: whose model knows how reads err.
+        channel: what the reads are simulated by; None where that is not known.
     """
 
-    def __init__(self, decoder: object, run: Observed) -> None:
+    def __init__(self, decoder: object, run: Observed, channel: Channel | None) -> None:
         fits = isinstance(decoder, Denoise) and run.data.spec.output is Output.READ_ERRORS
         self.settings = decoder if fits else None
-        self.run, self.tracker = run, run.tracker
+        self.run, self.tracker, self.channel = run, run.tracker, channel
+        self.figures: dict[str, Figure] = {}
 
+    @torch.no_grad()
     def at_end(self, result: Result) -> None:
         """Decode by all methods; log the metrics of the learned model, and a table of all."""
         settings = self.settings
         if not isinstance(settings, Denoise):
             return
-        model: Any = self.run.training.model
-        model.eval()
+        # decoding is a search by many small sums: on the CPU whatever the model was trained on
+        trained: Any = self.run.training.model
+        model = copy.deepcopy(trained).cpu().eval()
         rows: list[dict[str, Any]] = []
+        bins: dict[int, list[Bin]] = {}
         for count in settings.num_reads:
             clusters = first_reads(self.run.data.clusters, count)
             if not clusters:
@@ -49,17 +76,127 @@ class Denoised(Callback):
                 continue
             channel = channel_of(clusters)  # by no more reads than are decoded
             found = list(consensus(clusters, channel, settings.length))
-            found.append(_denoised(clusters, channel, model, settings))
-            rows += [{"num_reads": count, "clusters": len(clusters), **one.row()} for one in found]
-            self._log(count, found[-1])
+            found += self._by_known_rates(clusters, settings.length)
+            sequences, decoded = _denoised(clusters, channel, model, settings)
+            rows += _rows(count, clusters, [*found, decoded])
+            known = [
+                (one.sequence, one.certainty, cluster.truth)
+                for one, cluster in zip(sequences, clusters, strict=True)
+                if cluster.truth is not None
+            ]
+            bins[count] = reliability(known) if known else []
+            self._log(count, decoded, bins[count])
         self.tracker.table(rows, "reads/methods.json")
         say(rows)
+        self._keep_reliability(bins)
+        self._keep_learned(model)
+        self._keep_true_channel()
 
-    def _log(self, count: int, decoded: Decoded) -> None:
+    def _by_known_rates(self, clusters: Sequence[Cluster], length: int | None) -> list[Decoded]:
+        """The polish that is told what the reads are simulated by, which is hard to beat."""
+        if self.channel is None:
+            return []
+        found = [one for one in consensus(clusters, self.channel, length) if "polish" in one.method]
+        return [one.named(one.method.replace("polish", "polish, rates known")) for one in found]
+
+    def _log(self, count: int, decoded: Decoded, bins: Sequence[Bin]) -> None:
         if decoded.score is None:
             return
-        metrics = decoded.score.metrics()
+        metrics = {**decoded.score.metrics(), "reads/ece": calibration_error(bins)}
         self.run.log({f"{name}_n{count}": value for name, value in metrics.items()}, 0)
+
+    def _keep_reliability(self, by_number: dict[int, list[Bin]]) -> None:
+        """How often letters that are so and so certain are right, as a table and a figure."""
+        known = {count: bins for count, bins in by_number.items() if bins}
+        if not known:
+            return
+        rows = [{"num_reads": n, **one._asdict()} for n, bins in known.items() for one in bins]
+        self.tracker.table(rows, "reads/reliability.json")
+        if self.tracker.keeps:
+            from seqexp.interpret.reads.learned_figure import reliability_figure
+
+            self._keep_figure("reliability", reliability_figure(known))
+
+    def _keep_learned(self, model: Any) -> None:
+        """How the test's reads err, and reads that the model writes of the same sequences."""
+        test = self.run.data.test
+        if not self.tracker.keeps or not len(test):
+            return
+        from seqexp.interpret.reads.learned import learned
+        from seqexp.interpret.reads.learned_figure import learned_figure
+
+        reads, written = compared(model, test)
+        found = learned(reads, written)
+        self.tracker.table(found.table(), "reads/learned.json")
+        self._keep_figure("learned", learned_figure(found))
+
+    def _keep_figure(self, name: str, figure: "Figure") -> None:
+        self.tracker.figure(figure, f"reads/{name}.png")
+        self.figures[name] = figure
+
+    def _keep_true_channel(self) -> None:
+        """Nats a test read by what the reads are simulated by: no model can be expected below."""
+        test = self.run.data.test
+        if self.channel is None or not len(test):
+            return
+        assert test.context is not None
+        sequences, reads = texts(test.tokens), texts(test.context)
+        nats = -float(log_likelihood_of_pairs(sequences, reads, self.channel).mean())
+        self.run.log({"baseline/channel_loss_nats": nats}, 0)
+        log.info(f"  the channel that the reads are simulated by: {nats:.3f} nats a test read")
+
+
+def texts(ids: torch.Tensor) -> list[str]:
+    """Letters of ids 1 to 4, without the padding."""
+    signs = " " + "".join(LETTERS)
+    return ["".join(signs[one] for one in row if one) for row in ids.tolist()]
+
+
+def compared(model: Any, test: Sequences) -> tuple[list["Told"], list["Told"]]:
+    """Reads of the test, spread over it, and as many that the model writes of their sequences.
+
+    Each on the strand, and with the quality, that the model finds most probable for it.
+    """
+    from seqexp.interpret.reads.learned import Chances, written
+
+    step = max(1, len(test) // READS)
+    rows = torch.arange(0, len(test), step)[:READS]
+    assert test.context is not None
+    context = test.context if test.context_rows is None else test.context[test.context_rows]
+    uniform = UniformSource(stream_seed(0, "reads that the model writes"))
+    shares = model.log_shares().softmax(0).repeat(model.strands)
+    found: tuple[list[Told], list[Told]] = ([], [])
+    for start in range(0, len(rows), READS_TOGETHER):
+        chosen = rows[start : start + READS_TOGETHER]
+        tokens, reads = test.tokens[chosen].long(), context[chosen].long()
+        edges = shares.cumsum(0) / shares.sum()
+        cause = torch.searchsorted(edges, torch.from_numpy(uniform(len(chosen)))).clamp(
+            max=len(shares) - 1
+        )
+        is_turned, quality = cause >= model.qualities, cause % model.qualities
+        sequences = torch.where(is_turned[:, None], turned(tokens), tokens)
+        rates = model.rates(sequences)
+        row = torch.arange(len(chosen)) * model.qualities + quality
+        names = ("emission", "insertion", "deletion", "stay")
+        arrays = {name: getattr(rates, name)[row].numpy() for name in names}
+        size = (sequences > 0).sum(dim=1).numpy()
+        made = written(Chances(base=(sequences - 1).numpy(), num_bases=size, **arrays), uniform)
+        made_ids = ids(made)
+        back = torch.where(is_turned[:, None], turned(made_ids), made_ids)
+        for own, target in zip((reads, back), found, strict=True):
+            target += _told(model, tokens, own)
+    return found
+
+
+def _told(model: Any, tokens: torch.Tensor, reads: torch.Tensor) -> list["Told"]:
+    from seqexp.interpret.reads.learned import Told
+
+    by_cause = model.by_cause(tokens, reads, torch.arange(len(tokens)))
+    cause = by_cause.flatten(1).argmax(dim=1)
+    is_turned, quality = cause >= model.qualities, cause % model.qualities
+    forms = [texts(torch.where(is_turned[:, None], turned(one), one)) for one in (tokens, reads)]
+    latent = zip(*forms, is_turned.int().tolist(), quality.tolist(), strict=True)
+    return [Told(*one) for one in latent if one[1]]
 
 
 def first_reads(clusters: Sequence[Cluster], count: int) -> list[Cluster]:
@@ -73,27 +210,49 @@ def first_reads(clusters: Sequence[Cluster], count: int) -> list[Cluster]:
 
 def _denoised(
     clusters: Sequence[Cluster], channel: Channel, model: Any, settings: Denoise
-) -> Decoded:
+) -> tuple[list[Sequence_], Decoded]:
     began = time.process_time()
-    sequences: list[str] = []
+    found: list[Sequence_] = []
     for start in range(0, len(clusters), TOGETHER):
         reads = [cluster.reads for cluster in clusters[start : start + TOGETHER]]
-        found = denoise(reads, channel, model.scores, settings)
-        sequences += [one.sequence for one in found]
+        found += denoise(reads, channel, model.scores, settings)
     name = "denoise" if settings.length is None else f"denoise, length {settings.length}"
-    return scored(name, sequences, clusters, time.process_time() - began)
+    seconds = time.process_time() - began
+    return found, scored(name, [one.sequence for one in found], clusters, seconds)
+
+
+def _rows(
+    count: int, clusters: Sequence[Cluster], found: Sequence[Decoded]
+) -> list[dict[str, Any]]:
+    """A line a method; those that are not installed have one without numbers."""
+    rows = [one.row() for one in found]
+    missing = [dict.fromkeys(rows[0]) | {"method": name} for name in yardsticks()[1]]
+    together = [
+        *({**row, "note": "not installed: " + INSTALL} for row in missing),
+        *({**row, "note": ""} for row in rows),
+    ]
+    return [{"num_reads": count, "clusters": len(clusters), **row} for row in together]
 
 
 def say(rows: Sequence[dict[str, Any]]) -> None:
     """The table, a line a method."""
-    log.info(f"\n  {'reads':>5}  {'method':<24} {'exact':>15}  edit distance  ms a cluster")
+    heads = f"  {'reads':>5}  {'method':<32} {'exact':>15}  {'errors in 100 letters':>21}"
+    log.info(f"\n{heads}  CPU ms a cluster")
     for row in rows:
-        exact, error = row.get("exact"), row.get("exact_standard_error")
-        value = "-" if exact is None else f"{exact:.3f}"
-        value += "" if error is None else f" ± {error:.3f}"
-        distance = row.get("edit_distance")
-        told = "-" if distance is None else f"{distance:.3f}"
+        cells = [
+            _with_error(row, "exact", 1, 3),
+            _with_error(row, "normalized_edit_distance", 100, 3),
+        ]
+        milliseconds = row["milliseconds"]
+        told = f"{milliseconds:16.1f}" if milliseconds is not None else row["note"]
         log.info(
-            f"  {row['num_reads']:>5}  {row['method']:<24} {value:>15}  {told:>13}"
-            f"  {row['milliseconds']:12.1f}"
+            f"  {row['num_reads']:>5}  {row['method']:<32} {cells[0]:>15}  {cells[1]:>21}  {told}"
         )
+
+
+def _with_error(row: dict[str, Any], name: str, times: float, digits: int) -> str:
+    value, error = row.get(name), row.get(f"{name}_standard_error")
+    if value is None:
+        return "-"
+    text = f"{times * value:.{digits}f}"
+    return text if error is None else f"{text} ± {times * error:.{digits}f}"

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -193,7 +193,7 @@ class Reads(Callback):
 
     # --- what is kept -------------------------------------------------------------------------
 
-    def _keep_table(self, found: Iterable[Decoded]) -> None:
+    def _keep_table(self, found: Collection[Decoded]) -> None:
         """Every method's sequences, and how near they are to the truth where that is known."""
         clusters, rows = self.data.clusters, [decoded.row() for decoded in found]
         lines = []
@@ -209,6 +209,11 @@ class Reads(Callback):
             exact, distance = (_shown(row.get(key)) for key in ("exact", "edit_distance"))
             log.info(
                 f"  {row['method']:<32} {exact:>5}  {distance:>13}  {row['milliseconds']:12.1f}"
+            )
+        if any(decoded.method.startswith(("greedy", "primed")) for decoded in found):
+            log.info(
+                "  greedy, beam and ranked memorise this one sequence; experiment=denoise learns"
+                " how reads err, for clusters that it has never seen"
             )
         if all(cluster.truth is None for cluster in clusters):
             log.info("  the true sequences are not known: nothing to compare with")

@@ -5,6 +5,7 @@ from typing import Any
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.callback.console import summary_names
+from seqexp.callback.denoise import Denoised
 from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.predictions import Predictions
 from seqexp.checkpoint.provenance import sizes
@@ -25,6 +26,7 @@ class Page(Callback):
         run: that ends.
         filters: what they learned.
         predictions: pictures of the test.
+        denoised: pictures of how reads err.
     """
 
     def __init__(
@@ -34,13 +36,15 @@ class Page(Callback):
         run: Observed,
         filters: LearnedFilters,
         predictions: Predictions,
+        denoised: Denoised,
     ) -> None:
         self.title, self.settings, self.run = title, settings, run
-        self.filters, self.predictions = filters, predictions
+        self.filters, self.predictions, self.denoised = filters, predictions, denoised
 
     def at_end(self, result: Result) -> None:
         """Put what others have measured and drawn on one page."""
-        learned, pictures = self.filters.found, self.predictions.figures
+        learned = self.filters.found
+        pictures = {**self.predictions.figures, **self.denoised.figures}
         is_written = self.run.data.spec.context is not None
         if not self.run.tracker.keeps or not (learned.filters or pictures or is_written):
             return

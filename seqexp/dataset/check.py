@@ -287,6 +287,13 @@ def reads_are_there(dataset: Node) -> Faults:
             f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"
             " simulated reads always have one; give a file, or reads_have_truth=null"
         )
+    folds, fold = dataset["folds"], dataset["fold"]
+    if folds is not None and dataset["view"] != "clusters":
+        yield f"dataset.folds is {folds}, but view is {dataset['view']}; give view=clusters"
+    if fold and folds is None:
+        yield f"dataset.fold is {fold}, but dataset.folds is null; give the number of folds too"
+    if folds is not None and fold >= folds:
+        yield f"dataset.fold is {fold}, and dataset.folds is {folds}; give a fold below that"
 
 
 def tagged_files_can_be_read(dataset: Node) -> Faults:

@@ -20,12 +20,15 @@ from seqexp.dataset.reads.views import (
     windows,
     with_their_sequences,
 )
+from seqexp.decode.consensus.pair_hmm import Channel
 from seqexp.decode.consensus.table import polished
 from seqexp.errors import InputError
-from seqexp.ranges import Count, HeldOutShare, Rate, Seed, Share
+from seqexp.ranges import Count, CountOrZero, HeldOutShare, Rate, Seed, Share
 from seqexp.seeding import stream_seed
 
 Length = Annotated[int, Interval(ge=1, le=10**6)]
+
+Folds = Annotated[int, Interval(ge=2, le=1000)]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class NoisyReads:
         valid_share: of the reads of each cluster, for validation; of the view `clusters`, of the
             clusters that are not for the test.
         test_share: of the clusters, for the test; of the view `clusters`.
+        folds: of the view `clusters`: parts of all clusters, each of which is the test of one run;
+            None: the test is drawn, `test_share` of them.
+        fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         reads_per_cluster: of each training cluster, drawn anew for each epoch; of the view
             `clusters`.
         labels: `truth`: learn from the true sequences; `consensus`: from the polished consensus of
@@ -99,6 +105,8 @@ class NoisyReads:
     reverse: bool = False
     valid_share: HeldOutShare = 0.2
     test_share: HeldOutShare = 0.2
+    folds: Folds | None = None
+    fold: CountOrZero = 0
     reads_per_cluster: Count = 10
     labels: Literal["truth", "consensus"] = "truth"
     seed: Seed = 0
@@ -113,6 +121,13 @@ class NoisyReads:
         """Read or simulate the clusters."""
         clusters, notes = self._clusters()
         return replace(self.data(clusters), notes=tuple(notes))
+
+    @property
+    def channel(self) -> Channel | None:
+        """What reads are simulated by; None where they come from a file."""
+        if self.reads is not None:
+            return None
+        return Channel.of_rates(self.insertion, self.deletion, self.substitution)
 
     def clusters(self) -> tuple[Cluster, ...]:
         """The reads, on one strand, and the sequences that they are of."""
@@ -164,7 +179,12 @@ class NoisyReads:
     def _by_cluster(self, clusters: Sequence[Cluster]) -> Data:
         """Reads with their sequences; whole clusters are held out."""
         order = torch.randperm(len(clusters), generator=self._generator("clusters")).tolist()
-        num_test = self._held_out(len(clusters), self.test_share, "test_share")
+        if self.folds is None:
+            num_test = self._held_out(len(clusters), self.test_share, "test_share")
+        else:
+            first, stop = (len(clusters) * (self.fold + i) // self.folds for i in (0, 1))
+            order = [*order[first:stop], *order[:first], *order[stop:]]
+            num_test = stop - first
         num_valid = self._held_out(len(clusters) - num_test, self.valid_share, "valid_share")
         parts = {
             "test": order[:num_test],

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
-import torch
+import numpy as np
 from annotated_types import Interval, Len
 
 from seqexp.decode.consensus.edits import (
@@ -26,6 +26,7 @@ from seqexp.decode.consensus.edits import (
     gains,
 )
 from seqexp.decode.consensus.pair_hmm import Channel
+from seqexp.decode.consensus.reliability import certainties, same_letters
 from seqexp.decode.consensus.typical import typical
 from seqexp.decode.polish import polish_all
 from seqexp.ranges import Count
@@ -68,7 +69,7 @@ class Denoise:
 
 
 class Decoded(NamedTuple):
-    """A sequence, and the probability of each of its letters among the candidates that were tried.
+    """A sequence, and the probability of each of its letters.
 
     `log_likelihood` is that of all reads, nats, by the learned model.
     """
@@ -143,7 +144,7 @@ class _Pool:
         self.reads, self.settings = reads, settings
         self.guessed = {start.draft: start.score}
         self.judged: dict[str, float] = {}
-        self.expanded: set[str] = set()
+        self.expanded: dict[str, Gains] = {}
 
     def next(self, winner: bool) -> str | None:
         """The best candidate whose neighbours are not known; or the winner, if they are not."""
@@ -154,7 +155,7 @@ class _Pool:
 
     def take(self, found: Gains) -> None:
         """Neighbours, by the exact gain of an edit, or the sum of two that keep the length."""
-        self.expanded.add(found.draft)
+        self.expanded[found.draft] = found
         self.guessed[found.draft] = found.score
         width = self.settings.candidates
         best = heapq.nlargest(width, self.guessed.values())
@@ -189,16 +190,20 @@ class _Pool:
         return max(self.judged, key=self.judged.__getitem__)
 
     def decoded(self) -> Decoded:
-        """The winner; a letter is as probable as the candidates that have it at its place."""
+        """The winner, and how certain its letters are against all candidates and single edits."""
         best = self.winner()
-        values = torch.tensor(list(self.judged.values()), dtype=torch.float64)
-        shares = torch.softmax(values, dim=0).tolist()
-        certainty = [0.0] * len(best)
-        for one, share in zip(self.judged, shares, strict=True):
-            for place in _same(best, one):
-                certainty[place] += share
-        log_likelihood = self.judged[best] - PER_BASE * len(best)
-        return Decoded(best, log_likelihood, tuple(min(1.0, value) for value in certainty))
+        is_same = np.zeros((len(self.judged), len(best)), dtype=bool)
+        for row, one in zip(is_same, self.judged, strict=True):
+            row[same_letters(best, one)] = True
+        known = self.expanded.get(best)
+        certainty = certainties(
+            best,
+            np.array(list(self.judged.values())),
+            is_same,
+            None if known is None else known.table.numpy(),
+            self.settings.length is not None,
+        )
+        return Decoded(best, self.judged[best] - PER_BASE * len(best), tuple(certainty))
 
 
 def _best(found: Gains, count: int, kind: int | None = None) -> list[tuple[Edit, float]]:
@@ -212,23 +217,5 @@ def _best(found: Gains, count: int, kind: int | None = None) -> list[tuple[Edit,
     return [
         (Edit(place // width, first + place % width), value)
         for place, value in zip(places.tolist(), values.tolist(), strict=True)
-        if value > -torch.inf
+        if value > -math.inf
     ]
-
-
-def _same(best: str, other: str) -> list[int]:
-    """Places of `best` at which another candidate has the same letter, by their alignment."""
-    if len(best) == len(other):
-        start = next((i for i, (a, b) in enumerate(zip(best, other, strict=True)) if a != b), None)
-        if start is None:
-            return list(range(len(best)))
-    import edlib
-
-    path = edlib.getNiceAlignment(edlib.align(other, best, task="path"), other, best)
-    places, at = [], 0
-    for query, target in zip(path["query_aligned"], path["target_aligned"], strict=True):
-        if target != "-":
-            if query == target:
-                places.append(at)
-            at += 1
-    return places

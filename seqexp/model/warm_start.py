@@ -18,6 +18,9 @@ OF_CONTEXT = ("encoder.", "context.")
 
 OUTPUT = ("head.output.weight", "head.output.bias")
 
+CLUSTERS = "head.output.softmax."
+"""Beginning of the names of an adaptive softmax's weights, whose rows go by rank."""
+
 READERS = ("conv.weight", "filters.conv.weight", "forwards.0.weight_x", "backwards.0.weight_x")
 """Weights that read what a sequence is made of: (outputs, inputs, ...)."""
 
@@ -147,6 +150,8 @@ def _axis(
     """
     if name in OUTPUT:
         return _outputs(spec, other, tensor)
+    if name.startswith(CLUSTERS) and spec.vocabulary != other.vocabulary:
+        return "clusters of another vocabulary"
     is_context = name.startswith(OF_CONTEXT)
     read = (spec.context, other.context) if is_context else (spec.input, other.input)
     if read[0] is None or read[1] is None or read[0] == read[1]:

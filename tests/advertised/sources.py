@@ -176,7 +176,11 @@ def short(line: str) -> list[str]:
         added += ["dataset.num_reads=3", "dataset.length=60"]
     if "sweeper=optuna" in line or "experiment=search" in line:
         added += ["sweeper.n_trials=2"]
-    if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn|parallel", line):
+    if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn|parallel", line) or (
+        # what these choose is no part of what is drawn of filters
+        re.search(r" (schedule|sweeper|launcher|force|tracking)=", line)
+        and not re.search(r"interpret=|experiment=", line)
+    ):
         added += ["interpret=none"]
     elif re.search(r"experiment=(motif|fasta|notebook/motif)(?= |$)", line) or not re.search(
         r"interpret=|experiment=", line

@@ -28,6 +28,16 @@ def test_whole_clusters_are_held_out() -> None:
     assert len(data.clusters) == 2 and len(data.train) == 36
 
 
+def test_each_cluster_is_in_the_test_of_one_fold() -> None:
+    tested: list[tuple[int, ...]] = []
+    for fold in range(4):
+        data = loaded(folds=4, fold=fold, valid_share=0.2)
+        own = [{tuple(row) for row in split.tokens.tolist()} for split in data.splits().values()]
+        assert sum(map(len, own)) == 10 and not own[0] & own[2] and not own[1] & own[2]
+        tested += own[2]
+    assert len(tested) == len({*tested}) == 10
+
+
 def test_reads_of_an_epoch_are_drawn_by_the_seed_and_stand_side_by_side() -> None:
     data = loaded(reads_per_cluster=2)
     assert data.train.num_batches(4) == 3

@@ -132,3 +132,16 @@ def test_an_own_embedding_goes_by_symbol_too() -> None:
     start_from(model, now, of(earlier, was))
     assert torch.equal(model.vectors.weight, earlier.vectors.weight[[0, 2, 1]])
     assert torch.equal(model.scale, earlier.scale)
+
+
+def test_clusters_go_by_rank_and_are_left_where_the_vocabulary_is_another() -> None:
+    was, now = spec_of("abcde"), spec_of("edcba")
+    made = [LSTM(was, embedding_size=4, hidden_size=5, output="adaptive") for _ in range(3)]
+    first, same, other = made
+    lines = start_from(same, was, of(first, was))
+    assert all(torch.equal(t, first.state_dict()[k]) for k, t in same.state_dict().items())
+    assert len(lines) == 2
+    lines = start_from(other, now, of(first, was))
+    name = "head.output.softmax.head.weight"
+    assert not torch.equal(other.state_dict()[name], first.state_dict()[name])
+    assert any(name in line and "clusters of another vocabulary" in line for line in lines)

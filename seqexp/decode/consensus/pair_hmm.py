@@ -181,3 +181,13 @@ def log_likelihood(
         torch.zeros_like(one),
     )
     return (alignment_log_likelihood(pairs) + end).view(len(candidates), len(reads))
+
+
+@torch.no_grad()
+def log_likelihood_of_pairs(
+    sequences: Sequence[str], reads: Sequence[str], channel: Channel
+) -> Float[Tensor, " pairs"]:
+    """Nats of each read given its own sequence."""
+    which = torch.zeros(len(reads), dtype=torch.int64)
+    pairs, end = align([channel], encode(sequences), encode(reads), which)
+    return alignment_log_likelihood(pairs) + end

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from seqexp.data import Cluster
@@ -38,6 +38,10 @@ class Decoded:
     sequences: tuple[str, ...]
     score: ReadScore | None
     milliseconds: float  # for each cluster
+
+    def named(self, method: str) -> "Decoded":
+        """The same under another name."""
+        return replace(self, method=method)
 
     def row(self) -> dict[str, str | float | None]:
         """One line of the table."""
