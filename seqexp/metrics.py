@@ -114,12 +114,12 @@ METRICS: dict[str, Better] = {
     "reads/ece": "lower",
     **dict.fromkeys((f"baseline/constant_{name}" for name in CONSTANT), "neither"),
     "baseline/token_accuracy": "neither",
-    "baseline/channel_loss_nats": "neither",
     **{
         f"baseline/{name}_{measure}": "neither"
         for name in ("words", "gapped_words", "ngrams")
         for measure in ("accuracy", "macro_f1", "auroc", "auprc")
     },
+    "baseline/channel_loss_nats": "neither",
     "baseline/scan_auroc": "neither",
     "baseline/scan_auprc": "neither",
     "step/loss_nats": "lower",

@@ -401,6 +401,36 @@ def first_carry(model: Model, context: Num[Tensor, "batch time ..."] | None) -> 
 
 
 @runtime_checkable
+class ScoresTargets(Protocol):
+    """A model that says what targets cost in training, without all logits.
+
+    `scores_targets` says whether it does; validation, test and predictions ask for all logits.
+    """
+
+    @property
+    def scores_targets(self) -> bool:
+        """Whether training is to ask `target_nats`."""
+        ...
+
+    def target_nats(
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        targets: Integer[Tensor, "batch positions"],
+        carry: Carry | None = None,
+    ) -> tuple[Float[Tensor, ""], Carry]:
+        """The loss in nats, summed over scored targets, and what the next window needs.
+
+        What it draws, it draws by PyTorch's generators, which the loop seeds by the place.
+        """
+        ...
+
+
+def scores_targets(model: object) -> TypeGuard[ScoresTargets]:
+    """Whether a model is to be asked what targets cost; `model.output` of ours may be full."""
+    return isinstance(model, ScoresTargets) and bool(model.scores_targets)
+
+
+@runtime_checkable
 class HasPenalty(Protocol):
     """A model that adds something to the loss it is trained by."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import forked
 import numpy as np
 import pytest
+import stores
 import torch
 
 from seqexp.spec import Output, TaskSpec, Vocabulary
@@ -21,11 +22,49 @@ SHARED = ROOT.parent / "shared" / "data"
 torch.set_num_threads(1)
 
 
+LONGEST = (
+    "advertised/test_trainings.py",
+    "advertised/test_other_commands.py",
+    "checkpoint/test_resume.py",
+    "sweep/test_again.py",
+    "test_names.py",
+    "sweep/optuna/test_sweeper.py",
+    "test_readme.py",
+    "test_matrix.py",
+    "test_imports.py",
+    "sweep/test_launcher.py",
+    "callback/test_kernels.py",
+    "test_wheel.py",
+    "tracking/test_resumed.py",
+    "tracking/test_mlflow.py",
+    "sweep/test_replicas.py",
+    "trainer/test_distributed.py",
+    "cli/test_main.py",
+    "cli/test_predict.py",
+    "sweep/grid/test_sweeper.py",
+    "checkpoint/test_reported_again.py",
+)
+"""Files that take 15 seconds or more, the longest first."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have pytest-xdist take files in our order, not those of most tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: at the end two workers wait for each other no longer."""
+    order = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
+
+
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")  # no talk to the network
     # which a command sets for Hydra, and this takes back: children of a test would show tracebacks
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    stores.copied()
 
 
 @pytest.fixture

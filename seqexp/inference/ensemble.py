@@ -228,7 +228,7 @@ def fitted_weights(runs: Sequence[Scores], groups: Sequence[Hashable]) -> list[f
     """Weights of the runs that make the validation loss of the sum smallest, none below zero.
 
     Runs of a group, as those that differ by their seed alone, share theirs. Of numbers, weights sum
-    to 1. None where validation is not there, or not of the same sequences.
+    to 1. None where validation is not there, not of the same sequences, or no run helps there.
     """
     splits = [run.valid for run in runs]
     first = splits[0]
@@ -245,6 +245,8 @@ def fitted_weights(runs: Sequence[Scores], groups: Sequence[Hashable]) -> list[f
     order = list(sums)
     means = torch.stack([sums[group] / sizes[group] for group in order])  # (groups, n, columns)
     share = _minimised(spec, means, first.targets)
+    if not sum(share):  # all are worse there than knowing nothing
+        return None
     by_group = dict(zip(order, share, strict=True))
     return [by_group[group] / sizes[group] for group in groups]
 

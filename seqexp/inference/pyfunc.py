@@ -69,7 +69,7 @@ class TextModel:
         import pandas as pd  # half a second, which only predicting needs
 
         spec = self.saved.spec
-        refuse_joined(spec, "python -m seqexp predict per=token has a row a token")
+        refuse_joined(spec, "the command predict has a row a token with per=token")
         rows = predicted(self.saved, _given(model_input, self.saved))
         return pd.DataFrame(rows, columns=list(columns(spec)))
 
@@ -93,12 +93,20 @@ def _sequence(cell: Any, saved: SavedModel, number: int) -> Given:
     spec = saved.spec
     if spec.features is not None:
         return Given(str(number), _numbers(cell, spec.features, f"row {number}"))
-    text = str(cell)
+    text, place = str(cell), f"row {number}"
+    if not text or (" " not in spec.vocabulary.ids and not text.strip()):
+        raise InputError(f"{place}: is empty; give a text, or remove the row")
     if spec.words is not None and spec.per_position:
         words = list(text) if spec.words.unit == "letters" else text.split()
         ids, places = labelled(words, spec)
         return Given(str(number), ids, pieces=words, places=places)
-    return Given(str(number), encode(text, spec))
+    try:
+        ids = encode(text, spec)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    if spec.words is not None and not any(ids):  # as training and `predict` refuse it
+        raise InputError(f"{place}: the text has no word; remove the row")
+    return Given(str(number), ids)
 
 
 def _context(cell: Any, saved: SavedModel, number: int) -> Values:

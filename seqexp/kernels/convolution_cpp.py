@@ -6,7 +6,7 @@ same bits for any number of threads. Other Python threads run meanwhile.
 
 import ctypes
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -92,24 +92,29 @@ def _either(*given: Any) -> Tensor:
     return out
 
 
+class _Inputs(NamedTuple):
+    """Arguments of a convolution, of one model or of several."""
+
+    tokens: Tensor
+    weight: Tensor
+    bias: Tensor
+    is_real: Tensor | None
+    before: int
+    positions: int
+    rectified: bool
+
+
 class _Convolution(torch.autograd.Function):
     """The convolution of one model, or of several: their tensors have one more dimension."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        tokens: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        is_real: Tensor | None,
-        before: int,
-        positions: int,
-        rectified: bool,
-    ) -> Tensor:
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        inputs = _Inputs(*given)
+        tokens, weight, bias, is_real, before, positions, rectified = inputs
         if not tokens.is_cpu:  # its address would mean something else here
             raise RuntimeError(f"tokens are on {tokens.device}, and the filters on the CPU")
-        if not _fits(tokens, weight, bias, is_real, before, positions):
-            _refuse_other_sizes(tokens, weight, bias, is_real, before, positions)
+        if not _fits(inputs):
+            _refuse_other_sizes(inputs)
         tokens, weight, bias = tokens.long(), weight.contiguous(), bias.contiguous()
         layer = ctx.layer = _layer(tokens, weight, bias, before, positions, rectified)
         rows, filters = tokens.shape[:-1], weight.shape[-3]
@@ -146,15 +151,9 @@ class _Convolution(torch.autograd.Function):
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16)
 
 
-def _fits(
-    tokens: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    is_real: Tensor | None,
-    before: int,
-    positions: int,
-) -> bool:
+def _fits(given: _Inputs) -> bool:
     """Whether each tensor has as many numbers as the library reads: in a few microseconds."""
+    tokens, weight, bias, is_real, before, positions, _ = given
     shape, sizes = tokens.shape, weight.shape
     if len(sizes) - len(shape) != 1 or not 2 <= len(shape) <= 3 or before < 0 or positions < 0:
         return False
@@ -172,15 +171,9 @@ def _fits(
     return is_sound and is_real.numel() == models * shape[-2] * positions
 
 
-def _refuse_other_sizes(
-    tokens: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    is_real: Tensor | None,
-    before: int,
-    positions: int,
-) -> None:
+def _refuse_other_sizes(given: _Inputs) -> None:
     """Say which tensor is not as large as the library takes it to be, which goes by addresses."""
+    tokens, weight, bias, is_real, before, positions, _ = given
     models = weight.shape[:-3]
     if tokens.is_floating_point() or tokens.dtype == torch.bool or tokens.is_complex():
         raise ValueError(f"tokens are {tokens.dtype}; they are integers")

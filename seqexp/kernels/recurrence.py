@@ -9,7 +9,7 @@ Source: Appleyard, Kočiský & Blunsom (2016), "Optimizing performance of recurr
 GPUs", sec. 3; the backward equations follow from those of `recurrent.py` by the chain rule.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,7 +28,8 @@ Masks = Float[Tensor, "masks batch hidden"]
 Real = Bool[Tensor, "time batch 1"]
 
 
-def lstm(
+def recurrence(
+    cell: str,
     x: Float[Tensor, "time batch rows"],
     weight_h: Float[Tensor, "rows hidden"],
     state: tuple[Tensor, ...],
@@ -37,42 +38,12 @@ def lstm(
 ) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
     """Hidden states of all tokens and the state after the last, from W_x x_t + b of all gates.
 
-    `masks` multiply h_{t-1}: one for all gates, or one for each. Where `is_real` is False the state
-    stays as it was.
+    The state of an `lstm` is h and c, that of a `gru` or an `rnn` is h. `masks` multiply h_{t-1}:
+    one for all gates, or one for each. Where `is_real` is False the state stays as it was.
     """
-    h, c = _LSTM.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
-    return h, (h[-1], c)
-
-
-def gru(
-    x: Float[Tensor, "time batch rows"],
-    weight_h: Float[Tensor, "rows hidden"],
-    state: tuple[Tensor, ...],
-    masks: Masks | None,
-    is_real: Real | None,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
-    """`lstm` for this cell, whose state is h alone."""
-    h = _GRU.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
-    return h, (h[-1],)
-
-
-def rnn(
-    x: Float[Tensor, "time batch rows"],
-    weight_h: Float[Tensor, "rows hidden"],
-    state: tuple[Tensor, ...],
-    masks: Masks | None,
-    is_real: Real | None,
-) -> tuple[Float[Tensor, "time batch hidden"], tuple[Tensor, ...]]:
-    """`lstm` for this cell, whose state is h alone."""
-    h = _RNN.apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
-    return h, (h[-1],)
-
-
-KERNELS: dict[str, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
-    "rnn": rnn,
-    "gru": gru,
-    "lstm": lstm,
-}
+    passed = _PASSES[cell].apply(x, weight_h, *state, masks, is_real)  # type: ignore[no-untyped-call]
+    h, *others = passed if isinstance(passed, tuple) else (passed,)
+    return h, (h[-1], *others)
 
 
 # --- W_h h_{t-1}, with or without masks -------------------------------------------------------
@@ -355,3 +326,6 @@ class _RNN(torch.autograd.Function):
             back = product.back(given[t], grad[t])
             dh = _where(real[t], back, dh, given[t])
         return grads, product.weight_gradient(grads, h[:-1]), dh, None, None
+
+
+_PASSES = {"rnn": _RNN, "gru": _GRU, "lstm": _LSTM}

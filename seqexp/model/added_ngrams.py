@@ -78,7 +78,7 @@ class NGramVectors(nn.Module):
                 f" give sizes of at most {spec.length}"
             )
         grams = Grams(spec.vocabulary, sizes, both_strands=both_strands, key="model.ngrams")
-        self.to, self.dropout, self.span = chosen.to, chosen.dropout, grams.span
+        self.adds_to, self.dropout, self.span = chosen.to, chosen.dropout, grams.span
         self.table = NGramTable(grams, width, chosen.min_count, chosen.buckets)
 
     def forward(
@@ -145,7 +145,7 @@ def top_of(
     if vectors is None or vectors.table.buckets is not None or spec.context is not None:
         return []
     table, rows = vectors.table, vectors.table.table
-    if vectors.to == "logits":
+    if vectors.adds_to == "logits":
         adds = rows[1:].detach().float().cpu()
         adds = adds - adds.mean(dim=1, keepdim=True) if adds.shape[1] > 1 else adds
         return highest(adds, None, table, spec.output_names, count)

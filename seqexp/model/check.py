@@ -6,8 +6,12 @@ from seqexp.utils.rules import Faults, Node
 
 IMDB = "seqexp.dataset.imdb.IMDB"
 READ_ERRORS = "seqexp.model.read_errors.ReadErrors"
+LAZY_ADAM = "seqexp.optimizer.lazy_adam.LazyAdam"
 NGRAMS = "seqexp.model.ngrams.NGrams"
 DENOISE = "seqexp.decode.denoise.Denoise"
+
+UNTOLD = "untold"
+"""The kind of task of a dataset whose config does not tell it."""
 
 MAX_ONE_HOT = 5000
 """Symbols; of more, a batch of one-hot sequences fills the memory."""
@@ -46,6 +50,88 @@ def reads_of_clusters_are_whole(model: Node, trainer: Node) -> Faults:
             )
 
 
+def large_outputs_are_for_next_tokens(model: Node, dataset: Node) -> Faults:
+    output, tied = model.get("output", "full"), model.get("tied")
+    kind = _kind_of(dataset)
+    if (output == "full" and not tied) or kind in ("next_token", UNTOLD):
+        return
+    key, instead = ("tied is true", "tied=false") if tied else (f"output is {output}", "full")
+    yield (
+        f"model.{key}, which is for next tokens, but the dataset's kind of task is {kind}; give"
+        f" {instead}, or a dataset that wants the next token predicted, as dataset=text"
+        " dataset.task=next_token"
+    )
+
+
+def vectors_are_tied_where_they_can_be(model: Node, optimizer: Node) -> Faults:
+    if not model.get("tied"):
+        return
+    output = model.get("output", "full")
+    if output == "adaptive":
+        yield (
+            "model.tied is true, but model.output is adaptive, whose clusters have vectors of other"
+            " sizes; give output=full or sampled, or tied=false"
+        )
+    if "embedding_size" in model and model["embedding_size"] is None:
+        yield (
+            "model.tied is true, but model.embedding_size is null, which reads tokens as one-hot;"
+            " give a size, or tied=false"
+        )
+    if model.get("positive_readout"):
+        yield "model.tied is true, but model.positive_readout is true; give one of them as false"
+    if optimizer["_target_"] == LAZY_ADAM and output == "full":
+        yield (
+            "model.tied is true and model.output is full, so that each step changes the vectors of"
+            " all symbols, but optimizer is lazy-adam, which steps those that are read; give"
+            " optimizer=adam, or output=sampled"
+        )
+
+
+def cutoffs_are_of_clusters(model: Node, dataset: Node) -> Faults:
+    cutoffs, output = model.get("cutoffs"), model.get("output", "full")
+    if cutoffs is None:
+        return
+    if output != "adaptive":
+        yield (
+            f"model.cutoffs is {cutoffs}, but model.output is {output}, which has no clusters; give"
+            " output=adaptive, or cutoffs=null"
+        )
+    if list(cutoffs) != sorted(set(cutoffs)):
+        yield f"model.cutoffs is {cutoffs}; give ids that ascend, as [2000,10000]"
+    most = dataset.get("max_target_tokens", dataset.get("max_tokens"))
+    if isinstance(most, int) and max(cutoffs) >= most:
+        yield (
+            f"model.cutoffs is {cutoffs}, but the dataset has at most {most} symbols with padding;"
+            " give smaller ids"
+        )
+
+
+def ngrams_are_added_to_all_logits(model: Node) -> Faults:
+    ngrams, output = model.get("ngrams") or {}, model.get("output", "full")
+    if output != "full" and ngrams.get("sizes") is not None and ngrams.get("to") == "logits":
+        yield (
+            f"model.ngrams.to is logits, which are all computed then, but model.output is {output};"
+            " give output=full, or ngrams.to=input"
+        )
+
+
+def a_stack_scores_all_outputs(model: Node, trainer: Node) -> Faults:
+    output, replicas = model.get("output", "full"), trainer.get("replicas")
+    if replicas is None:
+        return
+    why = f"but trainer.replicas is {replicas}"
+    if output != "full":
+        yield (
+            f"model.output is {output}, {why}, and what is scored differs between its models; give"
+            " output=full, or replicas=null"
+        )
+    if model.get("tied"):
+        yield (
+            f"model.tied is true, {why}, whose models each have vectors of their own for the"
+            " output; give tied=false, or replicas=null"
+        )
+
+
 def ngrams_predict_one_thing_a_sequence(model: Node, dataset: Node) -> Faults:
     if model["_target_"] != NGRAMS:
         return
@@ -69,6 +155,14 @@ def ngrams_are_counted_in_whole_sequences(model: Node, trainer: Node) -> Faults:
                 f"trainer.{key} is {value}, but model=ngrams is fitted to whole sequences, one"
                 f" model at a time; give trainer.{key}=null"
             )
+
+
+def a_solver_starts_from_nothing(model: Node) -> Faults:
+    if model["_target_"] == NGRAMS and model.get("from_run") is not None:
+        yield (
+            f"model.from_run is {model['from_run']}, but model=ngrams is fitted by a solver, whose"
+            " result does not depend on a start; give from_run=null, or another model"
+        )
 
 
 def denoising_needs_a_model_of_errors(decode: Node, model: Node) -> Faults:
@@ -238,4 +332,4 @@ def _kind_of(dataset: Node) -> str:
     constants = dataset["_constants_"]
     by_view = constants.get("output_by_view")
     told = constants.get("output") if by_view is None else by_view.get(dataset.get("view"))
-    return str(dataset.get("task") or told).replace("-", "_")
+    return str(dataset.get("task") or told or UNTOLD).replace("-", "_")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, cast
 
 import torch
 from annotated_types import Len
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +19,6 @@ from seqexp.model.layers import (
     ACTIVATIONS,
     Activation,
     EmbeddingSize,
-    Head,
     Init,
     embedding_size_for,
     initialise_as_keras,
@@ -27,8 +26,9 @@ from seqexp.model.layers import (
     padded,
     read_out,
 )
+from seqexp.model.outputs import Cutoffs, OutputChoice, OutputName, ScoringHead, head_for
 from seqexp.model.picture import PictureConvolution
-from seqexp.ranges import NotNegative, Rate, Size
+from seqexp.ranges import Count, NotNegative, Rate, Size
 from seqexp.spec import Carry, TaskSpec, is_real, other_strand
 
 Padding = Literal["auto", "same", "causal", "valid"]
@@ -68,6 +68,7 @@ class CNN1D(nn.Module):
             the same width, whose maxima stand beside the features that are predicted from.
         context_convolution: over a context that is a picture, whose patches those filters read;
             without filters there is none.
+        output, cutoffs, negatives, tied: of the next token, as in `outputs.OutputChoice`.
         ngrams: vectors of n-grams, added to those of tokens or to the logits; without sizes there
             are none. On both strands of DNA, those added to the logits are one with their reverse
             complement. Not for causal padding.
@@ -99,6 +100,10 @@ class CNN1D(nn.Module):
         kernel: Literal["auto", "compiled", "reference"] = "auto",
         context_embedding_size: EmbeddingSize = "auto",
         context_convolution: PictureConvolution | None = None,
+        output: OutputName = "full",
+        cutoffs: Cutoffs | None = None,
+        negatives: Count = 1000,
+        tied: bool = False,
         ngrams: AddedNGrams | None = None,
     ) -> None:
         super().__init__()
@@ -140,10 +145,11 @@ class CNN1D(nn.Module):
                 spec.context, context_embedding_size, context_convolution, *size_of_filters
             )
             num_features += num_filters
+        choice = OutputChoice(output, cutoffs, negatives, tied)
         self.head: nn.Module = (
             PositiveReadout(num_features, spec.num_outputs, dropout)
             if positive_readout
-            else Head(num_features, hidden_layers, spec.num_outputs, dropout)
+            else head_for(spec, num_features, hidden_layers, dropout, choice, self.input)
         )
         if init == "keras":
             initialise_as_keras(self)
@@ -255,10 +261,26 @@ class CNN1D(nn.Module):
         """
         features, carry = self._features(tokens, carry)
         logits: Tensor = self.head(features)
-        if self.ngrams is None or self.ngrams.to == "input":
+        if self.ngrams is None or self.ngrams.adds_to == "input":
             return logits, carry
         added: Tensor = self.ngrams(tokens)
         return logits + (added if self.spec.per_position else added.sum(dim=1, keepdim=True)), carry
+
+    @property
+    def scores_targets(self) -> bool:
+        """Whether the output says what targets cost without all logits."""
+        return isinstance(self.head, ScoringHead)
+
+    def target_nats(
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        targets: Int[Tensor, "batch time"],
+        carry: Carry | None = None,
+    ) -> tuple[Float[Tensor, ""], Carry]:
+        """What targets cost, nats, summed; and the carry as of `forward`."""
+        assert isinstance(self.head, ScoringHead)  # as `scores_targets` says
+        features, carry = self._features(tokens, carry)
+        return self.head.nats(features, targets), carry
 
     def _features(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None, without: int | None = None
@@ -353,7 +375,7 @@ class CNN1D(nn.Module):
         if before or after:
             tokens = padded(tokens, before, after)
         vectors = self.input(tokens)
-        if self.ngrams is not None and self.ngrams.to == "input":
+        if self.ngrams is not None and self.ngrams.adds_to == "input":
             vectors = vectors + self.ngrams(tokens).to(vectors.dtype)
         vectors = vectors.transpose(1, 2)  # (batch, channels, time)
         return self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)

@@ -237,10 +237,15 @@ def read_out(
 
 
 class Head(nn.Module):
-    """Dense layers with ReLU between, and the linear layer that gives the logits."""
+    """Dense layers with ReLU between, and what gives the logits: a linear layer, or `output`."""
 
     def __init__(
-        self, num_inputs: int, hidden_layers: Sequence[int], num_outputs: int, dropout: float
+        self,
+        num_inputs: int,
+        hidden_layers: Sequence[int],
+        num_outputs: int,
+        dropout: float,
+        output: nn.Module | None = None,
     ) -> None:
         super().__init__()
         sizes = [num_inputs, *hidden_layers]
@@ -249,15 +254,20 @@ class Head(nn.Module):
             for size, next_size in zip(sizes[:-1], sizes[1:], strict=True)
         )
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(sizes[-1], num_outputs)
+        self.output: Any = nn.Linear(sizes[-1], num_outputs) if output is None else output
+
+    def dense(self, features: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch last"]:
+        """What the output reads."""
+        for layer in self.hidden:
+            features = torch.relu(layer(self.dropout(features)))
+        dropped: Tensor = self.dropout(features)
+        return dropped
 
     def forward(
         self, features: Float[Tensor, "batch positions features"]
     ) -> Float[Tensor, "batch positions outputs"]:
         """Logits."""
-        for layer in self.hidden:
-            features = torch.relu(layer(self.dropout(features)))
-        logits: Tensor = self.output(self.dropout(features))
+        logits: Tensor = self.output(self.dense(features))
         return logits
 
 

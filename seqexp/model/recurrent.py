@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Interval, Len
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
@@ -18,7 +18,6 @@ from seqexp.model.convolution import Convolution, Convolutions
 from seqexp.model.counting.table import Speaking
 from seqexp.model.layers import (
     EmbeddingSize,
-    Head,
     Init,
     PositionFeatures,
     TokenInput,
@@ -27,9 +26,10 @@ from seqexp.model.layers import (
     input_layer,
     read_out,
 )
+from seqexp.model.outputs import Cutoffs, OutputChoice, OutputName, ScoringHead, head_for
 from seqexp.model.picture import PictureConvolution
 from seqexp.model.recurrent_layer import Dropout, DropoutMasks, Kernel, RecurrentLayers
-from seqexp.ranges import Positive, Rate, Size
+from seqexp.ranges import Count, Positive, Rate, Size
 from seqexp.spec import Carry, TaskSpec, is_real
 
 Readout = Literal["last", "mean", "max"]
@@ -74,6 +74,7 @@ class RecurrentNetwork(RecurrentLayers):
         context_embedding_size: as `embedding_size`, of the context.
         context_convolution: over a context that is a picture, before the encoder reads its patches;
             without filters there is none.
+        output, cutoffs, negatives, tied: of the next token, as in `outputs.OutputChoice`.
         ngrams: vectors of n-grams, added to those of tokens or to the logits; without sizes there
             are none.
 
@@ -126,6 +127,10 @@ class RecurrentNetwork(RecurrentLayers):
         encoder_bidirectional: bool = False,
         context_embedding_size: EmbeddingSize = "auto",
         context_convolution: PictureConvolution | None = None,
+        output: OutputName = "full",
+        cutoffs: Cutoffs | None = None,
+        negatives: Count = 1000,
+        tied: bool = False,
         ngrams: AddedNGrams | None = None,
     ) -> None:
         super().__init__()
@@ -153,7 +158,8 @@ class RecurrentNetwork(RecurrentLayers):
         every = (Dropout(dropout, recurrent_dropout, dropout_masks), kernel)
         self.make(cell, num_inputs, num_layers, hidden_size, bidirectional, *every)
         width = hidden_size * (2 if bidirectional else 1)
-        self.head = Head(width, hidden_layers, spec.num_outputs, readout_dropout)
+        choice = OutputChoice(output, cutoffs, negatives, tied)
+        self.head = head_for(spec, width, hidden_layers, readout_dropout, choice, self.input)
         self.encoder: Encoder | None = None
         self.bridges = nn.ModuleList()
         self.attention: Attention | None = None
@@ -209,7 +215,7 @@ class RecurrentNetwork(RecurrentLayers):
             before.append(torch.zeros(len(context), dtype=torch.long, device=context.device))
         if self.ngrams is not None:
             before.append(self.ngrams.start(context))
-            if self.ngrams.to == "logits" and not self.spec.per_position:
+            if self.ngrams.adds_to == "logits" and not self.spec.per_position:
                 before.append(states[0].new_zeros(len(context), self.spec.num_outputs))
         if self.convolutions is not None:
             before += self.convolutions.start(states[0])
@@ -226,7 +232,7 @@ class RecurrentNetwork(RecurrentLayers):
         """
         states, after, kept = self._predicted_from(tokens, carry)
         logits = self.outputs(states, kept)
-        if self.ngrams is not None and self.ngrams.to == "logits":
+        if self.ngrams is not None and self.ngrams.adds_to == "logits":
             logits = logits + self._wide(tokens, carry, after)
         return logits, (*after, *kept)
 
@@ -265,7 +271,7 @@ class RecurrentNetwork(RecurrentLayers):
         own = carry[self._place_of_ngrams() :] if carry else None
         before = own[0] if own else None
         kept = [self.ngrams.carried(tokens, before)]
-        if self.ngrams.to == "input":
+        if self.ngrams.adds_to == "input":
             return vectors + self.ngrams(tokens, before).to(vectors.dtype), kept
         if not self.spec.per_position:
             sums = self.ngrams(tokens, before).sum(dim=1)
@@ -294,10 +300,30 @@ class RecurrentNetwork(RecurrentLayers):
         self, states: Float[Tensor, "batch positions features"], kept: Carry = ()
     ) -> Float[Tensor, "batch positions outputs"]:
         """Logits of states of the top layer; `kept` is what they attend to."""
-        if self.attention is not None:
-            states = self.attention(states, kept)
-        logits: Tensor = self.head(states)
+        logits: Tensor = self.head(self._attended(states, kept))
         return logits
+
+    @property
+    def scores_targets(self) -> bool:
+        """Whether the output says what targets cost without all logits."""
+        adds_logits = self.ngrams is not None and self.ngrams.adds_to == "logits"
+        return isinstance(self.head, ScoringHead) and not adds_logits
+
+    def target_nats(
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        targets: Int[Tensor, "batch time"],
+        carry: Carry | None = None,
+    ) -> tuple[Float[Tensor, ""], Carry]:
+        """What targets cost, nats, summed; and the carry as of `forward`."""
+        assert isinstance(self.head, ScoringHead)  # as `scores_targets` says
+        states, after, kept = self._predicted_from(tokens, carry)
+        return self.head.nats(self._attended(states, kept), targets), (*after, *kept)
+
+    def _attended(
+        self, states: Float[Tensor, "batch positions features"], kept: Carry
+    ) -> Float[Tensor, "batch positions features"]:
+        return states if self.attention is None else self.attention(states, kept)
 
     def vectors(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqexp.errors import InputError
 from seqexp.kernels import recurrence_cpp as compiled
 from seqexp.kernels.build import Built
-from seqexp.kernels.recurrence import KERNELS
+from seqexp.kernels.recurrence import recurrence
 from seqexp.model.cells import CELLS, FORGET_GATE, FUSED, State, gate_activations
 from seqexp.model.layers import Init
 
@@ -137,7 +137,7 @@ class RecurrentLayer(nn.Module):
             return self._reference(x, h_masks, real, state)
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.weight_h.dtype).contiguous()
-            hidden, state = KERNELS[self.cell.name](x, self.weight_h, state, h_masks, real)
+            hidden, state = recurrence(self.cell.name, x, self.weight_h, state, h_masks, real)
         return hidden.transpose(0, 1), state
 
     def stepwise(self) -> Stepwise:

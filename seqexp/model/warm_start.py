@@ -18,11 +18,17 @@ OF_CONTEXT = ("encoder.", "context.")
 
 OUTPUT = ("head.output.weight", "head.output.bias")
 
+CLUSTERS = "head.output.softmax."
+"""Beginning of the names of an adaptive softmax's weights, whose rows go by rank."""
+
 READERS = ("conv.weight", "filters.conv.weight", "forwards.0.weight_x", "backwards.0.weight_x")
 """Weights that read what a sequence is made of: (outputs, inputs, ...)."""
 
 CONVOLUTION = "convolutions.layers.0.conv"
 """The layer whose weight reads it instead, where there is one."""
+
+NGRAMS = "ngrams."
+"""Beginning of the names of weights that tables of n-grams have."""
 
 MOST_NAMED = 12
 """Weights that a message lists."""
@@ -81,7 +87,9 @@ def start_from(model: nn.Module, spec: TaskSpec, given: Weights) -> list[str]:
         if theirs is None:
             new.setdefault("the run has none of this name", []).append(name)
             continue
-        axis = _axis(name, tensor, model, spec, given.spec)
+        axis = _other_ngrams(name, state, spec, given) or _axis(
+            name, tensor, model, spec, given.spec
+        )
         found, told = (None, axis) if isinstance(axis, str) else _joined(tensor, theirs, axis)
         if found is None:
             new.setdefault(told, []).append(name)
@@ -139,6 +147,21 @@ def _joined(ours: Tensor, theirs: Tensor, axis: Axis | None) -> tuple[Tensor | N
 # --- what weights stand for ---------------------------------------------------------------------
 
 
+def _other_ngrams(
+    name: str, state: Mapping[str, Tensor], spec: TaskSpec, given: Weights
+) -> str | None:
+    """Why rows of a table of n-grams stand for others in the earlier run; None if they do not."""
+    if not name.startswith(NGRAMS):
+        return None
+    if spec.input != given.spec.input:
+        return "n-grams of another vocabulary"
+    for key in (key for key in state if key.startswith(NGRAMS) and key.endswith(".keys")):
+        theirs = given.tensors.get(key)
+        if theirs is None or not torch.equal(state[key].cpu(), theirs):
+            return "n-grams of other sequences"
+    return None
+
+
 def _axis(
     name: str, tensor: Tensor, model: nn.Module, spec: TaskSpec, other: TaskSpec
 ) -> Axis | str | None:
@@ -147,6 +170,8 @@ def _axis(
     """
     if name in OUTPUT:
         return _outputs(spec, other, tensor)
+    if name.startswith(CLUSTERS) and spec.vocabulary != other.vocabulary:
+        return "clusters of another vocabulary"
     is_context = name.startswith(OF_CONTEXT)
     read = (spec.context, other.context) if is_context else (spec.input, other.input)
     if read[0] is None or read[1] is None or read[0] == read[1]:

@@ -127,7 +127,7 @@ class LazyAdam(Adam):
         """Bring all rows up to date, for who reads the table itself."""
         for group in self.param_groups:
             for table in group["params"]:
-                if self.catch_up and "missed" in self.state[table]:
+                if self.catch_up and "missed" in self.state.get(table, {}):
                     rows.settle(table, self.state[table], group["betas"], self.rho)
 
     def load_state_dict(self, state_dict: Any) -> None:

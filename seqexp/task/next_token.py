@@ -30,10 +30,11 @@ class NextToken(Classes):
     weighs_classes: ClassVar[bool] = False
 
     def means(self, nats: float, count: int, extras: Sequence[float]) -> dict[str, float]:
-        """Accuracy, perplexity and bits a token."""
+        """Accuracy, perplexity and bits a token; no accuracy where right ones were not counted."""
         loss = nats / count
+        counted = super().means(nats, count, extras) if extras else {"loss_nats": loss}
         return {
-            **super().means(nats, count, extras),
+            **counted,
             "perplexity": math.exp(loss) if loss < LARGEST else math.inf,
             "bits_per_token": loss / math.log(2),
         }

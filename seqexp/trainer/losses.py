@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqexp.data import Batch
-from seqexp.spec import Carry, Model, first_carry
+from seqexp.spec import Carry, Model, first_carry, scores_targets
 from seqexp.task.base import Task
 
 
@@ -29,7 +29,7 @@ class Losses(nn.Module):
         self, parts: Sequence[Batch], carry: Carry | None, seed: int
     ) -> tuple[Tensor, Tensor, Carry]:
         """Sums of the loss in nats and of what else the kind counts, and the state after the first
-        part as a value.
+        part as a value. A model that scores targets without all logits counts nothing else.
 
         `carry` is the state before the first part; where it is None, the context is read. `seed` is
         what dropout's masks are drawn by.
@@ -43,15 +43,24 @@ class Losses(nn.Module):
                 carry = first_carry(self.model, parts[0].context)
         for index, part in enumerate(parts):
             seed_masks(self.device, seed)
-            with self._precision():
-                logits, carry = self.model(part.tokens, carry)
-            nats = nats + self.task.nats(logits, part.targets)
-            counted = self.task.extras(logits, part.targets)
+            cost, counted, carry = self._cost(part, carry)
+            nats = nats + cost
             extras = counted if extras is None else extras + counted
             if index == 0:
                 kept = tuple(tensor.detach() for tensor in carry)
         assert extras is not None
         return nats, extras, kept
+
+    def _cost(self, part: Batch, carry: Carry | None) -> tuple[Tensor, Tensor, Carry]:
+        """Nats of a part, what else is counted, and the state after it."""
+        if scores_targets(self.model):
+            with self._precision():
+                cost, carry = self.model.target_nats(part.tokens, part.targets, carry)
+            return cost, cost.new_zeros(0), carry
+        with self._precision():
+            logits, carry = self.model(part.tokens, carry)
+        counted = self.task.extras(logits, part.targets)
+        return self.task.nats(logits, part.targets), counted, carry
 
     def _precision(self) -> AbstractContextManager[None]:
         if self.bf16:

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
 from seqexp.data import Batch
-from seqexp.spec import Carry, HasPenalty, is_scored
+from seqexp.spec import Carry, HasPenalty, is_scored, scores_targets
 from seqexp.trainer.losses import Losses
 from seqexp.trainer.score import Score
 from seqexp.trainer.training import Training, Updates, Work
@@ -51,6 +51,8 @@ class JointUpdates:
         """
         if any(part.context is not None for work in works for part in work.parts[:1]):
             self.refused = "sequences with a context have states of different sizes"
+        if any(scores_targets(work.training.model) for work in works):
+            self.refused = "each model scores other outputs in training"
         alike: dict[Any, list[int]] = defaultdict(list)
         for index, work in enumerate(works):
             if work.training.step > 0:

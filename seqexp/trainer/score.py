@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from seqexp.data import Batch, Sequences
-from seqexp.spec import Carry, Model, first_carry, is_scored
+from seqexp.spec import Carry, Model, TaskSpec, first_carry, is_scored
 from seqexp.task.base import Task, Whole
 from seqexp.trainer.predicted import Predicted
 
 ADD_UP = ("loss_nats", "accuracy", "perplexity", "bits_per_token", "mse", "mae")
 """Measures that need no split as a whole, and are there whatever the targets are."""
+
+MOST_LOGITS = 2**27
+"""Logits that are computed at a time where the next token is predicted: half a GiB."""
 
 SCORED_TOKENS = 1024
 """Tokens of a stream that are scored at a time, at least: with 50 it takes twice as long."""
@@ -65,15 +68,17 @@ def evaluate(
     """Score of a model on batches, without dropout; a NaN loss stays visible in the result.
 
     `window` is the number of tokens at a time, with the state carried on: it bounds the memory
-    and does not change the score. None takes whole sequences. `whole` takes in every prediction.
-    `share` is what of each window is scored; None is all of it. `predicted` keeps the predictions.
+    and does not change the score. None takes whole sequences, or as many tokens as `MOST_LOGITS`
+    are for. `whole` takes in every prediction. `share` is what of each window is scored; None is
+    all of it. `predicted` keeps the predictions.
     """
     model.eval()
     total = Score()
     for batch in batches:
         carry: Carry | None = None
         kept: list[tuple[Tensor, Tensor]] = []  # logits and targets of the windows
-        for index, part in enumerate(map(share or _all, batch.windows(window))):
+        size = _window_for(task.spec, batch, window)
+        for index, part in enumerate(map(share or _all, batch.windows(size))):
             if index == 0:
                 carry = first_carry(model, part.context)
             logits, carry = model(part.tokens, carry)
@@ -91,6 +96,15 @@ def evaluate(
             logits, targets = (torch.cat(parts, dim=1) for parts in zip(*kept, strict=True))
             whole.add(logits, targets)
     return total
+
+
+def _window_for(spec: TaskSpec, batch: Batch, window: int | None) -> int | None:
+    """Tokens at a time whose logits the memory is for."""
+    time = batch.tokens.shape[1]
+    fits = max(1, MOST_LOGITS // (len(batch) * spec.num_outputs))
+    if not spec.causal or min(window or time, time) <= fits:
+        return window
+    return fits
 
 
 def _all(batch: Batch) -> Batch:

@@ -55,6 +55,8 @@ def settings_for(model: object, settings: Settings, data: Data) -> Settings:
         )
     patience = 1 if settings.monitor == "valid/loss_nats" else None
     found = replace(settings, epochs=model.num_fits, patience=patience, min_delta=0.0)
+    # all that is about updates, which a solver makes none of
+    found = replace(found, adversarial=None, average="none", freeze=[], unfreeze_every=None)
     return replace(found, starts=1, test_weights="best")
 
 

@@ -17,7 +17,17 @@ from torch.optim import Optimizer
 
 from seqexp.data import Batch, Data
 from seqexp.errors import InputError
-from seqexp.spec import PAD, Carry, HasPenalty, Model, ReadsContext, TaskSpec, first_carry
+from seqexp.spec import (
+    PAD,
+    Carry,
+    HasPenalty,
+    Model,
+    ReadsContext,
+    ScoresTargets,
+    TaskSpec,
+    first_carry,
+    scores_targets,
+)
 from seqexp.task import kinds
 from seqexp.trainer.settings import Settings
 
@@ -150,7 +160,24 @@ class _Trial:
             torch.autograd.backward(loss)
         if all(parameter.grad is None for parameter in self.model.parameters()):
             self._refuse("no parameter has a gradient after the first batch")
+        if scores_targets(self.model):
+            self._look_at_cost(self.model, batch)
         return logits, carry
+
+    def _look_at_cost(self, model: ScoresTargets, batch: Batch) -> None:
+        """What a model says that the targets of the first batch cost."""
+        with self._telling("the targets of the first batch", batch.tokens):
+            start = first_carry(cast(Model, model), batch.context)
+            found: Any = model.target_nats(batch.tokens, batch.targets, start)
+        is_pair = isinstance(found, tuple | list) and len(found) == 2
+        cost = found[0] if is_pair else None
+        if not isinstance(cost, Tensor) or cost.shape or not cost.requires_grad:
+            self._refuse(
+                f"target_nats of the first batch returns {found!s:.200}; give two values: a number"
+                " as a tensor without dimensions, which depends on a parameter, and the carry"
+            )
+        elif not torch.isfinite(cost):
+            self._refuse(f"target_nats of the first batch is {float(cost.detach())}; give nats")
 
     def _read_all_ids(self, tokens: Tensor) -> None:
         """The vocabulary's last id, which the first batch may lack."""

@@ -47,8 +47,28 @@ def boxes_for_missing() -> Iterator[None]:
 
 
 def save(figure: Figure, target: Path | BinaryIO, dpi: int | None = None) -> None:
-    """Write a figure as a PNG file."""
+    """Write a figure as a PNG file.
+
+    Axes are placed for the first file, and stay so in others of the same figure.
+    """
     if not hasattr(figure.canvas, "print_png"):
         FigureCanvasAgg(figure)
+    size = figure.dpi if dpi is None else dpi
     with boxes_for_missing():
-        figure.savefig(target, format="png", dpi="figure" if dpi is None else dpi)
+        _place_axes(figure, size)
+        figure.savefig(target, format="png", dpi=size)
+
+
+def _place_axes(figure: Figure, dpi: float) -> None:
+    """Have a figure's layout place its axes, and end it.
+
+    Matplotlib draws a figure with a layout twice for each file: first only to place its axes.
+    """
+    layout = figure.get_layout_engine()
+    if layout is None:
+        return
+    own = figure.dpi
+    figure.dpi = dpi
+    layout.execute(figure)
+    figure.dpi = own
+    figure.set_layout_engine(None)  # "none" would keep a place for it, and have all drawn twice

@@ -35,6 +35,7 @@ STATUS = {
     "python -m seqexp -m experiment=gestures"
     " 'dataset.test_groups=[a1],[a2],[a3],[b1],[b3],[c1],[c3]'": 2,
     "python -m seqexp experiment=translation": 2,
+    "python -m seqexp experiment=translation trainer.precision=bf16": 2,
     "python -m seqexp experiment=translation model.attention=none": 2,
 }
 """Commands that are refused here: those that are shown for their faults, and for lack of data."""
@@ -176,7 +177,11 @@ def short(line: str) -> list[str]:
         added += ["dataset.num_reads=3", "dataset.length=60"]
     if "sweeper=optuna" in line or "experiment=search" in line:
         added += ["sweeper.n_trials=2"]
-    if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn|parallel", line):
+    if re.search(r"seeds=|seed=range|replicas=|num_filters=1,8|model=lstm,rnn|parallel", line) or (
+        # what these choose is no part of what is drawn of filters
+        re.search(r" (schedule|sweeper|launcher|force|tracking)=", line)
+        and not re.search(r"interpret=|experiment=", line)
+    ):
         added += ["interpret=none"]
     elif re.search(r"experiment=(motif|fasta|notebook/motif)(?= |$)", line) or not re.search(
         r"interpret=|experiment=", line

@@ -32,13 +32,13 @@ SWEEP = (
 )
 
 SYNOPSIS = {
+    "runs=RUN,RUN|sweep=RUN input=FILE": "runs=3f9c,77a0 input=peaks.fa.gz",
     "run=RUN": "run=latest",
     "runs=RUN,RUN,...": "runs=3f9c,77a0,e771",
     "sweep=RUN": "sweep=b02d",
     "input=FILE": "input=reviews.csv",
     "[output=TABLE.csv]": "output=table.csv",
     "prompt=TEXT": "prompt=the",
-    "[port=PORT]": "port=5003",
     "FOLDER [FOLDER...]": "outputs",
     " [tracking.uri=URI]": "",
     " [KEY=VALUE ...]": "",
@@ -52,7 +52,7 @@ NAMED = re.compile(r" (?:predict|sample|compare|reproduce|deliver)$")
 
 def store_of(line: str) -> str:
     """The training whose outputs a command looks at."""
-    if " compare" in line:
+    if " compare" in line or re.search("predict (runs|sweep)=", line):
         return SWEEP
     if "deliver" in line:
         return f"{DNA} seed=1"
@@ -91,7 +91,13 @@ ANEW = [
 ]
 """One command of each name, typed with an interpreter that imports all by itself."""
 
-SERVERS = [command for command in others() if re.search(r"seqexp ui(?! --help)", command.line)]
+SERVERS = [
+    command
+    for command in others()
+    if re.search(r"seqexp ui(?! --help)", command.line)
+    # the usage line: others are typed with its port and without
+    and "[port=PORT]" not in command.line
+]
 
 
 @pytest.mark.parametrize("command", OTHERS, ids=lambda command: command.line)
@@ -104,13 +110,17 @@ def test_what_comes_after_training_runs(command, shell, trained) -> None:  # typ
         replace(shell, folder=outputs.parent).type(line)
         return
     (shell.folder / "outputs").symlink_to(outputs)
-    if " compare " in line and "--help" not in line:
+    if (" compare " in line or re.search("predict (runs|sweep)=", line)) and "--help" not in line:
         parent, children = ids(outputs)
         for word, own in zip(("b02d", "3f9c", "77a0", "e771"), (parent, *children), strict=True):
             line = line.replace(word, own)
     elif "3f9c" in line:
         line = line.replace("3f9c", "latest")
     shell.type(line)
+
+
+def test_pages_are_opened_with_and_without_a_port() -> None:
+    assert {" port=" in command.line for command in SERVERS} == {True, False}
 
 
 @pytest.mark.parametrize("command", SERVERS, ids=lambda command: command.line)

@@ -177,7 +177,7 @@ def test_filters_and_evidence_are_there_where_there_are_letters(
     assert not (artifacts(runs, "regression") / "filters").exists()
 
 
-@pytest.mark.parametrize("kind", ["token_class", "regression", "written"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_comes_again_to_the_bit(
     runs: tuple[Path, dict[str, str]], kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -322,3 +322,41 @@ def test_letters_are_those_of_the_training(load: Load, tmp_path: Path) -> None:
         assert [*TextModel(model).predict([symbols])] == list(data.spec.output_names)
     with pytest.raises(InputError, match="has 'a' at position 1; letters of dataset.alphabet"):
         list(read(model, str(written(tmp_path / "a.fa", ">a\na\n")), "auto", None))
+
+
+# --- what users try first ---------------------------------------------------------------------
+
+
+def test_served_models_name_the_row_that_is_empty_or_has_an_unknown_letter(load: Load) -> None:
+    from seqexp.dataset.motif import Motif
+
+    few = {"num_train": 20, "num_valid": 5, "num_test": 5}
+    dna, tags = load(Motif, **few)[0], load(Tagging, num_made=30)[0]
+    for model, wrong, told in (
+        (dna, "", "row 2: is empty"),
+        (dna, "ACGTE", "row 2: 'ACGTE' has 'E' at position 5; known are A, C, G, T"),
+        (tags, " ", "row 2: is empty"),
+    ):
+        with pytest.raises(InputError, match=told):
+            TextModel(model).predict(["ACGT", wrong])
+    # what training lacks is <unk>, and a longer text than any of training has its labels
+    labels = TextModel(tags).predict(["Ω zzz", "the cat " * 200])["labels"]
+    assert [len(row.split()) for row in labels] == [2, 400]
+    assert len(TextModel(dna).predict(["ACGT" * 200])) == 1
+
+
+def test_texts_that_are_cut_are_said_to_be(
+    load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from seqexp.cli.predict import _records
+    from seqexp.dataset.text import Text
+
+    lines = "".join(f"a {('bad', 'good')[n % 2]} film {n},{n % 2}\n" for n in range(60))
+    table = written(tmp_path / "t.csv", f"text,label\n{lines}")
+    model, data = load(Text, path=str(table))
+    length = data.spec.length or 0
+    texts = written(tmp_path / "a.txt", f"{'good ' * length}\n{'good ' * (length + 1)}\nbad\n")
+    found = list(_records(model, str(texts), "auto", None))
+    assert [one.is_cut for one in found] == [False, True, False]
+    said = capsys.readouterr().err
+    assert f"1 of 3 texts have more than {length} tokens" in said and "end was not read" in said

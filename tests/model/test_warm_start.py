@@ -117,6 +117,26 @@ def test_a_run_of_other_shapes_is_refused_with_them() -> None:
         start_from(model, now, of(earlier, was))
 
 
+class _Grams(nn.Module):
+    """A model with a table of n-grams, as the names of its weights go."""
+
+    def __init__(self, keys: list[int]) -> None:
+        super().__init__()
+        self.vectors = nn.Linear(2, 2)
+        self.ngrams = nn.Linear(3, 2, bias=False)
+        self.ngrams.register_buffer("keys", torch.tensor(keys))
+
+
+def test_tables_of_ngrams_are_taken_where_their_rows_are_the_same_ngrams() -> None:
+    spec, other = spec_of("ab"), spec_of("ba")
+    cases = (([1, 2], spec, True), ([1, 3], spec, False), ([1, 2], other, False))
+    for keys, of_run, is_taken in cases:
+        earlier, model = _Grams(keys), _Grams([1, 2])
+        lines = start_from(model, spec, of(earlier, of_run))
+        assert torch.equal(model.ngrams.weight, earlier.ngrams.weight) is is_taken
+        assert any("new: ngrams.weight" in line for line in lines) is not is_taken
+
+
 class _Own(nn.Module):
     """A model of somebody's, with an embedding of PyTorch's."""
 
@@ -132,3 +152,16 @@ def test_an_own_embedding_goes_by_symbol_too() -> None:
     start_from(model, now, of(earlier, was))
     assert torch.equal(model.vectors.weight, earlier.vectors.weight[[0, 2, 1]])
     assert torch.equal(model.scale, earlier.scale)
+
+
+def test_clusters_go_by_rank_and_are_left_where_the_vocabulary_is_another() -> None:
+    was, now = spec_of("abcde"), spec_of("edcba")
+    made = [LSTM(was, embedding_size=4, hidden_size=5, output="adaptive") for _ in range(3)]
+    first, same, other = made
+    lines = start_from(same, was, of(first, was))
+    assert all(torch.equal(t, first.state_dict()[k]) for k, t in same.state_dict().items())
+    assert len(lines) == 2
+    lines = start_from(other, now, of(first, was))
+    name = "head.output.softmax.head.weight"
+    assert not torch.equal(other.state_dict()[name], first.state_dict()[name])
+    assert any(name in line and "clusters of another vocabulary" in line for line in lines)

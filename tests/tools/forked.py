@@ -28,6 +28,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import stores
+
 ROOT = Path(__file__).parent.parent.parent
 
 HEAVY = (
@@ -211,6 +213,7 @@ def prepare() -> None:
     assert "hydra._internal.core_plugins.basic_sweeper" not in sys.modules
     with contextlib.suppress(AttributeError):  # a second, in each process that saves a model
         importlib.import_module("mlflow.utils.requirements_utils")._init_modules_to_packages_map()
+    stores.make_first()  # as long, in each process that has a new store
     assert threading.active_count() == 1, "a fork would miss threads"
     gc.collect()
     gc.freeze()

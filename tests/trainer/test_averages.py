@@ -116,7 +116,7 @@ def test_an_average_of_another_shape_or_age_is_not_loaded(data: Data) -> None:  
     [
         (["trainer.average=ema", "optimizer=lazy-adam"], "trainer.average is ema, but optimizer"),
         (["trainer.average=swa", "trainer.average_from=30"], "trainer.average_from is 30"),
-        (["trainer.average=sma"], "did you mean swa"),
+        (["trainer.average=sma"], "did you mean ema"),
         (["trainer.average_decay=1"], "trainer.average_decay is 1"),
     ],
 )

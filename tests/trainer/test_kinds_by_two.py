@@ -19,21 +19,23 @@ from seqexp.trainer.loop import fit
 from seqexp.trainer.settings import BPTT, Settings
 from seqexp.trainer.training import Training
 
-CASES = [
-    (Output.SEQUENCE_CLASS, LETTERS, FEATURES, None),
-    (Output.MULTI_LABEL, FEATURES, None, None),
-    (Output.REGRESSION, LETTERS, None, None),
-    (Output.TOKEN_CLASS, FEATURES, LETTERS, None),
-    (Output.NEXT_TOKEN, LETTERS, LETTERS, 3),
+CASES: list[tuple[Output, str, str | None, int | None, dict[str, Any]]] = [
+    (Output.SEQUENCE_CLASS, LETTERS, FEATURES, None, {}),
+    (Output.MULTI_LABEL, FEATURES, None, None, {}),
+    (Output.REGRESSION, LETTERS, None, None, {}),
+    (Output.TOKEN_CLASS, FEATURES, LETTERS, None, {}),
+    (Output.NEXT_TOKEN, LETTERS, LETTERS, 3, {}),
+    (Output.NEXT_TOKEN, LETTERS, None, 3, {"output": "adaptive"}),
+    (Output.NEXT_TOKEN, LETTERS, None, 3, {"output": "sampled", "tied": True, "embedding_size": 4}),
 ]
 
 
 def curves(processes: Processes) -> list[dict[str, float]]:
     """The metrics of two epochs and of the test, case by case."""
     found = []
-    for output, made_of, context, k1 in CASES:
+    for output, made_of, context, k1, keys in CASES:
         data = data_of(output, made_of, context)
-        model = model_of("lstm", data.spec).float()
+        model = model_of("lstm", data.spec, **keys).float()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         constant = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
         given = Settings(epochs=2, batch_size=5, bptt=BPTT(k1), log_every_steps=None)

@@ -164,6 +164,10 @@ def test_names_that_no_weight_has_are_refused(names: list[str], fault: str, data
         (["trainer.replicas=2", "trainer.unfreeze_every=1"], "trainer.unfreeze_every is 1, but"),
         (["optimizer.groups={head: 3}"], "a number from 0 to 1 each"),
         (["++optimizer.groups={}"], "optimizer.groups is {}; give shares"),
+        (
+            ["dataset=text", "model=ngrams", "+model.from_run=3f"],
+            "model=ngrams is fitted by a solver",
+        ),
         (["dataset=text", "model.from_run=3f", "dataset.vectors=x"], "give one of them"),
     ],
 )

@@ -21,6 +21,7 @@ from seqexp.model.stacked_rnn import StackedRNN
 from seqexp.optimizer.schedule import constant, inverse_time
 from seqexp.seeding import stream_seed
 from seqexp.task.kinds import of
+from seqexp.trainer.layers import freeze
 from seqexp.trainer.lockstep import Replica, train_in_lockstep
 from seqexp.trainer.loop import fit
 from seqexp.trainer.replicas import JointUpdates
@@ -129,6 +130,26 @@ def test_each_gradient_is_clipped_by_itself(limits: dict[str, float]) -> None:
     )
     _, _, together = as_one([made(0, free, lr=0.01), made(0, clipped, lr=0.01)])
     assert together.done > 0
+
+
+@pytest.mark.parametrize("kind", ["ema", "swa"])
+def test_each_has_its_own_average_and_what_is_frozen_stays(kind: Any) -> None:
+    settings = Settings(epochs=2, batch_size=16, average=kind)
+
+    def make() -> list[Pair]:
+        pairs = [made(seed, settings, lr=0.01) for seed in range(3)]
+        for training, _ in pairs:
+            freeze(training.model, ["conv.bias"])  # type: ignore[arg-type]
+        return pairs
+
+    def bias(pair: Pair) -> Tensor:
+        return pair[0].model.state_dict()["conv.bias"].clone()
+
+    before = bias(make()[0])
+    assert_equal_to_separate(make, 3)
+    stacked = make()
+    as_one(stacked)
+    assert torch.equal(bias(stacked[0]), before)
 
 
 def test_learning_rates_and_schedules_may_differ() -> None:

@@ -86,6 +86,29 @@ class Unsaid(Own):
     causal = None
 
 
+class Scoring(Own):
+    """Says what targets cost; what is wrong is what it makes of that."""
+
+    scores_targets = True
+    wrong: Callable[[Tensor], Any] = staticmethod(lambda cost: (cost, ()))
+
+    def target_nats(self, tokens: Tensor, targets: Tensor, carry: Any = None) -> Any:
+        logits = self.logits(tokens).flatten(0, 1)
+        return self.wrong(nn.functional.cross_entropy(logits, targets.flatten(), reduction="sum"))
+
+
+class OneCost(Scoring):
+    wrong = staticmethod(lambda cost: cost)
+
+
+class CostOfEach(Scoring):
+    wrong = staticmethod(lambda cost: (cost[None], ()))
+
+
+class EndlessCost(Scoring):
+    wrong = staticmethod(lambda cost: (cost * torch.inf, ()))
+
+
 def forgetful(logits: Tensor, tokens: Tensor) -> Any:
     return logits.detach(), ()
 
@@ -161,6 +184,9 @@ WRONG: dict[str, tuple[type[Own], TaskSpec, str]] = {
         "has causal = False, but the data",
     ),
     "not said": (Unsaid, NEXT, "has no attribute causal, but the dataset wants the next token"),
+    "one cost": (OneCost, NEXT, "target_nats of the first batch returns tensor("),
+    "a cost each": (CostOfEach, NEXT, "as a tensor without dimensions, which depends on"),
+    "an endless cost": (EndlessCost, NEXT, "target_nats of the first batch is inf; give nats"),
     "lying": (Lying, NEXT, "with the token at position 5, but causal is True"),
 }
 
@@ -186,6 +212,7 @@ def test_windows_of_a_sequence_are_read_by_a_causal_model_only() -> None:
     with pytest.raises(InputError, match="has causal = False, but trainer.bptt.k1=2 cuts"):
         try_model(model, data(CLASSES), settings, CPU, NAME)
     try_model(Own(CLASSES), data(CLASSES), settings, CPU, NAME)
+    try_model(Scoring(NEXT), data(NEXT), settings, CPU, NAME)
 
 
 @pytest.mark.parametrize("spec", [CLASSES, NEXT])

@@ -59,6 +59,20 @@ UNNAMED = "a-sweep"
 """What `hydra.sweep.dir` ends in where the sweep itself is to give its folder a name."""
 
 
+EXPERIMENT = "experiment"
+
+
+def _with_keys(grid: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each override, and its key."""
+    return ((item, item.partition("=")[0]) for item in grid)
+
+
+def _without_experiment_of(grid: Sequence[Override], given: Sequence[Override]) -> list[Override]:
+    """The overrides of the command line, without the experiment where a grid names its own."""
+    has_own = any(key_of(override) == EXPERIMENT for override in grid)
+    return [o for o in given if not has_own or key_of(o) != EXPERIMENT]
+
+
 class CheckedSweeper(BasicSweeper):
     """Every combination, checked, run by Hydra's launcher, compared.
 
@@ -202,7 +216,7 @@ class CheckedSweeper(BasicSweeper):
         seeds = parser.parse_overrides(wanted)
         if seeds:  # where only one was given, it is the first of them
             given = [override for override in given if key_of(override) != "seed"]
-        return [[*grid, *given, *seeds] for grid in grids]
+        return [[*grid, *_without_experiment_of(grid, given), *seeds] for grid in grids]
 
     def _replicas(self) -> Any:
         """The number of runs that are trained in one go; not checked."""
@@ -210,12 +224,17 @@ class CheckedSweeper(BasicSweeper):
         return OmegaConf.select(self.config, "trainer.replicas")
 
     def _grids(self, given: Sequence[Override]) -> list[list[str]]:
-        """The grids, without those that give a key another value than the command line does."""
+        """The grids, without those that give a key another value than the command line does.
+
+        A grid may name an experiment of its own, in the place of the one that describes the grids.
+        """
         lines = {key_of(override): str(override.input_line).lstrip("+") for override in given}
         roots = roots_of(self.config.hydra) if self.config is not None else []
         grids = [as_typed(shlex.split(grid), roots, is_sweep=True) for grid in self.grids]
         fitting = [
-            grid for grid in grids if all(lines.get(o.partition("=")[0], o) == o for o in grid)
+            grid
+            for grid in grids
+            if all(lines.get(key, o) == o or key == EXPERIMENT for o, key in _with_keys(grid))
         ]
         return fitting or [[]]
 

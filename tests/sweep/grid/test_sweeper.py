@@ -154,3 +154,11 @@ def test_grids_that_the_command_line_contradicts_are_left_out(seqexp: Command) -
     assert done.returncode == 0, done.stderr
     jobs = re.findall(r"^job \d+: (.*) experiment=gradient-flow", done.stdout, re.M)
     assert jobs == ["model=lstm", "model.forget_bias=2"]
+
+
+def test_grids_may_be_of_other_experiments(seqexp: Command) -> None:
+    done = seqexp("-m", "experiment=imdb-ensemble", "dry_run=true")
+    assert done.returncode == 0, done.stderr
+    assert "sweep of 4 jobs, each with dataset.seed=0" in done.stdout
+    assert "| experiment=imdb seed=2 |" in done.stdout
+    assert "| experiment=imdb-ngrams |" in done.stdout
