@@ -306,7 +306,7 @@ class RecurrentNetwork(RecurrentLayers):
     @property
     def scores_targets(self) -> bool:
         """Whether the output says what targets cost without all logits."""
-        adds_logits = self.ngrams is not None and self.ngrams.to == "logits"
+        adds_logits = self.ngrams is not None and self.ngrams.adds_to == "logits"
         return isinstance(self.head, ScoringHead) and not adds_logits
 
     def target_nats(
