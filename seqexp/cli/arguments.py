@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -283,7 +284,7 @@ def with_latest(argument: str, arguments: Sequence[str]) -> str:
     given = dict(item.lstrip("+").partition("=")[::2] for item in arguments)
     store = Store(place({key: given[key] for key in KEYS if key in given}))
     run = store.find("latest", FROM_RUN)
-    print(f"{FROM_RUN}=latest is {run.info.run_id}, {run.info.run_name}", flush=True)
+    print(f"{FROM_RUN}=latest is {run.info.run_id}, {run.info.run_name}", file=sys.stderr)
     return f"{key}=" + ",".join(run.info.run_id if name == "latest" else name for name in names)
 
 
