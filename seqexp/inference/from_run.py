@@ -19,7 +19,7 @@ from seqexp.inference import claims
 from seqexp.inference.saved_model import SPEC, WEIGHTS
 from seqexp.model.warm_start import Weights
 from seqexp.tracking.store.address import sqlite_uri
-from seqexp.utils.files import digest, read_json, write_whole
+from seqexp.utils.files import digest, inside, read_json, write_whole
 
 KEY = "model.from_run"
 
@@ -64,7 +64,9 @@ def read(config: Config) -> Weights | None:
     name = config["model"].get("from_run")
     if name is None:
         return None
-    folder = _copies(config) / name
+    if not WHOLE.fullmatch(name):  # of a stored config it may be any text
+        raise InputError(f"{KEY} is {str(name)[:100]!r}; expected is the name of a run, ID@DIGEST")
+    folder = inside(Path(config["paths"]["outputs"]).absolute(), f"{FOLDER}/{name}")
     if not _is_whole(folder, name):
         with tempfile.TemporaryDirectory() as temporary:
             found = _download(name, _store(config), temporary)

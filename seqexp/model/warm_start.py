@@ -27,6 +27,9 @@ READERS = ("conv.weight", "filters.conv.weight", "forwards.0.weight_x", "backwar
 CONVOLUTION = "convolutions.layers.0.conv"
 """The layer whose weight reads it instead, where there is one."""
 
+NGRAMS = "ngrams."
+"""Beginning of the names of weights that tables of n-grams have."""
+
 MOST_NAMED = 12
 """Weights that a message lists."""
 
@@ -84,7 +87,9 @@ def start_from(model: nn.Module, spec: TaskSpec, given: Weights) -> list[str]:
         if theirs is None:
             new.setdefault("the run has none of this name", []).append(name)
             continue
-        axis = _axis(name, tensor, model, spec, given.spec)
+        axis = _other_ngrams(name, state, spec, given) or _axis(
+            name, tensor, model, spec, given.spec
+        )
         found, told = (None, axis) if isinstance(axis, str) else _joined(tensor, theirs, axis)
         if found is None:
             new.setdefault(told, []).append(name)
@@ -140,6 +145,21 @@ def _joined(ours: Tensor, theirs: Tensor, axis: Axis | None) -> tuple[Tensor | N
 
 
 # --- what weights stand for ---------------------------------------------------------------------
+
+
+def _other_ngrams(
+    name: str, state: Mapping[str, Tensor], spec: TaskSpec, given: Weights
+) -> str | None:
+    """Why rows of a table of n-grams stand for others in the earlier run; None if they do not."""
+    if not name.startswith(NGRAMS):
+        return None
+    if spec.input != given.spec.input:
+        return "n-grams of another vocabulary"
+    for key in (key for key in state if key.startswith(NGRAMS) and key.endswith(".keys")):
+        theirs = given.tensors.get(key)
+        if theirs is None or not torch.equal(state[key].cpu(), theirs):
+            return "n-grams of other sequences"
+    return None
 
 
 def _axis(

@@ -147,7 +147,7 @@ class Training:
             thaw(self.trained, max(1, self.epoch), every)
 
     def step_schedule(self) -> None:
-        """After an update; a schedule that waits for a plateau is stepped after each epoch."""
+        """After an update: its schedule, unless that waits for a plateau of epochs; its average."""
         if self.by_update:
             self.scheduler.step()
         if self.average is not None:

@@ -168,5 +168,9 @@ def test_runs_that_are_not_there_or_others_are_refused(outputs: Path, key: str) 
     ):
         with pytest.raises(InputError, match=fault):
             from_run.settled(checked(outputs, given))
+    config = from_run.settled(checked(outputs, key))
+    foreign = {**config, "model": {**config["model"], "from_run": "../../elsewhere@0"}}
+    with pytest.raises(InputError, match="expected is the name of a run, ID@DIGEST"):
+        from_run.read(foreign)
     with pytest.raises(InputError, match="mlflow.db: is not there"):
         from_run.settled(checked(outputs / "none", key))

@@ -117,6 +117,26 @@ def test_a_run_of_other_shapes_is_refused_with_them() -> None:
         start_from(model, now, of(earlier, was))
 
 
+class _Grams(nn.Module):
+    """A model with a table of n-grams, as the names of its weights go."""
+
+    def __init__(self, keys: list[int]) -> None:
+        super().__init__()
+        self.vectors = nn.Linear(2, 2)
+        self.ngrams = nn.Linear(3, 2, bias=False)
+        self.ngrams.register_buffer("keys", torch.tensor(keys))
+
+
+def test_tables_of_ngrams_are_taken_where_their_rows_are_the_same_ngrams() -> None:
+    spec, other = spec_of("ab"), spec_of("ba")
+    cases = (([1, 2], spec, True), ([1, 3], spec, False), ([1, 2], other, False))
+    for keys, of_run, is_taken in cases:
+        earlier, model = _Grams(keys), _Grams([1, 2])
+        lines = start_from(model, spec, of(earlier, of_run))
+        assert torch.equal(model.ngrams.weight, earlier.ngrams.weight) is is_taken
+        assert any("new: ngrams.weight" in line for line in lines) is not is_taken
+
+
 class _Own(nn.Module):
     """A model of somebody's, with an embedding of PyTorch's."""
 
