@@ -2,8 +2,8 @@
 
 import os
 import re
-import sys
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
