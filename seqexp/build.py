@@ -392,7 +392,8 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
             model = refuse_other_things(build(node, spec=data.spec), name)
             for part in model.modules():
                 if isinstance(part, SizedByData):
-                    part.count(data.train)
+                    with data.train.tokens.device:  # a plan makes models without memory
+                        part.count(data.train)
         return model.to(device)
     except ValueError as error:
         if name.startswith("seqexp."):

@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +22,7 @@ from seqexp.decode.denoise import Decoded as Sequence_
 from seqexp.decode.denoise import Denoise, denoise
 from seqexp.formats.dna import LETTERS
 from seqexp.model.read_errors import turned
-from seqexp.model.read_scores import ids
+from seqexp.model.read_scores import Scores, ids
 from seqexp.seeding import UniformSource, stream_seed
 from seqexp.spec import Output
 
@@ -215,7 +216,7 @@ def _denoised(
     found: list[Sequence_] = []
     for start in range(0, len(clusters), TOGETHER):
         reads = [cluster.reads for cluster in clusters[start : start + TOGETHER]]
-        found += denoise(reads, channel, model.scores, settings)
+        found += denoise(reads, channel, partial(Scores, model), settings)
     name = "denoise" if settings.length is None else f"denoise, length {settings.length}"
     seconds = time.process_time() - began
     return found, scored(name, [one.sequence for one in found], clusters, seconds)

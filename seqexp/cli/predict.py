@@ -135,7 +135,7 @@ def predict(
     else:
         _refuse_other_rows(per, model.spec)
     most = _most_positions(model.spec)
-    found = batches(read(model, input, format, column), batch_size, most)
+    found = batches(_records(model, input, format, column), batch_size, most)
     first = next(found, None)  # before anything is written
     if first is None:
         raise InputError(f"input is {input}, which holds no record")
@@ -182,7 +182,7 @@ def _predict_together(
 ) -> None:
     """Write a row a record of the mean of several models; each reads the input as it is used to."""
     refuse_joined(models[0].spec)
-    first, *others = (read(model, source, format, column) for model in models)
+    first, *others = (_records(model, source, format, column) for model in models)
     most = min(_most_positions(model.spec) for model in models)
     count = 0
     with _written(output) as file:
@@ -291,6 +291,22 @@ def batches(found: Iterable[Given], size: int, most: int = MAX_POSITIONS) -> Ite
         numbers += given.numbers
     if batch:
         yield batch
+
+
+def _records(model: SavedModel, source: str, format: Format, column: str | None) -> Iterator[Given]:
+    """The records of a file; says at its end of how many a part was not read."""
+    cut = count = 0
+    for given in read(model, source, format, column):
+        count += 1
+        cut += given.is_cut
+        yield given
+    if cut and model.spec.words is not None:
+        end = "beginning" if model.spec.words.truncate == "head" else "end"
+        print(
+            f"{cut:,} of {count:,} texts have more than {model.spec.length} tokens"
+            f" (dataset.length of the training): their {end} was not read, as in training",
+            file=sys.stderr,
+        )
 
 
 def _most_positions(spec: TaskSpec) -> int:

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from seqexp.decode.consensus.table import channel_of
 from seqexp.decode.denoise import Decoded, Denoise, denoise
 from seqexp.errors import InputError
 from seqexp.inference.saved_model import SavedModel
+from seqexp.model.read_scores import Scores
 from seqexp.utils.workers import each
 
 TOGETHER = 25
@@ -105,5 +107,5 @@ def _decode(
     torch.set_num_threads(1)
     with_reads, _ = on_one_strand([Cluster(tuple(reads)) for _, reads in clusters if reads])
     given = [cluster.reads for cluster in with_reads]
-    found = iter(denoise(given, channel, model.scores, settings))
+    found = iter(denoise(given, channel, partial(Scores, model), settings))
     return [Consensus(number, next(found) if reads else None) for number, reads in clusters]

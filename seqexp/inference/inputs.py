@@ -27,7 +27,7 @@ from seqexp.formats.token_lists import (
 )
 from seqexp.inference.prediction import Given, writes
 from seqexp.inference.saved_model import SavedModel
-from seqexp.inference.text import encode, labelled, pieces
+from seqexp.inference.text import encode, is_cut, labelled, pieces
 from seqexp.spec import PAD, Features, TaskSpec, Vocabulary
 
 Reader = Callable[[SavedModel, str, Format, str | None], Iterator[Given]]
@@ -110,7 +110,8 @@ def _text(
     if spec.words is not None and not any(ids_of_text):  # as training refuses it
         raise InputError(f"{place}: the text has no word; remove it")
     found = () if spec.words is not None else pieces(text, spec)
-    return Given(record.name, ids_of_text, context, found)
+    cut = is_cut(text, ids_of_text, spec)
+    return Given(record.name, ids_of_text, context, found, is_cut=cut)
 
 
 def alphabet_of(saved: SavedModel) -> Alphabet | None:

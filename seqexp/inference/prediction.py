@@ -39,6 +39,7 @@ class Given:
             for features.
         places: of these positions; None: all have one.
         begins_at: what of the labels of its name comes before: of a sequence in several windows.
+        is_cut: whether it is longer than what the model reads, as `dataset.length` has it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Given:
     pieces: Sequence[str] = ()
     places: Sequence[int] | None = None
     begins_at: int = 0
+    is_cut: bool = False
 
     @property
     def size(self) -> int:

@@ -69,7 +69,7 @@ class TextModel:
         import pandas as pd  # half a second, which only predicting needs
 
         spec = self.saved.spec
-        refuse_joined(spec, "python -m seqexp predict per=token has a row a token")
+        refuse_joined(spec, "the command predict has a row a token with per=token")
         rows = predicted(self.saved, _given(model_input, self.saved))
         return pd.DataFrame(rows, columns=list(columns(spec)))
 

@@ -86,7 +86,10 @@ def _without_advice(path: Path, columns: Columns) -> Iterator[Recording]:
 
 def _for_predict(error: InputError) -> InputError:
     """The message without advice that is for a training."""
-    return InputError(str(error).partition("; name it by dataset.")[0])
+    message = str(error)
+    for advice in ("; name it by dataset.", "; or put it into dataset."):
+        message = message.partition(advice)[0]
+    return InputError(message)
 
 
 def _refuse_other_size(one: Recording, made_of: Features, path: Path) -> None:

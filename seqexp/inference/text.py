@@ -42,7 +42,7 @@ def encode(text: str, spec: TaskSpec) -> list[int]:
     known = {*symbols, *is_open}
     for position, piece in enumerate(found, start=1):
         if piece not in known:
-            shown = ", ".join(symbols[:20])
+            shown = ", ".join(one if one.strip() else repr(one) for one in symbols[:20])
             raise InputError(
                 f"{text[:40]!r} has {piece!r} at position {position}; known are {shown}"
             )
@@ -80,17 +80,29 @@ def are_letters(vocabulary: Vocabulary) -> bool:
     return all(len(symbol) == 1 for symbol in vocabulary.symbols)
 
 
+def is_cut(text: str, row: Sequence[int], spec: TaskSpec) -> bool:
+    """Whether a text has more words than its row of tokens, as `encode` gave it."""
+    if spec.words is None or spec.per_position or PAD in row:
+        return False
+    return len(_ids_of_words(text, spec)) > len(row)
+
+
 def _encode_words(text: str, spec: TaskSpec) -> list[int]:
+    assert spec.words is not None and spec.length is not None
+    return spec.words.row(_ids_of_words(text, spec), spec.length)
+
+
+def _ids_of_words(text: str, spec: TaskSpec) -> list[int]:
     from seqexp.dataset.words.tokenizer import (  # torchtext: for models of words only
         UNKNOWN,
         tokenize,
     )
 
-    assert spec.words is not None and spec.length is not None
+    assert spec.words is not None
     known = spec.vocabulary.ids
     pieces = text if spec.words.unit == "letters" else tokenize(text)
-    ids = [known.get(piece, known[UNKNOWN]) for piece in pieces]
-    return spec.words.row(ids, spec.length)
+    unknown = known.get(UNKNOWN, PAD)
+    return [known.get(piece, unknown) for piece in pieces]
 
 
 def decode(tokens: Sequence[int], spec: TaskSpec) -> str:

@@ -29,7 +29,7 @@ STRENGTHS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 KINDS = (Output.SEQUENCE_CLASS, Output.MULTI_LABEL, Output.REGRESSION)
 """With one prediction a sequence, of tokens."""
 
-ROOM = 2**20
+ROOM = 2**17
 """Tokens that are looked at together."""
 
 OF_WORDS, OF_DNA, OF_LETTERS = (1, 2, 3), (6,), (1, 2, 3, 4)

@@ -3,8 +3,7 @@ the outputs of a small convolutional network over the sequence.
 """
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from annotated_types import Interval
@@ -17,9 +16,6 @@ from seqexp.kernels import pair_hmm
 from seqexp.kernels.pair_hmm import LETTERS, Letters, Rates
 from seqexp.ranges import Size
 from seqexp.spec import PAD, Carry, TaskSpec
-
-if TYPE_CHECKING:
-    from seqexp.model.read_scores import Scores
 
 STATES = 4
 """Clean, after an insertion, after a deletion, after an error not long ago."""
@@ -173,13 +169,6 @@ class ReadErrors(nn.Module):
         letters = Letters(*_numbers(sequences[of]), *_numbers(given))
         found = pair_hmm.log_likelihood(pairs, letters, band_of(letters))
         return found.view(-1, self.qualities)
-
-    @torch.no_grad()
-    def scores(self, clusters: Sequence[Sequence[str]]) -> "Scores":
-        """What is asked for the log-likelihood of candidates of some clusters."""
-        from seqexp.model.read_scores import Scores
-
-        return Scores(self, clusters)
 
     def rates(self, sequences: Int[Tensor, "sequences bases"]) -> Rates:
         """Of each sequence and quality, a row each: probabilities, float64."""

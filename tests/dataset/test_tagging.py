@@ -369,7 +369,7 @@ def test_keys_that_cannot_work_are_refused_before_anything_is_loaded(
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "a.tsv", two_columns())
     written(tmp_path / "bad.tsv", "a\tb\tc\n")
-    names = ("path", "valid_path", "test_path", "text_column", "labels_column")
+    names = ("path", "valid_path", "test_path", "text_column", "labels_column", "label_column")
     node = {"_target_": NAME, **dict.fromkeys(names), **keys}
     faults = "\n".join(tagged_files_can_be_read(node))
     assert re.search(says, faults), faults

@@ -343,3 +343,20 @@ def test_served_models_name_the_row_that_is_empty_or_has_an_unknown_letter(load:
     labels = TextModel(tags).predict(["Ω zzz", "the cat " * 200])["labels"]
     assert [len(row.split()) for row in labels] == [2, 400]
     assert len(TextModel(dna).predict(["ACGT" * 200])) == 1
+
+
+def test_texts_that_are_cut_are_said_to_be(
+    load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from seqexp.cli.predict import _records
+    from seqexp.dataset.text import Text
+
+    lines = "".join(f"a {('bad', 'good')[n % 2]} film {n},{n % 2}\n" for n in range(60))
+    table = written(tmp_path / "t.csv", f"text,label\n{lines}")
+    model, data = load(Text, path=str(table))
+    length = data.spec.length or 0
+    texts = written(tmp_path / "a.txt", f"{'good ' * length}\n{'good ' * (length + 1)}\nbad\n")
+    found = list(_records(model, str(texts), "auto", None))
+    assert [one.is_cut for one in found] == [False, True, False]
+    said = capsys.readouterr().err
+    assert f"1 of 3 texts have more than {length} tokens" in said and "end was not read" in said

@@ -18,6 +18,7 @@ from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import ConfigError, check
 from seqexp.data import Batch
 from seqexp.errors import InputError
+from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.layers import TokenInput
 from seqexp.model.lstm import LSTM
@@ -290,6 +291,8 @@ def test_targets_cost_what_their_logits_say(kind: str, choice: str) -> None:
 def test_a_full_output_is_not_asked_for_targets() -> None:
     assert not scores_targets(model(LSTM)) and not scores_targets(model(LSTM, tied=True))
     assert not scores_targets(nn.Linear(2, 2))
+    added = {"ngrams": AddedNGrams(sizes=[2], buckets=7, to="logits"), "output": "sampled"}
+    assert not scores_targets(model(LSTM, **added))
 
 
 @pytest.mark.parametrize("choice", EXACT)

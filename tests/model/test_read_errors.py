@@ -13,6 +13,7 @@ from seqexp.decode.consensus.pair_hmm import Channel, log_likelihood
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
 from seqexp.model.read_errors import ReadErrors
+from seqexp.model.read_scores import Scores
 from seqexp.spec import Output, TaskSpec, Vocabulary
 
 
@@ -66,7 +67,7 @@ def test_a_score_is_the_sum_over_the_reads_whatever_was_asked_before(
     model = model_of(**settings)
     clusters = [["ACGTTAC", "ACGTAC", "ACGGTTAC"], ["TTGACA"], ["GGA", "GA"]]
     asked = [[["ACGTTAC", "ACGTTACC"], ["TTGACA"], []], [["ACGTACC"], [], ["GGA", "GAA", "A"]]]
-    scores = model.scores(clusters)
+    scores = Scores(model, clusters)
     for candidates in asked:
         for own, reads, values in zip(candidates, clusters, scores(candidates), strict=True):
             assert len(own) == len(values)

@@ -19,7 +19,7 @@ NONE = 0
 MAX_CODE = 2**63
 """Codes are signed integers of 64 bits."""
 
-PLACES = 2**21
+PLACES = 2**19
 """N-grams that are looked at together: bounds the memory."""
 
 PENDING = 2**22
