@@ -11,6 +11,7 @@ from conftest import ROOT
 from forms import ONE_KIND
 
 from seqexp.config.instantiate import build
+from seqexp.config.own import arguments
 from seqexp.data import Batch
 from seqexp.kernels.recurrence_cpp import built as library
 from seqexp.spec import IGNORE, PAD, Output, TaskSpec
@@ -45,7 +46,8 @@ CASES = [
 def built(case: Any, spec: TaskSpec) -> Any:
     file, changes = case
     torch.manual_seed(0)
-    return build({**yaml.safe_load(file.read_text()), **changes}, spec=spec).double().eval()
+    node = arguments("model", {**yaml.safe_load(file.read_text()), **changes})
+    return build(node, spec=spec).double().eval()
 
 
 def random_tokens(spec: TaskSpec, rows: int = 5, time: int = 10) -> torch.Tensor:
