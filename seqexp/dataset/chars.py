@@ -17,6 +17,7 @@ from jaxtyping import Integer
 
 from seqexp.data import Data, Sequences
 from seqexp.dataset.characters.encoding import Characters, of_files, of_text
+from seqexp.dataset.own_files import missing
 from seqexp.errors import InputError
 from seqexp.formats.folders import files_in
 from seqexp.formats.text import open_unpacked
@@ -172,7 +173,7 @@ def _sentences(seed: int) -> Iterator[str]:
 
 def _text_of(path: Path, cache: Path | None) -> Characters:
     if not path.exists():
-        raise InputError(f"dataset.path is {path}: there is no such file or folder")
+        raise InputError(missing("dataset.path", path))
     files = _files(path)
     if not files:
         raise InputError(f"dataset.path is {path}, a folder without .txt files")

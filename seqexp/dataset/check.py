@@ -176,7 +176,7 @@ def one_text(dataset: Node) -> Faults:
     if path is not None and dataset["text"] is not None:
         yield f"dataset.path is {path} and dataset.text is given too; give one of them"
     if path is not None and not Path(path).exists():
-        yield f"dataset.path is {path}: there is no such file or folder"
+        yield missing("dataset.path", path)
     if dataset["valid_share"] + dataset["test_share"] > 0.95:
         yield (
             f"dataset.valid_share is {dataset['valid_share']} and dataset.test_share is"

@@ -43,6 +43,10 @@ ABOUT = {
         " the raw tables a1.csv ... c3.csv (18 coordinates of hands, head, spine and wrists,"
         " timestamp, phase), one a video, in a folder gestures or packed as gestures.tar.gz"
     ),
+    "tinyshakespeare.txt*": (
+        "Tiny Shakespeare, 1.1 million characters, Karpathy's selection (public domain;"
+        " github.com/karpathy/char-rnn, data/tinyshakespeare/input.txt); a text file, as it is"
+    ),
     "easy_vqa*": (
         "pictures of one shape and questions on them, easy-VQA (MIT;"
         " github.com/vzhou842/easy-VQA); a folder easy_vqa, or easy_vqa.tar.gz of it, with"

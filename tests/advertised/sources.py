@@ -34,6 +34,7 @@ STATUS = {
     "python -m seqexp -m experiment=protein-structure seed=0,1,2,3,4": 2,
     "python -m seqexp -m experiment=gestures"
     " 'dataset.test_groups=[a1],[a2],[a3],[b1],[b3],[c1],[c3]'": 2,
+    "python -m seqexp experiment=shakespeare trainer.precision=bf16": 2,
     "python -m seqexp experiment=translation": 2,
     "python -m seqexp experiment=translation trainer.precision=bf16": 2,
     "python -m seqexp experiment=translation model.attention=none": 2,
