@@ -39,7 +39,7 @@ TOGETHER = 50
 READS, READS_TOGETHER = 1000, 100
 """Test reads whose errors are compared with those that the model writes; so many in one batch."""
 
-INSTALL = "pip install 'seqexp[reads]'"
+INSTALL = "pip install -e '.[reads]'"
 
 
 class Denoised(Callback):
@@ -58,6 +58,13 @@ class Denoised(Callback):
         self.settings = decoder if fits else None
         self.run, self.tracker, self.channel = run, run.tracker, channel
         self.figures: dict[str, Figure] = {}
+        is_kind = run.data.spec.output is Output.READ_ERRORS
+        self.is_other = is_kind and decoder is not None and self.settings is None
+
+    def before(self) -> None:
+        """Say that nothing is decoded, where `decode` is for other data."""
+        if self.is_other:
+            log.info("  clusters are not decoded: decode=denoise does that, by the learned errors")
 
     @torch.no_grad()
     def at_end(self, result: Result) -> None:
