@@ -1,7 +1,7 @@
 """What a dataset gives: `Data`, `Sequences`, `Batch`."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -299,6 +299,15 @@ class Sequences:
         if self.is_stream:
             return torch.full((len(self),), self.tokens.shape[1])
         return is_real(self.tokens).sum(dim=1)
+
+
+def row_keys(rows: Iterable[Sequence[str]]) -> Int[Tensor, " rows"]:
+    """A digest of each row of texts: `Sequences.keys`."""
+    found = [
+        int.from_bytes(hashlib.blake2b("\0".join(row).encode(), digest_size=8).digest(), "big")
+        for row in rows
+    ]
+    return torch.tensor([key - 2**63 for key in found], dtype=torch.long)
 
 
 def _wide(values: Num[Tensor, "..."]) -> Num[Tensor, "..."]:

@@ -9,7 +9,7 @@ import psutil
 import torch
 from annotated_types import Interval, Len
 
-from seqexp.data import Data, Sequences
+from seqexp.data import Data, Sequences, row_keys
 from seqexp.dataset.own_files import found
 from seqexp.dataset.tagged.made import made_sentences
 from seqexp.dataset.tagged.reading import (
@@ -217,7 +217,8 @@ def _sequences(
         ids = [vocabulary.ids.get(text, unknown) for text in texts]
         tokens[row, : len(ids)] = torch.tensor(ids, dtype=torch.int32)
         targets[row, places] = torch.tensor([numbers[tag] for tag in tags], dtype=torch.int32)
-    return Sequences(tokens, targets)
+    keys = row_keys(texts for texts, _ in divided)  # whatever the vocabulary knows
+    return Sequences(tokens, targets, keys=keys)
 
 
 def _refuse_too_much(count: int, length: int) -> None:

@@ -388,3 +388,19 @@ def test_the_files_of_the_experiments_are_read() -> None:
         *(88_979, 5_870, 5_884),
     ]
     assert len(data.spec.output_names) == 17
+
+
+def test_test_sequences_are_known_by_their_words_whatever_the_vocabulary(tmp_path: Path) -> None:
+    lines = [f"word{n % 7}\tA\nw{n}\tB\n" for n in range(40)]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    (tmp_path / "test.txt").write_text("\n".join(lines[:5]))
+    few, many = (
+        Tagging(
+            path=str(tmp_path / "train.txt"),
+            test_path=str(tmp_path / "test.txt"),
+            min_count=count,
+        ).load()
+        for count in (1, 3)
+    )
+    assert len(few.spec.vocabulary) > len(many.spec.vocabulary)
+    assert few.test.digest() == many.test.digest() != few.valid.digest()
