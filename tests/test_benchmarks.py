@@ -77,9 +77,11 @@ def test_keras_has_matrices_transposed_and_gates_i_f_c_o() -> None:
 
 def test_the_bare_network_has_our_logits_from_our_weights(work: Work) -> None:
     from seqexp.config.instantiate import build
+    from seqexp.config.own import arguments
     from seqexp.spec import TaskSpec
 
-    ours = build(work.config["model"], spec=TaskSpec.from_dict(work.spec)).eval()
+    node = arguments("model", work.config["model"])
+    ours = build(node, spec=TaskSpec.from_dict(work.spec)).eval()
     ours.load_state_dict({name: torch.tensor(value) for name, value in work.weights.items()})
     tokens = torch.tensor(work.checked()[0][0])
     logits, _ = Network(work)(tokens)

@@ -434,7 +434,7 @@ def test_a_run_on_records_of_odd_names_finishes_and_is_used(
     assert result.run_id is not None
     where = place({"paths.outputs": str(tmp_path)})
     output = tmp_path / "=1+1 $(touch x).csv"
-    predict(where, result.run_id, given["positives"], str(output))
+    predict(where, given["positives"], run=result.run_id, output=str(output))
     assert not OBEYED.search(capsys.readouterr().err)
     with output.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))

@@ -39,7 +39,7 @@ TOGETHER = 50
 READS, READS_TOGETHER = 1000, 100
 """Test reads whose errors are compared with those that the model writes; so many in one batch."""
 
-INSTALL = "pip install -e '.[reads]'"
+INSTALL = "pip install 'seqexp[reads]'"
 
 
 class Denoised(Callback):

@@ -72,7 +72,7 @@ class Store(Runs):
         found = self.search(f"tags.`{PARENT}` = '{parent.info.run_id}' AND {OURS}")
         if not found:
             named = f"{parent.info.run_id} ({parent.info.run_name})"
-            raise InputError(f"no run is below {named}: it is no sweep's own run")
+            raise InputError(f"sweep is {parent.info.run_id}, but no run is below {named}")
         return found[::-1]
 
     @contextmanager

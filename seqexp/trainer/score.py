@@ -101,7 +101,7 @@ def evaluate(
 def _window_for(spec: TaskSpec, batch: Batch, window: int | None) -> int | None:
     """Tokens at a time whose logits the memory is for."""
     time = batch.tokens.shape[1]
-    fits = max(1, MOST_LOGITS // (len(batch) * spec.num_outputs))
+    fits = max(1, MOST_LOGITS // max(1, len(batch) * spec.num_outputs))
     if not spec.causal or min(window or time, time) <= fits:
         return window
     return fits

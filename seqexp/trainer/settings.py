@@ -1,6 +1,7 @@
 """What the loop is told: one frozen value, `conf/trainer/*.yaml`."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Lt
@@ -102,7 +103,7 @@ class Settings:
     max_sequences: Count | None = None
     starts: Count = 1
     start_epochs: Count = 3
-    freeze: list[str] = field(default_factory=list)
+    freeze: Sequence[str] = ()
     unfreeze_every: Count | None = None
     clip_value: Positive | None = None
     clip_norm: Positive | None = None

@@ -107,7 +107,6 @@ def test_what_was_asked_for_in_vain_is_said(caplog: pytest.LogCaptureFixture) ->
         "interpret.baselines are for two classes",
         "the model has no filters, so motifs are not compared",
         "filters before recurrent layers are not read",
-        "decode: the model predicts no next symbols",
         "predict what=attention has its weights",
     ):
         assert told in caplog.text

@@ -137,7 +137,7 @@ def test_what_has_no_mean_is_refused_by_name(
         ([f"runs={one},{other}", "weights=equl"], "did you mean equal?"),
         ([f"runs={one},{other}", "weights=validation"], "which a sweep chooses at its end"),
         ([f"runs={one},{other}", "per=token"], "per is token, which is for one run"),
-        ([f"sweep={one}"], "it is no sweep's own run"),
+        ([f"sweep={one}"], "but no run is below"),
         ([f"run={one}", "weights=1,1"], "are for several"),
     ):
         assert run_command("predict", [*given, *words]) == 2

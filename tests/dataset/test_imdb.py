@@ -18,6 +18,7 @@ from conftest import SHARED, write_reviews
 
 from seqexp.config.check import check
 from seqexp.config.instantiate import build
+from seqexp.config.own import arguments
 from seqexp.data import Data
 from seqexp.dataset import imdb
 from seqexp.dataset.cache import file_digest
@@ -312,7 +313,7 @@ def test_the_notebooks_network_has_its_number_of_parameters(golden: dict[str, An
     from seqexp.spec import Output, TaskSpec, Vocabulary
 
     spec = TaskSpec(Vocabulary(words), 1, Output.SEQUENCE_CLASS, ("negative", "positive"), 80)
-    model = build(config["model"], spec=spec)
+    model = build(arguments("model", config["model"]), spec=spec)
     assert sum(p.numel() for p in model.parameters()) == 2_691_713 == golden["params"][2]
 
 

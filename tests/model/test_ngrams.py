@@ -311,6 +311,8 @@ def test_what_an_experiment_gives_its_own_model_is_set_aside(tmp_path: Path) -> 
         "bidirectional",
         "readout",
         "dropout",
+        "readout_dropout",
+        "ngrams",
     ]
     checked = check(config)
     assert "hidden_size" not in checked["model"] and checked["model"]["min_count"] == 2

@@ -69,6 +69,7 @@ def test_a_sweep_trains_only_what_is_missing(seqexp: Command, tmp_path: Path) ->
     assert len(json.loads((kept / "comparison.json").read_text())["data"]) == 3
     assert {path.name for path in kept.iterdir()} == {
         *("comparison.json", "comparison.csv", "comparison.png", "curves.png"),
+        *("ensemble.json", "ensemble_weights.json"),
     }
 
     # what is there is known to a dry run, which changes nothing

@@ -68,16 +68,12 @@ def test_span_f1_is_that_of_seqeval() -> None:
     assert counts.f1() == pytest.approx(seqeval.f1_score(truth, predicted))
 
 
-class Says:
+class Says(torch.nn.Module):
     """A model whose logits are the tokens, one-hot."""
 
     causal = True
 
-    def eval(self) -> None: ...
-
-    def __call__(
-        self, tokens: torch.Tensor, carry: object = None
-    ) -> tuple[torch.Tensor, tuple[()]]:
+    def forward(self, tokens: torch.Tensor, carry: object = None) -> tuple[torch.Tensor, tuple[()]]:
         return torch.nn.functional.one_hot(tokens, len(NAMES)).float(), ()
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import ConfigError, check
 from seqexp.config.instantiate import build
+from seqexp.config.own import arguments
 
 OPTIMIZERS = sorted(file.stem for file in (ROOT / "conf" / "optimizer").glob("*.yaml"))
 
@@ -31,7 +32,7 @@ def stepped(*overrides: str) -> tuple[torch.optim.Optimizer, list[nn.Parameter]]
         for shape in shapes
     ]
     node = check(composed(*overrides))["optimizer"]
-    optimizer: torch.optim.Optimizer = build(node, params=parameters)
+    optimizer: torch.optim.Optimizer = build(arguments("optimizer", node), params=parameters)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.99**step)
     for _ in range(300):
         for parameter in parameters[:-1]:

@@ -66,6 +66,7 @@ def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
 def optimizer_of(work: Work, network: nn.Module) -> torch.optim.Optimizer:
     """PyTorch's, with the settings of the configuration."""
     settings = dict(work.config["optimizer"])
+    settings.pop("groups", None)  # a key of ours
     kind = getattr(torch.optim, settings.pop("_target_").rpartition(".")[2])
     return kind(network.parameters(), **settings)
 

@@ -91,9 +91,9 @@ def test_what_was_not_found_is_said_not_to_be(found: Learned) -> None:
 @pytest.mark.parametrize(
     ("name", "own", "simple", "said"),
     [
-        ("auroc", 0.97, 0.96, "ahead of a linear model of counted words: 0.97 and 0.96"),
-        ("auroc", 0.95, 0.96, "not ahead of a linear model of counted words"),
-        ("mse", 0.1, 0.2, "ahead of a linear model of counted words"),
+        ("auroc", 0.97, 0.96, "ahead of a regression on counted words: 0.97 and 0.96"),
+        ("auroc", 0.95, 0.96, "not ahead of a regression on counted words"),
+        ("mse", 0.1, 0.2, "ahead of a regression on counted words"),
         ("mse", 0.2, 0.1, "not ahead of"),
     ],
 )
