@@ -33,7 +33,7 @@ class Batch:
     `rows` of it, in that order. Its parts and windows are read when they are cut, and are on
     `device`, or where the split is. In them `rows` is None, as in all other batches.
 
-    `numbers` are the numbers of the rows in their split.
+    `numbers` are the numbers of the rows in their split; None: not known.
     """
 
     tokens: Num[Tensor, "batch time ..."]
@@ -215,7 +215,7 @@ class Sequences:
         return order[by_class[places.argsort(stable=True)]][:count]
 
     def digest(self) -> str:
-        """The same for splits of the same rows in the same order, however they are encoded."""
+        """The same for splits of the same rows in the same order; with keys, in any encoding."""
         parts = [self.keys] if self.keys is not None else [self.tokens, self.context]
         found = hashlib.sha256()
         for part in [*parts, self.context_rows, self.targets]:

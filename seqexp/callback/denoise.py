@@ -18,8 +18,7 @@ from seqexp.decode.consensus.baselines import yardsticks
 from seqexp.decode.consensus.pair_hmm import Channel, log_likelihood_of_pairs
 from seqexp.decode.consensus.reliability import Bin, calibration_error, reliability
 from seqexp.decode.consensus.table import Decoded, channel_of, consensus, scored
-from seqexp.decode.denoise import Decoded as Sequence_
-from seqexp.decode.denoise import Denoise, denoise
+from seqexp.decode.denoise import DecodedCluster, Denoise, denoise
 from seqexp.formats.dna import LETTERS
 from seqexp.model.read_errors import turned
 from seqexp.model.read_scores import Scores, ids
@@ -218,9 +217,9 @@ def first_reads(clusters: Sequence[Cluster], count: int) -> list[Cluster]:
 
 def _denoised(
     clusters: Sequence[Cluster], channel: Channel, model: Any, settings: Denoise
-) -> tuple[list[Sequence_], Decoded]:
+) -> tuple[list[DecodedCluster], Decoded]:
     began = time.process_time()
-    found: list[Sequence_] = []
+    found: list[DecodedCluster] = []
     for start in range(0, len(clusters), TOGETHER):
         reads = [cluster.reads for cluster in clusters[start : start + TOGETHER]]
         found += denoise(reads, channel, partial(Scores, model), settings)

@@ -4,6 +4,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
+from seqexp.model.counting.table import Speaking
 from seqexp.utils.names import one_line
 
 SHOWN = 30
@@ -14,8 +15,8 @@ SHOWN = 30
 class HasNGrams(Protocol):
     """A model that knows what single n-grams add to its outputs."""
 
-    def top(self, count: int) -> list[tuple[str, tuple[str | None, ...], float]]:
-        """Of each output, its name, the n-grams that add most to it, and how much, nats."""
+    def top(self, count: int) -> list[Speaking]:
+        """The n-grams that add most to each output."""
         ...
 
 

@@ -73,7 +73,7 @@ from seqexp.inference.prediction import (
     refuse_joined,
 )
 from seqexp.inference.saved_model import SavedModel
-from seqexp.inference.together import predicted_together
+from seqexp.inference.together import comparable_of, predicted_together
 from seqexp.ranges import Count
 from seqexp.spec import Output, TaskSpec
 from seqexp.task.base import Cell
@@ -181,22 +181,30 @@ def _predict_together(
     batch_size: int,
 ) -> None:
     """Write a row a record of the mean of several models; each reads the input as it is used to."""
-    refuse_joined(models[0].spec)
-    first, *others = (_records(model, source, format, column) for model in models)
+    spec = models[0].spec
+    refuse_joined(spec)
+    own, *others = (_records(model, source, format, column) for model in models)
     most = min(_most_positions(model.spec) for model in models)
+    found = batches(own, batch_size, most)
+    first = next(found, None)  # before anything is written
+    if first is None:
+        raise InputError(f"input is {source}, which holds no record")
     count = 0
     with _written(output) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["name", *columns(models[0].spec)])
-        for batch in batches(first, batch_size, most):
+        writer.writerow(["name", *columns(spec)])
+        for batch in chain([first], found):
             given = [batch, *(list(islice(other, len(batch))) for other in others)]
             _refuse_other_records(given)
-            rows = predicted_together(models, weights, given)
-            for one, row in zip(batch, rows, strict=True):
-                writer.writerow([one.name, *map(_cell, row)])
+            parts = []
+            for model, theirs in zip(models, given, strict=True):
+                with _saying_what_cannot_be_read(model, theirs, source):
+                    parts.append(comparable_of(model, theirs))
+            names = [one.name for one in batch]
+            rows = predicted_together(spec, parts, weights, names)
+            for name, row in zip(names, rows, strict=True):
+                writer.writerow([name, *map(_cell, row)])
             count += len(batch)
-        if not count:
-            raise InputError(f"input is {source}, which holds no record")
     if output is not None:
         print(f"{count:,} rows in {visible(output)}", file=sys.stderr)
 

@@ -68,7 +68,7 @@ class Denoise:
     rounds: Rounds = 4
 
 
-class Decoded(NamedTuple):
+class DecodedCluster(NamedTuple):
     """A sequence, and the probability of each of its letters.
 
     `log_likelihood` is that of all reads, nats, by the learned model.
@@ -81,7 +81,7 @@ class Decoded(NamedTuple):
 
 def denoise(
     clusters: Sequence[Sequence[str]], channel: Channel, score: Score, settings: Denoise
-) -> list[Decoded]:
+) -> list[DecodedCluster]:
     """What each cluster's reads are copies of.
 
     Args:
@@ -189,7 +189,7 @@ class _Pool:
         """The candidate that makes the reads likeliest."""
         return max(self.judged, key=self.judged.__getitem__)
 
-    def decoded(self) -> Decoded:
+    def decoded(self) -> DecodedCluster:
         """The winner, and how certain its letters are against all candidates and single edits."""
         best = self.winner()
         is_same = np.zeros((len(self.judged), len(best)), dtype=bool)
@@ -203,7 +203,7 @@ class _Pool:
             None if known is None else known.table.numpy(),
             self.settings.length is not None,
         )
-        return Decoded(best, self.judged[best] - PER_BASE * len(best), tuple(certainty))
+        return DecodedCluster(best, self.judged[best] - PER_BASE * len(best), tuple(certainty))
 
 
 def _best(found: Gains, count: int, kind: int | None = None) -> list[tuple[Edit, float]]:

@@ -14,7 +14,7 @@ from seqexp.dataset.reads.files import Rules, stream_clusters
 from seqexp.dataset.reads.strands import on_one_strand
 from seqexp.decode.consensus.pair_hmm import Channel
 from seqexp.decode.consensus.table import channel_of
-from seqexp.decode.denoise import Decoded, Denoise, denoise
+from seqexp.decode.denoise import DecodedCluster, Denoise, denoise
 from seqexp.errors import InputError
 from seqexp.inference.saved_model import SavedModel
 from seqexp.model.read_scores import Scores
@@ -36,7 +36,7 @@ class Consensus(NamedTuple):
     """What the reads of a cluster are copies of; None where it has no read."""
 
     number: int  # of the cluster in its file, from 1
-    decoded: Decoded | None
+    decoded: DecodedCluster | None
 
     def fastq(self) -> str:
         """A record, whose qualities are the probabilities of its letters."""

@@ -10,7 +10,7 @@ from seqexp.errors import InputError
 from seqexp.inference.ensemble import common_task, comparable, mean
 from seqexp.inference.prediction import Given, logits_by_shape, writes
 from seqexp.inference.saved_model import SavedModel
-from seqexp.spec import Output
+from seqexp.spec import Output, TaskSpec
 from seqexp.task.base import Cell
 
 
@@ -37,36 +37,36 @@ def refuse_apart(models: dict[str, SavedModel]) -> None:
 
 
 def predicted_together(
-    models: Sequence[SavedModel],
+    spec: TaskSpec,
+    parts: Sequence[Sequence[Float[Tensor, "positions columns"]]],
     weights: Sequence[float],
-    given: Sequence[Sequence[Given]],
+    names: Sequence[str],
 ) -> list[list[Cell]]:
     """A row a sequence, as of one model: of the weighted sum of what all models predict.
 
     Args:
-        models: which predict the same.
-        weights: of each.
-        given: the same sequences for each model, as that one takes them.
+        spec: the task of one of them; all predict the same.
+        parts: of each model, what it says of each sequence, as `comparable_of` gives it.
+        weights: of each model.
+        names: of the sequences, for messages.
 
     Raises:
         InputError: if models see other positions of a sequence.
     """
-    parts = [_comparable(model, own) for model, own in zip(models, given, strict=True)]
     rows = []
-    for place, (one, *others) in enumerate(zip(*parts, strict=True)):
+    for name, one, *others in zip(names, *parts, strict=True):
         if any(other.shape != one.shape for other in others):
             raise InputError(
-                f"{given[0][place].name}: the runs label other positions of it, as their windows"
-                " have other lengths"
+                f"{name}: the runs label other positions of it, as their windows have other lengths"
             )
         total = mean([one, *others], weights)[None]  # (1, positions, columns)
-        task = common_task(models[0].spec, total.shape[2])
+        task = common_task(spec, total.shape[2])
         labelled = torch.ones(total.shape[:2], dtype=torch.bool)
         rows.append(task.predictions(total, labelled)[0])
     return rows
 
 
-def _comparable(
+def comparable_of(
     saved: SavedModel, given: Sequence[Given]
 ) -> list[Float[Tensor, "positions columns"]]:
     """Of each sequence, the predictions in the form whose mean is taken."""

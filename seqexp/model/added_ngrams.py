@@ -9,12 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
-from seqexp.model.counting.grams import Grams
+from seqexp.model.counting.grams import Grams, NGramSize
 from seqexp.model.counting.table import NGramTable, Speaking, highest
 from seqexp.ranges import Count, Rate
 from seqexp.spec import PAD, Model, TaskSpec
 
-NGramSize = Annotated[int, Interval(ge=1, le=64)]
 Buckets = Annotated[int, Interval(ge=1, le=2**28)]
 
 MAX_TRIED = 2000

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from seqexp.data import Sequences
 from seqexp.errors import InputError
 from seqexp.model.counting.features import counts_of, inverse_frequencies, log_count_ratios
-from seqexp.model.counting.grams import Grams
+from seqexp.model.counting.grams import Grams, NGramSize
 from seqexp.model.counting.solver import AsLogits, Problem
 from seqexp.model.counting.table import NGramTable, Speaking, highest
 from seqexp.ranges import Count, Positive
 from seqexp.spec import Carry, Output, TaskSpec
 from seqexp.task import kinds
 
-NGramSize = Annotated[int, Interval(ge=1, le=64)]
 Weighting = Literal["auto", "nb", "tf-idf", "plain"]
 Counting = Literal["auto", "binary", "counts"]
 Strands = Literal["auto", "forward", "both"]

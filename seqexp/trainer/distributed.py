@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 PATIENCE = timedelta(minutes=30)
 """How long processes wait for each other; the first one may be drawing or writing."""
+
+SETTLING = 0.5
+"""Seconds in which the threads of a group let go of what they have computed; it takes some ms."""
 
 
 @dataclass(frozen=True)
@@ -98,4 +102,7 @@ def joined(use_gpu: bool) -> Iterator[Processes]:
     try:
         yield Processes(distributed.get_rank(), count)
     finally:
+        # To let go of the last tensors, a thread of the group takes the GIL, which sleep gives
+        # away. The group's destructor may wait for that thread while it holds the GIL: for ever.
+        time.sleep(SETTLING)
         distributed.destroy_process_group()

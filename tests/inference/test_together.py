@@ -8,7 +8,7 @@ import torch
 from seqexp.errors import InputError
 from seqexp.inference.prediction import Given, predicted
 from seqexp.inference.saved_model import SavedModel
-from seqexp.inference.together import predicted_together, refuse_apart
+from seqexp.inference.together import comparable_of, predicted_together, refuse_apart
 from seqexp.model.lstm import LSTM
 from seqexp.spec import Features, Output, Scale, Scoring, TaskSpec, Vocabulary
 from seqexp.task.base import Cell
@@ -37,6 +37,14 @@ def saved(spec: TaskSpec, seed: int = 0) -> SavedModel:
     return SavedModel(model, spec, {})
 
 
+def together(
+    models: list[SavedModel], weights: list[float], given: list[list[Given]]
+) -> list[list[Cell]]:
+    parts = [comparable_of(model, own) for model, own in zip(models, given, strict=True)]
+    names = [one.name for one in given[0]]
+    return predicted_together(models[0].spec, parts, weights, names)
+
+
 def numbers(rows: list[list[Cell]]) -> list[float]:
     return [value for row in rows for value in row if isinstance(value, float)]
 
@@ -50,7 +58,7 @@ def test_the_mean_of_equals_is_each_and_a_weight_of_zero_leaves_out(kind: str) -
     one, other = saved(SPECS[kind]), saved(SPECS[kind], 1)
     alone = predicted(one, GIVEN)
     for models, weights in (([one], [1.0]), ([one, one], [0.5, 0.5]), ([one, other], [1.0, 0.0])):
-        found = predicted_together(models, weights, [GIVEN] * len(models))
+        found = together(models, weights, [GIVEN] * len(models))
         assert numbers(found) == pytest.approx(numbers(alone), rel=1e-5)
         assert texts(found) == texts(alone)
 
@@ -60,14 +68,14 @@ def test_numbers_are_averaged_in_their_unit() -> None:
     scoring = Scoring(scale=Scale((0.0, 0.0), (1.0, 1.0)))
     scaled = replace(other, spec=replace(other.spec, scoring=scoring))
     a, b = (numbers(predicted(model, GIVEN)) for model in (one, scaled))
-    found = numbers(predicted_together([one, scaled], [0.5, 0.5], [GIVEN, GIVEN]))
+    found = numbers(together([one, scaled], [0.5, 0.5], [GIVEN, GIVEN]))
     assert found == pytest.approx([(x + y) / 2 for x, y in zip(a, b, strict=True)], rel=1e-5)
 
 
 def test_of_two_classes_log_odds_are_averaged() -> None:
     one, other = saved(SPECS["two classes"]), saved(SPECS["two classes"], 1)
     odds = [torch.tensor(numbers(predicted(model, GIVEN))[1::2]).logit() for model in (one, other)]
-    found = numbers(predicted_together([one, other], [0.5, 0.5], [GIVEN, GIVEN]))[1::2]
+    found = numbers(together([one, other], [0.5, 0.5], [GIVEN, GIVEN]))[1::2]
     assert found == pytest.approx(torch.sigmoid((odds[0] + odds[1]) / 2).tolist(), rel=1e-4)
 
 

@@ -51,6 +51,11 @@ def test_runs_of_several_models_and_vocabularies_have_a_mean(
     for table in tables:
         assert [float(row["0"]) + float(row["1"]) for row in table] == pytest.approx([1, 1], 1e-4)
     assert tables[0] != tables[1]
+    (tmp_path / "empty.csv").write_text("text\n")
+    none = seqexp("predict", f"sweep={parent.info.run_id}", "input=empty.csv")
+    assert none.returncode == 2
+    assert "holds no record" in none.stderr
+    assert not none.stdout
 
 
 def test_runs_of_other_test_sequences_have_none_and_it_is_said(

@@ -148,7 +148,7 @@ def _beside_yardsticks(metrics: Mapping[str, float], name: str) -> Iterator[str]
         if value is not None:
             order = "ahead of" if sign * (own - value) > 0 else "not ahead of"
             yield (
-                f"By {name.replace('_', ' ')} the network is {order} {method}:"
+                f"By {name.replace('_', ' ')} the model is {order} {method}:"
                 f" {own:.4g} and {value:.4g}."
             )
 

@@ -3,8 +3,10 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from jaxtyping import Int
 from torch import Tensor
 from torch.nn import functional
@@ -24,6 +26,9 @@ PLACES = 2**19
 
 PENDING = 2**22
 """Codes that are gathered before equal ones are counted together."""
+
+NGramSize = Annotated[int, Interval(ge=1, le=64)]
+"""Tokens of an n-gram, as a configuration may give them."""
 
 Pattern = tuple[int, ...]
 """Where the tokens of an n-gram stand, from 0 on; places between them are gaps."""
