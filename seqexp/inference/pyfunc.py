@@ -70,11 +70,16 @@ class TextModel:
 
         spec = self.saved.spec
         refuse_joined(spec, "the command predict has a row a token with per=token")
-        rows = predicted(self.saved, _given(model_input, self.saved))
+        rows = predicted(self.saved, given_of(model_input, self.saved))
         return pd.DataFrame(rows, columns=list(columns(spec)))
 
 
-def _given(model_input: Any, saved: SavedModel) -> list[Given]:
+def given_of(model_input: Any, saved: SavedModel) -> list[Given]:
+    """The sequences of a table or list, as the model takes them.
+
+    Raises:
+        InputError: naming the row of one that it cannot read.
+    """
     wanted = read_inputs(saved.spec)
     found = {name: _column(model_input, name, list(wanted)) for name in wanted}
     given = []

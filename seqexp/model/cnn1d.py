@@ -266,6 +266,18 @@ class CNN1D(nn.Module):
         added: Tensor = self.ngrams(tokens)
         return logits + (added if self.spec.per_position else added.sum(dim=1, keepdim=True)), carry
 
+    def representation(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions features"]:
+        """What the dense layers read: activations as they are read out."""
+        return self._features(tokens, carry)[0]
+
+    def states(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions filters"]:
+        """Activations of the filters of the first layer, as `filter_activations` has them."""
+        return self.filter_activations(tokens)
+
     @property
     def scores_targets(self) -> bool:
         """Whether the output says what targets cost without all logits."""
