@@ -15,6 +15,10 @@ python -m seqexp predict runs=RUN,RUN|sweep=RUN input=FILE [KEY=VALUE ...]
                  states, hidden states (of a CNN activations of its filters) at each position;
                  attention, of a model with model.attention: what each position of the context
                  counted for each prediction
+  calibrate      true: probabilities with the temperature that validation has fitted, of several
+                 runs each with its own; ranks and predicted classes stay. false
+  strands        one; or both, of a model of DNA: the mean over a sequence and its reverse
+                 complement (of log-odds of classes and labels, of numbers as they are)
   per            sequence; or token, of a model that labels each position: a row a token
   format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl, npz,
                  lines (a text a line), tokens (a token a line, a blank line between sequences) or
@@ -42,6 +46,7 @@ a record a cluster, as FASTQ with the probability of each letter, or as FASTA (o
   python -m seqexp predict run=latest input=peaks.fa.gz output=peaks.csv
   python -m seqexp predict runs=3f9c,77a0 input=peaks.fa.gz output=peaks.csv
   python -m seqexp predict run=latest input=peaks.fa.gz what=features output=features.npz
+  python -m seqexp predict run=latest input=peaks.fa.gz calibrate=true strands=both
   python -m seqexp predict run=latest input=sources.txt what=attention output=attention.npz
   zcat reads.fastq.gz | python -m seqexp predict run=3f9c input=- | head
 """
@@ -66,6 +71,7 @@ from seqexp.decode.denoise import Denoise
 from seqexp.errors import InputError
 from seqexp.formats.arrays import writing_arrays
 from seqexp.formats.records import Format
+from seqexp.inference.asked import Strands, asked
 from seqexp.inference.attention import attending, attention
 from seqexp.inference.denoised import decoded
 from seqexp.inference.inputs import read
@@ -109,6 +115,8 @@ def predict(
     weights: str = EQUAL,
     output: str | None = None,
     what: What = "predictions",
+    calibrate: bool = False,
+    strands: Strands = "one",
     per: Per = "sequence",
     format: Format = "auto",
     column: str | None = None,
@@ -125,12 +133,15 @@ def predict(
     store = Store(place)
     if run is None:
         _refuse_what_one_run_has(runs, sweep, input, what, per)
-        models, shares = several(store, runs, sweep, weights, trusted)
+        found, shares = several(store, runs, sweep, weights, trusted)
+        models = [asked(one, calibrate, strands, f"run {name}") for name, one in found.items()]
         _predict_together(models, shares, input, output, format, column, batch_size)
         return
     if runs is not None or sweep is not None or weights != EQUAL:
         raise InputError("give one run by run=ID; runs, sweep and weights are for several")
-    model = store.model(store.find(run), trusted)
+    _refuse_other_questions(what, calibrate, strands)
+    of = store.find(run)
+    model = asked(store.model(of, trusted), calibrate, strands, f"run {of.info.run_id}")
     if what != "predictions":
         to = _arrays_of(model, what, per, output)
     elif model.spec.output is Output.READ_ERRORS:
@@ -139,20 +150,20 @@ def predict(
     else:
         _refuse_other_rows(per, model.spec)
     most = _most_positions(model.spec)
-    found = batches(_records(model, input, format, column), batch_size, most)
-    first = next(found, None)  # before anything is written
+    given = batches(_records(model, input, format, column), batch_size, most)
+    first = next(given, None)  # before anything is written
     if first is None:
         raise InputError(f"input is {input}, which holds no record")
     if what != "predictions":
         write = _write_attention if what == "attention" else partial(_write_inner, what)
-        write(model, chain([first], found), input, to)
+        write(model, chain([first], given), input, to)
         return
     with written(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         names = columns(model.spec) if per == "sequence" else TOKEN_COLUMNS
         writer.writerow(["name" if per == "sequence" else "record", *names])
         count = 0
-        for row in _joined(_rows(model, chain([first], found), per, input), per):
+        for row in _joined(_rows(model, chain([first], given), per, input), per):
             writer.writerow(row)
             count += 1
     if output is not None:
@@ -174,6 +185,17 @@ def _refuse_what_one_run_has(
         raise InputError(f"{key}, which is for one run: give run=ID, or leave it out")
     if source == "-":
         raise InputError("input is -, which can be read once only: of several runs, give a file")
+
+
+def _refuse_other_questions(what: What, calibrate: bool, strands: Strands) -> None:
+    """Refuse for arrays what changes predictions alone.
+
+    Raises:
+        InputError: naming the key.
+    """
+    if what != "predictions" and (calibrate or strands != "one"):
+        key = "calibrate is true" if calibrate else f"strands is {strands}"
+        raise InputError(f"{key}, which is for what=predictions; leave it out")
 
 
 def _predict_together(
