@@ -43,13 +43,11 @@ a record a cluster, as FASTQ with the probability of each letter, or as FASTA (o
 """
 
 import csv
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, TextIO
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -57,6 +55,7 @@ import torch
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.several_runs import EQUAL, several
 from seqexp.cli.store_location import Place
+from seqexp.cli.written import made, written
 from seqexp.decode.denoise import Denoise
 from seqexp.errors import InputError
 from seqexp.formats.arrays import writing_arrays
@@ -77,9 +76,7 @@ from seqexp.inference.together import comparable_of, predicted_together
 from seqexp.ranges import Count
 from seqexp.spec import Output, TaskSpec
 from seqexp.task.base import Cell
-from seqexp.utils.files import appearing
 from seqexp.utils.names import visible
-from seqexp.utils.streams import Seen
 from seqexp.utils.workers import cores
 
 MAX_POSITIONS = 2**20
@@ -142,7 +139,7 @@ def predict(
     if what == "attention":
         _write_attention(model, chain([first], found), input, to)
         return
-    with _written(output) as file:
+    with written(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         names = columns(model.spec) if per == "sequence" else TOKEN_COLUMNS
         writer.writerow(["name" if per == "sequence" else "record", *names])
@@ -190,7 +187,7 @@ def _predict_together(
     if first is None:
         raise InputError(f"input is {source}, which holds no record")
     count = 0
-    with _written(output) as file:
+    with written(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", *columns(spec)])
         for batch in chain([first], found):
@@ -243,7 +240,7 @@ def _write_attention(
     model: SavedModel, found: Iterable[list[Given]], source: str, output: str
 ) -> None:
     names: list[str] = []
-    with _file(output) as file, writing_arrays(file) as add:
+    with made(output) as file, writing_arrays(file) as add:
         for batch in found:
             with _saying_what_cannot_be_read(model, batch, source):
                 weights = attention(model, batch)
@@ -264,7 +261,7 @@ def _denoise(model: SavedModel, source: str, output: str | None, has_truth: bool
     settings = Denoise(**_search(model))
     as_fasta = output is not None and output.lower().endswith((".fa", ".fasta", ".fna"))
     empty, count = [], 0
-    with _written(output) as file:
+    with written(output) as file:
         for one in decoded(model, source, settings, has_truth, cores()):
             if one.decoded is None:
                 empty.append(one.number)
@@ -389,33 +386,3 @@ def _joined(rows: Iterable[tuple[bool, list[str]]], per: Per) -> Iterator[list[s
 
 def _cell(value: Cell) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-@contextmanager
-def _written(output: str | None) -> Iterator[TextIO | Seen]:
-    """A file that is there whole or not at all; standard output without one."""
-    if output is None:
-        yield Seen(sys.stdout) if sys.stdout.isatty() else sys.stdout
-        sys.stdout.flush()
-        return
-    with (
-        _file(output) as opened,
-        os.fdopen(opened.fileno(), "w", encoding="utf-8", newline="", closefd=False) as file,
-    ):
-        yield file
-
-
-@contextmanager
-def _file(output: str) -> Iterator[BinaryIO]:
-    """A file that is there whole or not at all."""
-    try:
-        with appearing(Path(output)) as opened:
-            yield opened
-    except OSError as error:
-        raise _unwritable(output, error) from error
-
-
-def _unwritable(output: str, error: OSError) -> Exception:
-    if error.filename is None or output not in str(error.filename):
-        return error
-    return InputError(f"output is {output}, which cannot be written ({error.strerror})")
