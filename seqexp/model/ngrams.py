@@ -202,13 +202,15 @@ class NGrams(nn.Module):
         _, places, counts = torch.unique(keys, return_inverse=True, return_counts=True)
         count = counts[places].to(is_there.dtype)
         if self.weighting != "tf-idf":
-            return is_there / count
-        value = self.ngrams.scale[rows].to(is_there.dtype) * is_there
+            shared: Tensor = is_there / count
+            return shared
+        value: Tensor = self.ngrams.scale[rows].to(is_there.dtype) * is_there
         if not self.is_binary:
             value = value * (1 + count.log())
         # the sum of squares over distinct n-grams
         squares = (value.square() / count).sum(dim=(1, 2), keepdim=True)
-        return value / count / squares.sqrt().clamp(min=torch.finfo(value.dtype).tiny)
+        value = value / squares.sqrt().clamp(min=torch.finfo(value.dtype).tiny)
+        return value / count
 
     # --- the solver -------------------------------------------------------------------------------
 
