@@ -93,9 +93,7 @@ class NGramVectors(nn.Module):
         return kept / (1 - self.dropout)
 
     @torch.no_grad()
-    def contributions(
-        self, tokens: Int[Tensor, "batch time"]
-    ) -> Float[Tensor, "batch time width"]:
+    def contributions(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time width"]:
         """What each token adds to the sum of `forward`: of each n-gram an equal share."""
         return self.table.grams.shared(self.table.table[self.table.rows(tokens)])
 

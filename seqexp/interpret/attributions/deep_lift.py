@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seqexp.errors import InputError
 from seqexp.interpret.attributions.question import Question
@@ -48,8 +49,9 @@ def deep_lift(
         warnings.simplefilter("ignore")  # that it sets hooks, and takes them away again
         given = (read(end).detach(), read(start).detach())
         found = DeepLift(Asked(), multiply_by_inputs=False).attribute(*given, target=0)
-    multipliers: Tensor = found.transpose(1, 2).detach()  # (batch, channels, time) before
-    return multipliers
+    # (batch, channels, time) before; what is read may be longer, and have channels more
+    own: Tensor = found.transpose(1, 2).detach()[:, : end.shape[1], : end.shape[2]]
+    return functional.pad(own, (0, 0, 0, end.shape[1] - own.shape[1]))
 
 
 def refuse_missing() -> None:

@@ -62,7 +62,7 @@ class Attributions:
 
 
 def made_of(spec: TaskSpec) -> Made:
-    """Whether sequences are of letters that can be tried in each other's place, words or numbers."""
+    """Whether sequences are of letters, all of which can be tried at a place, words or numbers."""
     if spec.features is not None:
         return "features"
     return "letters" if have_logo(spec.vocabulary.symbols) else "words"
@@ -254,8 +254,10 @@ def _by_changes(
         parts = parts * is_real(tokens)[:, :, None]
         return Attributions((parts * _there(tokens, parts.shape[2])).sum(dim=2), parts, None)
     lost = without_each(margins, tokens)
-    return Attributions(lost, None, None) if lost.dim() == 2 else Attributions(
-        lost.sum(dim=2), lost, None
+    return (
+        Attributions(lost, None, None)
+        if lost.dim() == 2
+        else Attributions(lost.sum(dim=2), lost, None)
     )
 
 

@@ -1,4 +1,4 @@
-"""What of a model's logits is explained: an output of each sequence, against the strongest other."""
+"""What of the logits is explained: an output of each sequence, against the strongest other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

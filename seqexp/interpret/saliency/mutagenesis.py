@@ -97,6 +97,7 @@ def mutagenesis(
 
     Source: Zhou & Troyanskaya (2015), in-silico mutagenesis.
     """
+
     def margins(tokens: Tensor, numbers: Tensor) -> Tensor:
         return _margins(model, tokens, output, is_alone)
 
