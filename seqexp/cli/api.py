@@ -33,11 +33,11 @@ from torch import nn
 from seqexp import build
 from seqexp.checkpoint.result import Start
 from seqexp.cli.arguments import prepared
-from seqexp.cli.explain import explain
 from seqexp.cli.job import tell_aside
 from seqexp.cli.resolvers import folder_name
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import place
+from seqexp.cli.words_of_errors import explain
 from seqexp.config.check import check, check_resolved, set_aside
 from seqexp.config.experiments import for_others
 from seqexp.config.groups import CONF, Config
