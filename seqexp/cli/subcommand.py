@@ -21,6 +21,7 @@ COMMANDS = {
     "reproduce": "seqexp.cli.reproduce.reproduce",
     "ui": "seqexp.cli.ui.ui",
     "deliver": "seqexp.cli.deliver.main",
+    "clean": "seqexp.cli.clean.clean",
 }
 """First word of a command line -> the function that it runs."""
 
