@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "seqexp.cli.predict.predict",
     "sample": "seqexp.cli.sample.sample",
     "compare": "seqexp.cli.compare.compare",
+    "export": "seqexp.cli.export.export",
     "reproduce": "seqexp.cli.reproduce.reproduce",
     "ui": "seqexp.cli.ui.ui",
     "deliver": "seqexp.cli.deliver.main",

@@ -259,12 +259,28 @@ class CNN1D(nn.Module):
         In the carry follow as many results of each layer but the top one, and what was read of a
         context: (batch, filters).
         """
+        if self.has_members:
+            members, carry = self.members(tokens, carry)
+            return torch.stack(members).mean(dim=0), carry
         features, carry = self._features(tokens, carry)
         logits: Tensor = self.head(features)
         if self.ngrams is None or self.ngrams.adds_to == "input":
             return logits, carry
         added: Tensor = self.ngrams(tokens)
         return logits + (added if self.spec.per_position else added.sum(dim=1, keepdim=True)), carry
+
+    @property
+    def has_members(self) -> bool:
+        """Whether filters and n-grams learn by a loss each."""
+        return self.ngrams is not None and self.ngrams.adds_to == "mean"
+
+    def members(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> tuple[list[Float[Tensor, "batch 1 outputs"]], Carry]:
+        """Logits of the filters and of the n-grams, whose mean is predicted; and the carry."""
+        assert self.ngrams is not None
+        features, carry = self._features(tokens, carry)
+        return [self.head(features), self.ngrams.logits(tokens)], carry
 
     @property
     def scores_targets(self) -> bool:
@@ -499,9 +515,12 @@ class CNN1D(nn.Module):
 
     def penalty(self) -> Float[Tensor, ""]:
         """What is added to the loss, nats."""
-        if not self.filter_l1:
-            return self.conv.weight.new_zeros(())
-        return self.filter_l1 * self.conv.weight.abs().sum()
+        nats = self.conv.weight.new_zeros(())
+        if self.filter_l1:
+            nats = nats + self.filter_l1 * self.conv.weight.abs().sum()
+        if self.ngrams is not None and self.ngrams.strength:
+            nats = nats + self.ngrams.penalty()
+        return nats
 
 
 class PositiveReadout(nn.Module):
