@@ -123,7 +123,7 @@ class NGramVectors(nn.Module):
 
     def start(self, tokens: Tensor) -> Int[Tensor, "batch earlier"]:
         """What is carried before the first token."""
-        return torch.full((len(tokens), self.span - 1), PAD, device=tokens.device)
+        return torch.full((tokens.shape[0], self.span - 1), PAD, device=tokens.device)
 
 
 def vectors_of(

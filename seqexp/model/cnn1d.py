@@ -242,14 +242,14 @@ class CNN1D(nn.Module):
             return (pooled,)
         tokens = padded(self._no_tokens(pooled), 0, self.filter_width - 1)
         channels = self.conv.out_channels
-        above = pooled.new_zeros(len(pooled), self.filter_width - 1, channels)
+        above = pooled.new_zeros(pooled.shape[0], self.filter_width - 1, channels)
         return (tokens, *[above for layer in self._above() if layer.num_carried], pooled)
 
     def _no_tokens(self, like: Tensor) -> Num[Tensor, "batch 0 ..."]:
         """Sequences without a token, or without a frame of features."""
         if self.spec.features is not None:
-            return torch.zeros(len(like), 0, self.spec.features.size, device=like.device)
-        return torch.zeros(len(like), 0, dtype=torch.long, device=like.device)
+            return torch.zeros(like.shape[0], 0, self.spec.features.size, device=like.device)
+        return torch.zeros(like.shape[0], 0, dtype=torch.long, device=like.device)
 
     def forward(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
@@ -328,7 +328,8 @@ class CNN1D(nn.Module):
             features, above = self._from_activations(activations, real, carry)
             kept += above
         if self.both_strands:
-            features = torch.maximum(*features.chunk(2))
+            strands = features.unflatten(0, (2, -1))  # (strands, batch, positions, features)
+            features = torch.maximum(strands[0], strands[1])
         if pooled:
             beside = pooled[0][:, None].expand(-1, features.shape[1], -1)
             features = torch.cat([features, beside.to(features.dtype)], dim=2)

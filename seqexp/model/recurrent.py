@@ -337,7 +337,7 @@ class RecurrentNetwork(RecurrentLayers):
         vectors, of_ngrams = self._with_ngrams(vectors, tokens, carry)
         place, kept = self._num_states_carried(), []
         if self.position is not None:
-            before = carry[place] if carry else real.new_zeros(len(real), dtype=torch.long)
+            before = carry[place] if carry else real.new_zeros(real.shape[0], dtype=torch.long)
             count = before[:, None] + real.cumsum(dim=1)  # tokens up to and with each
             features = self.position(count - 1).to(vectors.dtype)
             vectors = torch.cat([vectors, features], dim=2)

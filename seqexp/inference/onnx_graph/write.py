@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from seqexp import __version__
 from seqexp.errors import InputError
 from seqexp.inference.saved_model import SavedModel
+from seqexp.model.attention import Attention
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.counting.table import NGramTable
 from seqexp.model.ngrams import NGrams
@@ -36,6 +38,9 @@ SHAPES = ((1, 1.0), (3, 0.7), (7, 1.6))
 
 LENGTH = 60
 """Tokens of a sequence, where its length is free."""
+
+CONTEXT = 3
+"""Positions that a context has more."""
 
 OPSET = 18
 
@@ -76,12 +81,11 @@ def graph_of(saved: SavedModel, run_id: str = "") -> "tuple[onnx.ModelProto, flo
     import onnx
 
     _refuse_other_kinds(saved)
-    lengths = _lengths(saved)
-    examples = [_inputs(saved.spec, rows, length, seed) for seed, (rows, length) in lengths]
+    examples = _examples(saved)
     proto = _exported(saved, examples)
     about = {f"seqexp.{name}": value for name, value in described(saved.spec, run_id).items()}
     onnx.helper.set_model_props(proto, about)
-    return proto, _difference(saved, proto, examples)
+    return proto, difference(saved, proto)
 
 
 def described(spec: TaskSpec, run_id: str = "") -> dict[str, str]:
@@ -156,6 +160,8 @@ def exportable(model: nn.Module) -> nn.Module:
         changed: Any = part
         if isinstance(part, RecurrentLayers):
             changed.over = partial(recurrent.over, part)
+        if isinstance(part, Attention):
+            changed._additive = partial(_additive, part)
         if isinstance(part, NGramTable):
             changed.rows = partial(ngrams.rows, part)
         if isinstance(part, NGrams):
@@ -165,12 +171,22 @@ def exportable(model: nn.Module) -> nn.Module:
     return found
 
 
+def _additive(
+    attention: Attention,
+    queries: Float[Tensor, "batch positions state"],
+    keys: Float[Tensor, "batch context state"],
+) -> Float[Tensor, "batch positions context"]:
+    """Scores of all positions at a time: how many fit into memory is no part of a graph."""
+    found: Tensor = attention.score(torch.tanh(queries[:, :, None] + keys[:, None]))[..., 0]
+    return found
+
+
 def _reason(error: BaseException) -> str:
-    """The last cause's first line."""
+    """What the last cause says."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no reason'}"[:300]
+    return f"{type(error).__name__}: {' '.join(lines) or 'no reason'}"[:400]
 
 
 @contextmanager
@@ -192,18 +208,22 @@ def _quiet() -> Iterator[None]:
 # --- parity -------------------------------------------------------------------------------------
 
 
-def _lengths(saved: SavedModel) -> list[tuple[int, tuple[int, int]]]:
-    """Numbered sizes of the inputs on which both are compared; the last one is traced."""
+def _examples(saved: SavedModel) -> list[tuple[Tensor, ...]]:
+    """Inputs on which both are compared; the last one is traced."""
     model, fixed = saved.model, saved.spec.length
-    if is_of_one_length(model):
-        assert fixed is not None
-        return list(enumerate((rows, fixed) for rows, _ in SHAPES))
     least = 1
     if isinstance(model, CNN1D):
         least = 1 + model.num_layers * model.filter_width
     spans = [part.grams.span for part in model.modules() if isinstance(part, NGramTable)]
     least = max([least, *spans])
-    return list(enumerate((rows, max(least, int(LENGTH * share))) for rows, share in SHAPES))
+    found = []
+    for seed, (rows, share) in enumerate(SHAPES):
+        length = max(least, int(LENGTH * share))
+        if is_of_one_length(model):
+            assert fixed is not None
+            length = fixed
+        found.append(_inputs(saved.spec, rows, length, seed))
+    return found
 
 
 def _inputs(spec: TaskSpec, rows: int, length: int, seed: int) -> tuple[Tensor, ...]:
@@ -213,11 +233,7 @@ def _inputs(spec: TaskSpec, rows: int, length: int, seed: int) -> tuple[Tensor, 
     tokens = _random(spec.input, rows, length, left, generator)
     if spec.context is None:
         return (tokens,)
-    return tokens, _random(spec.context, rows, _context_length(spec, length), False, generator)
-
-
-def _context_length(spec: TaskSpec, length: int) -> int:
-    return length + 3
+    return tokens, _random(spec.context, rows, length + CONTEXT, False, generator)
 
 
 def _random(
@@ -238,10 +254,8 @@ def _random(
     return values
 
 
-def _difference(
-    saved: SavedModel, proto: "onnx.ModelProto", examples: Sequence[tuple[Tensor, ...]]
-) -> float:
-    """The largest difference of a logit.
+def difference(saved: SavedModel, proto: "onnx.ModelProto") -> float:
+    """The largest difference of a logit of the graph to the model's own.
 
     Raises:
         InputError: if it is larger than rounding, or the graph cannot be run.
@@ -251,6 +265,7 @@ def _difference(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    examples = _examples(saved)
     ours, largest = Graph(saved.model, saved.spec).eval(), 0.0
     try:
         session = onnxruntime.InferenceSession(
