@@ -22,6 +22,7 @@ from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.metrics import higher_is_better, without_name
+from seqexp.model.added_ngrams import NGramVectors
 from seqexp.model.counting.table import NGramTable
 from seqexp.model.layers import TokenInput
 from seqexp.model.warm_start import Weights, start_from
@@ -438,8 +439,16 @@ def step_lazily(optimizer: LazyOptimizer, model: nn.Module, processes: Processes
     """Hand the model's tables of token vectors to an optimizer that steps them as they are read.
 
     Raises:
-        InputError: if there are several processes, each of which would read other rows.
+        InputError: if there are several processes, each of which would read other rows, or a
+            penalty that moves all rows.
     """
+    penalised = [one for one in model.modules() if isinstance(one, NGramVectors) and one.strength]
+    if penalised:
+        raise InputError(
+            "optimizer is lazy-adam, which steps the vectors that are read, but"
+            f" model.ngrams.strength is {penalised[0].strength:g}, a penalty on all of them; give"
+            " optimizer=adam, or strength=0"
+        )
     if processes.count > 1:
         raise InputError(
             f"optimizer is lazy-adam, but there are {processes.count} processes, which read other"

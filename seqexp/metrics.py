@@ -125,8 +125,8 @@ METRICS: dict[str, Better] = {
         for measure in ("accuracy", "macro_f1", "auroc", "auprc")
     },
     "baseline/channel_loss_nats": "neither",
-    "baseline/scan_auroc": "neither",
-    "baseline/scan_auprc": "neither",
+    "baseline/matrix_auroc": "neither",
+    "baseline/matrix_auprc": "neither",
     "step/loss_nats": "lower",
     "step/grad_norm": "neither",
     "step/grad_norm_clipped": "neither",
@@ -150,7 +150,8 @@ weights, read on the same sequences; 95 of 100 such sets are below `motif/correl
 
 `baseline/constant_*` are of the test where the shares of the training targets, or their mean, are
 always predicted; `baseline/words_*` of a linear model of words of six letters of DNA,
-`gapped_words` of those with a letter skipped, and `ngrams` of words and pairs of words of a text;
+`gapped_words` of those with a letter skipped, `matrix_*` of the known matrix that tells the
+training classes apart best, and `ngrams` of words and pairs of words of a text;
 `baseline/token_accuracy` where each token gets its most frequent label.
 
 `gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,

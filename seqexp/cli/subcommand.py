@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "seqexp.cli.explain.explain",
     "sample": "seqexp.cli.sample.sample",
     "compare": "seqexp.cli.compare.compare",
+    "export": "seqexp.cli.export.export",
     "reproduce": "seqexp.cli.reproduce.reproduce",
     "ui": "seqexp.cli.ui.ui",
     "deliver": "seqexp.cli.deliver.main",

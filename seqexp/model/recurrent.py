@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
-from seqexp.model.added_ngrams import AddedNGrams, top_of, vectors_of
+from seqexp.model.added_ngrams import AddedNGrams, refuse_of_filters, top_of, vectors_of
 from seqexp.model.attention import Attention, AttentionName
 from seqexp.model.cells import CellName
 from seqexp.model.context import Encoder, filters_of, refuse_without_context
@@ -145,6 +145,7 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         )
         self.input = input_layer(spec.input, embedding_size)
         is_one_hot = embedding_size_for(spec.input, embedding_size) is None
+        refuse_of_filters(ngrams)
         self.ngrams = vectors_of(spec, ngrams, self.input.size, is_one_hot)
         self.position = None if position_features is None else PositionFeatures(position_features)
         num_inputs = self.input.size + (0 if self.position is None else self.position.size)
@@ -355,7 +356,7 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         vectors, of_ngrams = self._with_ngrams(vectors, tokens, carry)
         place, kept = self._num_states_carried(), []
         if self.position is not None:
-            before = carry[place] if carry else real.new_zeros(len(real), dtype=torch.long)
+            before = carry[place] if carry else real.new_zeros(real.shape[0], dtype=torch.long)
             count = before[:, None] + real.cumsum(dim=1)  # tokens up to and with each
             features = self.position(count - 1).to(vectors.dtype)
             vectors = torch.cat([vectors, features], dim=2)

@@ -45,6 +45,7 @@ COMPOSED = {
     "-m experiment=noisy-reads 'seed=range(20)'": "twenty of a run that is typed alone",
     "-m experiment=motif 'seed=range(20)'": "twenty of a run that is typed alone",
     "-m experiment=fasta dataset.table": "five of a run that is typed alone",
+    "-m experiment=fasta-ensemble": "four of runs that are typed alone",
     "-m experiment=imdb-ensemble": "four of runs that are typed alone",
     "tracking.uri=http://HOST:5000": "there is no server of that name",
     "launcher=slurm": "there is no cluster; tests/tools/cluster has it",

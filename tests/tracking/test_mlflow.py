@@ -385,9 +385,9 @@ def test_a_run_on_fasta_leaves_its_evidence(client: MlflowClient, evidence: Resu
         "filters/motifs.jaspar",
     } <= kept
     assert "filters/planted.png" not in kept  # nothing was
-    for name in ("test/auroc", "test/auprc", "baseline/words_auroc", "baseline/scan_auroc"):
+    for name in ("test/auroc", "test/auprc", "baseline/words_auroc", "baseline/matrix_auroc"):
         assert 0 <= evidence.metrics[name] <= 1
-    assert evidence.metrics["baseline/scan_auroc"] > 0.99  # the database has the site
+    assert evidence.metrics["baseline/matrix_auroc"] > 0.99  # the database has the site
     assert evidence.metrics["train/starts"] == 2
 
 
