@@ -94,6 +94,7 @@ class Chars:
     seed: Seed = 0
 
     output = "next_token"
+    is_stream = True
 
     def load(self) -> Data:
         """Read or make the text."""
