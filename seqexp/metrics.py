@@ -76,6 +76,7 @@ METRICS: dict[str, Better] = {
     **{f"test/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"best/valid_{name}": better for name, better in MEASURES.items()},
     **{f"ensemble/{name}": better for name, better in MEASURES.items()},
+    **{f"pooled/{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
     "train/strength": "neither",
@@ -134,6 +135,8 @@ losses are means in nats per scored token. `best/valid_accuracy` is the accuracy
 `best/valid_accuracy_max` the highest of all epochs.
 
 `ensemble/*` are a sweep's: the measures of the test for the mean of what all its runs predict.
+`pooled/*` are a sweep's over folds: the measures of the tests of all folds together, each predicted
+by the run that did not learn from it; a mean over seeds, of the best point.
 `train/strength` is that of the penalty of a model that a solver fits, `best/strength` the one that
 validation has chosen.
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -211,13 +211,36 @@ def metrics_of(
     targets: Num[Tensor, "predictions labels"],
 ) -> dict[str, float]:
     """Measures of the mean, by name without the split."""
-    task = common_task(spec, predictions.shape[1])
-    logits = predictions[:, None]
-    nats, extras = float(task.nats(logits, targets)), task.extras(logits, targets)
-    found = task.means(nats, int(is_scored(targets).sum()), extras.double().tolist())
+    return pooled_metrics([Part(spec, predictions, targets)])
+
+
+class Part(NamedTuple):
+    """Predictions of a part of the data, in the form whose mean is taken, and the targets."""
+
+    spec: TaskSpec
+    predictions: Float[Tensor, "predictions columns"]
+    targets: Num[Tensor, "predictions labels"]
+
+
+def pooled_metrics(parts: Sequence[Part]) -> dict[str, float]:
+    """Measures of all parts together, each predicted by another model; without the split.
+
+    Sums are added and divided once; what does not add up, as AUROC, is of all predictions. Next
+    symbols may be of another vocabulary in each part.
+    """
+    tasks = [common_task(part.spec, part.predictions.shape[1]) for part in parts]
+    task, spec = tasks[0], parts[0].spec
     whole = task.whole()
+    nats, count, extras = 0.0, 0, torch.zeros(())
+    for own, (_, predictions, targets) in zip(tasks, parts, strict=True):
+        logits = predictions[:, None]
+        nats += float(own.nats(logits, targets))
+        count += int(is_scored(targets).sum())
+        extras = extras + own.extras(logits, targets).double()
+        if whole is not None:
+            whole.add(logits, targets)
+    found = task.means(nats, count, extras.tolist())
     if whole is not None:
-        whole.add(logits, targets)
         found |= whole.metrics()
     if spec.output is Output.REGRESSION:
         found.pop("loss_nats", None)  # of no density that a run was trained by
