@@ -88,8 +88,8 @@ def write(file: Path, scores: Scores) -> None:
     spec = replace(
         scores.spec, vocabulary=NO_SYMBOLS, words=None, features=None, context=None, length=None
     )
-    about = {"spec": json.dumps(spec.to_dict()), "digests": json.dumps(digests)}
-    write_whole(file, save(tensors, about))
+    about = json.dumps({"spec": spec.to_dict(), "digests": digests})
+    write_whole(file, save(tensors, {"about": about}))  # of several keys the order is by chance
 
 
 def read(file: Path) -> Scores:
@@ -104,9 +104,13 @@ def read(file: Path) -> Scores:
         with safe_open(file, "pt") as opened:
             about = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        values = json.loads(about["spec"])
+        if "about" in about:
+            about = json.loads(about["about"])
+        else:  # of before
+            about = {name: json.loads(about[name]) for name in ("spec", "digests")}
+        values = about["spec"]
         spec = claims.task({**values, "vocabulary": _stand_ins(values)}, str(file))
-        digests: Mapping[str, str] = json.loads(about["digests"])
+        digests: Mapping[str, str] = about["digests"]
         valid = _split("valid", digests, tensors, spec) if "valid" in digests else None
         return Scores(
             replace(spec, vocabulary=NO_SYMBOLS), _split("test", digests, tensors, spec), valid

@@ -53,7 +53,7 @@ def left(folder: Path) -> dict[str, Any]:
             tensors = {
                 name: opened.get_tensor(name).numpy().tobytes()
                 for name in opened.keys()  # noqa: SIM118
-                if name.startswith("model")
+                if name.startswith("/training/")
             }
         assert tensors
         found[file.parent.name] = (file.parent / ensemble.FILE).read_bytes(), tensors, kept
