@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt64
+from jaxtyping import Bool, Int, Integer, UInt64
 
 from seqexp.dataset.dna.labelled import Record
 from seqexp.formats.dna import LETTERS
@@ -107,7 +107,7 @@ def _blocks(sequences: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
 
 def _joined(
     sequences: Sequence[str],
-) -> tuple[Int[np.ndarray, " letters"], Int[np.ndarray, " letters"]]:
+) -> tuple[Integer[np.ndarray, " letters"], Integer[np.ndarray, " letters"]]:
     """Codes of all letters, an unknown one after each sequence; and the sequence of each."""
     text = "".join(f"{sequence}N" for sequence in sequences)
     codes = _CODES[np.frombuffer(text.encode("ascii", errors="replace"), dtype=np.uint8)]
@@ -115,7 +115,7 @@ def _joined(
     return codes, np.repeat(np.arange(len(sequences)), lengths)
 
 
-def _words(codes: Int[np.ndarray, " letters"], size: int) -> UInt64[np.ndarray, " words"]:
+def _words(codes: Integer[np.ndarray, " letters"], size: int) -> UInt64[np.ndarray, " words"]:
     """Number of the word that begins at each letter, the same on both strands."""
     known = np.where(codes == _UNKNOWN, 0, codes)
     forward = _numbers(known, size)
@@ -124,7 +124,7 @@ def _words(codes: Int[np.ndarray, " letters"], size: int) -> UInt64[np.ndarray, 
     return either
 
 
-def _numbers(codes: Int[np.ndarray, " letters"], size: int) -> UInt64[np.ndarray, " words"]:
+def _numbers(codes: Integer[np.ndarray, " letters"], size: int) -> UInt64[np.ndarray, " words"]:
     """Of each word its letters as digits, modulo 2**64: by doubling, in log2(size) steps."""
     base = 4 if size <= _EXACT else _ODD
     whole = max(len(codes) - size + 1, 0)
@@ -149,12 +149,12 @@ def _numbers(codes: Int[np.ndarray, " letters"], size: int) -> UInt64[np.ndarray
     return numbers
 
 
-def _is_whole(codes: Int[np.ndarray, " letters"], size: int) -> Bool[np.ndarray, " words"]:
+def _is_whole(codes: Integer[np.ndarray, " letters"], size: int) -> Bool[np.ndarray, " words"]:
     """Whether all letters of a word are known."""
     return _none_in(codes == _UNKNOWN, size)
 
 
-def _is_repeat(codes: Int[np.ndarray, " letters"], size: int) -> Bool[np.ndarray, " words"]:
+def _is_repeat(codes: Integer[np.ndarray, " letters"], size: int) -> Bool[np.ndarray, " words"]:
     """Whether a word is one repeat of up to `MAX_PERIOD` letters."""
     found = np.zeros(max(len(codes) - size + 1, 0), dtype=bool)
     for period in range(1, min(MAX_PERIOD, size // 2) + 1):

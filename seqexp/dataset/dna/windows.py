@@ -73,6 +73,7 @@ class Reader:
                 record = self._record(path, row, letters.pop(number), columns)
                 if record is not None:
                     found.append(record)
+        self.skipped[before:] = sorted(self.skipped[before:], key=lambda row: row.line)
         self._refuse_all_skipped(path, key, self.skipped[before:], len(found))
         return found
 
