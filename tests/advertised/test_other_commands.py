@@ -32,6 +32,9 @@ SWEEP = (
 )
 
 SYNOPSIS = {
+    "input=FILE genome=GENOME.fa output=TABLE.tsv": "input=variants.tsv genome=genome.fa"
+    " output=effects.tsv",
+    "runs=RUN,RUN|sweep=RUN input=variants.tsv": "runs=3f9c,77a0 input=variants.tsv",
     "runs=RUN,RUN|sweep=RUN input=FILE": "runs=3f9c,77a0 input=peaks.fa.gz",
     "run=RUN": "run=latest",
     "runs=RUN,RUN,...": "runs=3f9c,77a0,e771",
@@ -46,13 +49,13 @@ SYNOPSIS = {
 """What a person puts in the place of the words of a usage line."""
 
 
-NAMED = re.compile(r" (?:predict|sample|compare|export|reproduce|deliver)$")
+NAMED = re.compile(rf" (?:{'|'.join(COMMANDS)})$")
 """A command that a sentence names, and does not type."""
 
 
 def store_of(line: str) -> str:
     """The training whose outputs a command looks at."""
-    if " compare" in line or re.search("predict (runs|sweep)=", line):
+    if " compare" in line or SEVERAL.search(line):
         return SWEEP
     if "deliver" in line:
         return f"{DNA} seed=1"
@@ -83,6 +86,9 @@ def ids(outputs: Path) -> tuple[str, list[str]]:
     return parent, children
 
 
+SEVERAL = re.compile("(predict|variants) (runs|sweep)=")
+"""A command that looks at several runs, and not at one."""
+
 SERVES = re.compile(r"seqexp ui(?! --help)|mlflow ui")
 OTHERS = [c for c in others() if "{}" not in c.line and not SERVES.search(c.line)]
 ANEW = [
@@ -110,7 +116,7 @@ def test_what_comes_after_training_runs(command, shell, trained) -> None:  # typ
         replace(shell, folder=outputs.parent).type(line)
         return
     (shell.folder / "outputs").symlink_to(outputs)
-    if (" compare " in line or re.search("predict (runs|sweep)=", line)) and "--help" not in line:
+    if (" compare " in line or SEVERAL.search(line)) and "--help" not in line:
         parent, children = ids(outputs)
         for word, own in zip(("b02d", "3f9c", "77a0", "e771"), (parent, *children), strict=True):
             line = line.replace(word, own)
