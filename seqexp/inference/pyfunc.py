@@ -75,11 +75,16 @@ class TextModel:
         spec = self.saved.spec
         refuse_joined(spec, "the command predict has a row a token with per=token")
         saved = asked(self.saved, **{**PARAMS, **(params or {})})
-        rows = predicted(saved, _given(model_input, saved))
+        rows = predicted(saved, given_of(model_input, saved))
         return pd.DataFrame(rows, columns=list(columns(spec)))
 
 
-def _given(model_input: Any, saved: SavedModel) -> list[Given]:
+def given_of(model_input: Any, saved: SavedModel) -> list[Given]:
+    """The sequences of a table or list, as the model takes them.
+
+    Raises:
+        InputError: naming the row of one that it cannot read.
+    """
     wanted = read_inputs(saved.spec)
     found = {name: _column(model_input, name, list(wanted)) for name in wanted}
     given = []
