@@ -233,7 +233,6 @@ class Fasta:
             )
             for name in SPLITS
         )
-        test = replace(test, names=[record.name for record in parts["test"]])
         return Data(spec, train, valid, test, notes=tuple(note for note in notes if note))
 
     def _read(self, read: Read) -> tuple[list[Record], Question, list[str], dict[str, str]]:

@@ -13,6 +13,8 @@ import requests
 from conftest import ROOT
 from sources import COMPOSED, LONG, STATUS, advertised, as_typed, others, training
 
+from seqexp.cli.subcommand import COMMANDS
+
 pytest_plugins = ("shell",)
 
 TAGS = "python -m seqexp dataset=tagging dataset.num_made=40 model=lstm trainer.epochs=1"
