@@ -209,8 +209,8 @@ class NGrams(nn.Module):
             value = value * (1 + count.log())
         # the sum of squares over distinct n-grams
         squares = (value.square() / count).sum(dim=(1, 2), keepdim=True)
-        value = value / squares.sqrt().clamp(min=torch.finfo(value.dtype).tiny)
-        return value / count
+        length: Tensor = squares.sqrt().clamp(min=torch.finfo(value.dtype).tiny)
+        return value / count / length
 
     # --- the solver -------------------------------------------------------------------------------
 

@@ -132,7 +132,7 @@ def _parts(
     way: Vectors, numbers: Int[Tensor, " pieces"], shares: Float[Tensor, " pieces"]
 ) -> list[tuple[Tensor, Tensor]]:
     size = max(1, NUMBERS // way[0].numel())
-    return list(zip(numbers.split(size), shares.split(size), strict=True))
+    return list(zip(torch.split(numbers, size), torch.split(shares, size), strict=True))
 
 
 def _values_and_gradients(

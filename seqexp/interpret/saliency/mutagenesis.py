@@ -14,8 +14,8 @@ from seqexp.interpret.filters.windows import HasFilters, activations_inside, rea
 from seqexp.spec import PAD, Model, Vocabulary, other_strand
 from seqexp.task.ranking import auroc
 
-ROWS = 2000
-"""Changed sequences at a time."""
+TOGETHER = 2**15
+"""Letters of the changed sequences that go through a model at a time: more fit into no cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,8 @@ def changes(
     before = margins(rows, torch.arange(len(rows), device=rows.device))
     found = before.new_zeros(is_other.shape)
     after = [before.new_zeros(0)]
-    for part in torch.arange(len(sequence), device=rows.device).split(ROWS):
+    size = max(1, TOGETHER // rows.shape[1])
+    for part in torch.split(torch.arange(len(sequence), device=rows.device), size):
         changed = rows[sequence[part]]  # (variants, time)
         changed[torch.arange(len(part), device=rows.device), place[part]] = symbol[part] + 1
         after.append(margins(changed, sequence[part]))
