@@ -33,6 +33,7 @@ class Trace:
     tracks: Float[np.ndarray, "filters starts"]  # activation of the window that starts there
     width: int  # of a window
     planted: Bool[np.ndarray, " time"] | None = None
+    name: str | None = None
 
     @property
     def importance(self) -> Float[np.ndarray, " time"]:
@@ -57,6 +58,7 @@ def trace(
     output: int,
     planted: Bool[Tensor, " time"] | None = None,
     is_alone: bool = False,
+    name: str | None = None,
 ) -> Trace:
     """Read one sequence letter by letter; padding after it is left out.
 
@@ -67,6 +69,7 @@ def trace(
         output: index of the output that is looked at.
         planted: where something was planted.
         is_alone: whether the output stands for itself, and not against the other ones.
+        name: of the sequence; None where it has none.
     """
     time = int((row != PAD).nonzero().max()) + 1
     row = row[:time].long()
@@ -82,6 +85,7 @@ def trace(
         tracks=tracks,
         width=width,
         planted=None if planted is None else planted[:time].cpu().numpy(),
+        name=name,
     )
 
 
