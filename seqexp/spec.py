@@ -426,6 +426,23 @@ def first_carry(model: Model, context: Num[Tensor, "batch time ..."] | None) -> 
 
 
 @runtime_checkable
+class Represents(Protocol):
+    """A model that gives what it makes of sequences before its output."""
+
+    def representation(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions size"]:
+        """What predictions are made from: of one a sequence, a single position."""
+        ...
+
+    def states(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions size"]:
+        """Hidden states, or activations of filters, at each position."""
+        ...
+
+
+@runtime_checkable
 class ScoresTargets(Protocol):
     """A model that says what targets cost in training, without all logits.
 

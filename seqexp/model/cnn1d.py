@@ -1,5 +1,6 @@
 """1-D convolution over the sequence, in one layer or more."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, cast
 
 import torch
@@ -267,6 +268,18 @@ class CNN1D(OnVectors, nn.Module):
         added: Tensor = self.ngrams(tokens)
         return logits + (added if self.spec.per_position else added.sum(dim=1, keepdim=True)), carry
 
+    def representation(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions features"]:
+        """What the dense layers read: activations as they are read out."""
+        return self._features(tokens, carry)[0]
+
+    def states(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions filters"]:
+        """Activations of the filters of the first layer, as `filter_activations` has them."""
+        return self.filter_activations(tokens)
+
     @property
     def scores_targets(self) -> bool:
         """Whether the output says what targets cost without all logits."""
@@ -284,9 +297,12 @@ class CNN1D(OnVectors, nn.Module):
         return self.head.nats(features, targets), carry
 
     def _features(
-        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None, without: int | None = None
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        carry: Carry | None,
+        without: Sequence[int] = (),
     ) -> tuple[Float[Tensor, "batch positions features"], Carry]:
-        """What predictions are made from; `without` a filter, the layers above read zeros."""
+        """What predictions are made from; `without` some filters, the layers above read zeros."""
         pooled: Carry = ()
         if self.context is not None:
             if not carry:
@@ -307,9 +323,9 @@ class CNN1D(OnVectors, nn.Module):
             features = token_convolution.strongest(*given)[:, None]
         else:
             activations = self._convolve(tokens, before, real.shape[1])
-            if without is not None:
+            if without:
                 activations = activations.clone()
-                activations[..., without] = 0
+                activations[..., list(without)] = 0
             features, above = self._from_activations(activations, real, carry)
             kept += above
         if self.both_strands:
@@ -475,29 +491,43 @@ class CNN1D(OnVectors, nn.Module):
 
         Without a carry, nothing has been read of a context.
         """
+        each = [[index] for index in range(self.conv.out_channels)]
+        return self.group_effects(tokens, each, carry)
+
+    @torch.no_grad()
+    def group_effects(
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        groups: Sequence[Sequence[int]],
+        carry: Carry | None = None,
+    ) -> Float[Tensor, "batch groups outputs"]:
+        """What the filters of each group add to the logits together, as `filter_effects`."""
         if self.context is not None and carry is None:
             carry = self._begun(self.conv.weight.new_zeros(len(tokens), self.conv.out_channels))
         if self.num_layers > 1:
-            return self._effects_below(tokens, carry)
+            return self._effects_below(tokens, groups, carry)
         features, _ = self._features(tokens, carry)
         num_filters = self.conv.out_channels
         # of `flatten`, at each position; what was read of a context stays
         end = features.shape[2] - (num_filters if self.context is not None else 0)
         logits = self.head(features)
         effects = []
-        for index in range(num_filters):
+        for group in groups:
             without = features.clone()
-            without[..., index:end:num_filters] = 0
+            for index in group:
+                without[..., index:end:num_filters] = 0
             effects.append((logits - self.head(without)).mean(dim=1))
         return torch.stack(effects, dim=1)
 
     def _effects_below(
-        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None
-    ) -> Float[Tensor, "batch filters outputs"]:
-        """The same where other layers read the filters: they read zeros instead of each in turn."""
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        groups: Sequence[Sequence[int]],
+        carry: Carry | None,
+    ) -> Float[Tensor, "batch groups outputs"]:
+        """The same where other layers read the filters: they read zeros instead of each group."""
         logits = self.head(self._features(tokens, carry)[0])
-        filters = range(self.conv.out_channels)
-        without = (self.head(self._features(tokens, carry, index)[0]) for index in filters)
+        without = (self.head(self._features(tokens, carry, group)[0]) for group in groups)
         return torch.stack([(logits - others).mean(dim=1) for others in without], dim=1)
 
     def top(self, count: int) -> list[Speaking]:

@@ -305,6 +305,23 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         logits: Tensor = self.head(self._attended(states, kept))
         return logits
 
+    def representation(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions features"]:
+        """What the output reads: states as they are read out, with what they attend to."""
+        states, _, kept = self._predicted_from(tokens, carry)
+        return self._attended(states, kept)
+
+    def states(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch time features"]:
+        """Hidden states of the top layer at each token; of both directions, side by side."""
+        if self.encoder is not None and not carry:
+            raise InputError("the model has a context; give read(context) as the carry")
+        vectors, _ = self.vectors(tokens, carry)
+        states, _, _ = self.over(vectors, is_real(tokens), self.starts(carry))
+        return states
+
     @property
     def scores_targets(self) -> bool:
         """Whether the output says what targets cost without all logits."""
