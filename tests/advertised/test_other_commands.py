@@ -33,6 +33,7 @@ SWEEP = (
 
 SYNOPSIS = {
     "runs=RUN,RUN|sweep=RUN input=FILE": "runs=3f9c,77a0 input=peaks.fa.gz",
+    "input=FILE output=FOLDER": "input=reviews.csv output=explained",
     "run=RUN": "run=latest",
     "runs=RUN,RUN,...": "runs=3f9c,77a0,e771",
     "sweep=RUN": "sweep=b02d",
