@@ -47,7 +47,7 @@ SYNOPSIS = {
 """What a person puts in the place of the words of a usage line."""
 
 
-NAMED = re.compile(r" (?:predict|sample|compare|reproduce|deliver)$")
+NAMED = re.compile(r" (?:predict|sample|compare|export|reproduce|deliver)$")
 """A command that a sentence names, and does not type."""
 
 
@@ -88,7 +88,7 @@ SERVES = re.compile(r"seqexp ui(?! --help)|mlflow ui")
 OTHERS = [c for c in others() if "{}" not in c.line and not SERVES.search(c.line)]
 ANEW = [
     next(c for c in OTHERS if f"seqexp {name} " in c.line and not c.line.endswith("--help"))
-    for name in ("predict", "sample", "compare", "reproduce", "deliver")
+    for name in ("predict", "sample", "compare", "export", "reproduce", "deliver")
 ]
 """One command of each name, typed with an interpreter that imports all by itself."""
 
