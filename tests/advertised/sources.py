@@ -59,6 +59,7 @@ ELSEWHERE = {
     "python -m seqexp --config-dir conf": "tests/test_readme.py",
     "trusted=my_lab": "tests/test_readme.py",
     "<Tab>": "tests/cli/test_completion.py",
+    "modisco motifs": "takes minutes; tests/cli/test_explain.py has the files that it reads",
     "mlflow models": "tests/cli/test_serving.py",
     "curl ": "tests/cli/test_serving.py",
     "export MLFLOW_TRACKING_URI": "of use for the lines below it only",

@@ -38,6 +38,7 @@ SYNOPSIS = {
     " output=effects.tsv",
     "runs=RUN,RUN|sweep=RUN input=variants.tsv": "runs=3f9c,77a0 input=variants.tsv",
     "runs=RUN,RUN|sweep=RUN input=FILE": "runs=3f9c,77a0 input=peaks.fa.gz",
+    "input=FILE output=FOLDER": "input=reviews.csv output=explained",
     "run=RUN": "run=latest",
     "runs=RUN,RUN,...": "runs=3f9c,77a0,e771",
     "sweep=RUN": "sweep=b02d",
