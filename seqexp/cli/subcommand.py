@@ -17,6 +17,8 @@ COMMANDS = {
     "predict": "seqexp.cli.predict.predict",
     "sample": "seqexp.cli.sample.sample",
     "compare": "seqexp.cli.compare.compare",
+    "marginalize": "seqexp.cli.marginalize.marginalize",
+    "spacing": "seqexp.cli.spacing.spacing",
     "reproduce": "seqexp.cli.reproduce.reproduce",
     "ui": "seqexp.cli.ui.ui",
     "deliver": "seqexp.cli.deliver.main",
