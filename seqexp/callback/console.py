@@ -148,6 +148,7 @@ def summary_names(metrics: Collection[str], kind: Output) -> list[str]:
     ]
     wanted = (
         *(name for name in tests if name != loss),
+        "test/ece_calibrated",
         *(singles if len(singles) > 1 else ()),
         *(*baselines, loss),
         *(f"best/valid_{name}" for name in headline),

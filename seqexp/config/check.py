@@ -331,7 +331,10 @@ def _argument_faults(
         if name in supplied:
             yield f"{path}: seqexp gives this itself; remove it"
         elif name not in allowed:
-            if not found.takes_any:
+            why = _does_without(node, key, str(name))
+            if why is not None:
+                yield from why
+            elif not found.takes_any:
                 yield f"{path}: unknown{_hint(key, str(name), node, allowed)}"
         elif isinstance(value, Mapping) and "_target_" in value:
             yield from _node_faults(path, value, frozenset(), trusted)
@@ -340,6 +343,22 @@ def _argument_faults(
     for name, parameter in allowed.items():
         if parameter.required and name not in node:
             yield f"{key}.{name}: missing; give {describe(parameter.annotation)}"
+
+
+def _does_without(node: Mapping[str, Any], group: str, name: str) -> list[str] | None:
+    """Why a class has no such key, where it says so by `does_without`: reasons by key.
+
+    That of `folds` is one of `fold` and `fold_by` too, and is said once.
+    """
+    target = node.get(TARGET)
+    reasons = constants(target).get("does_without", {}) if isinstance(target, str) else {}
+    family = ("folds", "fold", "fold_by")
+    meant = family[0] if name in family else name
+    if meant not in reasons:
+        return None
+    if name != meant and meant in node:
+        return []
+    return [f"{group}.{name}: {str(target).rpartition('.')[2]} has none: {reasons[meant]}"]
 
 
 def _hint(key: str, name: str, node: Mapping[str, Any], allowed: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from seqexp.model.layers import (
     Activation,
     EmbeddingSize,
     Init,
+    OnVectors,
     embedding_size_for,
     initialise_as_keras,
     input_layer,
@@ -37,7 +38,7 @@ Readout = Literal["flatten", "max", "mean", "last"]
 Stepwise = Literal["compiled", "reference"]
 
 
-class CNN1D(nn.Module):
+class CNN1D(OnVectors, nn.Module):
     """Filters that slide over the sequence; each is a detector of one short pattern.
 
     Args:
@@ -262,10 +263,22 @@ class CNN1D(nn.Module):
         """
         features, carry = self._features(tokens, carry)
         logits: Tensor = self.head(features)
-        if self.ngrams is None or self.ngrams.adds_to == "input":
+        if self.ngrams is None or self.ngrams.adds_to == "input" or tokens.is_floating_point():
             return logits, carry
         added: Tensor = self.ngrams(tokens)
         return logits + (added if self.spec.per_position else added.sum(dim=1, keepdim=True)), carry
+
+    def representation(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions features"]:
+        """What the dense layers read: activations as they are read out."""
+        return self._features(tokens, carry)[0]
+
+    def states(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions filters"]:
+        """Activations of the filters of the first layer, as `filter_activations` has them."""
+        return self.filter_activations(tokens)
 
     @property
     def scores_targets(self) -> bool:
@@ -304,7 +317,7 @@ class CNN1D(nn.Module):
         if self.both_strands:
             tokens = torch.cat([tokens, other_strand(tokens, self.spec.vocabulary)])
         tokens, before, real, kept = self._windows(tokens, carry)
-        if self._is_at_once():
+        if self._is_at_once() and not tokens.is_floating_point():
             # then activations are neither written nor read
             given = (tokens, *self._weights(), real, before)
             features = token_convolution.strongest(*given)[:, None]
@@ -371,7 +384,7 @@ class CNN1D(nn.Module):
         self, tokens: Num[Tensor, "batch time ..."], before: int, positions: int
     ) -> Float[Tensor, "batch positions filters"]:
         """Activations on the windows that start `before` tokens before the first, and so on."""
-        if self.stepwise() == "compiled":
+        if self.stepwise() == "compiled" and not tokens.is_floating_point():
             given = (tokens, *self._weights(), before, positions, self.is_rectified)
             sums = token_convolution.convolve(*given)
             return sums if self.is_rectified else self.activation(sums)
@@ -448,6 +461,12 @@ class CNN1D(nn.Module):
         positions = torch.arange(real.shape[1], device=real.device)
         last = (real * positions).amax(dim=1)  # (batch,)
         return activations[torch.arange(len(last), device=last.device), last][:, None]
+
+    def why_no_vectors(self) -> str | None:
+        """Why vectors are not all that this model reads; None if they are."""
+        if self.both_strands and not self.is_one_hot:
+            return "learned vectors (model.embedding_size) have no other strand"
+        return super().why_no_vectors()
 
     def filter_activations(
         self, tokens: Num[Tensor, "batch time ..."]
