@@ -42,9 +42,7 @@ def models_of(
         found = store.find(run)
         models = {found.info.run_id: store.model(found, trusted)}
     else:
-        named = [store.find(name, "runs").info.run_id for name in runs or ()]
-        together, _ = several(store, named, None, EQUAL, trusted)
-        models = dict(zip(dict.fromkeys(named), together, strict=True))
+        models, _ = several(store, runs, None, EQUAL, trusted)
     for model in models.values():
         refuse_other_models(model.spec)
     return models
