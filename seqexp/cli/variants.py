@@ -131,7 +131,7 @@ def _models(
     if run is not None:
         return [store.model(store.find(run), trusted)]
     models, _ = several(store, runs, sweep, EQUAL, trusted)
-    return models
+    return list(models.values())
 
 
 def _batches(
