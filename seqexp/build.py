@@ -354,6 +354,7 @@ def prepare_training(
     refuse_endless_gradients(settings, data)
     refuse_endless_contexts(settings, data, parts.model)
     refuse_unlearned_contexts(settings, data)
+    refuse_dynamic_evaluation(settings, data, processes)
     torch.manual_seed(stream_seed(seed, "initial weights", *([start] if start else [])))
     model: Any = build_model(parts.model, data, device)
     settings = settings_for(model, settings, data)
@@ -521,6 +522,21 @@ def refuse_endless_gradients(settings: Settings, data: Data) -> None:
             f"trainer.bptt.k1 is null, so that a gradient would go back through {time:,} tokens of"
             " the text; give trainer=tbptt, or trainer.bptt.k1 and k2"
         )
+
+
+def refuse_dynamic_evaluation(settings: Settings, data: Data, processes: Processes) -> None:
+    """To learn on from a test, it has to be one text, read in order, by one process."""
+    dynamic = settings.dynamic_evaluation
+    if dynamic is None or dynamic.rates is None:
+        return
+    why = f"trainer.dynamic_evaluation.rates is {list(dynamic.rates)}, but"
+    if not data.test.is_stream:
+        raise InputError(
+            f"{why} the test is {len(data.test):,} sequences of their own, not one text that is"
+            " read in order; give null, or dataset=chars"
+        )
+    if processes.count > 1:
+        raise InputError(f"{why} there are {processes.count} processes; give null, or one process")
 
 
 def refuse_unlearned_contexts(settings: Settings, data: Data) -> None:
