@@ -10,6 +10,7 @@ from annotated_types import Interval, Len
 
 from seqexp.data import Data
 from seqexp.dataset.cache import file_digest, key_of
+from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.words.answers import answers
 from seqexp.dataset.words.cache import cached
 from seqexp.dataset.words.classification import (
@@ -26,7 +27,7 @@ from seqexp.dataset.words.labels import Document, classes_of
 from seqexp.dataset.words.synthetic import made_reviews
 from seqexp.dataset.words.tokenizer import TOKENIZER
 from seqexp.errors import InputError
-from seqexp.ranges import Count, HeldOutShare, Seed
+from seqexp.ranges import Count, CountOrZero, HeldOutShare, Seed
 
 log = logging.getLogger("seqexp")
 
@@ -56,6 +57,9 @@ class Text:
         valid_share: part of the texts that are left from the test, for validation, where there is
             no `valid_path`; the same part of each class.
         test_share: part of all texts, for the test, where there is no `test_path`.
+        folds: parts of all texts, of the same shares of classes, each of which is the test of one
+            run; None: the test is drawn, or in a file of its own.
+        fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         num_made: texts that are made without a path.
         cache: where tokenised texts are kept, so that later starts are quick; None keeps none.
         max_tokens: size of the vocabulary, with padding and `<unk>`: all others are the most
@@ -67,6 +71,10 @@ class Text:
             otherwise one for each class, as with a softmax.
         vectors: a file of pretrained word vectors for the embedding to start from.
         num_train: train on so many of the remaining texts, the same part of each class; None: all.
+        vocabulary: counts words of the texts that are trained on (`used`), or also of those that
+            `num_train` leaves out (`all`), as a run has read that this one starts from.
+        num_valid: validate on so many of those that are held out, likewise; None: all.
+        num_test: test on so many of them, likewise; None: all.
         seed: selects the texts that are held out, left out, or made.
 
     Texts of the same words are kept in one split, where that leaves texts of each class to learn
@@ -87,6 +95,8 @@ class Text:
     test_path: str | None = None
     valid_share: HeldOutShare = 0.1
     test_share: Annotated[float, Interval(gt=0, le=0.9)] = 0.1
+    folds: Folds | None = None
+    fold: CountOrZero = 0
     num_made: Annotated[int, Interval(ge=20, le=10**6)] = 2000
     cache: str | None = None
     max_tokens: MaxTokens = 20_000
@@ -96,13 +106,16 @@ class Text:
     one_output: bool = False
     vectors: str | None = None
     num_train: Count | None = None
+    vocabulary: Literal["used", "all"] = "used"
+    num_valid: Count | None = None
+    num_test: Count | None = None
     seed: Seed = 0
 
     output = "sequence_class"
 
     def load(self) -> Data:
         """Read the texts, or what a cache has of them, and encode them."""
-        choices = Choices.of(self, keep_apart=self.path is not None)
+        choices = Choices.of(self, keep_apart=self.path is not None, tested=Fold.of(self))
         return classification(self._corpus(), choices)
 
     def _corpus(self) -> Corpus:
