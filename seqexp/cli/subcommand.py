@@ -19,9 +19,11 @@ COMMANDS = {
     "explain": "seqexp.cli.explain.explain",
     "sample": "seqexp.cli.sample.sample",
     "compare": "seqexp.cli.compare.compare",
+    "export": "seqexp.cli.export.export",
     "reproduce": "seqexp.cli.reproduce.reproduce",
     "ui": "seqexp.cli.ui.ui",
     "deliver": "seqexp.cli.deliver.main",
+    "clean": "seqexp.cli.clean.clean",
 }
 """First word of a command line -> the function that it runs."""
 

@@ -13,6 +13,8 @@ import requests
 from conftest import ROOT
 from sources import COMPOSED, LONG, STATUS, advertised, as_typed, others, training
 
+from seqexp.cli.subcommand import COMMANDS
+
 pytest_plugins = ("shell",)
 
 TAGS = "python -m seqexp dataset=tagging dataset.num_made=40 model=lstm trainer.epochs=1"
@@ -37,6 +39,7 @@ SYNOPSIS = {
     "genome=GENOME.fa [output=TRACK.bw]": "genome=genome.fa output=track.bw",
     "runs=RUN,RUN|sweep=RUN input=variants.tsv": "runs=3f9c,77a0 input=variants.tsv",
     "runs=RUN,RUN|sweep=RUN input=FILE": "runs=3f9c,77a0 input=peaks.fa.gz",
+    "input=FILE output=FOLDER": "input=reviews.csv output=explained",
     "run=RUN": "run=latest",
     "runs=RUN,RUN,...": "runs=3f9c,77a0,e771",
     "sweep=RUN": "sweep=b02d",
@@ -50,7 +53,7 @@ SYNOPSIS = {
 """What a person puts in the place of the words of a usage line."""
 
 
-NAMED = re.compile(r" (?:predict|variants|sample|compare|reproduce|deliver)$")
+NAMED = re.compile(rf" (?:{'|'.join(COMMANDS)})$")
 """A command that a sentence names, and does not type."""
 
 
@@ -94,7 +97,7 @@ SERVES = re.compile(r"seqexp ui(?! --help)|mlflow ui")
 OTHERS = [c for c in others() if "{}" not in c.line and not SERVES.search(c.line)]
 ANEW = [
     next(c for c in OTHERS if f"seqexp {name} " in c.line and not c.line.endswith("--help"))
-    for name in ("predict", "sample", "compare", "reproduce", "deliver")
+    for name in ("predict", "sample", "compare", "export", "reproduce", "deliver")
 ]
 """One command of each name, typed with an interpreter that imports all by itself."""
 
