@@ -20,6 +20,8 @@ COMMANDS = {
     "sample": "seqexp.cli.sample.sample",
     "compare": "seqexp.cli.compare.compare",
     "export": "seqexp.cli.export.export",
+    "marginalize": "seqexp.cli.marginalize.marginalize",
+    "spacing": "seqexp.cli.spacing.spacing",
     "reproduce": "seqexp.cli.reproduce.reproduce",
     "ui": "seqexp.cli.ui.ui",
     "deliver": "seqexp.cli.deliver.main",

@@ -43,6 +43,8 @@ SYNOPSIS = {
     "run=RUN": "run=latest",
     "runs=RUN,RUN,...": "runs=3f9c,77a0,e771",
     "sweep=RUN": "sweep=b02d",
+    "motifs=A,B": "motifs=TGACTCA,CACGTG distances=0-2 count=5",
+    "motif=MOTIF": "motif=TGACTCA count=20",
     "input=FILE": "input=reviews.csv",
     "[output=TABLE.csv]": "output=table.csv",
     "prompt=TEXT": "prompt=the",
@@ -55,6 +57,10 @@ SYNOPSIS = {
 
 NAMED = re.compile(rf" (?:{'|'.join(COMMANDS)})$")
 """A command that a sentence names, and does not type."""
+
+
+SEVERAL = r"(predict|marginalize|spacing) (runs|sweep)="
+"""Commands on several runs."""
 
 
 def store_of(line: str) -> str:
@@ -89,9 +95,6 @@ def ids(outputs: Path) -> tuple[str, list[str]]:
     (parent,) = (run.info.run_id for run in found if run.info.run_id not in children)
     return parent, children
 
-
-SEVERAL = re.compile("(predict|variants) (runs|sweep)=")
-"""A command that looks at several runs, and not at one."""
 
 SERVES = re.compile(r"seqexp ui(?! --help)|mlflow ui")
 OTHERS = [c for c in others() if "{}" not in c.line and not SERVES.search(c.line)]
