@@ -114,6 +114,7 @@ def write_files(folder: Path) -> None:
 def write_genome(folder: Path, letters: str) -> None:
     """A genome of one contig, and variants of it."""
     (folder / "genome.fa").write_text(f">chr1\n{letters}\n")
+    (folder / "peaks.bed").write_text("chr1\t100\t400\nchr1\t900\t1000\n")
     rows = [
         ("chr1", i, f"rs{i}", letters[i - 1], LETTERS[LETTERS.index(letters[i - 1]) - 1])
         for i in range(200, 1800, 20)

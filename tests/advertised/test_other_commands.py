@@ -36,6 +36,7 @@ SWEEP = (
 SYNOPSIS = {
     "input=FILE genome=GENOME.fa output=TABLE.tsv": "input=variants.tsv genome=genome.fa"
     " output=effects.tsv",
+    "genome=GENOME.fa [output=TRACK.bw]": "genome=genome.fa output=track.bw",
     "runs=RUN,RUN|sweep=RUN input=variants.tsv": "runs=3f9c,77a0 input=variants.tsv",
     "runs=RUN,RUN|sweep=RUN input=FILE": "runs=3f9c,77a0 input=peaks.fa.gz",
     "input=FILE output=FOLDER": "input=reviews.csv output=explained",
