@@ -70,6 +70,9 @@ HEADLINE: dict[str, tuple[str, ...]] = {
 IN_TRAINING = ("loss_nats", "accuracy", "mse", "mae", "r2")
 """Measures that add up over updates, and are logged of the training too."""
 
+DYNAMIC = ("loss_nats", "perplexity", "bits_per_token")
+"""Measures of a second test in which the model goes on learning from the text."""
+
 CONSTANT = ("accuracy", "macro_f1", "auprc", "mse", "mae", "perplexity")
 """Measures that depend on the data where the same is always predicted."""
 
@@ -79,6 +82,10 @@ METRICS: dict[str, Better] = {
     **{f"test/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"best/valid_{name}": better for name, better in MEASURES.items()},
     **{f"ensemble/{name}": better for name, better in MEASURES.items()},
+    **{f"test/dynamic_{name}": MEASURES[name] for name in DYNAMIC},
+    "dynamic/rate": "neither",
+    "dynamic/valid_loss_nats": "lower",
+    **{f"pooled/{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
     "train/strength": "neither",
@@ -125,8 +132,8 @@ METRICS: dict[str, Better] = {
         for measure in ("accuracy", "macro_f1", "auroc", "auprc")
     },
     "baseline/channel_loss_nats": "neither",
-    "baseline/scan_auroc": "neither",
-    "baseline/scan_auprc": "neither",
+    "baseline/matrix_auroc": "neither",
+    "baseline/matrix_auprc": "neither",
     "step/loss_nats": "lower",
     "step/grad_norm": "neither",
     "step/grad_norm_clipped": "neither",
@@ -141,7 +148,12 @@ losses are means in nats per scored token. `best/valid_accuracy` is the accuracy
 `calibration/temperature` is fitted on validation: probabilities are softmax(logits / temperature).
 `test/ece_calibrated` is `test/ece` with it.
 
+`test/dynamic_*` are of a second test of the same text, whose model goes on learning from what it
+has scored; validation has chosen the learning rate `dynamic/rate`, by `dynamic/valid_loss_nats`.
+
 `ensemble/*` are a sweep's: the measures of the test for the mean of what all its runs predict.
+`pooled/*` are a sweep's over folds: the measures of the tests of all folds together, each predicted
+by the run that did not learn from it; a mean over seeds, of the best point.
 `train/strength` is that of the penalty of a model that a solver fits, `best/strength` the one that
 validation has chosen.
 
@@ -150,7 +162,8 @@ weights, read on the same sequences; 95 of 100 such sets are below `motif/correl
 
 `baseline/constant_*` are of the test where the shares of the training targets, or their mean, are
 always predicted; `baseline/words_*` of a linear model of words of six letters of DNA,
-`gapped_words` of those with a letter skipped, and `ngrams` of words and pairs of words of a text;
+`gapped_words` of those with a letter skipped, `matrix_*` of the known matrix that tells the
+training classes apart best, and `ngrams` of words and pairs of words of a text;
 `baseline/token_accuracy` where each token gets its most frequent label.
 
 `gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,

@@ -473,6 +473,30 @@ def scores_targets(model: object) -> TypeGuard[ScoresTargets]:
 
 
 @runtime_checkable
+class HasMembers(Protocol):
+    """A model of members that learn by a loss each, and predict the mean of their logits.
+
+    `has_members` says whether it is one.
+    """
+
+    @property
+    def has_members(self) -> bool:
+        """Whether training is to ask `members`."""
+        ...
+
+    def members(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> tuple[list[Float[Tensor, "batch positions outputs"]], Carry]:
+        """Logits of each member, and what the next window needs."""
+        ...
+
+
+def has_members(model: object) -> TypeGuard[HasMembers]:
+    """Whether a model is to be trained by the mean loss of its members."""
+    return isinstance(model, HasMembers) and model.has_members
+
+
+@runtime_checkable
 class HasPenalty(Protocol):
     """A model that adds something to the loss it is trained by."""
 

@@ -156,8 +156,15 @@ def manifest_of(found: Sequence[Run], metric: str) -> Manifest:
             seconds=seconds,
             metrics=dict(run.data.metrics),
             error=run.data.tags.get("seqexp.error", ""),
+            fold=_fold(params),
         )
     return Manifest(None, swept=keys, metric=metric, jobs=jobs)
+
+
+def _fold(params: Mapping[str, str]) -> list[int]:
+    """The fold that a run tests on, and the number of folds; nothing where there are none."""
+    values = [params.get(f"dataset.{key}", "") for key in ("fold", "folds")]
+    return [int(value) for value in values] if all(map(str.isdecimal, values)) else []
 
 
 def _state(run: Run) -> Any:

@@ -113,7 +113,10 @@ def explain(
     found = store.find(run)
     model = store.model(found, trusted)
     explainer = Explainer(model, method, target, baseline)
-    records = lambda: read(model, input, format, column)  # noqa: E731
+
+    def records() -> Iterator[Given]:
+        return read(model, input, format, column)
+
     summary = _Summary(shown)
     first, rest = _begun(batches(records(), batch_size), input)
     with _folder(output) as folder, ExitStack() as stack:
@@ -277,7 +280,8 @@ def _arrays(
     def sequence(one: Explained) -> np.ndarray:
         if spec.features is not None:
             return one.tokens
-        return one.tokens[:, None] == np.arange(1, channels + 1)
+        is_there: np.ndarray = one.tokens[:, None] == np.arange(1, channels + 1)
+        return is_there
 
     kinds: Mapping[str, tuple[Callable[[Explained], np.ndarray], str]] = {
         "attributions.npz": (parts, "<f4"),

@@ -23,6 +23,7 @@ from seqexp.interpret.attributions.methods import (
 )
 from seqexp.interpret.attributions.question import KINDS, asked
 from seqexp.interpret.attributions.record import Explained
+from seqexp.model.cnn1d import CNN1D
 from seqexp.model.layered import Layered, why_not_layered
 from seqexp.spec import PAD, Model, Output, TaskSpec, Vocabulary
 from seqexp.utils.nearest import did_you_mean
@@ -107,7 +108,7 @@ class Explainer:
         ]
 
     def _layered(self) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-        layered = Layered(self.model)  # type: ignore[arg-type]  (as `why_not_layered` says)
+        layered = Layered(cast(CNN1D, self.model))  # as `why_not_layered` says
         return layered.eval(), layered.read
 
     def _one(

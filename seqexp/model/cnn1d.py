@@ -244,14 +244,14 @@ class CNN1D(OnVectors, nn.Module):
             return (pooled,)
         tokens = padded(self._no_tokens(pooled), 0, self.filter_width - 1)
         channels = self.conv.out_channels
-        above = pooled.new_zeros(len(pooled), self.filter_width - 1, channels)
+        above = pooled.new_zeros(pooled.shape[0], self.filter_width - 1, channels)
         return (tokens, *[above for layer in self._above() if layer.num_carried], pooled)
 
     def _no_tokens(self, like: Tensor) -> Num[Tensor, "batch 0 ..."]:
         """Sequences without a token, or without a frame of features."""
         if self.spec.features is not None:
-            return torch.zeros(len(like), 0, self.spec.features.size, device=like.device)
-        return torch.zeros(len(like), 0, dtype=torch.long, device=like.device)
+            return torch.zeros(like.shape[0], 0, self.spec.features.size, device=like.device)
+        return torch.zeros(like.shape[0], 0, dtype=torch.long, device=like.device)
 
     def forward(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
@@ -261,6 +261,9 @@ class CNN1D(OnVectors, nn.Module):
         In the carry follow as many results of each layer but the top one, and what was read of a
         context: (batch, filters).
         """
+        if self.has_members:
+            members, carry = self.members(tokens, carry)
+            return torch.stack(members).mean(dim=0), carry
         features, carry = self._features(tokens, carry)
         logits: Tensor = self.head(features)
         if self.ngrams is None or self.ngrams.adds_to == "input" or tokens.is_floating_point():
@@ -279,6 +282,19 @@ class CNN1D(OnVectors, nn.Module):
     ) -> Float[Tensor, "batch positions filters"]:
         """Activations of the filters of the first layer, as `filter_activations` has them."""
         return self.filter_activations(tokens)
+
+    @property
+    def has_members(self) -> bool:
+        """Whether filters and n-grams learn by a loss each."""
+        return self.ngrams is not None and self.ngrams.adds_to == "mean"
+
+    def members(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> tuple[list[Float[Tensor, "batch 1 outputs"]], Carry]:
+        """Logits of the filters and of the n-grams, whose mean is predicted; and the carry."""
+        assert self.ngrams is not None
+        features, carry = self._features(tokens, carry)
+        return [self.head(features), self.ngrams.logits(tokens)], carry
 
     @property
     def scores_targets(self) -> bool:
@@ -329,7 +345,8 @@ class CNN1D(OnVectors, nn.Module):
             features, above = self._from_activations(activations, real, carry)
             kept += above
         if self.both_strands:
-            features = torch.maximum(*features.chunk(2))
+            strands = features.view(2, -1, *features.shape[1:])  # of either strand
+            features = torch.maximum(strands[0], strands[1])
         if pooled:
             beside = pooled[0][:, None].expand(-1, features.shape[1], -1)
             features = torch.cat([features, beside.to(features.dtype)], dim=2)
@@ -536,9 +553,12 @@ class CNN1D(OnVectors, nn.Module):
 
     def penalty(self) -> Float[Tensor, ""]:
         """What is added to the loss, nats."""
-        if not self.filter_l1:
-            return self.conv.weight.new_zeros(())
-        return self.filter_l1 * self.conv.weight.abs().sum()
+        nats = self.conv.weight.new_zeros(())
+        if self.filter_l1:
+            nats = nats + self.filter_l1 * self.conv.weight.abs().sum()
+        if self.ngrams is not None and self.ngrams.strength:
+            nats = nats + self.ngrams.penalty()
+        return nats
 
 
 class PositiveReadout(nn.Module):

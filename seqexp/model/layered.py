@@ -3,12 +3,15 @@
 DeepLift has rules for modules of PyTorch and knows nothing of functions.
 """
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seqexp.model.cnn1d import CNN1D
+from seqexp.model.convolution import ConvolutionLayer
 from seqexp.model.layers import ACTIVATIONS, FeatureInput, Head
 from seqexp.spec import is_real, other_strand
 
@@ -25,7 +28,8 @@ class Layered(nn.Module):
     def __init__(self, model: CNN1D) -> None:
         super().__init__()
         self.model = model
-        self.convs = nn.ModuleList([model.conv, *(layer.conv for layer in model.above)])  # type: ignore[misc]
+        above = cast(list[ConvolutionLayer], list(model.above))
+        self.convs = nn.ModuleList([model.conv, *(layer.conv for layer in above)])
         self.activations = nn.ModuleList(RULED[_activation(model)]() for _ in self.convs)
         self.pool = nn.MaxPool1d(1)
         head = model.head
@@ -52,13 +56,13 @@ class Layered(nn.Module):
         if isinstance(model.input, FeatureInput) and model.input.linear is not None:
             strands = [model.input.linear(vectors) * real[:, :, None]]
         parts = [one.transpose(1, 2) for one in strands]  # (batch, channels, time)
-        for index, (conv, activation) in enumerate(zip(self.convs, self.activations, strict=True)):
+        for conv, activation in zip(self.convs, self.activations, strict=True):
             parts = [conv(self._padded(part)) for part in parts]
             if model.padding == "valid":
                 reals = [one.unfold(1, model.filter_width, 1).all(dim=-1) for one in reals]
             activated = activation(torch.cat(parts, dim=2))
             mask = torch.cat(reals, dim=1)[:, None]
-            if index < len(self.convs) - 1 or index:
+            if len(self.convs) > 1:
                 activated = activated * mask
             parts = list(activated.chunk(len(strands), dim=2))
         return self._head(self._read_out(activated, mask))

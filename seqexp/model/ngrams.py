@@ -209,8 +209,9 @@ class NGrams(nn.Module):
             value = value * (1 + count.log())
         # the sum of squares over distinct n-grams
         squares = (value.square() / count).sum(dim=(1, 2), keepdim=True)
-        value = value / squares.sqrt().clamp(min=torch.finfo(value.dtype).tiny)
-        return value / count
+        length = squares.sqrt().clamp(min=torch.finfo(value.dtype).tiny)
+        scaled: Tensor = value / count / length
+        return scaled
 
     # --- the solver -------------------------------------------------------------------------------
 

@@ -88,7 +88,7 @@ def _curve(
 
 
 def _parts(tokens: Tensor) -> Iterator[Int[Tensor, " rows"]]:
-    yield from torch.arange(len(tokens), device=tokens.device).split(ROWS)
+    yield from torch.split(torch.arange(len(tokens), device=tokens.device), ROWS)
 
 
 def _without(

@@ -47,7 +47,7 @@ def features_figure(one: Explained, names: Sequence[str]) -> Figure:
     limit = float(np.abs(np.nan_to_num(one.parts)).max()) or 1.0
     extent = (0.5, len(one.values) + 0.5, count - 0.5, -0.5)
     image = axes.imshow(
-        one.parts.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
+        one.parts.T, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto", extent=extent
     )
     figure.colorbar(image, ax=axes, pad=0.01)
     if len(names) == count <= MAX_FEATURES:

@@ -11,11 +11,11 @@ from seqexp.interpret.attributions.question import Margins
 CELLS = 16
 """Pieces of the way at first."""
 
-HALVINGS = 14
+HALVINGS = 18
 """Of a piece, at most."""
 
 TOLERANCE = 1e-3
-"""Of the convergence delta, in the unit of what is explained."""
+"""Of a piece of the way, and of the convergence delta, in the unit of what is explained."""
 
 NUMBERS = 2**22
 """Of the vectors that go through the model together."""
@@ -37,27 +37,25 @@ def integrated_gradients(
     Times `end - start` it is the attribution of each number, and the attributions of a sequence
     sum to what changes along the way (completeness). The integral is a sum over pieces of the way,
     each with the derivative in its middle. What a piece misses is known, since its ends are: pieces
-    that miss most are halved until all of a sequence miss less than the tolerance. So the places
-    where a ReLU or a maximum switches have short pieces, and others long ones.
+    that miss more than the tolerance are halved. So the places where a ReLU or a maximum switches
+    have short pieces, and others long ones. What a piece still misses is shared by its numbers, in
+    proportion to their attributions.
 
     Source: Sundararajan, Taly & Yan (2017), eq. 1 and proposition 1.
     """
     way = torch.nan_to_num(end - start)
     pieces = _first_pieces(margins, start, way)
-    mean, missed = torch.zeros_like(way), way.new_zeros(len(way))
+    mean = torch.zeros_like(way)
     for left in range(HALVINGS, -1, -1):
         middles = (pieces.low + pieces.high) / 2
         values, derivatives = _along(margins, start, way, pieces.numbers, middles)
+        along = way[pieces.numbers]
         added = derivatives * (pieces.high - pieces.low)[:, None, None]
-        risen = (added * way[pieces.numbers]).sum(dim=(1, 2))
-        misses = (pieces.risen() - risen).abs()
-        in_all = missed.index_add(0, pieces.numbers, misses)
-        is_good = (misses <= tolerance / 64) | (in_all <= tolerance)[pieces.numbers]
-        if not left:
-            is_good[:] = True
-        numbers = pieces.numbers[is_good]
-        mean.index_add_(0, numbers, added[is_good])
-        missed.index_add_(0, numbers, misses[is_good])
+        misses = pieces.risen() - (added * along).sum(dim=(1, 2))
+        is_good = (misses.abs() <= tolerance) | (left == 0)
+        sizes = (added * along).abs().sum(dim=(1, 2)).clamp(min=torch.finfo(way.dtype).tiny)
+        shared = added.abs() * along.sign() * (misses / sizes)[:, None, None]
+        mean.index_add_(0, pieces.numbers[is_good], (added + shared)[is_good])
         if bool(is_good.all()):
             break
         pieces = pieces.halved(~is_good, middles, values)
@@ -118,7 +116,7 @@ def _along(
     way: Vectors,
     numbers: Int[Tensor, " pieces"],
     shares: Float[Tensor, " pieces"],
-) -> tuple[Float[Tensor, " pieces"], Vectors]:
+) -> tuple[Float[Tensor, " pieces"], Float[Tensor, "pieces time channels"]]:
     """What is explained at these shares of the ways, and its derivatives."""
     found = [
         _values_and_gradients(margins, start[rows] + way[rows] * share[:, None, None], rows)
@@ -132,12 +130,12 @@ def _parts(
     way: Vectors, numbers: Int[Tensor, " pieces"], shares: Float[Tensor, " pieces"]
 ) -> list[tuple[Tensor, Tensor]]:
     size = max(1, NUMBERS // way[0].numel())
-    return list(zip(numbers.split(size), shares.split(size), strict=True))
+    return list(zip(torch.split(numbers, size), torch.split(shares, size), strict=True))
 
 
 def _values_and_gradients(
-    margins: Margins, vectors: Vectors, numbers: Int[Tensor, " rows"]
-) -> tuple[Float[Tensor, " rows"], Vectors]:
+    margins: Margins, vectors: Float[Tensor, "rows time channels"], numbers: Int[Tensor, " rows"]
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows time channels"]]:
     with torch.enable_grad():
         vectors = vectors.detach().requires_grad_()
         values = margins(vectors, numbers)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, Num
@@ -133,7 +133,8 @@ def attribute(
     start = _start(model, vectors, made == "letters" and baseline != "zero")
     size = vectors[0].numel() * (CELLS if method == "integrated-gradients" else 1)
     found, deltas = [], []
-    for rows in torch.arange(len(tokens), device=tokens.device).split(max(1, TOGETHER // size)):
+    every = torch.arange(len(tokens), device=tokens.device)
+    for rows in torch.split(every, max(1, TOGETHER // size)):
         own = Question(
             question.outputs[rows], None if question.against is None else question.against[rows]
         )
@@ -154,7 +155,7 @@ def _along(
     sequential: Sequential | None,
 ) -> tuple[Float[Tensor, "batch time channels"], Float[Tensor, " batch"] | None]:
     """Multipliers of the vectors' numbers, and the delta of each sequence."""
-    margins = question.margins(model)  # type: ignore[arg-type]  (a model reads vectors as well)
+    margins = question.margins(cast(Model, model))  # which reads vectors as well
     if method == "gradient":
         return gradients(margins, end), None
     if method == "deep-lift":
@@ -269,7 +270,7 @@ def without_each(
     places = is_there.nonzero()
     before = margins(tokens, torch.arange(len(tokens), device=tokens.device))
     lost = before.new_zeros(tokens.shape)
-    for part in places.split(VARIANTS):
+    for part in torch.split(places, VARIANTS):
         changed = tokens[part[:, 0]]
         changed[(torch.arange(len(part), device=tokens.device), *part[:, 1:].T)] = 0
         lost[tuple(part.T)] = before[part[:, 0]] - margins(changed, part[:, 0])

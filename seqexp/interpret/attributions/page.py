@@ -32,7 +32,7 @@ LEGENDS = {
     " grey line above is the whole sequence, of which the window with most evidence is shown.",
     "words": "Blue words speak for the output, red ones against it; the strongest of each text is"
     " the darkest. Point at a word for its number.",
-    "features": "Red numbers speak for the output, blue ones against it.",
+    "features": "Blue numbers speak for the output, red ones against it.",
 }
 
 UNITS = {

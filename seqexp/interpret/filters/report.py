@@ -30,7 +30,7 @@ YARDSTICKS = {
     "words": "a regression on counted words",
     "gapped_words": "a regression on counted words with a letter skipped",
     "ngrams": "a regression on counted words and pairs of words",
-    "scan": "the best of the scans with single motifs",
+    "matrix": "the best of the scans with single motifs",
 }
 """Methods of `baseline/NAME_measure` that know something."""
 

@@ -14,8 +14,8 @@ from seqexp.interpret.filters.windows import HasFilters, activations_inside, rea
 from seqexp.spec import PAD, Model, Vocabulary, other_strand
 from seqexp.task.ranking import auroc
 
-ROWS = 2000
-"""Changed sequences at a time."""
+TOGETHER = 2**15
+"""Letters of the changed sequences that go through a model at a time: more fit into no cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ class Trace:
     tracks: Float[np.ndarray, "filters starts"]  # activation of the window that starts there
     width: int  # of a window
     planted: Bool[np.ndarray, " time"] | None = None
+    name: str | None = None
 
     @property
     def importance(self) -> Float[np.ndarray, " time"]:
@@ -57,6 +58,7 @@ def trace(
     output: int,
     planted: Bool[Tensor, " time"] | None = None,
     is_alone: bool = False,
+    name: str | None = None,
 ) -> Trace:
     """Read one sequence letter by letter; padding after it is left out.
 
@@ -67,6 +69,7 @@ def trace(
         output: index of the output that is looked at.
         planted: where something was planted.
         is_alone: whether the output stands for itself, and not against the other ones.
+        name: of the sequence; None where it has none.
     """
     time = int((row != PAD).nonzero().max()) + 1
     row = row[:time].long()
@@ -82,6 +85,7 @@ def trace(
         tracks=tracks,
         width=width,
         planted=None if planted is None else planted[:time].cpu().numpy(),
+        name=name,
     )
 
 
@@ -119,7 +123,8 @@ def changes(
     before = margins(rows, torch.arange(len(rows), device=rows.device))
     found = before.new_zeros(is_other.shape)
     after = [before.new_zeros(0)]
-    for part in torch.arange(len(sequence), device=rows.device).split(ROWS):
+    size = max(1, TOGETHER // rows.shape[1])
+    for part in torch.split(torch.arange(len(sequence), device=rows.device), size):
         changed = rows[sequence[part]]  # (variants, time)
         changed[torch.arange(len(part), device=rows.device), place[part]] = symbol[part] + 1
         after.append(margins(changed, sequence[part]))
