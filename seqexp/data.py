@@ -1,8 +1,8 @@
 """What a dataset gives: `Data`, `Sequences`, `Batch`."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -348,7 +348,8 @@ class Data:
     """A dataset, loaded. An empty `valid` means that there is nothing to validate on.
 
     `clusters` are what noisy reads were taken from, for decoding and its score. `notes` are what a
-    reader of the results should know of the data, a sentence each.
+    reader of the results should know of the data, a sentence each. `files` are texts about the
+    data that are kept with a run, by name.
     """
 
     spec: TaskSpec
@@ -359,6 +360,7 @@ class Data:
     clusters: tuple[Cluster, ...] = ()
     vectors: WordVectors | None = None
     notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.spec, TaskSpec) or not isinstance(self.spec.output, Output):

@@ -85,6 +85,7 @@ METRICS: dict[str, Better] = {
     **{f"test/dynamic_{name}": MEASURES[name] for name in DYNAMIC},
     "dynamic/rate": "neither",
     "dynamic/valid_loss_nats": "lower",
+    **{f"pooled/{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
     "train/strength": "neither",
@@ -151,6 +152,8 @@ losses are means in nats per scored token. `best/valid_accuracy` is the accuracy
 has scored; validation has chosen the learning rate `dynamic/rate`, by `dynamic/valid_loss_nats`.
 
 `ensemble/*` are a sweep's: the measures of the test for the mean of what all its runs predict.
+`pooled/*` are a sweep's over folds: the measures of the tests of all folds together, each predicted
+by the run that did not learn from it; a mean over seeds, of the best point.
 `train/strength` is that of the penalty of a model that a solver fits, `best/strength` the one that
 validation has chosen.
 

@@ -330,6 +330,8 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     dataset = data_name(config, place.start)
     run.tracker.data(DataFacts(dataset, origin[DATA], sizes(run.data)))
     run.tracker.text(json.dumps(config, indent=2), "config.json")
+    for name, text in run.data.files.items():
+        run.tracker.text(text, name)
     num_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     run.log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
     told = "\n".join(run.training.started_from)

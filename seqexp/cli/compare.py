@@ -12,6 +12,8 @@ python -m seqexp compare sweep=RUN [KEY=VALUE ...]
 
 Runs that differ in their seeds only are one point, with mean and standard deviation; points are
 compared seed by seed. Runs are told apart by the values in which their configurations differ.
+Of two runs on one test, paired.json has the difference of the headline metrics with its 95 %
+interval over draws of the test's sequences (paired bootstrap), and of classes McNemar's exact test.
 
   python -m seqexp compare runs=3f9c,77a0,e771
   python -m seqexp compare sweep=b02d metric=test/accuracy
@@ -19,7 +21,9 @@ compared seed by seed. Runs are told apart by the values in which their configur
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +33,12 @@ from seqexp.cli.run_lookup import PARENT, Store
 from seqexp.cli.store_location import Place
 from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT
 from seqexp.errors import InputError
+from seqexp.inference import ensemble
 from seqexp.inference.claims import result
 from seqexp.metrics import METRICS, is_known
 from seqexp.sweep.figures import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
+from seqexp.sweep.paired import Pair, pair_of
 from seqexp.sweep.table import (
     csv_text,
     has_seeds,
@@ -75,7 +81,8 @@ def compare(
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
     folder = Path(output) if output is not None else _folder(place, sweep, found)
     show(f"\n{table_text(manifest)}\n")
-    for file in _kept(manifest, results, folder):
+    pair = _pair(found) if len(found) == 2 else None
+    for file in _kept(manifest, results, folder, pair):
         show(f"  {file}")
 
 
@@ -149,8 +156,15 @@ def manifest_of(found: Sequence[Run], metric: str) -> Manifest:
             seconds=seconds,
             metrics=dict(run.data.metrics),
             error=run.data.tags.get("seqexp.error", ""),
+            fold=_fold(params),
         )
     return Manifest(None, swept=keys, metric=metric, jobs=jobs)
+
+
+def _fold(params: Mapping[str, str]) -> list[int]:
+    """The fold that a run tests on, and the number of folds; nothing where there are none."""
+    values = [params.get(f"dataset.{key}", "") for key in ("fold", "folds")]
+    return [int(value) for value in values] if all(map(str.isdecimal, values)) else []
 
 
 def _state(run: Run) -> Any:
@@ -198,6 +212,52 @@ def _result(store: Store, run: Run, metric: str) -> dict[str, Any]:
     return {"history": {point.step: {curve: point.value} for point in points}}
 
 
+def _pair(found: Sequence[Run]) -> Pair | None:
+    """Two runs on one test, said in words; or a line that says why there is no such comparison."""
+    names = (found[0].info.run_id[:ID_LETTERS], found[1].info.run_id[:ID_LETTERS])
+    try:
+        first, second = (_scores(run) for run in found)
+        pair = pair_of(first, second, names)
+    except InputError as error:
+        show(f"not compared sequence by sequence: {error}\n")
+        return None
+    show("\n".join(said_of_pair(pair, names)) + "\n")
+    return pair
+
+
+def _scores(run: Run) -> ensemble.Scores:
+    """What a run has predicted for its test, from its folder.
+
+    Raises:
+        InputError: if that is not on this machine, or it has kept none.
+    """
+    folder = Path(run.data.tags.get("seqexp.checkpoint.folder", "nowhere"))
+    left = result(read_json(folder / RESULT)) if (folder / RESULT).is_file() else None
+    is_its_own = left is not None and left.get("run_id") == run.info.run_id
+    if not is_its_own or not (folder / ensemble.FILE).is_file():
+        raise InputError(
+            f"run {run.info.run_id[:ID_LETTERS]} has left no {ensemble.FILE} on this machine"
+        )
+    return ensemble.read(folder / ensemble.FILE)
+
+
+def said_of_pair(pair: Pair, names: tuple[str, str]) -> Iterator[str]:
+    """Lines of a terminal."""
+    first, second = names
+    yield f"{first} minus {second}, on the same {pair.rows:,} sequences of the test:"
+    for one in pair.differences:
+        values = f"{one.values[0]:.4g} and {one.values[1]:.4g}"
+        interval = f"{one.difference:+.3g} [{one.low:+.3g}, {one.high:+.3g}]"
+        yield f"  test/{one.measure:<11} {interval}  ({values})"
+    yield f"  in brackets: 95 % interval, {pair.samples:,} draws of the test (paired bootstrap)"
+    if pair.mcnemar is not None:
+        found = pair.mcnemar
+        yield (
+            f"  right in {first} alone: {found.first_alone:,}, in {second} alone:"
+            f" {found.second_alone:,}; McNemar's exact p {found.p:.2g}"
+        )
+
+
 # --- what is left -----------------------------------------------------------------------------
 
 
@@ -211,7 +271,10 @@ def _folder(place: Place, sweep: str | None, found: Sequence[Run]) -> Path:
 
 
 def _kept(
-    manifest: Manifest, results: Mapping[str, Mapping[str, Any]], folder: Path
+    manifest: Manifest,
+    results: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    pair: Pair | None,
 ) -> Iterator[Path]:
     """Write tables and figures, and say which."""
     tables = {"comparison.csv": rows_of_runs(manifest)}
@@ -222,6 +285,10 @@ def _kept(
         for name, rows in tables.items():
             (folder / name).write_text(csv_text(rows), encoding="utf-8")
             yield folder / name
+        if pair is not None:
+            content = {"runs": list(manifest.jobs), **asdict(pair)}
+            (folder / "paired.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+            yield folder / "paired.json"
         for name, figure in drawn(manifest, results):
             (folder / name).parent.mkdir(exist_ok=True)
             save(figure, folder / name)

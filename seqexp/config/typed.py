@@ -79,6 +79,11 @@ class Kinds:
         found = [_plain_types(annotation) for annotation in self.annotations(key)]
         return bool(found) and all("texts" in kinds for kinds in found)
 
+    def is_named(self, key: str) -> bool:
+        """Whether texts by name may stand there, as `{NAME: FILE}`."""
+        found = [_plain_types(annotation) for annotation in self.annotations(key)]
+        return bool(found) and all("named" in kinds for kinds in found)
+
     def names(self, target: str) -> list[str]:
         """The arguments of a class by source."""
         found = signature_by_source(target)
@@ -101,7 +106,10 @@ class Kinds:
 
 
 def _plain_types(annotation: Any) -> set[Any]:
-    """The types of an annotation without None; `texts` for a list of texts, Any for all others."""
+    """The types of an annotation without None.
+
+    `texts` for a list of texts, `named` for texts by name, Any for all others.
+    """
     if typing.get_origin(annotation) is Annotated:
         return _plain_types(typing.get_args(annotation)[0])
     if annotation in (str, Path):
@@ -111,6 +119,8 @@ def _plain_types(annotation: Any) -> set[Any]:
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) in (list, tuple):
         return {"texts"} if _plain_types(arguments[0]) == {str} else {Any}
+    if typing.get_origin(annotation) is dict and arguments == (str, str):
+        return {"named"}
     is_union = any(item is type(None) for item in arguments) or str in map(_bare, arguments)
     if is_union and typing.get_origin(annotation) is not typing.Literal:
         return set().union(*map(_plain_types, arguments))
@@ -148,6 +158,8 @@ def _as_typed(argument: str, kinds: Kinds, is_sweep: bool) -> str:
 def _reader(kinds: Kinds, key: str) -> Callable[[str], str]:
     """The way in which one value of a key is read."""
     is_text = kinds.is_text(key)
+    if kinds.is_named(key):
+        return _named
     if kinds.is_texts(key):
         return _texts if is_text else _only_texts
     return _text if is_text else _quoted_if_unreadable
@@ -188,6 +200,16 @@ def _text(value: str) -> str:
 def _texts(value: str) -> str:
     """A list of texts, or one text."""
     return _list(value) if _is_list(value) else _text(value)
+
+
+def _named(value: str) -> str:
+    """Texts by name, a list of texts, or one text."""
+    if not (value.startswith("{") and value.endswith("}") and len(pieces(value)) == 1):
+        return _texts(value)
+    pairs = [item.partition(":") for item in pieces(value[1:-1]) if item.strip()]
+    if not all(colon for _, colon, _ in pairs):
+        return _text(value)
+    return f"{{{','.join(f'{a.strip()}:{_text(b.strip())}' for a, _, b in pairs)}}}"
 
 
 def _only_texts(value: str) -> str:

@@ -79,13 +79,18 @@ def motif_data_fit_in_memory(dataset: Node) -> Faults:
 def one_source_of_sequences(dataset: Node) -> Faults:
     if dataset["_target_"] != FASTA:
         return
-    given = [key for key in ("positives", "sequences", "table") if dataset[key] is not None]
+    from seqexp.dataset.dna.interval_files import GC_MATCHED, interval_faults
+
+    sources = ("positives", "sequences", "table", "intervals")
+    given = [key for key in sources if dataset[key] is not None]
     if len(given) != 1:
         yield (
             f"dataset.{' and dataset.'.join(given) or 'positives'}"
             f" {'are both given' if given else 'is null'}; give one of dataset.positives,"
-            " dataset.sequences (with dataset.labels) and dataset.table"
+            " dataset.sequences (with dataset.labels), dataset.table, and dataset.intervals (with"
+            " dataset.genome)"
         )
+    yield from interval_faults(dataset)
     if (dataset["sequences"] is None) != (dataset["labels"] is None):
         yield (
             f"dataset.sequences is {dataset['sequences']} and dataset.labels is"
@@ -94,11 +99,10 @@ def one_source_of_sequences(dataset: Node) -> Faults:
     files = ("positives", "negatives", "sequences", "labels", "table", "splits")
     for key in files:
         path = dataset[key]
-        if (
-            path is not None
-            and (key, path) != ("negatives", "shuffle")
-            and not Path(path).is_file()
-        ):
+        is_drawn = key == "negatives" and path in ("shuffle", GC_MATCHED)
+        if key == "negatives" and dataset["intervals"] is not None:
+            continue
+        if path is not None and not is_drawn and not Path(path).is_file():
             yield missing(f"dataset.{key}", path)
 
 

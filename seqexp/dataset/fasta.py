@@ -14,6 +14,8 @@ from seqexp.dataset.asked import Task
 from seqexp.dataset.dna.alphabets import Alphabet, alphabet_of, as_it_stands, told_by
 from seqexp.dataset.dna.answers import Question, answered, refuse_unfit
 from seqexp.dataset.dna.folds import FoldBy, by_fold
+from seqexp.dataset.dna.homology import with_families
+from seqexp.dataset.dna.interval_files import SHUFFLE
 from seqexp.dataset.dna.labelled import (
     Read,
     Record,
@@ -22,18 +24,18 @@ from seqexp.dataset.dna.labelled import (
     records_of_table,
     values_by_name,
 )
+from seqexp.dataset.dna.peaks import Peaks
 from seqexp.dataset.dna.shuffle import dinucleotide_shuffle
 from seqexp.dataset.dna.splits import SPLITS, Form, drawn, duplicate_notes, form_of, without_leaks
+from seqexp.dataset.dna.windows import Centre
 from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.own_files import found
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
 from seqexp.formats.expressions import found_in
-from seqexp.ranges import Count, CountOrZero, HeldOutShare, Seed
+from seqexp.ranges import Count, CountOrZero, HeldOutShare, Seed, Share
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
-
-SHUFFLE = "shuffle"
 
 LABEL = "label"
 """Column that is asked for where none is named."""
@@ -49,14 +51,18 @@ class Fasta:
     padding (id 0), which is a zero vector to filters and is skipped by recurrent models. Shorter
     sequences are padded on the right.
 
-    Give one of: `positives` (and `negatives`); `sequences` and `labels`; `table`. A name ends at
-    the first blank of its header. Where several are the same, the whole headers are the names, and
-    equal ones are numbered; where a table has values by name, equal ones are refused.
+    Give one of: `positives` (and `negatives`); `sequences` and `labels`; `table`; `intervals` of a
+    `genome` (and `negatives`). A name ends at the first blank of its header; that of an interval is
+    its place, as `chr1:100-300(+)`. Where several are the same, the whole headers are the names,
+    and equal ones are numbered; where a table has values by name, equal ones are refused.
 
     Args:
         positives: FASTA of the sequences with the signal.
         negatives: FASTA of sequences without; `shuffle` makes one of each positive, in its split,
-            that has the same pairs of neighbouring letters.
+            that has the same pairs of neighbouring letters. Of intervals also a BED file, or
+            `gc-matched`: windows of the genome of the same lengths, GC and unknown letters, on the
+            same contigs, none over another. Files that are classes or labels have none unless a
+            file or `gc-matched` is given.
         sequences: FASTA of both, with `labels`.
         labels: table with the columns id and label, or those of `targets`.
         table: table with the columns label (or those of `targets`), sequence, and perhaps id, split
@@ -66,6 +72,15 @@ class Fasta:
         task: the kind of what is asked: `sequence_class`, `multi_label` or `regression`; None is
             told by the values of `targets` and said.
         sequence_column: column of the letters.
+        intervals: BED or narrowPeak files: one of positives, or several that are a class or a label
+            each (`task` says which), as a list or by names of their own. `targets` may name a
+            column instead: name, score, signalValue, pValue, qValue; `task=regression` is score. On
+            strand `-` the other strand is read.
+        genome: FASTA of all contigs, plain or packed by bgzip.
+        width: letters of each window of an interval; None takes intervals as they are.
+        centre: of such a window; None is the summit where a row has one, else the middle.
+        blacklist: BED file; windows that overlap one of its regions are left out.
+        max_unknown: share of unknown letters (N) above which a window is left out.
         alphabet: `dna`, `rna`, `protein` (20 amino acids; X, B, Z, J, U, O and * are padding), all
             letters in a row, or `auto`, which is told by the letters and said.
         length: letters of every sequence: shorter ones are padded, longer ones refused; None is
@@ -83,8 +98,12 @@ class Fasta:
         fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         fold_by: what is dealt to folds: `class`: single sequences, of the same share of each class;
             whole chromosomes, by names as `chr1:100-300`; or groups of a column `group`. Equal
-            sequences stay together, and validation is of whole chromosomes and groups too.
+            sequences, and those of `keep_together`, stay together; validation is of whole
+            chromosomes and groups too.
         min_length: shortest sequence allowed; at least as wide as a filter.
+        keep_together: letters in a row; sequences that share as many, on either strand, are in one
+            split, and so are all that they connect. Words of one short repeat do not count. None:
+            equal sequences only, and intervals that overlap.
         reverse_complement: add the other strand of each training sequence as a row of its own.
         seed: selects splits and shuffles.
 
@@ -104,6 +123,12 @@ class Fasta:
     targets: Annotated[list[ColumnName], Len(1)] | None = None
     task: Task | None = None
     sequence_column: ColumnName = "sequence"
+    intervals: str | list[str] | dict[str, str] | None = None
+    genome: str | None = None
+    width: Count | None = None
+    centre: Centre | None = None
+    blacklist: str | None = None
+    max_unknown: Share = 0.1
     alphabet: str = "dna"
     length: Count | None = None
     pad: Literal["left", "right"] = "right"
@@ -116,6 +141,7 @@ class Fasta:
     fold: CountOrZero = 0
     fold_by: FoldBy = "class"
     min_length: Count = 20
+    keep_together: Count | None = None
     reverse_complement: bool = False
     seed: Seed = 0
 
@@ -125,7 +151,7 @@ class Fasta:
         """Read, split and encode."""
         given = alphabet_of(self.alphabet)
         read = as_it_stands if given is None else given.read
-        records, question, notes = self._read(read)
+        records, question, notes, files = self._read(read)
         if given is None:
             alphabet = told_by([record.sequence for record in records], "dataset.alphabet is auto")
             records = [_read_as(record, alphabet) for record in records]
@@ -133,6 +159,8 @@ class Fasta:
         else:
             alphabet = given
         self._refuse_length(records, alphabet)
+        if self.keep_together is not None or self.intervals is not None:
+            records = with_families(records, self.keep_together)
         form = form_of(alphabet.has_strands)
         fold = Fold.of(self)
         if fold is None:
@@ -144,12 +172,40 @@ class Fasta:
         notes += duplicate_notes(records, form, question.is_binary)
         parts, removed = without_leaks(parts, form)
         notes += removed
-        if self.positives is not None and self.negatives == SHUFFLE:
+        if self._is_shuffled:
             parts = {name: self._with_shuffled(part, notes) for name, part in parts.items()}
         notes += refuse_unfit(parts, question)
         if self.reverse_complement:
             parts["train"] = [turned for r in parts["train"] for turned in _both_strands(r)]
-        return self._data(parts, question, alphabet, notes)
+        return replace(self._data(parts, question, alphabet, notes), files=files)
+
+    @property
+    def _is_shuffled(self) -> bool:
+        """Whether negatives are shuffled positives, made in each split."""
+        peaks = self._peaks
+        if peaks is not None:
+            return peaks.is_shuffled
+        return self.positives is not None and self.negatives == SHUFFLE
+
+    @property
+    def _peaks(self) -> Peaks | None:
+        if self.intervals is None:
+            return None
+        if self.genome is None:
+            raise InputError("dataset.intervals is given, but dataset.genome is null; give both")
+        return Peaks(
+            self.intervals,
+            self.genome,
+            self.width,
+            self.centre,
+            self.negatives,
+            self.blacklist,
+            self.max_unknown,
+            self.min_length,
+            self.targets,
+            self.task,
+            self.seed,
+        )
 
     def _data(
         self,
@@ -177,17 +233,20 @@ class Fasta:
             )
             for name in SPLITS
         )
-        test = replace(test, names=[record.name for record in parts["test"]])
         return Data(spec, train, valid, test, notes=tuple(note for note in notes if note))
 
-    def _read(self, read: Read) -> tuple[list[Record], Question, list[str]]:
-        """Records with their answers, what is asked of them, and notes."""
+    def _read(self, read: Read) -> tuple[list[Record], Question, list[str], dict[str, str]]:
+        """Records with their answers, what is asked of them, notes, and texts to keep."""
         asked = self.targets or [LABEL]
         task = self.task or (None if self.targets else "sequence_class")
         key = "dataset.targets" if self.targets else "the column label"
         is_looked_up = self.splits is not None
-        question = Question()
-        if self.table is not None:
+        question, files, peaks = Question(), dict[str, str](), self._peaks
+        if peaks is not None:
+            found_there = peaks.read()
+            records, question = found_there.records, found_there.question
+            notes, files = found_there.notes, found_there.files
+        elif self.table is not None:
             path = found("dataset.table", self.table)
             records, notes = records_of_table(path, is_looked_up, asked, self.sequence_column, read)
         elif self.sequences is not None and self.labels is not None:
@@ -202,16 +261,16 @@ class Fasta:
         else:
             raise InputError(
                 "dataset names no sequences; give dataset.positives, or dataset.sequences and"
-                " dataset.labels, or dataset.table"
+                " dataset.labels, dataset.table, or dataset.intervals and dataset.genome"
             )
-        if self.positives is None:
+        if self.positives is None and peaks is None:
             records, question, more = answered(records, asked, task, key)
             notes += more
         if self.splits is not None:
             path = Path(self.splits)
             chosen = values_by_name(path, "split", records, path)
             records = [replace(record, split=chosen[record.name]) for record in records]
-        return records, question, notes
+        return records, question, notes, files
 
     def _positives_and_negatives(
         self, is_looked_up: bool, read: Read

@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,6 @@ INSTALL = "pip install 'seqexp[genome]'"
 
 EXPECTED = "expected is a genome in FASTA: .fa, or .fa.gz packed by bgzip"
 
-_BLOCK = 2**20
 _SHOWN = 6
 """Contigs that a message names."""
 
@@ -94,14 +93,10 @@ class Genome:
         """Whether `name_of` knows a contig."""
         return contig in self.contigs or _alias(contig) in self._by_alias
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 of the file as it is, packed or not."""
-        found = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                found.update(block)
-        return found.hexdigest()
+        return file_digest(self.path)
 
     def close(self) -> None:
         """Close the file, and remove a temporary index."""
@@ -141,6 +136,18 @@ class Genome:
         return InputError(
             f"{contig!r:.60} is no contig of {self.path}{hint} (there are {len(names)}: {shown})"
         )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file as it is, computed once in a process while the file stays the same."""
+    about = path.stat()
+    return _digest(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_genome(path: Path | str, key: str = "genome") -> None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -88,8 +88,8 @@ def write(file: Path, scores: Scores) -> None:
     spec = replace(
         scores.spec, vocabulary=NO_SYMBOLS, words=None, features=None, context=None, length=None
     )
-    about = {"spec": json.dumps(spec.to_dict()), "digests": json.dumps(digests)}
-    write_whole(file, save(tensors, about))
+    about = json.dumps({"spec": spec.to_dict(), "digests": digests})
+    write_whole(file, save(tensors, {"about": about}))  # of several keys the order is by chance
 
 
 def read(file: Path) -> Scores:
@@ -104,9 +104,13 @@ def read(file: Path) -> Scores:
         with safe_open(file, "pt") as opened:
             about = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        values = json.loads(about["spec"])
+        if "about" in about:
+            about = json.loads(about["about"])
+        else:  # of before
+            about = {name: json.loads(about[name]) for name in ("spec", "digests")}
+        values = about["spec"]
         spec = claims.task({**values, "vocabulary": _stand_ins(values)}, str(file))
-        digests: Mapping[str, str] = json.loads(about["digests"])
+        digests: Mapping[str, str] = about["digests"]
         valid = _split("valid", digests, tensors, spec) if "valid" in digests else None
         return Scores(
             replace(spec, vocabulary=NO_SYMBOLS), _split("test", digests, tensors, spec), valid
@@ -211,13 +215,36 @@ def metrics_of(
     targets: Num[Tensor, "predictions labels"],
 ) -> dict[str, float]:
     """Measures of the mean, by name without the split."""
-    task = common_task(spec, predictions.shape[1])
-    logits = predictions[:, None]
-    nats, extras = float(task.nats(logits, targets)), task.extras(logits, targets)
-    found = task.means(nats, int(is_scored(targets).sum()), extras.double().tolist())
+    return pooled_metrics([Part(spec, predictions, targets)])
+
+
+class Part(NamedTuple):
+    """Predictions of a part of the data, in the form whose mean is taken, and the targets."""
+
+    spec: TaskSpec
+    predictions: Float[Tensor, "predictions columns"]
+    targets: Num[Tensor, "predictions labels"]
+
+
+def pooled_metrics(parts: Sequence[Part]) -> dict[str, float]:
+    """Measures of all parts together, each predicted by another model; without the split.
+
+    Sums are added and divided once; what does not add up, as AUROC, is of all predictions. Next
+    symbols may be of another vocabulary in each part.
+    """
+    tasks = [common_task(part.spec, part.predictions.shape[1]) for part in parts]
+    task, spec = tasks[0], parts[0].spec
     whole = task.whole()
+    nats, count, extras = 0.0, 0, torch.zeros(())
+    for own, (_, predictions, targets) in zip(tasks, parts, strict=True):
+        logits = predictions[:, None]
+        nats += float(own.nats(logits, targets))
+        count += int(is_scored(targets).sum())
+        extras = extras + own.extras(logits, targets).double()
+        if whole is not None:
+            whole.add(logits, targets)
+    found = task.means(nats, count, extras.tolist())
     if whole is not None:
-        whole.add(logits, targets)
         found |= whole.metrics()
     if spec.output is Output.REGRESSION:
         found.pop("loss_nats", None)  # of no density that a run was trained by

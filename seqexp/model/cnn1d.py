@@ -345,7 +345,7 @@ class CNN1D(OnVectors, nn.Module):
             features, above = self._from_activations(activations, real, carry)
             kept += above
         if self.both_strands:
-            strands = features.unflatten(0, (2, -1))  # (strands, batch, positions, features)
+            strands = features.view(2, -1, *features.shape[1:])  # of either strand
             features = torch.maximum(strands[0], strands[1])
         if pooled:
             beside = pooled[0][:, None].expand(-1, features.shape[1], -1)

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from seqexp.errors import InputError
 from seqexp.inference import ensemble
-from seqexp.inference.ensemble import Scores, comparable, fitted_weights, mean, metrics_of
+from seqexp.inference.ensemble import Part, Scores, comparable, fitted_weights, mean, pooled_metrics
 from seqexp.metrics import HEADLINE, higher_is_better
 from seqexp.spec import Output
 from seqexp.sweep.manifest import Manifest
@@ -32,6 +33,7 @@ class Ensemble:
         run_ids: of each run in the store, by its label.
         metrics: of the test, by name without the split.
         headline: of these, the measure that counts most.
+        folds: of which each has a mean of its own runs; metrics are of all of them together.
     """
 
     method: str
@@ -40,6 +42,7 @@ class Ensemble:
     run_ids: Mapping[str, str | None]
     metrics: Mapping[str, float]
     headline: str
+    folds: int = 1
 
 
 def ensembles(manifest: Manifest) -> list[Ensemble]:
@@ -54,26 +57,64 @@ def ensembles(manifest: Manifest) -> list[Ensemble]:
     runs = _kept(manifest)
     if len(runs) < 2:
         return []
+    points = dict(zip(runs, (manifest.point(e) for e in manifest.jobs.values()), strict=True))
+    run_ids = {
+        label: entry.run_id for label, entry in zip(runs, manifest.jobs.values(), strict=True)
+    }
+    folds = _by_fold(manifest, runs)
+    means = [_means(own, [points[label] for label in own]) for own in folds]
+    found = []
+    for method in (EQUAL, FITTED):
+        parts = [of_fold[method] for of_fold in means if method in of_fold]
+        if len(parts) < len(means):
+            continue
+        weights = {label: w / len(folds) for part in parts for label, w in part.weights.items()}
+        spec = parts[0].part.spec
+        metrics = pooled_metrics([part.part for part in parts])
+        name = HEADLINE[Output(spec.output)][0]
+        shares = {label: weights[label] for label in runs}
+        found.append(Ensemble(method, shares, points, run_ids, metrics, name, len(folds)))
+    return found
+
+
+class _Mean(NamedTuple):
+    """The mean of runs of one test, and their weights by label."""
+
+    part: Part
+    weights: Mapping[str, float]
+
+
+def _by_fold(manifest: Manifest, runs: Mapping[str, Scores]) -> list[dict[str, Scores]]:
+    """The runs of each test: of each fold, or all."""
+    found: dict[int, dict[str, Scores]] = {}
+    for (label, scores), entry in zip(runs.items(), manifest.jobs.values(), strict=True):
+        found.setdefault(entry.fold[0] if manifest.has_folds else 0, {})[label] = scores
+    return list(found.values())
+
+
+def _means(runs: Mapping[str, Scores], points: Sequence[str]) -> dict[str, _Mean]:
+    """The means of runs of one test, by method; nothing where there is no mean.
+
+    Raises:
+        InputError: if runs were tested on different sequences.
+    """
+    if len(runs) < 2:
+        return {}
     ensemble.refuse_unlike(runs)
-    scores, labels = list(runs.values()), list(runs)
+    scores = list(runs.values())
     parts = [comparable(one.spec, one.test.logits) for one in scores]
     if len({part.shape for part in parts}) > 1:
-        return []
-    points = _points(manifest)
-    run_ids = {
-        label: entry.run_id for label, entry in zip(labels, manifest.jobs.values(), strict=True)
-    }
+        return {}
     equal = [1 / len(runs)] * len(runs)
     fitted = fitted_weights(scores, points) if len(set(points)) > 1 else None
-    name = HEADLINE[Output(scores[0].spec.output)][0]
-    found = []
-    for method, weights in ((EQUAL, equal), (FITTED, fitted)):
-        if weights is not None:
-            metrics = metrics_of(scores[0].spec, mean(parts, weights), scores[0].test.targets)
-            shares = dict(zip(labels, weights, strict=True))
-            values = dict(zip(labels, points, strict=True))
-            found.append(Ensemble(method, shares, values, run_ids, metrics, name))
-    return found
+    return {
+        method: _Mean(
+            Part(scores[0].spec, mean(parts, weights), scores[0].test.targets),
+            dict(zip(runs, weights, strict=True)),
+        )
+        for method, weights in ((EQUAL, equal), (FITTED, fitted))
+        if weights is not None
+    }
 
 
 def _kept(manifest: Manifest) -> dict[str, Scores]:
@@ -86,11 +127,6 @@ def _kept(manifest: Manifest) -> dict[str, Scores]:
         label = manifest.label(entry) or name
         found[label if label not in found else name] = ensemble.read(file)
     return found
-
-
-def _points(manifest: Manifest) -> list[str]:
-    """For each run, its values without the seed."""
-    return [manifest.label(entry, "seed") or "all" for entry in manifest.jobs.values()]
 
 
 def try_ensembles(manifest: Manifest) -> list[Ensemble]:
@@ -111,7 +147,7 @@ def rows(found: Sequence[Ensemble]) -> list[Row]:
     """A row each, for a table."""
     return [
         {
-            "ensemble": f"{len(one.weights)} runs, {one.method}",
+            "ensemble": f"{_runs(one)}, {one.method}",
             **{f"test/{name}": value for name, value in one.metrics.items()},
         }
         for one in found
@@ -126,9 +162,18 @@ def rows_of_weights(found: Sequence[Ensemble]) -> list[Row]:
     ]
 
 
+def _runs(found: Ensemble) -> str:
+    """How many runs, in words."""
+    more = f" of {found.folds} folds, out of fold" if found.folds > 1 else ""
+    return f"{len(found.weights)} runs{more}"
+
+
 def _said_weights(found: Ensemble) -> str:
     """The largest weights, a point each; runs of a point share theirs."""
-    by_point = {found.points[label]: weight for label, weight in found.weights.items()}
+    of_point: dict[str, list[float]] = {}
+    for label, weight in found.weights.items():
+        of_point.setdefault(found.points[label], []).append(found.folds * weight)
+    by_point = {point: sum(weights) / len(weights) for point, weights in of_point.items()}
     order = sorted(by_point, key=lambda point: -by_point[point])
     said = [f"{by_point[point]:.2f} {point}" for point in order[:MAX_SAID] if by_point[point] > 0]
     left = sum(by_point[point] > 0 for point in order) - len(said)
@@ -143,7 +188,7 @@ def sentences(found: Sequence[Ensemble]) -> str:
         better = "higher" if higher_is_better(f"test/{name}") else "lower"
         if value is not None:
             said = f"test/{name} {value:.4g} ({better} is better)"
-            lines.append(f"ensemble of {len(one.weights)} runs, {one.method}: {said}")
+            lines.append(f"ensemble of {_runs(one)}, {one.method}: {said}")
     if found and found[-1].method == FITTED:
         lines.append(f"  weight of each run: {_said_weights(found[-1])}")
     return "\n".join(lines)

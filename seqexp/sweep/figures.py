@@ -67,7 +67,7 @@ def points_figure(found: Sequence[Compared], metric: str, higher_is_better: bool
 
 
 def _values_panel(axes: Axes, shown: Sequence[Compared], metric: str) -> None:
-    colors = _colors(len(shown))
+    colors, unit = _colors(len(shown)), _unit(shown)
     several = any(len(row.point.values(metric)) > 1 for row in shown)
     for place, (row, color) in enumerate(zip(shown, colors, strict=True)):
         values = list(row.point.values(metric).values())
@@ -76,7 +76,7 @@ def _values_panel(axes: Axes, shown: Sequence[Compared], metric: str) -> None:
             axes.plot([min(values), max(values)], [place, place], color=color, linewidth=2)
             axes.plot(values, [place] * len(values), "o", color=color, alpha=0.45, markersize=8)
         axes.plot([mean], [place], "D", color=color, markeredgecolor="black", markersize=9)
-    axes.set_title("seeds, and their mean ◆" if several else "each run", fontsize=14)
+    axes.set_title(f"{unit}s, and their mean ◆" if several else "each run", fontsize=14)
     axes.set_xlabel(metric, fontsize=13)
     every = [v for row in shown for v in row.point.values(metric).values()]
     if _is_wide(every):
@@ -87,10 +87,11 @@ def _values_panel(axes: Axes, shown: Sequence[Compared], metric: str) -> None:
 def _differences_panel(axes: Axes, shown: Sequence[Compared]) -> None:
     """Mean differences to the best point, with their intervals, coloured by the verdict."""
     axes.axvline(0, color="black", linewidth=1)
+    unit = _unit(shown)
     for place, row in enumerate(shown):
         paired = row.difference
         if paired is None:
-            words = "the best" if place == 0 else "no seed is shared"
+            words = "the best" if place == 0 else f"no {unit} is shared"
             axes.annotate(words, (0, place), (8, 4), textcoords="offset points")
             continue
         color = _color_of(row.verdict)
@@ -99,7 +100,7 @@ def _differences_panel(axes: Axes, shown: Sequence[Compared]) -> None:
         axes.plot([paired.mean], [place], "D", color=color, markeredgecolor="black", markersize=9)
         across = axes.get_yaxis_transform()
         axes.text(0.99, place - 0.2, row.verdict, ha="right", color=color, transform=across)
-    axes.set_title("behind the best, seed by seed; 95 % interval", fontsize=14)
+    axes.set_title(f"behind the best, {unit} by {unit}; 95 % interval", fontsize=14)
     axes.set_xlabel("mean difference (paired t, not corrected)", fontsize=13)
     sizes = [abs(row.difference.mean) for row in shown if row.difference is not None]
     sizes = [size for size in sizes if size > 0]
@@ -109,6 +110,11 @@ def _differences_panel(axes: Axes, shown: Sequence[Compared]) -> None:
     axes.margins(x=0.1)
     _finish(axes)
     axes.tick_params(left=False)
+
+
+def _unit(shown: Sequence[Compared]) -> str:
+    """What repeats a point."""
+    return "seed" if all(row.point.folds is None for row in shown) else "fold"
 
 
 def _color_of(verdict: str) -> str:
@@ -222,11 +228,11 @@ def drawn(
     for name, entry in manifest.jobs.items():
         curve = _curve(results[name], metric)
         if curve:
-            curves[manifest.label(entry, "seed") or "all seeds"].append(curve)
+            curves[manifest.point(entry)].append(curve)
     if any(curves.values()):
         yield "curves.png", curves_figure(curves, metric)
     gradients = [
-        (short(manifest.label(entry, "seed")) or "all seeds", flow)
+        (short(manifest.point(entry)), flow)
         for name, entry in manifest.jobs.items()
         if (flow := results[name].get("gradient_flow"))
     ]

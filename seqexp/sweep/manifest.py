@@ -26,10 +26,19 @@ State = Literal["PENDING", "RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 MANIFEST = "manifest.json"
 
+Repeat = int | tuple[int, int]
+"""A seed, or a seed and a fold."""
+
+SEED, FOLD = "seed", "dataset.fold"
+"""Keys whose values repeat a point."""
+
 
 @dataclass
 class Entry:
-    """A job and its result; times are in seconds since 1970."""
+    """A job and its result; times are in seconds since 1970.
+
+    `fold` is that of its dataset and the number of folds; empty where there are none.
+    """
 
     fingerprint: str
     overrides: list[str]
@@ -42,6 +51,12 @@ class Entry:
     metrics: dict[str, float] = field(default_factory=dict)
     error: str = ""
     traceback: str = ""
+    fold: list[int] = field(default_factory=list)
+
+    @property
+    def repeat(self) -> Repeat:
+        """Which one it is of the runs of its point."""
+        return (self.seed, self.fold[0]) if self.fold else self.seed
 
     @property
     def given(self) -> dict[str, str]:
@@ -63,6 +78,7 @@ class Manifest:
         closed: what its table shows, None while it is open; see `state_of_all`.
         links: where to look.
         said: of the mean of all runs, in words.
+        pooled: metrics of all folds together, by point and seed.
     """
 
     folder: Path | None
@@ -74,6 +90,7 @@ class Manifest:
     closed: str | None = None
     links: dict[str, str] = field(default_factory=dict)
     said: str = ""
+    pooled: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     jobs: dict[str, Entry] = field(default_factory=dict)
 
     @classmethod
@@ -113,6 +130,7 @@ class Manifest:
         for job in jobs:
             entry = Entry(job.identity, list(job.overrides), job.config["seed"])
             self.jobs.setdefault(job.name, entry).overrides = entry.overrides
+            self.jobs[job.name].fold = fold_of(job.config["dataset"])
         self.swept = sorted({*swept, *differing([e.given for e in self.jobs.values()])})
         for name, entry in self.jobs.items():
             self._look(name, entry)
@@ -132,9 +150,21 @@ class Manifest:
         """The entry of a job."""
         return self.jobs[job.name]
 
-    def label(self, entry: Entry, but: str = "") -> str:
-        """The values by which a job differs from the others, without one key."""
-        keys = {*self.swept} - {but}
+    @property
+    def has_folds(self) -> bool:
+        """Whether jobs differ in the fold that they test on."""
+        return FOLD in self.swept and all(entry.fold for entry in self.jobs.values())
+
+    def point(self, entry: Entry) -> str:
+        """The values by which a job differs from the others, without its seed and fold."""
+        if not self.has_folds:
+            return self.label(entry, SEED) or "all seeds"
+        both = "all seeds and folds" if SEED in self.swept else "all folds"
+        return self.label(entry, SEED, FOLD) or both
+
+    def label(self, entry: Entry, *but: str) -> str:
+        """The values by which a job differs from the others, without some keys."""
+        keys = {*self.swept} - {*but}
         return " ".join(o for o in entry.overrides if o.partition("=")[0] in keys)
 
     def result(self, name: str) -> dict[str, Any]:
@@ -168,6 +198,12 @@ class Manifest:
             entry.started = entry.started or entry.ended - entry.seconds
         elif run:  # its process is gone
             entry.state = "KILLED"
+
+
+def fold_of(dataset: Mapping[str, Any]) -> list[int]:
+    """The fold that a dataset tests on, and the number of folds; nothing where it has none."""
+    folds, fold = dataset.get("folds"), dataset.get("fold")
+    return [fold, folds] if isinstance(folds, int) and isinstance(fold, int) else []
 
 
 def _take(entry: Entry, returned: JobReturn, metric: str) -> None:

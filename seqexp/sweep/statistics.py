@@ -8,8 +8,10 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 LEVEL = 0.95
 """Of the intervals; 1 - LEVEL is the level of the tests."""
@@ -22,6 +24,12 @@ METHOD = (
     " point over the seeds that both have, with its 95 % interval by Student's t (paired, not"
     " corrected for several comparisons). *Worse* also holds with Holm's correction for all"
     " comparisons with the best. The best was picked from these very runs, which favours it."
+)
+
+
+OF_FOLDS = (
+    " Seeds and folds are repeats alike. Intervals over folds are wider than Student's, since folds"
+    " share what they are trained on (Nadeau & Bengio 2003)."
 )
 
 
@@ -56,16 +64,19 @@ class Point:
 
     Args:
         label: its values, as one types them.
-        runs: of the seeds that finished.
+        runs: of the seeds, or seeds and folds, that finished.
         jobs: how many runs it should have.
+        folds: parts of the data, each of which is the test of some of the runs; None: all have one
+            test, or each its own.
     """
 
     label: str
-    runs: Mapping[int, Mapping[str, float]]
+    runs: Mapping[Any, Mapping[str, float]]
     jobs: int
+    folds: int | None = None
 
-    def values(self, metric: str) -> dict[int, float]:
-        """A metric by seed, where it is a finite number."""
+    def values(self, metric: str) -> dict[Any, float]:
+        """A metric by seed, or seed and fold, where it is a finite number."""
         found = {seed: metrics.get(metric) for seed, metrics in self.runs.items()}
         return {s: value for s, value in found.items() if value is not None and _is_finite(value)}
 
@@ -113,21 +124,28 @@ def compare(
     for point, paired in zip(ordered[1:], found, strict=True):
         p = next(corrected) if paired is not None and paired.p is not None else None
         test = difference(point, best, test_metric) if test_metric is not None else None
-        words = verdict(paired, p, higher_is_better) if point.values(metric) else ""
+        unit = "seed" if point.folds is None else "fold"
+        words = verdict(paired, p, higher_is_better, unit) if point.values(metric) else ""
         rows.append(Compared(point, paired, test, words))
     return rows
 
 
 def difference(point: Point, other: Point, metric: str) -> Paired | None:
-    """A point's metric minus the other's, over the seeds that both have."""
+    """A point's metric minus the other's, over the seeds and folds that both have."""
     ours, theirs = point.values(metric), other.values(metric)
-    return paired([ours[seed] - theirs[seed] for seed in sorted(ours) if seed in theirs])
+    differences = [ours[repeat] - theirs[repeat] for repeat in sorted(ours) if repeat in theirs]
+    return paired(differences, point.folds)
 
 
-def paired(differences: Sequence[float]) -> Paired | None:
+def paired(differences: Sequence[float], folds: int | None = None) -> Paired | None:
     """Mean, t interval and two-sided t test of paired differences.
 
-    Source: Student (1908); two-sided, n - 1 degrees of freedom.
+    Args:
+        differences: of runs, seed by seed, or fold by fold.
+        folds: parts of the data of which each run tests on one. Then 1 / n in the variance of the
+            mean is 1 / n + 1 / (folds - 1): the sizes of test to training.
+
+    Source: Student (1908); two-sided, n - 1 degrees of freedom. Of folds: Nadeau & Bengio (2003).
     """
     n = len(differences)
     if not n:
@@ -138,6 +156,8 @@ def paired(differences: Sequence[float]) -> Paired | None:
         return Paired(n, mean)
     if values.std() == 0:  # all differences are the same: scipy's p-value is NaN
         return Paired(n, mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    if folds is not None:
+        return _paired_by_fold(values, folds)
     from scipy.stats import ttest_1samp  # half a second
 
     with warnings.catch_warnings():
@@ -145,6 +165,16 @@ def paired(differences: Sequence[float]) -> Paired | None:
         test = ttest_1samp(values, 0.0)
     interval = test.confidence_interval(LEVEL)
     return Paired(n, mean, float(interval.low), float(interval.high), float(test.pvalue))
+
+
+def _paired_by_fold(values: Float[np.ndarray, " runs"], folds: int) -> Paired:
+    from scipy.stats import t as student  # half a second
+
+    n, mean = len(values), float(values.mean())
+    error = float(values.std(ddof=1)) * math.sqrt(1 / n + 1 / (folds - 1))
+    half = float(student.ppf((1 + LEVEL) / 2, n - 1)) * error
+    p = float(2 * student.sf(abs(mean) / error, n - 1))
+    return Paired(n, mean, mean - half, mean + half, p)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -160,20 +190,22 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdict(found: Paired | None, corrected: float | None, higher_is_better: bool) -> str:
+def verdict(
+    found: Paired | None, corrected: float | None, higher_is_better: bool, unit: str = "seed"
+) -> str:
     """In words, whether a point is worse than the best one.
 
-    `corrected` is the p-value after Holm's correction.
+    `corrected` is the p-value after Holm's correction; `unit` is what repeats a point.
     """
     if found is None:
-        return "not distinguishable (no shared seed)"
+        return f"not distinguishable (no shared {unit})"
     if found.low is None or found.high is None or corrected is None:
-        return "not distinguishable (1 shared seed)"
-    weak = f" (weak: {found.n} seeds)" if found.n < FEW else ""
+        return f"not distinguishable (1 shared {unit})"
+    weak = f" (weak: {found.n} {unit}s)" if found.n < FEW else ""
     if found.low <= 0 <= found.high:
         return f"not distinguishable{weak}"
     if (found.mean > 0) == higher_is_better:
-        return f"better on the shared seeds{weak}"
+        return f"better on the shared {unit}s{weak}"
     if corrected >= 1 - LEVEL:
         return f"worse, but not after correction{weak}"
     return f"worse{weak}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from seqexp.metrics import DECODED, HEADLINE, MEASURES, OF_KIND, higher_is_better
 from seqexp.sweep.manifest import Entry, Manifest
-from seqexp.sweep.statistics import METHOD, Compared, Paired, Point, Spread, compare
+from seqexp.sweep.statistics import METHOD, OF_FOLDS, Compared, Paired, Point, Spread, compare
 from seqexp.utils import names, table
 from seqexp.utils.names import one_line
 
@@ -87,18 +87,23 @@ def _row(entry: Entry, swept: Sequence[str], columns: Sequence[str]) -> Row:
 
 
 def points_of(manifest: Manifest) -> list[Point]:
-    """The combinations of values without their seeds."""
+    """The combinations of values without their seeds and folds."""
     found: dict[str, list[Entry]] = {}
     for entry in manifest.jobs.values():
-        found.setdefault(manifest.label(entry, "seed") or "all seeds", []).append(entry)
+        found.setdefault(manifest.point(entry), []).append(entry)
     return [
-        Point(label, {e.seed: e.metrics for e in entries if e.state == "FINISHED"}, len(entries))
+        Point(
+            label,
+            {e.repeat: e.metrics for e in entries if e.state == "FINISHED"},
+            len(entries),
+            entries[0].fold[1] if manifest.has_folds else None,
+        )
         for label, entries in found.items()
     ]
 
 
 def has_seeds(points: Sequence[Point]) -> bool:
-    """Whether some point was run with several seeds."""
+    """Whether some point was run with several seeds or folds."""
     return any(point.jobs > 1 for point in points)
 
 
@@ -135,6 +140,7 @@ def rows_of_points(manifest: Manifest) -> list[Row]:
         if test is not None:
             row |= _spread_columns(test, found.point.spread(test))
             row |= _paired_columns(test, found.test_difference)
+        row |= pooled_columns(manifest, found.point)
         rows.append(row)
     return rows
 
@@ -169,8 +175,30 @@ def short_rows_of_points(manifest: Manifest) -> list[Row]:
         if test is not None:
             row[test] = plus_minus(point.spread(test))
             row["behind it in the test"] = interval(found.test_difference)
+        row |= short_pooled_columns(manifest, found.point)
         rows.append(row)
     return rows
+
+
+def pooled_columns(manifest: Manifest, point: Point) -> Row:
+    """Of each metric of all folds together, the mean over seeds; None where a fold lacks."""
+    return {name: getattr(one, "mean", None) for name, one in _pooled(manifest, point).items()}
+
+
+def short_pooled_columns(manifest: Manifest, point: Point) -> Row:
+    """The headlines of the same, for people."""
+    found = _pooled(manifest, point)
+    measures = headline({name.replace("pooled/", "test/") for name in found})
+    wanted = [f"pooled/{name}" for name in measures]
+    return {name: plus_minus(found[name]) for name in wanted if name in found}
+
+
+def _pooled(manifest: Manifest, point: Point) -> dict[str, Spread | None]:
+    """Each metric that some point has of all its folds together, over seeds."""
+    known = {name for seeds in manifest.pooled.values() for one in seeds.values() for name in one}
+    runs = manifest.pooled.get(point.label, {})
+    seeds = Point(point.label, {int(seed): found for seed, found in runs.items()}, len(runs))
+    return {name: seeds.spread(name) for name in sorted(known)}
 
 
 def plus_minus(spread: Spread | None) -> str:
@@ -225,7 +253,8 @@ def page(manifest: Manifest) -> str:
 
 def _method(manifest: Manifest) -> str:
     better = "higher" if higher_is_better(manifest.metric) else "lower"
-    return f"{METHOD} {manifest.metric}: {better} is better."
+    more = OF_FOLDS if manifest.has_folds else ""
+    return f"{METHOD}{more} {manifest.metric}: {better} is better."
 
 
 def _without(rows: Sequence[Row], columns: Iterable[str]) -> list[Row]:

@@ -61,7 +61,7 @@ def test_the_temperature_is_with_the_run_and_is_used(
     kept = folder / "predictions.tsv"
     artifact = outputs / "mlartifacts" / first / "artifacts/predictions.tsv"
     assert kept.read_bytes() == artifact.read_bytes()
-    assert len(kept.read_text().splitlines()) == 21
+    assert len(kept.read_text().splitlines()) == 41  # 20 of each class
     plain, calibrated = (
         table(outputs, capsys, f"run={first}", *c) for c in ((), ("calibrate=true",))
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from seqexp.data import Data
 from seqexp.dataset.captions import Captions
@@ -205,3 +206,26 @@ def test_a_fold_says_what_is_tested() -> None:
     assert Fold(1, 5, 0).note(20, 100, "texts") == (
         "the test is fold 1 of the folds 0 to 4: 20 of 100 texts"
     )
+
+
+def test_sequences_that_share_letters_are_in_one_fold(tmp_path: Path) -> None:
+    shared, plain = sequences(81)[0], sequences(81)[1:]
+    # 10 families of 4 that share 20 letters, and 40 alone
+    kin = [plain[i // 4][:20] + plain[40 + i][:5] for i in range(40)]
+    found = [{"id": f"r{i}", "label": "ab"[i % 2], "sequence": one} for i, one in enumerate(kin)]
+    found += [{"id": f"s{i}", "label": "ab"[i % 2], "sequence": plain[40 + i]} for i in range(40)]
+    file = table(tmp_path / "t.tsv", found)
+    assert shared not in plain
+    heads = []
+    for fold in range(4):
+        data = Fasta(table=file, folds=4, fold=fold, keep_together=18).load()
+        assert len(data.test) == 20
+        parts = data.splits()
+        heads.append({bytes(row[:20].tolist()) for row in parts["test"].tokens})
+        held_out = heads[-1] & {
+            bytes(row[:20].tolist())
+            for row in torch.cat([parts["train"].tokens, parts["valid"].tokens])
+        }
+        assert not held_out
+        assert not any("removed" in note for note in data.notes)
+    assert sum(map(len, heads)) == 50

@@ -8,13 +8,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import Command
 from filelock import FileLock
+from stopping import stopped
 
 QUICK = ("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "interpret=none")
 
@@ -217,27 +217,6 @@ def test_a_sweep_killed_three_times_trains_hardly_more(tmp_path: Path, seed: int
     trained = counter.stat().st_size
     print(f"seed {seed}: {trained} updates, {trained - steps} more than without kills")
     assert steps <= trained <= steps + 3 * 20
-
-
-def stopped(folder: Path, arguments: tuple[str, ...], number: int, line: str, nth: int) -> int:
-    """Start a sweep, and send it a signal when a line has come for the nth time."""
-    command = [sys.executable, "-u", "-m", "seqexp", *arguments]
-    # a shell that starts the tests in its background has them ignore Ctrl-C, and their children
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(
-        command, cwd=folder, preexec_fn=heed, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        for told in process.stdout:
-            nth -= line.encode() in told
-            if not nth:
-                break
-        process.send_signal(number)
-        process.communicate(timeout=60)
-    finally:
-        process.kill()
-    return process.returncode
 
 
 def test_two_processes_never_run_one_sweep(seqexp: Command, tmp_path: Path) -> None:

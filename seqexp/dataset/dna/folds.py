@@ -16,7 +16,7 @@ PLACE = re.compile(r"(\S+):\d+-\d+")
 """A name as `chr1:100-300(+)`."""
 
 WORDS: dict[FoldBy, str] = {
-    "class": "different sequences",
+    "class": "different sequences, or families of them,",
     "chromosome": "chromosomes",
     "group": "groups",
 }
@@ -63,7 +63,7 @@ def by_fold(
 def _groups(records: Sequence[Record], by: FoldBy, form: Form) -> list[str]:
     """What each record belongs to."""
     if by == "class":
-        return [form(record.sequence) for record in records]
+        return _families(records, form)
     if by == "chromosome":
         return [_chromosome(record) for record in records]
     for record in records:
@@ -74,6 +74,17 @@ def _groups(records: Sequence[Record], by: FoldBy, form: Form) -> list[str]:
                 " dataset.labels, with a column group and a value in each row"
             )
     return [str(record.group) for record in records]
+
+
+def _families(records: Sequence[Record], form: Form) -> list[str]:
+    """Of each record its form, or the first form of those of its family."""
+    forms = [form(record.sequence) for record in records]
+    firsts: dict[int, str] = {}
+    for record, one in zip(records, forms, strict=True):
+        if record.family is not None:
+            firsts[record.family] = min(one, firsts.get(record.family, one))
+    families = (record.family for record in records)
+    return [one if f is None else firsts[f] for f, one in zip(families, forms, strict=True)]
 
 
 def _chromosome(record: Record) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seqexp.dataset.dna.regions import Window
 from seqexp.errors import InputError
 from seqexp.formats.dna import dna
 from seqexp.formats.fasta import FASTA, read_fasta
@@ -18,7 +19,7 @@ Read = Callable[[str, str, Path | str], str]
 """Letters, the record's name and its place to the letters that are kept."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """A named sequence, and what is asked of it.
 
@@ -31,6 +32,8 @@ class Record:
         place: where they stand.
         values: labels or numbers that are asked for; empty where a class is.
         group: as a table says it; those of a group stay together in a fold.
+        window: of a genome, which the sequence is.
+        family: number of those that have to be in one split; None: only equal sequences have to.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Record:
     place: str = ""
     values: tuple[float | int, ...] = ()
     group: str | None = None
+    window: Window | None = None
+    family: int | None = None
 
     @property
     def answer(self) -> str:

@@ -24,8 +24,10 @@ def drawn(
     """The rest, and a share of each class, or of all where no classes are asked for.
 
     Ordered by a hash of the sequence: no order of the file matters, and equal sequences stay
-    together.
+    together. Where records have families, these are drawn as a whole.
     """
+    if any(record.family is not None for record in records):
+        return _drawn_by_family(records, share, seed, form)
     rest: list[Record] = []
     chosen: list[Record] = []
     by_class: dict[int, list[Record]] = {}
@@ -40,6 +42,35 @@ def drawn(
     return rest, chosen
 
 
+def _drawn_by_family(
+    records: Sequence[Record], share: float, seed: int, form: Form
+) -> tuple[list[Record], list[Record]]:
+    """The rest, and a share of each class as near as whole families come to it.
+
+    A family is left out if a class would have more than its share by half of the family's records.
+    """
+    families: dict[int, list[Record]] = {}
+    hashes: dict[int, bytes] = {}
+    for number, record in enumerate(records):
+        family = -1 - number if record.family is None else record.family
+        families.setdefault(family, []).append(record)
+        one = _hash(seed, form(record.sequence))
+        hashes[family] = min(hashes.get(family, one), one)
+    wanted = Counter(record.label for record in records)
+    taken: Counter[int | None] = Counter()
+    rest: list[Record] = []
+    chosen: list[Record] = []
+    for family in sorted(families, key=lambda family: (hashes[family], family)):
+        members = families[family]
+        counts = Counter(record.label for record in members)
+        fits = all(
+            taken[label] + count / 2 <= share * wanted[label] for label, count in counts.items()
+        )
+        (chosen if fits else rest).extend(members)
+        taken.update(counts if fits else {})
+    return rest, chosen
+
+
 def _hash(seed: int, form: str) -> bytes:
     return hashlib.sha256(repr((seed, form)).encode()).digest()
 
@@ -47,18 +78,30 @@ def _hash(seed: int, form: str) -> bytes:
 def without_leaks(
     parts: dict[str, list[Record]], form: Form = either_strand
 ) -> tuple[dict[str, list[Record]], list[str]]:
-    """Take sequences that are held out, on either strand of DNA, out of what is learned from."""
+    """Take sequences that are held out, on either strand of DNA, out of what is learned from.
+
+    So are those of which a sequence of the same family is held out.
+    """
     seen: set[str] = set()
+    families: set[int | None] = set()
     kept: dict[str, list[Record]] = {}
     notes = []
     for name in reversed(SPLITS):
         forms = [form(record.sequence) for record in parts[name]]
-        kept[name] = [r for r, one in zip(parts[name], forms, strict=True) if one not in seen]
+        new = [r for r, one in zip(parts[name], forms, strict=True) if one not in seen]
+        kept[name] = [r for r in new if r.family is None or r.family not in families]
         seen.update(forms)
-        count = len(parts[name]) - len(kept[name])
-        if count:
-            held_out = "valid and test" if name == "train" else "test"
+        families.update(record.family for record in parts[name])
+        held_out = "valid and test" if name == "train" else "test"
+        if len(new) < len(parts[name]):
+            count = len(parts[name]) - len(new)
             notes.append(f"{count} sequences removed from {name}: they stand in {held_out} too")
+        if len(kept[name]) < len(new):
+            count = len(new) - len(kept[name])
+            notes.append(
+                f"{count} sequences removed from {name}: they overlap, or share letters with,"
+                f" sequences of {held_out}"
+            )
     return kept, notes
 
 

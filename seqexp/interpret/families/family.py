@@ -41,7 +41,10 @@ MIN_EFFECT, TINY_EFFECT = 0.1, 0.03
 """Of a family that is shown, as a share of the largest effect: of any; of an enriched one."""
 
 MIN_ENRICHMENT = 2.0
-"""Of sites in the sequences of the output that a family speaks for."""
+"""Of sites in the sequences of the output that a family speaks for, times those elsewhere."""
+
+MIN_DEVIATIONS = 6.0
+"""By which both shares differ, in standard errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,7 @@ class Family:
     speaks_for: str = ""
     match: Hit | None = None
     num_with_site: int = 0  # sequences
+    totals: dict[str, int] = field(default_factory=dict)  # sequences of each output
     shares: dict[str, float] = field(
         default_factory=dict
     )  # of each output's sequences, with a site
@@ -131,14 +135,19 @@ class Family:
         return forward, self.hits - forward
 
     @property
-    def enrichment(self) -> float:
-        """Share of sequences with a site where it speaks for, by that elsewhere; 1 if not known."""
-        own = self.shares.get(self.speaks_for)
-        others = [share for name, share in self.shares.items() if name != self.speaks_for]
-        if own is None or not others:
-            return 1.0
-        elsewhere = sum(others) / len(others)
-        return own / elsewhere if elsewhere else (math.inf if own else 1.0)
+    def is_enriched(self) -> bool:
+        """Whether sequences of what it speaks for have a site much more often than others."""
+        totals = self.totals
+        own_total = totals.get(self.speaks_for, 0)
+        others = [name for name in totals if name != self.speaks_for]
+        other_total = sum(totals[name] for name in others)
+        if not own_total or not other_total:
+            return False
+        own = self.shares[self.speaks_for]
+        other = sum(self.shares[name] * totals[name] for name in others) / other_total
+        pooled = (own * own_total + other * other_total) / (own_total + other_total)
+        error = math.sqrt(pooled * (1 - pooled) * (1 / own_total + 1 / other_total))
+        return own >= MIN_ENRICHMENT * other and own - other >= MIN_DEVIATIONS * error > 0
 
     def places(self) -> tuple[Int[np.ndarray, " sites"], Int[np.ndarray, " sites"]]:
         """First letter of each site, and the letter after its last."""
@@ -169,7 +178,7 @@ class Families:
             one
             for one in self.found
             if one.strength >= MIN_EFFECT * largest
-            or (one.strength >= TINY_EFFECT * largest and one.enrichment >= MIN_ENRICHMENT)
+            or (one.strength >= TINY_EFFECT * largest and one.is_enriched)
         ]
 
 
@@ -342,12 +351,12 @@ def _turned(hit: Hit, width: int) -> Hit:
 def _with_places(family: Family, given: Read) -> Family:
     has = np.zeros(len(given.tokens), dtype=bool)
     has[family.group.sites.rows] = True
-    shares = {}
+    shares, totals = {}, {}
     if given.holds is not None:
         for name, rows in zip(given.output_names, given.holds, strict=False):
             if rows.any():
-                shares[name] = float(has[rows].mean())
-    return replace(family, num_with_site=int(has.sum()), shares=shares)
+                shares[name], totals[name] = float(has[rows].mean()), int(rows.sum())
+    return replace(family, num_with_site=int(has.sum()), shares=shares, totals=totals)
 
 
 def _with_effect(

@@ -1,7 +1,7 @@
 """The sweep's own run in MLflow: parent of its jobs' runs, with tables and figures of them all."""
 
 from seqexp.errors import RunError
-from seqexp.sweep import ensemble
+from seqexp.sweep import ensemble, pooled
 from seqexp.sweep.figures import drawn
 from seqexp.sweep.job import Job
 from seqexp.sweep.manifest import Manifest
@@ -51,6 +51,8 @@ class Parent:
         manifest, tracker = self.manifest, self.tracker
         found = ensemble.try_ensembles(manifest)
         manifest.said = ensemble.sentences(found)
+        folders = {name: manifest.folder and manifest.folder / name for name in manifest.jobs}
+        manifest.pooled = pooled.pooled(manifest, folders)
         runs = rows_of_runs(manifest)
         tracker.describe(page(manifest))
         tracker.table(runs, "comparison.json")
@@ -67,7 +69,11 @@ class Parent:
             tracker.table(ensemble.rows(found), "ensemble.json")
             tracker.table(ensemble.rows_of_weights(found), "ensemble_weights.json")
             tracker.metrics(ensemble.metrics(found), step=0)
-        best = compared(manifest)[0].point.spread(manifest.metric)
+        first = compared(manifest)[0].point
+        if manifest.pooled:
+            tracker.table(pooled.rows(manifest.pooled), "pooled.json")
+            tracker.metrics(pooled.of_point(manifest.pooled, first.label), step=0)
+        best = first.spread(manifest.metric)
         if best is not None and manifest.best != [manifest.metric, best.mean]:
             manifest.best = [manifest.metric, best.mean]
             tracker.metrics({manifest.metric: best.mean}, step=0)  # of the best point
