@@ -14,6 +14,7 @@ MEASURES: dict[str, Better] = {
     "span_f1": "higher",
     "auroc": "higher",
     "auprc": "higher",
+    "ece": "lower",
     "mse": "lower",
     "mae": "lower",
     "r2": "higher",
@@ -27,9 +28,11 @@ MEASURES: dict[str, Better] = {
 `loss_nats` is the mean over scored targets of what is trained on; `accuracy` the share of scored
 targets that are predicted right. `macro_f1` is the mean over classes of F1, `mcc` Matthews'
 correlation, `span_f1` F1 over spans that are predicted exactly, where labels are those of spans
-(`B-x`, `I-x`, `O`). `auroc` and `auprc` are of two classes, or the mean over labels. `mse` and
-`mae` are in the target's unit; of several numbers, `mse` is the mean over them and `mse.NAME` that
-of one; `auroc.NAME` is that of one label."""
+(`B-x`, `I-x`, `O`). `auroc` and `auprc` are of two classes, or the mean over labels. `ece` is the
+expected calibration error: how far the probability of what is predicted (of a label: that it is
+there) is from the share that is right, a mean over ten bins of probability. `mse` and `mae` are in
+the target's unit; of several numbers, `mse` is the mean over them and `mse.NAME` that of one;
+`auroc.NAME` is that of one label."""
 
 DECODED: dict[str, Better] = {
     "exact": "higher",
@@ -45,10 +48,10 @@ symbols; `bleu` and `chrf` are 0 to 100, by sacrebleu. In validation, `decode.nu
 written."""
 
 OF_KIND: dict[str, tuple[str, ...]] = {
-    "sequence_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "auroc", "auprc"),
-    "multi_label": ("loss_nats", "accuracy", "auroc", "auprc"),
+    "sequence_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "auroc", "auprc", "ece"),
+    "multi_label": ("loss_nats", "accuracy", "auroc", "auprc", "ece"),
     "regression": ("loss_nats", "mse", "mae", "r2", "pearson", "spearman"),
-    "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "span_f1"),
+    "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "span_f1", "ece"),
     "next_token": ("loss_nats", "accuracy", "perplexity", "bits_per_token"),
     "read_errors": ("loss_nats",),
 }
@@ -118,6 +121,8 @@ METRICS: dict[str, Better] = {
     "reads/normalized_edit_distance": "lower",
     "reads/normalized_edit_distance_standard_error": "neither",
     "reads/ece": "lower",
+    "test/ece_calibrated": "lower",
+    "calibration/temperature": "neither",
     **dict.fromkeys((f"baseline/constant_{name}" for name in CONSTANT), "neither"),
     "baseline/token_accuracy": "neither",
     **{
@@ -141,6 +146,9 @@ losses are means in nats per scored token. `best/valid_accuracy` is the accuracy
 
 `test/dynamic_*` are of a second test of the same text, whose model goes on learning from what it
 has scored; validation has chosen the learning rate `dynamic/rate`, by `dynamic/valid_loss_nats`.
+
+`calibration/temperature` is fitted on validation: probabilities are softmax(logits / temperature).
+`test/ece_calibrated` is `test/ece` with it.
 
 `ensemble/*` are a sweep's: the measures of the test for the mean of what all its runs predict.
 `train/strength` is that of the penalty of a model that a solver fits, `best/strength` the one that

@@ -1,5 +1,6 @@
 """Turns one Hydra job into one run, or into several replicas."""
 
+import json
 import logging
 import os
 import pickle
@@ -105,6 +106,7 @@ def job(config: DictConfig) -> Any:
     Of several, it returns that of each, or the error that it failed with.
     """
     from seqexp.config.check import check, set_aside
+    from seqexp.config.experiments import for_others
     from seqexp.sweep.job import settled
     from seqexp.sweep.replicas import members
 
@@ -112,13 +114,16 @@ def job(config: DictConfig) -> Any:
     is_sweep = hydra_config.mode is RunMode.MULTIRUN
     if not is_sweep:
         refuse_words_of_sweeps(hydra_config.runtime.choices)
-    plain = settled(check(config))
-    aside = set_aside(cast(Mapping[str, Any], config))
+    others = for_others(hydra_config)
+    plain = settled(check(config, others=others))
+    aside = set_aside(cast(Mapping[str, Any], config), others)
     refuse_typed(aside, hydra_config, is_sweep)
     for_sweeps = {"seeds": plain["seeds"], "trainer.replicas": plain["trainer"]["replicas"]}
     for key, value in for_sweeps.items():
         if value is not None and not is_sweep:
             raise InputError(f"{key} is {value}, which is for a sweep; add -m")
+    if not is_sweep:
+        tell_aside(plain, aside, others)
     if plain["dry_run"]:
         plan(plain, hydra_config)
         return None
@@ -133,8 +138,7 @@ def job(config: DictConfig) -> Any:
     start = start_of(hydra_config, own_overrides(hydra_config))
     if is_sweep:
         log.info(f"\njob {hydra_config.job.num}: {command_line(start.overrides)}")
-    if aside:
-        log.info(f"of the experiment, for other models: model.{', model.'.join(aside)}")
+        tell_aside(plain, aside, others)
     try:
         result = run(plain, start)
     except Exception as error:
@@ -144,13 +148,30 @@ def job(config: DictConfig) -> Any:
     return result.metrics.get(plain["optimized_metric"])
 
 
-def refuse_typed(aside: Sequence[str], hydra_config: Any, is_sweep: bool) -> None:
-    """A key that a model sets aside is of no use on the command line of a single run."""
+def tell_aside(
+    config: Mapping[str, Any], aside: Mapping[str, Sequence[str]], others: Mapping[str, Any]
+) -> None:
+    """Say which settings of the experiment are for options that were not chosen, and which stay."""
+    for group, keys in aside.items():
+        left = ", ".join(f"{group}.{key}" for key in keys)
+        log.info(f"left out of the experiment, for another {group}: {left}")
+        kept = {key: config[group][key] for key in sorted(others.get(group, ())) if key not in keys}
+        if kept:
+            log.info(f"  kept: {', '.join(f'{group}.{_given(*item)}' for item in kept.items())}")
+
+
+def _given(key: str, value: Any) -> str:
+    return key if isinstance(value, Mapping) else f"{key}={json.dumps(value)}"
+
+
+def refuse_typed(aside: Mapping[str, Sequence[str]], hydra_config: Any, is_sweep: bool) -> None:
+    """A key that is set aside is of no use on the command line of a single run."""
     typed_keys = {item.lstrip("+").partition("=")[0] for item in hydra_config.overrides.task}
-    wrong = [key for key in aside if f"model.{key}" in typed_keys]
-    if wrong and not is_sweep:
-        option = hydra_config.runtime.choices.get("model")
-        raise InputError(f"model.{wrong[0]}: unknown for model={option}; leave it out")
+    for group, keys in aside.items():
+        wrong = [key for key in keys if f"{group}.{key}" in typed_keys]
+        if wrong and not is_sweep:
+            option = hydra_config.runtime.choices.get(group)
+            raise InputError(f"{group}.{wrong[0]}: unknown for {group}={option}; leave it out")
 
 
 def refuse_words_of_sweeps(chosen: Any) -> None:

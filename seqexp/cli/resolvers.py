@@ -25,10 +25,12 @@ def run_name(_root_: DictConfig) -> str:
         ConfigError: if the composition is wrong; no folder was made then.
     """
     from seqexp.config.check import check
+    from seqexp.config.experiments import for_others
     from seqexp.sweep.job import settled
 
     plain = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    return folder_name(choices(_root_.hydra.runtime.choices), settled(check(plain)))
+    config = settled(check(plain, others=for_others(_root_.hydra)))
+    return folder_name(choices(_root_.hydra.runtime.choices), config)
 
 
 def folder_name(chosen: Mapping[str, str], config: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from seqexp.utils.streams import at_any_terminal
 
 COMMANDS = {
     "predict": "seqexp.cli.predict.predict",
+    "explain": "seqexp.cli.explain.explain",
     "sample": "seqexp.cli.sample.sample",
     "compare": "seqexp.cli.compare.compare",
     "reproduce": "seqexp.cli.reproduce.reproduce",

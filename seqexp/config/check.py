@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from seqexp.config.experiments import Others
 from seqexp.config.groups import CONF, OPTIONAL_GROUPS, SUPPLIED, Config
 from seqexp.config.own import own_parameters, with_own
 from seqexp.config.signature import (
@@ -47,6 +48,9 @@ from seqexp.utils.rules import CONSTANTS, Faults
 
 Rule = Callable[..., Faults]
 
+NO_OTHERS: Others = types.MappingProxyType({})
+
+OURS = "seqexp."
 
 SECTIONS = ("paths", "task")
 """Keys beside the groups that hold keys of their own."""
@@ -94,8 +98,13 @@ class Root:
     dry_run: bool
 
 
-def check(config: DictConfig, where: str = "") -> Config:
+def check(config: DictConfig, where: str = "", others: Others = NO_OTHERS) -> Config:
     """Resolve a composition, add our constructors' defaults, and refuse it if anything is wrong.
+
+    Args:
+        config: the composition.
+        where: words behind "the configuration", in a message.
+        others: what an experiment gives to options that were not chosen: no faults.
 
     Raises:
         ConfigError: with every fault: unknown keys (and the nearest name), missing keys, wrong
@@ -104,7 +113,7 @@ def check(config: DictConfig, where: str = "") -> Config:
     plain, faults = _resolve(config)
     if faults:
         raise ConfigError(faults, where)
-    return check_resolved({**plain, **_without_others(plain)}, where)
+    return check_resolved(_without(plain, set_aside(plain, others)), where)
 
 
 def check_resolved(plain: Config, where: str = "") -> Config:
@@ -181,31 +190,53 @@ def _with_defaults(node: Any, supplied: frozenset[str]) -> Any:
     return {**defaults, **{key: _with_defaults(value, frozenset()) for key, value in node.items()}}
 
 
-def set_aside(config: Mapping[str, Any]) -> list[str]:
-    """Keys of a model that others have and it has not, where it sets such aside.
+def set_aside(config: Mapping[str, Any], others: Others = NO_OTHERS) -> dict[str, list[str]]:
+    """Keys of each group that are not meant for its option, which has no such key or value.
 
-    An experiment gives values for its own model. One that shares hardly a key with others says by
-    `sets_others_aside` that it does without them.
+    An experiment gives values for options of its own, which another one may not have. A model that
+    shares hardly a key with others says by `sets_others_aside` that it does without theirs.
+
+    Args:
+        config: a composition.
+        others: what an experiment gives to options that were not chosen.
     """
-    node = config.get("model")
+    found = {group: _not_for(group, config.get(group), others.get(group)) for group in SUPPLIED}
+    return {group: keys for group, keys in found.items() if keys}
+
+
+def _not_for(group: str, node: Any, given: frozenset[str] | None) -> list[str]:
+    """Keys of a group that some other option has, and this one has not, or not their values."""
     if not isinstance(node, Mapping) or not isinstance(target := node.get(TARGET), str):
         return []
-    if not constants(target).get("sets_others_aside"):
+    takes_no_others = target.startswith(OURS) and constants(target).get("sets_others_aside")
+    if given is None and not takes_no_others:
         return []
-    own = {*signature(target).parameters, *own_parameters("model")}
-    others: set[str] = set()
-    for targets in _offered("model").values():
-        found = signature_by_source(targets[0])
-        others |= set(found.parameters if found is not None else ())
-    return [str(key) for key in node if key in others and key not in own]
+    try:
+        own = with_own(group, signature(target)).parameters
+    except TargetError:  # a fault, which is said
+        return []
+    known: set[str] = set()
+    for targets in _offered(group).values():
+        option = signature_by_source(targets[0])
+        known |= set(option.parameters if option is not None else ())
+    meant = known if takes_no_others else known & (given or frozenset())
+    foreign = [str(key) for key in node if key in meant and key not in own]
+    taken = [key for key in given or () if key in own and key in node]
+    return foreign + [key for key in taken if not _fits(node[key], own[key])]
 
 
-def _without_others(plain: Config) -> Config:
-    """The model's section without what it sets aside; nothing where that is nothing."""
-    dropped = set_aside(plain)
-    if not dropped:
-        return {}
-    return {"model": {key: v for key, v in plain["model"].items() if key not in dropped}}
+def _fits(value: Any, parameter: Parameter) -> bool:
+    """Whether an argument takes a value; a part with a target of its own is looked at later."""
+    return _contains_target(value) or not any(value_faults("", value, parameter.annotation))
+
+
+def _without(plain: Config, aside: Mapping[str, Sequence[str]]) -> Config:
+    """The composition without what is set aside."""
+    less = {
+        group: {key: value for key, value in plain[group].items() if key not in keys}
+        for group, keys in aside.items()
+    }
+    return {**plain, **less}
 
 
 def _with_own(key: str, node: Any) -> Any:
@@ -300,7 +331,10 @@ def _argument_faults(
         if name in supplied:
             yield f"{path}: seqexp gives this itself; remove it"
         elif name not in allowed:
-            if not found.takes_any:
+            why = _does_without(node, key, str(name))
+            if why is not None:
+                yield from why
+            elif not found.takes_any:
                 yield f"{path}: unknown{_hint(key, str(name), node, allowed)}"
         elif isinstance(value, Mapping) and "_target_" in value:
             yield from _node_faults(path, value, frozenset(), trusted)
@@ -309,6 +343,22 @@ def _argument_faults(
     for name, parameter in allowed.items():
         if parameter.required and name not in node:
             yield f"{key}.{name}: missing; give {describe(parameter.annotation)}"
+
+
+def _does_without(node: Mapping[str, Any], group: str, name: str) -> list[str] | None:
+    """Why a class has no such key, where it says so by `does_without`: reasons by key.
+
+    That of `folds` is one of `fold` and `fold_by` too, and is said once.
+    """
+    target = node.get(TARGET)
+    reasons = constants(target).get("does_without", {}) if isinstance(target, str) else {}
+    family = ("folds", "fold", "fold_by")
+    meant = family[0] if name in family else name
+    if meant not in reasons:
+        return None
+    if name != meant and meant in node:
+        return []
+    return [f"{group}.{name}: {str(target).rpartition('.')[2]} has none: {reasons[meant]}"]
 
 
 def _hint(key: str, name: str, node: Mapping[str, Any], allowed: Iterable[str]) -> str:

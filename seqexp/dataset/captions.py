@@ -7,8 +7,9 @@ from typing import Annotated
 from annotated_types import Interval
 
 from seqexp.data import Data, Sequences
+from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.own_files import found
-from seqexp.dataset.pictures.digits import caption, composed, scans_by_split
+from seqexp.dataset.pictures.digits import caption, composed, fold_notes, scans_by_split
 from seqexp.dataset.pictures.examples import (
     Examples,
     NumPictures,
@@ -28,7 +29,7 @@ from seqexp.dataset.pictures.words import (
 )
 from seqexp.dataset.words.classification import MaxTokens
 from seqexp.formats.ends import ends_for, output_names
-from seqexp.ranges import HeldOutShare, Seed
+from seqexp.ranges import CountOrZero, HeldOutShare, Seed
 from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary
 
 
@@ -51,6 +52,9 @@ class Captions:
         valid_share: part of the pictures that are left from the test, for validation, where there
             is no folder `valid`; of the scans, where pictures are made.
         test_share: part of all pictures, for the test, where there is no folder `test`; likewise.
+        folds: parts of all pictures, or of the scans, each of which is the test of one run; None:
+            the test is drawn, or has a folder.
+        fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         num_train: training pictures that are made without a path.
         num_valid: validation pictures that are made.
         num_test: test pictures that are made.
@@ -70,6 +74,8 @@ class Captions:
     resize: Resize = None
     valid_share: HeldOutShare = 0.2
     test_share: HeldOutShare = 0.2
+    folds: Folds | None = None
+    fold: CountOrZero = 0
     num_train: NumPictures = 4000
     num_valid: NumPictures = 500
     num_test: NumPictures = 1000
@@ -106,14 +112,15 @@ class Captions:
         return Data(spec, train, valid, test, notes=tuple(notes))
 
     def _splits(self) -> tuple[dict[str, Examples], list[str]]:
+        fold = Fold.of(self)
         if self.path is None:
             sizes = {"train": self.num_train, "valid": self.num_valid, "test": self.num_test}
-            scans = scans_by_split(self.valid_share, self.test_share, self.seed)
-            return composed(scans, sizes, caption, 0, self.seed), []
+            scans = scans_by_split(self.valid_share, self.test_share, self.seed, fold)
+            return composed(scans, sizes, caption, 0, self.seed), fold_notes(scans, fold)
         parts = read_parts(found("dataset.path", self.path), CAPTIONS)
         named = {split: read_captions(part) for split, part in parts.items()}
         examples, notes = examples_of_parts(parts, named, self.resize)
-        splits, told = divided(examples, self.valid_share, self.test_share, self.seed)
+        splits, told = divided(examples, self.valid_share, self.test_share, self.seed, fold)
         return splits, [*notes, *told]
 
     def _sequences(

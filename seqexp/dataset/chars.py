@@ -95,6 +95,10 @@ class Chars:
 
     output = "next_token"
     is_stream = True
+    does_without = {
+        "folds": "it is one text, cut by position: its end is the test; for many texts give"
+        " dataset=text dataset.task=next_token"
+    }
 
     def load(self) -> Data:
         """Read or make the text."""

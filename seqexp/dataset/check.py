@@ -35,6 +35,14 @@ def one_way_to_validate(dataset: Node) -> Faults:
         )
 
 
+def each_text_of_a_fold_is_tested(dataset: Node) -> Faults:
+    if dataset["_target_"] == TEXT and dataset.get("folds") and dataset["num_test"] is not None:
+        yield (
+            f"dataset.num_test is {dataset['num_test']}, but dataset.folds is {dataset['folds']},"
+            " by which each text is tested once; give num_test=null"
+        )
+
+
 def motif_fits_its_sequence(dataset: Node) -> Faults:
     if dataset["_target_"] != MOTIF:
         return
@@ -266,6 +274,39 @@ def errors_are_shares_of_one_draw(dataset: Node) -> Faults:
         yield f"{given}, which sum to {sum(rates.values()):g}; give rates that sum to at most 1"
 
 
+GIVEN_SPLITS = (
+    *("test_names", "valid_names", "splits", "test_path", "valid_path"),
+    *("test_groups", "valid_groups"),
+)
+"""Keys that say what is held out."""
+
+
+def folds_fit(dataset: Node) -> Faults:
+    """Folds of a dataset that can be dealt into some."""
+    if not {"folds", "fold"} <= dataset.keys():
+        return
+    folds, fold = dataset["folds"], dataset["fold"]
+    if folds is None:
+        by = dataset.get("fold_by", "class")
+        for key, value in (("fold", fold), ("fold_by", by)):
+            if value not in (0, "class"):
+                yield (
+                    f"dataset.{key} is {value}, but dataset.folds is null; give the number of folds"
+                    " too, as dataset.folds=5"
+                )
+        return
+    if fold >= folds:
+        yield f"dataset.fold is {fold}, and dataset.folds is {folds}; give a fold below that"
+    if dataset.get("view", "clusters") != "clusters":
+        yield f"dataset.folds is {folds}, but view is {dataset['view']}; give view=clusters"
+    for key in GIVEN_SPLITS:
+        if dataset.get(key) is not None:
+            yield (
+                f"dataset.folds is {folds} and dataset.{key} is {dataset[key]}; both say what is"
+                f" held out; give dataset.folds=null or dataset.{key}=null"
+            )
+
+
 def reads_are_there(dataset: Node) -> Faults:
     if dataset["_target_"] != NOISY_READS:
         return
@@ -287,13 +328,6 @@ def reads_are_there(dataset: Node) -> Faults:
             f"dataset.reads_have_truth is {str(has_truth).lower()}, but dataset.reads is null:"
             " simulated reads always have one; give a file, or reads_have_truth=null"
         )
-    folds, fold = dataset["folds"], dataset["fold"]
-    if folds is not None and dataset["view"] != "clusters":
-        yield f"dataset.folds is {folds}, but view is {dataset['view']}; give view=clusters"
-    if fold and folds is None:
-        yield f"dataset.fold is {fold}, but dataset.folds is null; give the number of folds too"
-    if folds is not None and fold >= folds:
-        yield f"dataset.fold is {fold}, and dataset.folds is {folds}; give a fold below that"
 
 
 def tagged_files_can_be_read(dataset: Node) -> Faults:
@@ -399,5 +433,5 @@ def pictures_are_there(dataset: Node) -> Faults:
             f"dataset.path is {path}, neither a folder nor a .tar.gz archive; give one that has"
             f" images/N.png and {table}, in folders train and test or side by side"
         )
-    if path is None and not dataset["test_share"]:
+    if path is None and not dataset["test_share"] and dataset["folds"] is None:
         yield "dataset.test_share is 0, so that no scan of a digit is for the test; give a share"

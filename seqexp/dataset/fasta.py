@@ -13,6 +13,7 @@ from seqexp.data import Data, Sequences
 from seqexp.dataset.asked import Task
 from seqexp.dataset.dna.alphabets import Alphabet, alphabet_of, as_it_stands, told_by
 from seqexp.dataset.dna.answers import Question, answered, refuse_unfit
+from seqexp.dataset.dna.folds import FoldBy, by_fold
 from seqexp.dataset.dna.labelled import (
     Read,
     Record,
@@ -23,11 +24,12 @@ from seqexp.dataset.dna.labelled import (
 )
 from seqexp.dataset.dna.shuffle import dinucleotide_shuffle
 from seqexp.dataset.dna.splits import SPLITS, Form, drawn, duplicate_notes, form_of, without_leaks
+from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.own_files import found
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
 from seqexp.formats.expressions import found_in
-from seqexp.ranges import Count, HeldOutShare, Seed
+from seqexp.ranges import Count, CountOrZero, HeldOutShare, Seed
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
 
@@ -57,8 +59,8 @@ class Fasta:
             that has the same pairs of neighbouring letters.
         sequences: FASTA of both, with `labels`.
         labels: table with the columns id and label, or those of `targets`.
-        table: table with the columns label (or those of `targets`), sequence, and perhaps id and
-            split (train, valid, test, or all for those to be split by the seed).
+        table: table with the columns label (or those of `targets`), sequence, and perhaps id, split
+            (train, valid, test, or all for those to be split by the seed) and group (of `fold_by`).
         targets: columns that are asked for: one of classes, several of 0 and 1, or numbers; None
             is `label`, a class. Missing labels and numbers (empty, NA, NaN, null) are not scored.
         task: the kind of what is asked: `sequence_class`, `multi_label` or `regression`; None is
@@ -76,6 +78,12 @@ class Fasta:
             nothing else names any.
         test_share: share for the test of all sequences, by seed and class, where nothing else names
             any.
+        folds: parts of all sequences, each of which is the test of one run; None: the test is
+            named, or drawn.
+        fold: which of the folds is the test, from 0; `valid_share` of the others validates.
+        fold_by: what is dealt to folds: `class`: single sequences, of the same share of each class;
+            whole chromosomes, by names as `chr1:100-300`; or groups of a column `group`. Equal
+            sequences stay together, and validation is of whole chromosomes and groups too.
         min_length: shortest sequence allowed; at least as wide as a filter.
         reverse_complement: add the other strand of each training sequence as a row of its own.
         seed: selects splits and shuffles.
@@ -104,6 +112,9 @@ class Fasta:
     test_names: str | None = None
     valid_share: HeldOutShare = 0.1
     test_share: HeldOutShare = 0.2
+    folds: Folds | None = None
+    fold: CountOrZero = 0
+    fold_by: FoldBy = "class"
     min_length: Count = 20
     reverse_complement: bool = False
     seed: Seed = 0
@@ -123,7 +134,12 @@ class Fasta:
             alphabet = given
         self._refuse_length(records, alphabet)
         form = form_of(alphabet.has_strands)
-        parts = self._split(records, form)
+        fold = Fold.of(self)
+        if fold is None:
+            parts = self._split(records, form)
+        else:
+            parts, note = by_fold(records, fold, self.fold_by, self.valid_share, form)
+            notes.append(note)
         notes += [*_letter_notes(records, alphabet)]
         notes += duplicate_notes(records, form, question.is_binary)
         parts, removed = without_leaks(parts, form)
@@ -157,9 +173,11 @@ class Fasta:
             Sequences(
                 _tokens(parts[name], alphabet, self.length, self.pad == "left"),
                 question.targets(parts[name]),
+                names=[record.name for record in parts[name]],
             )
             for name in SPLITS
         )
+        test = replace(test, names=[record.name for record in parts["test"]])
         return Data(spec, train, valid, test, notes=tuple(note for note in notes if note))
 
     def _read(self, read: Read) -> tuple[list[Record], Question, list[str]]:
@@ -176,6 +194,9 @@ class Fasta:
             source, path = Path(self.sequences), Path(self.labels)
             records, notes = records_of_fasta(source, is_looked_up=True, read=read)
             records = asked_by_name(path, asked, records, source)
+            if self.folds is not None and self.fold_by == "group":
+                groups = values_by_name(path, "group", records, source)
+                records = [replace(record, group=groups[record.name]) for record in records]
         elif self.positives is not None:
             records, notes = self._positives_and_negatives(is_looked_up, read)
         else:

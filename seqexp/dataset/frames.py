@@ -12,6 +12,7 @@ from annotated_types import Interval, Len
 from torch import Tensor
 
 from seqexp.data import Data, Sequences
+from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.own_files import found
 from seqexp.dataset.recordings.arrays import read_npz
 from seqexp.dataset.recordings.labels import (
@@ -31,7 +32,7 @@ from seqexp.dataset.recordings.splitting import Splits, split
 from seqexp.dataset.recordings.tables import columns_of, read_tables
 from seqexp.dataset.recordings.windows import Window, windows
 from seqexp.errors import InputError
-from seqexp.ranges import Count, HeldOutShare, Seed
+from seqexp.ranges import Count, CountOrZero, HeldOutShare, Seed
 from seqexp.spec import IGNORE, NO_SYMBOLS, Features, Output, Scale, TaskSpec
 
 Name = Annotated[str, Len(1)]
@@ -65,6 +66,9 @@ class Frames:
         valid_groups: the same for validation.
         test_share: part of the groups, for the test, where nothing names them.
         valid_share: part of the groups that are left, for validation, where nothing names them.
+        folds: parts of all groups, each of which is the test of one run; None: the test is drawn,
+            or named.
+        fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         window: frames of a row; longer sequences are cut into windows. None: whole sequences.
         stride: frames from the start of a window to the next; None: `window`. Where windows
             overlap, each frame is scored in one of them.
@@ -91,6 +95,8 @@ class Frames:
     valid_groups: list[str | int] | None = None
     test_share: Annotated[float, Interval(gt=0, le=0.9)] = 0.2
     valid_share: HeldOutShare = 0.1
+    folds: Folds | None = None
+    fold: CountOrZero = 0
     window: Annotated[int, Interval(ge=2, le=10**6)] | None = None
     stride: Count | None = None
     standardise: Literal["training", "sequence", "none"] = "training"
@@ -109,7 +115,10 @@ class Frames:
             notes += told
         named = {"test": _texts(self.test_groups), "valid": _texts(self.valid_groups)}
         shares = {"test": self.test_share, "valid": self.valid_share}
-        parts = split(recordings, named, shares, self.seed)
+        fold = Fold.of(self)
+        parts = split(recordings, named, shares, self.seed, fold)
+        if fold is not None:
+            notes = [*notes, fold.note(len(parts["test"]), len(recordings), "sequences")]
         targets, outputs, told = _targets(parts, kind, labels)
         scale, filled = self._scale(parts["train"])
         notes += [*told, *filled, *self._cut_note(parts, kind)]

@@ -84,6 +84,10 @@ class IMDB:
     seed: Seed = 0
 
     output = "sequence_class"
+    does_without = {
+        "folds": "its 25,000 test reviews are given, and no film of theirs is in training; for"
+        " folds of texts of your own give dataset=text"
+    }
 
     def load(self) -> Data:
         """Find the reviews, or what a cache has of them, and encode them."""

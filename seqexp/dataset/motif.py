@@ -84,6 +84,10 @@ class Motif:
     seed: Seed = 0
 
     output = "sequence_class"
+    does_without = {
+        "folds": "sequences of training and test are drawn, as many as are asked for; give another"
+        " dataset.seed, or a larger dataset.num_test"
+    }
 
     def load(self) -> Data:
         """Draw all sequences."""

@@ -9,6 +9,7 @@ import torch
 from annotated_types import Interval
 
 from seqexp.data import Cluster, Data, Sequences
+from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.reads.channel import ErrorRates, random_sequence, read_out
 from seqexp.dataset.reads.files import Rules, read_clusters, read_with_truths
 from seqexp.dataset.reads.strands import like_their_sequence, on_one_strand
@@ -27,8 +28,6 @@ from seqexp.ranges import Count, CountOrZero, HeldOutShare, Rate, Seed, Share
 from seqexp.seeding import stream_seed
 
 Length = Annotated[int, Interval(ge=1, le=10**6)]
-
-Folds = Annotated[int, Interval(ge=2, le=1000)]
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,8 @@ class NoisyReads:
     def load(self) -> Data:
         """Read or simulate the clusters."""
         clusters, notes = self._clusters()
-        return replace(self.data(clusters), notes=tuple(notes))
+        data = self.data(clusters)
+        return replace(data, notes=(*notes, *data.notes))
 
     @property
     def channel(self) -> Channel | None:
@@ -198,6 +198,9 @@ class NoisyReads:
                 " is left to learn from; give more, or smaller test_share and valid_share"
             )
         kept, notes = self._learned_from(chosen)
+        fold = Fold.of(self)
+        if fold is not None:
+            notes = [*notes, fold.note(len(chosen["test"]), len(clusters), "clusters")]
         train, valid, test = (
             with_their_sequences(kept[name]) for name in ("train", "valid", "test")
         )

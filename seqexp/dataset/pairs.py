@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Interval, Len
 
 from seqexp.data import Data
+from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.pairing.encoding import Limits, encoded, ids_of
 from seqexp.dataset.pairing.files import Layout, Pair, read_pairs
 from seqexp.dataset.pairing.splits import divided, without_leaks
@@ -15,7 +16,7 @@ from seqexp.dataset.pairing.synthetic import MAX_MADE, made_pairs
 from seqexp.dataset.pairing.units import Form, Reading, Unit, joined
 from seqexp.errors import InputError
 from seqexp.formats.ends import UNKNOWN
-from seqexp.ranges import Count, HeldOutShare, Seed
+from seqexp.ranges import Count, CountOrZero, HeldOutShare, Seed
 from seqexp.spec import TaskSpec, Vocabulary
 
 Name = Annotated[str, Len(1)]
@@ -45,6 +46,9 @@ class Pairs:
         valid_share: part of the sources that are left from the test, for validation, where nothing
             else says which.
         test_share: part of all sources, for the test, likewise.
+        folds: parts of all pairs, whole sources in each, each of which is the test of one run;
+            None: the test is drawn, or named.
+        fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         num_made: pairs that are made without a path.
         max_source_tokens: size of the vocabulary of sources, with padding and `<unk>`, which stands
             for all symbols that are rarer in training; None keeps all.
@@ -75,6 +79,8 @@ class Pairs:
     split_column: str | None = "split"
     valid_share: HeldOutShare = 0.1
     test_share: Annotated[float, Interval(gt=0, le=0.9)] = 0.1
+    folds: Folds | None = None
+    fold: CountOrZero = 0
     num_made: Annotated[int, Interval(ge=20, le=MAX_MADE)] = 2000
     max_source_tokens: MaxTokens | None = None
     max_target_tokens: MaxTokens | None = None
@@ -98,7 +104,11 @@ class Pairs:
             self.longer,
         )
         shares = {"test": self.test_share, "valid": self.valid_share}
-        splits, notes = without_leaks(divided(self._given(), shares, self.seed))
+        given, fold = self._given(), Fold.of(self)
+        splits, notes = without_leaks(divided(given, shares, self.seed, fold))
+        if fold is not None:
+            total = sum(map(len, given.values()))
+            notes = [fold.note(len(splits["test"]), total, "pairs"), *notes]
         data = encoded(splits, limits)
         return replace(data, notes=(*notes, *data.notes))
 

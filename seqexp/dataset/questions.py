@@ -9,8 +9,15 @@ import torch
 from annotated_types import Interval
 
 from seqexp.data import Data, Sequences
+from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.own_files import found
-from seqexp.dataset.pictures.digits import NUM_DRAWS, composed, questions, scans_by_split
+from seqexp.dataset.pictures.digits import (
+    NUM_DRAWS,
+    composed,
+    fold_notes,
+    questions,
+    scans_by_split,
+)
 from seqexp.dataset.pictures.examples import (
     Entry,
     Examples,
@@ -31,7 +38,7 @@ from seqexp.dataset.pictures.words import (
 )
 from seqexp.dataset.words.classification import MaxTokens
 from seqexp.errors import InputError
-from seqexp.ranges import HeldOutShare, Seed
+from seqexp.ranges import CountOrZero, HeldOutShare, Seed
 from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
 
 
@@ -55,6 +62,9 @@ class Questions:
         valid_share: part of the pictures that are left from the test, for validation, where there
             is no folder `valid`; of the scans, where pictures are made.
         test_share: part of all pictures, for the test, where there is no folder `test`; likewise.
+        folds: parts of all pictures, or of the scans, each of which is the test of one run; None:
+            the test is drawn, or has a folder.
+        fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         num_train: training pictures that are made without a path.
         num_valid: validation pictures that are made.
         num_test: test pictures that are made.
@@ -74,6 +84,8 @@ class Questions:
     resize: Resize = None
     valid_share: HeldOutShare = 0.2
     test_share: HeldOutShare = 0.2
+    folds: Folds | None = None
+    fold: CountOrZero = 0
     num_train: NumPictures = 2000
     num_valid: NumPictures = 250
     num_test: NumPictures = 500
@@ -115,14 +127,15 @@ class Questions:
         return Data(spec, train, valid, test, notes=tuple(notes))
 
     def _splits(self) -> tuple[dict[str, Examples], list[str]]:
+        fold = Fold.of(self)
         if self.path is None:
             sizes = {"train": self.num_train, "valid": self.num_valid, "test": self.num_test}
-            scans = scans_by_split(self.valid_share, self.test_share, self.seed)
-            return composed(scans, sizes, questions, NUM_DRAWS, self.seed), []
+            scans = scans_by_split(self.valid_share, self.test_share, self.seed, fold)
+            return composed(scans, sizes, questions, NUM_DRAWS, self.seed), fold_notes(scans, fold)
         parts = read_parts(found("dataset.path", self.path), QUESTIONS)
         named = {split: read_questions(part) for split, part in parts.items()}
         examples, notes = examples_of_parts(parts, named, self.resize)
-        splits, told = divided(examples, self.valid_share, self.test_share, self.seed)
+        splits, told = divided(examples, self.valid_share, self.test_share, self.seed, fold)
         return splits, [*notes, *told]
 
 

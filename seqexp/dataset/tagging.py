@@ -10,6 +10,7 @@ import torch
 from annotated_types import Interval, Len
 
 from seqexp.data import Data, Sequences, row_keys
+from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.own_files import found
 from seqexp.dataset.tagged.made import made_sentences
 from seqexp.dataset.tagged.reading import (
@@ -30,7 +31,7 @@ from seqexp.dataset.tagged.splitting import (
 )
 from seqexp.dataset.tagged.units import UNKNOWN, Unit, tokens_of
 from seqexp.errors import InputError
-from seqexp.ranges import Count, HeldOutShare, Seed
+from seqexp.ranges import Count, CountOrZero, HeldOutShare, Seed
 from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary, WordEncoding
 
 Name = Annotated[str, Len(1)]
@@ -52,6 +53,9 @@ class Tagging:
         valid_share: part of the sequences that are left from the test, for validation, where
             neither a file nor a column `split` of the table names them.
         test_share: part of all sequences, for the test, likewise.
+        folds: parts of all sequences, each of which is the test of one run; None: the test is
+            drawn, or named.
+        fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         keep_together: tokens in a row; sequences that share as many are drawn into one split, as
             relatives among proteins. None: only equal ones are.
         text_column: of a table; None where a line is a token.
@@ -80,6 +84,8 @@ class Tagging:
     test_path: str | None = None
     valid_share: HeldOutShare = 0.1
     test_share: Annotated[float, Interval(gt=0, le=0.9)] = 0.1
+    folds: Folds | None = None
+    fold: CountOrZero = 0
     keep_together: Annotated[int, Interval(ge=2, le=1000)] | None = None
     text_column: Name | None = None
     labels_column: Name | None = None
@@ -132,7 +138,10 @@ class Tagging:
             if path is not None:
                 del shares[name]
         refuse_no_classes([one for one in sequences if one.split in (None, "train")] or sequences)
-        parts = split(sequences, shares, self.seed, self.keep_together)
+        fold = Fold.of(self)
+        parts = split(sequences, shares, self.seed, self.keep_together, fold)
+        if fold is not None:
+            told = [*told, fold.note(len(parts["test"]), len(sequences), "sequences")]
         for name in ("train", "test"):
             if not parts[name]:
                 raise InputError(

@@ -10,6 +10,7 @@ from annotated_types import Interval, Len
 
 from seqexp.data import Data
 from seqexp.dataset.cache import file_digest, key_of
+from seqexp.dataset.folds import Fold, Folds
 from seqexp.dataset.words.answers import answers
 from seqexp.dataset.words.cache import cached
 from seqexp.dataset.words.classification import (
@@ -26,7 +27,7 @@ from seqexp.dataset.words.labels import Document, classes_of
 from seqexp.dataset.words.synthetic import made_reviews
 from seqexp.dataset.words.tokenizer import TOKENIZER
 from seqexp.errors import InputError
-from seqexp.ranges import Count, HeldOutShare, Seed
+from seqexp.ranges import Count, CountOrZero, HeldOutShare, Seed
 
 log = logging.getLogger("seqexp")
 
@@ -56,6 +57,9 @@ class Text:
         valid_share: part of the texts that are left from the test, for validation, where there is
             no `valid_path`; the same part of each class.
         test_share: part of all texts, for the test, where there is no `test_path`.
+        folds: parts of all texts, of the same shares of classes, each of which is the test of one
+            run; None: the test is drawn, or in a file of its own.
+        fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         num_made: texts that are made without a path.
         cache: where tokenised texts are kept, so that later starts are quick; None keeps none.
         max_tokens: size of the vocabulary, with padding and `<unk>`: all others are the most
@@ -91,6 +95,8 @@ class Text:
     test_path: str | None = None
     valid_share: HeldOutShare = 0.1
     test_share: Annotated[float, Interval(gt=0, le=0.9)] = 0.1
+    folds: Folds | None = None
+    fold: CountOrZero = 0
     num_made: Annotated[int, Interval(ge=20, le=10**6)] = 2000
     cache: str | None = None
     max_tokens: MaxTokens = 20_000
@@ -109,7 +115,7 @@ class Text:
 
     def load(self) -> Data:
         """Read the texts, or what a cache has of them, and encode them."""
-        choices = Choices.of(self, keep_apart=self.path is not None)
+        choices = Choices.of(self, keep_apart=self.path is not None, tested=Fold.of(self))
         return classification(self._corpus(), choices)
 
     def _corpus(self) -> Corpus:

@@ -2,15 +2,16 @@
 
 Candidates come from a pair hidden Markov model of three rates, whose exact gains of single edits
 are cheap; the learned model, which knows more and costs more, chooses among them. The winner's own
-neighbours are then candidates too, until none wins.
+neighbours are then candidates too, until none wins. Where reads are few, the learned model also
+says which neighbours to try.
 """
 
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from annotated_types import Interval, Len
@@ -35,8 +36,21 @@ Candidates = Annotated[int, Interval(ge=1, le=1000)]
 Rounds = Annotated[int, Interval(ge=1, le=100)]
 NumReads = Annotated[list[Count], Len(1, 20)]
 
-Judge = Callable[[Sequence[Sequence[str]]], Sequence[Sequence[float]]]
-"""Log-likelihood of all reads of each cluster given each of some candidates of it, nats."""
+Proposals = Annotated[int, Interval(ge=0, le=1000)]
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """The learned model, of some clusters."""
+
+    def __call__(self, candidates: Sequence[Sequence[str]], /) -> Sequence[Sequence[float]]:
+        """Log-likelihood of all reads of each cluster given each of its candidates, nats."""
+        ...
+
+    def gains(self, drafts: Mapping[int, str], /) -> Mapping[int, Gains]:
+        """What single edits of a draft of some of the clusters would gain, about."""
+        ...
+
 
 Score = Callable[[Sequence[Sequence[str]]], Judge]
 """The judge of some clusters, by their reads."""
@@ -46,6 +60,10 @@ EXPANSIONS, AGAIN = 10, 5
 
 MARGIN = 12
 """Cells on either side of the alignments by which candidates are found."""
+
+FEW = 4
+"""Reads of a cluster for which the learned model proposes neighbours. With five, on validation
+clusters of real reads, that found one better sequence in 160, in twice the time."""
 
 APART = 3
 """Bases between the two edits of a pair that keeps the length; nearer ones are one edit."""
@@ -60,12 +78,15 @@ class Denoise:
         length: letters of the sequence, where that is known; None finds it too.
         candidates: sequences that the learned model chooses from at first.
         rounds: times at most that the winner's neighbours are tried.
+        proposals: neighbours of the winner that the learned model itself proposes each time, for
+            clusters of at most four reads.
     """
 
     num_reads: NumReads = field(default_factory=lambda: [3, 5, 10])
     length: Count | None = None
     candidates: Candidates = 20
     rounds: Rounds = 4
+    proposals: Proposals = 40
 
 
 class DecodedCluster(NamedTuple):
@@ -102,6 +123,7 @@ def denoise(
     for _ in range(settings.rounds):
         before = [pool.winner() for pool in going]
         _expand(going, channel, AGAIN, around_winner=True)
+        _propose(pools, going, judge)
         _judge(pools, going, judge)
         going = [pool for pool, old in zip(going, before, strict=True) if pool.winner() != old]
         if not going:
@@ -130,6 +152,17 @@ def _expand(
             pool.take(one)
 
 
+def _propose(pools: Sequence["_Pool"], going: Sequence["_Pool"], judge: Judge) -> None:
+    """Have the learned model propose neighbours of the winners of clusters of few reads."""
+    drafts = {
+        index: pool.winner()
+        for index, pool in enumerate(pools)
+        if pool in going and len(pool.reads) <= FEW and pool.settings.proposals
+    }
+    for index, found in judge.gains(drafts).items():
+        pools[index].propose(found)
+
+
 def _judge(pools: Sequence["_Pool"], going: Sequence["_Pool"], judge: Judge) -> None:
     """Have the learned model score the best new candidates of those that are going on."""
     wanted = [pool.new() if pool in going else [] for pool in pools]
@@ -145,6 +178,7 @@ class _Pool:
         self.guessed = {start.draft: start.score}
         self.judged: dict[str, float] = {}
         self.expanded: dict[str, Gains] = {}
+        self.proposed: list[str] = []
 
     def next(self, winner: bool) -> str | None:
         """The best candidate whose neighbours are not known; or the winner, if they are not."""
@@ -160,25 +194,41 @@ class _Pool:
         width = self.settings.candidates
         best = heapq.nlargest(width, self.guessed.values())
         least = best[-1] - found.score if len(best) == width else -math.inf  # others are not asked
-        edits: list[tuple[list[Edit], float]]
-        if self.settings.length is None:
-            edits = [([edit], gain) for edit, gain in _best(found, width)]
-        else:
-            edits = [([edit], gain) for edit, gain in _best(found, width, SUBSTITUTE)]
-            added, removed = _best(found, 6, INSERT), _best(found, 6, DELETE)
-            for (one, gain), (other, more) in itertools.product(added, removed):
-                if gain + more > least and abs(one.place - other.place) >= APART:
-                    edits.append(([one, other], gain + more))
-        better = [edit for edit in edits if edit[1] > least]
-        for changes, gain in sorted(better, key=lambda edit: -edit[1])[:width]:
+        edits = [edit for edit in self._edits(found, width, least) if edit[1] > least]
+        for changes, gain in sorted(edits, key=lambda edit: -edit[1])[:width]:
             draft = apply(found.draft, changes)
             if draft and draft not in self.guessed:
                 self.guessed[draft] = found.score + gain
 
+    def propose(self, found: Gains) -> None:
+        """The best neighbours by the learned model, which it then scores as they are."""
+        count = self.settings.proposals
+        edits = sorted(self._edits(found, count), key=lambda edit: -edit[1])[:count]
+        drafts = (apply(found.draft, changes) for changes, _ in edits)
+        self.proposed = [draft for draft in drafts if draft]
+
+    def _edits(
+        self, found: Gains, width: int, least: float = -math.inf
+    ) -> list[tuple[list[Edit], float]]:
+        """Single edits, or pairs that keep the length, and the sum of their gains.
+
+        Of pairs only those that gain more than the least.
+        """
+        if self.settings.length is None:
+            return [([edit], gain) for edit, gain in _best(found, width)]
+        edits = [([edit], gain) for edit, gain in _best(found, width, SUBSTITUTE)]
+        added, removed = _best(found, 6, INSERT), _best(found, 6, DELETE)
+        for (one, gain), (other, more) in itertools.product(added, removed):
+            if gain + more > least and abs(one.place - other.place) >= APART:
+                edits.append(([one, other], gain + more))
+        return edits
+
     def new(self) -> list[str]:
-        """The best candidates that the learned model has not seen."""
+        """The best candidates that the learned model has not seen, and what it has proposed."""
         best = sorted(self.guessed, key=lambda one: -self.guessed[one])
-        return [one for one in best[: self.settings.candidates] if one not in self.judged]
+        wanted = dict.fromkeys([*best[: self.settings.candidates], *self.proposed])
+        self.proposed = []
+        return [one for one in wanted if one not in self.judged]
 
     def hear(self, candidates: Sequence[str], values: Sequence[float]) -> None:
         """Keep what the learned model says of them."""

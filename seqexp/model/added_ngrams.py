@@ -92,6 +92,11 @@ class NGramVectors(nn.Module):
         kept: Tensor = self.table(rows * keep)
         return kept / (1 - self.dropout)
 
+    @torch.no_grad()
+    def contributions(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time width"]:
+        """What each token adds to the sum of `forward`: of each n-gram an equal share."""
+        return self.table.grams.shared(self.table.table[self.table.rows(tokens)])
+
     def carried(
         self, tokens: Int[Tensor, "batch time"], before: Int[Tensor, "batch earlier"] | None = None
     ) -> Int[Tensor, "batch earlier"]:

@@ -4,16 +4,18 @@ Rates of a base depend on the letters around it alone. Most candidates of a clus
 bases, so that each window of letters goes through the network once, and once only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from seqexp.decode.consensus.edits import Gains
 from seqexp.formats.dna import LETTERS
 from seqexp.kernels import pair_hmm
 from seqexp.kernels.pair_hmm import Letters, Table
+from seqexp.model import read_gains
 from seqexp.model.read_errors import OUTSIDE, ReadErrors, band_of, turned
 from seqexp.spec import PAD
 
@@ -74,6 +76,24 @@ class Scores:
                 found[rows] = self._sums([texts[row] for row in rows.tolist()], which[rows])
         values = iter(found.tolist())
         return [[next(values) for _ in own] for own in candidates]
+
+    @torch.no_grad()
+    def gains(self, drafts: Mapping[int, str]) -> dict[int, Gains]:
+        """What single edits of a draft would gain, about, by the number of the cluster.
+
+        Only of clusters that have been scored: the causes of their reads are known.
+        """
+        clusters = list(drafts)
+        if not clusters:
+            return {}
+        texts = list(drafts.values())
+        which = torch.arange(len(texts)).repeat_interleave(self.size[clusters])
+        parts = [torch.arange(int(self.size[one])) + int(self.first[one]) for one in clusters]
+        read = torch.cat(parts)
+        found = read_gains.gains(
+            self.model, texts, ids(texts), which, self.reads[read] + 1, self.wanted[read]
+        )
+        return dict(zip(clusters, found, strict=True))
 
     def _sums(self, texts: Sequence[str], which: Int[Tensor, " candidates"]) -> Tensor:
         """Of candidates, each of a cluster; of the first one of each, all causes count."""

@@ -19,6 +19,7 @@ from seqexp.model.counting.table import Speaking
 from seqexp.model.layers import (
     EmbeddingSize,
     Init,
+    OnVectors,
     PositionFeatures,
     TokenInput,
     embedding_size_for,
@@ -36,7 +37,7 @@ from seqexp.task.cross_entropy import cross_entropy_sum
 Readout = Literal["last", "mean", "max"]
 
 
-class RecurrentNetwork(RecurrentLayers):
+class RecurrentNetwork(OnVectors, RecurrentLayers):
     """Vectors, perhaps a convolution, recurrent layers, perhaps attention, dense layers.
 
     A context is read by an encoder of the same cells, as many layers and units, whose last states
@@ -262,7 +263,8 @@ class RecurrentNetwork(RecurrentLayers):
         """
         states, after, kept = self._predicted_from(tokens, carry)
         logits = self.outputs(states, kept)
-        if self.ngrams is not None and self.ngrams.adds_to == "logits":
+        is_wide = self.ngrams is not None and self.ngrams.adds_to == "logits"
+        if is_wide and not tokens.is_floating_point():
             logits = logits + self._wide(tokens, carry, after)
         return logits, (*after, *kept)
 
@@ -301,7 +303,7 @@ class RecurrentNetwork(RecurrentLayers):
         carry: Carry | None,
     ) -> tuple[Float[Tensor, "batch time inputs"], list[Tensor]]:
         """Vectors with those of n-grams, and what the next window needs of these."""
-        if self.ngrams is None:
+        if self.ngrams is None or tokens.is_floating_point():
             return vectors, []
         own = carry[self._place_of_ngrams() :] if carry else None
         before = own[0] if own else None
@@ -337,6 +339,23 @@ class RecurrentNetwork(RecurrentLayers):
         """Logits of states of the top layer; `kept` is what they attend to."""
         logits: Tensor = self.head(self._attended(states, kept))
         return logits
+
+    def representation(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions features"]:
+        """What the output reads: states as they are read out, with what they attend to."""
+        states, _, kept = self._predicted_from(tokens, carry)
+        return self._attended(states, kept)
+
+    def states(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch time features"]:
+        """Hidden states of the top layer at each token; of both directions, side by side."""
+        if self.encoder is not None and not carry:
+            raise InputError("the model has a context; give read(context) as the carry")
+        vectors, _ = self.vectors(tokens, carry)
+        states, _, _ = self.over(vectors, is_real(tokens), self.starts(carry))
+        return states
 
     @property
     def scores_targets(self) -> bool:

@@ -137,6 +137,7 @@ FEWER = {
     r"(?<= )('?)seed=range\(\d+\)": r"\1seed=range(2)",
     r"(?<= )seed=0,1(,\d+)+(?= |$)": "seed=0,1",
     r"(?<= )seeds=\d+": "seeds=2",
+    r"(?<= )('?)dataset.fold=range\(\d+\)": r"\1dataset.fold=range(2)",
     r"(?<= )trainer.replicas=\d+": "trainer.replicas=3",
     r"(?<= )launcher.jobs=\d+": "launcher.jobs=2",
 }

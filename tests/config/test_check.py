@@ -536,3 +536,31 @@ def test_constructors_defaults_are_filled_in(good: dict[str, Any]) -> None:
 )
 def test_ranges_are_told_in_words(annotation: Any, words: str) -> None:
     assert describe(annotation) == words
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["dataset=text", "dataset.fold=2"], "dataset.fold is 2, but dataset.folds is null"),
+        (["dataset=text", "dataset.folds=3", "dataset.fold=3"], "dataset.folds is 3; give a fold"),
+        (["dataset=pairs", "dataset.folds=1"], "dataset.folds is 1; give an integer from 2"),
+        (
+            ["dataset=fasta", "dataset.folds=5", "dataset.test_names='^chr8:'"],
+            "dataset.folds is 5 and dataset.test_names is .chr8:; both say what is held out",
+        ),
+        (
+            ["dataset=frames", "dataset.folds=5", "dataset.test_groups=[a1]"],
+            "dataset.folds is 5 and dataset.test_groups is .'a1'.; both say",
+        ),
+        (["dataset=fasta", "dataset.fold_by=group"], "dataset.fold_by is group, but dataset.folds"),
+        (["dataset=noisy-reads", "dataset.folds=5"], "but view is reads; give view=clusters"),
+        (["++dataset.folds=5", "++dataset.fold=1"], "dataset.folds: Motif has none: .*num_test"),
+        (["dataset=chars", "++dataset.fold=1"], "dataset.fold: Chars has none: it is one text"),
+        (["dataset=imdb", "++dataset.folds=5"], "dataset.folds: IMDB has none: its 25,000"),
+    ],
+)
+def test_folds_that_do_not_fit_are_refused_in_words(overrides: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        check(composed(*overrides))
+    if any("++" in one for one in overrides):
+        assert len(caught.value.faults) == 1

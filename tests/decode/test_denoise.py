@@ -1,12 +1,13 @@
 """Clusters are decoded by a score of candidates: here of the true channel itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from seqexp.dataset.reads.channel import ErrorRates, random_sequence, read_out
+from seqexp.decode.consensus.edits import Gains, gains
 from seqexp.decode.consensus.pair_hmm import Channel, log_likelihood
-from seqexp.decode.denoise import Denoise, Judge, denoise
+from seqexp.decode.denoise import FEW, Denoise, denoise
 from seqexp.decode.polish import polish_all
 
 CHANNEL = Channel.of_rates(0.05, 0.05, 0.01)
@@ -17,12 +18,25 @@ def likelihoods(candidates: Sequence[str], reads: Sequence[str]) -> list[float]:
     return found
 
 
-def score(clusters: Sequence[Sequence[str]]) -> Judge:
-    def judge(candidates: Sequence[Sequence[str]]) -> list[list[float]]:
-        pairs = zip(candidates, clusters, strict=True)
+class TrueChannel:
+    """The judge that knows the rates; what it proposes is counted."""
+
+    def __init__(self, clusters: Sequence[Sequence[str]]) -> None:
+        self.clusters = clusters
+        self.asked: list[int] = []
+
+    def __call__(self, candidates: Sequence[Sequence[str]]) -> list[list[float]]:
+        pairs = zip(candidates, self.clusters, strict=True)
         return [likelihoods(own, reads) if own else [] for own, reads in pairs]
 
-    return judge
+    def gains(self, drafts: Mapping[int, str]) -> dict[int, Gains]:
+        self.asked += drafts
+        reads = [self.clusters[index] for index in drafts]
+        found = gains(list(drafts.values()), reads, [CHANNEL] * len(drafts)) if drafts else []
+        return dict(zip(drafts, found, strict=True))
+
+
+score = TrueChannel
 
 
 def clusters(count: int, reads: int, length: int) -> tuple[list[str], list[list[str]]]:
@@ -64,3 +78,26 @@ def test_a_cluster_is_decoded_as_it_is_alone() -> None:
     together = denoise(reads, CHANNEL, score, Denoise())
     alone = [denoise([own], CHANNEL, score, Denoise())[0] for own in reads]
     assert [one.sequence for one in together] == [one.sequence for one in alone]
+
+
+def test_the_learned_model_proposes_neighbours_of_clusters_of_few_reads_only() -> None:
+    _, reads = clusters(2, FEW + 1, 30)
+    judge = TrueChannel([reads[0][:FEW], reads[1]])
+    denoise(judge.clusters, CHANNEL, lambda _: judge, Denoise())
+    assert {*judge.asked} == {0}
+    judge.asked = []
+    denoise(judge.clusters, CHANNEL, lambda _: judge, Denoise(proposals=0))
+    assert not judge.asked
+
+
+def test_what_is_proposed_is_found_where_the_rates_do_not_see_it() -> None:
+    blind = Channel.of_rates(0.25, 0.25, 0.25)  # by which candidates are found
+    found = []
+    for proposals in (0, 40):
+        settings = Denoise(candidates=1, rounds=8, proposals=proposals)
+        _, reads = clusters(10, 3, 40)
+        decoded = denoise(reads, blind, score, settings)
+        pairs = zip(decoded, reads, strict=True)
+        found.append([likelihoods([one.sequence], own)[0] for one, own in pairs])
+    without, with_proposals = found
+    assert sum(with_proposals) > sum(without) + 1

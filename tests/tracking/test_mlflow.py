@@ -82,7 +82,7 @@ def artifacts(client: MlflowClient, run_id: str, path: str = "") -> set[str]:
 
 def test_a_run_is_finished_and_named(recorded: Any, client: MlflowClient) -> None:
     assert recorded.info.status == "FINISHED"
-    assert recorded.info.run_name == "cnn1d-motif-seed0"
+    assert recorded.info.run_name == "cnn1d-motif epochs=2 seed0"
     assert client.get_experiment(recorded.info.experiment_id).name == "motif"
 
 

@@ -30,6 +30,7 @@ class Record:
         asked: values of the columns that are asked for, as they stand.
         place: where they stand.
         values: labels or numbers that are asked for; empty where a class is.
+        group: as a table says it; those of a group stay together in a fold.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Record:
     asked: tuple[str, ...] = ()
     place: str = ""
     values: tuple[float | int, ...] = ()
+    group: str | None = None
 
     @property
     def answer(self) -> str:
@@ -100,7 +102,7 @@ def records_of_table(
     sequence_column: str = "sequence",
     read: Read = dna,
 ) -> tuple[list[Record], list[str]]:
-    """Sequences of a table, what is asked of them, perhaps id and split; and notes.
+    """Sequences of a table, what is asked of them, perhaps id, split and group; and notes.
 
     Args:
         path: the file.
@@ -114,7 +116,7 @@ def records_of_table(
             table has values by id.
     """
     needed = [*(("id",) if is_looked_up else ()), *asked, sequence_column]
-    optional = ("split",) if is_looked_up else ("id", "split")
+    optional = ("split", "group") if is_looked_up else ("id", "split", "group")
     records: list[Record] = []
     for line, values in _rows(path, needed, [name for name in optional if name not in needed]):
         name = values.get("id") or f"line {line}"
@@ -126,6 +128,7 @@ def records_of_table(
                 split=values.get("split"),
                 asked=tuple(values[column] for column in asked),
                 place=f"{path}, line {line}",
+                group=values.get("group"),
             )
         )
     names = [record.name for record in records]

@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from seqexp.dataset.folds import Fold
 from seqexp.dataset.pairing.files import Pair
 from seqexp.errors import InputError
 
@@ -12,7 +13,12 @@ Splits = dict[str, list[Pair]]
 HELD_OUT = ("test", "valid")
 
 
-def divided(given: Mapping[str, Sequence[Pair]], shares: Mapping[str, float], seed: int) -> Splits:
+def divided(
+    given: Mapping[str, Sequence[Pair]],
+    shares: Mapping[str, float],
+    seed: int,
+    fold: Fold | None = None,
+) -> Splits:
     """The three splits: as the files or their column of splits say, else drawn from training.
 
     All pairs of the same source are drawn together, in an order that depends on nothing but the
@@ -22,11 +28,14 @@ def divided(given: Mapping[str, Sequence[Pair]], shares: Mapping[str, float], se
         given: pairs by the split of their file; those of `train` may say their own.
         shares: of the sources that are left, for `test` and `valid`.
         seed: selects them.
+        fold: what is the test; None is a share.
 
     Raises:
         InputError: if nothing is left to train on.
     """
     splits: Splits = {name: list(given.get(name, ())) for name in ("train", "valid", "test")}
+    if fold is not None:
+        splits["test"], splits["train"] = _of_fold(splits["train"], fold)
     said = [pair.split is not None for pair in splits["train"]]
     if any(said):
         all_pairs, splits["train"] = splits["train"], []
@@ -56,6 +65,16 @@ def _drawn(
     chosen = set(sources[: min(max(1, round(share * len(sources))), len(sources) - 1)])
     held_out = [pair for pair in pairs if pair.source in chosen]
     return held_out, [pair for pair in pairs if pair.source not in chosen]
+
+
+def _of_fold(pairs: Sequence[Pair], fold: Fold) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of a fold, and the rest."""
+    named = next((pair for pair in pairs if pair.split is not None), None)
+    if named is not None:
+        fold.refuse_given(str(named.split), named.place)
+    chosen = fold.tested([pair.source for pair in pairs], "different sources")
+    both = list(zip(pairs, chosen, strict=True))
+    return [pair for pair, is_in in both if is_in], [pair for pair, is_in in both if not is_in]
 
 
 def _hash(seed: int, name: str, source: tuple[str, ...]) -> bytes:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int
 
+from seqexp.dataset.folds import Fold
 from seqexp.dataset.pictures.examples import Entry, Examples
 from seqexp.errors import InputError
 from seqexp.seeding import UniformSource, stream_seed
@@ -51,8 +52,10 @@ Say = Callable[[Pair], list[tuple[str, str]]]
 """Texts on a picture, each with its answer, or an empty one."""
 
 
-def scans_by_split(valid_share: float, test_share: float, seed: int) -> dict[str, Scans]:
-    """The 1,797 scans, divided by digit.
+def scans_by_split(
+    valid_share: float, test_share: float, seed: int, fold: Fold | None = None
+) -> dict[str, Scans]:
+    """The 1,797 scans, divided by digit; those of a fold are for the test, or a share.
 
     Raises:
         InputError: if a split lacks a digit.
@@ -62,11 +65,16 @@ def scans_by_split(valid_share: float, test_share: float, seed: int) -> dict[str
     values, digits = load_digits(return_X_y=True)
     pictures = (values.reshape(-1, SIDE, SIDE) / BRIGHTEST).astype(np.float32)
     rows: dict[str, list[Int[np.ndarray, " scans"]]] = {"test": [], "valid": [], "train": []}
+    places = range(len(digits))
+    tested = None if fold is None else fold.tested(places, "scans", digits.tolist())
     for digit in range(10):
         of_digit = np.flatnonzero(digits == digit)
         bits = np.random.PCG64(np.random.SeedSequence(stream_seed(seed, "scans", digit)))
         of_digit = of_digit[np.argsort(bits.random_raw(len(of_digit)), kind="stable")]
         num_test = round(test_share * len(of_digit))
+        if tested is not None:
+            is_in = np.array(tested)[of_digit]
+            of_digit, num_test = np.append(of_digit[is_in], of_digit[~is_in]), int(is_in.sum())
         num_valid = round(valid_share * (len(of_digit) - num_test))
         rows["test"].append(of_digit[:num_test])
         rows["valid"].append(of_digit[num_test : num_test + num_valid])
@@ -80,6 +88,12 @@ def scans_by_split(valid_share: float, test_share: float, seed: int) -> dict[str
             )
     found = {split: np.concatenate(chosen) for split, chosen in rows.items()}
     return {split: Scans(pictures[chosen], digits[chosen]) for split, chosen in found.items()}
+
+
+def fold_notes(scans: Mapping[str, Scans], fold: Fold | None) -> list[str]:
+    """The test in words, where it is a fold."""
+    sizes = {split: len(found.digits) for split, found in scans.items()}
+    return [] if fold is None else [fold.note(sizes["test"], sum(sizes.values()), "scans")]
 
 
 def composed(

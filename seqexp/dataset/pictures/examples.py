@@ -3,6 +3,7 @@
 Whole pictures go to a split, with all their texts; equal pictures go together.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from annotated_types import Interval, Len
 from jaxtyping import Float32, Int
 from torch import Tensor
 
+from seqexp.dataset.folds import Fold
 from seqexp.dataset.pictures.parts import WHOLE, Part
 from seqexp.errors import InputError
 from seqexp.formats.png import Picture, read_png
@@ -180,7 +182,11 @@ class _OneSize:
 
 
 def divided(
-    found: Mapping[str, Examples], valid_share: float, test_share: float, seed: int
+    found: Mapping[str, Examples],
+    valid_share: float,
+    test_share: float,
+    seed: int,
+    fold: Fold | None = None,
 ) -> tuple[dict[str, Examples], list[str]]:
     """Splits `train`, `valid` and `test`: those that are there, others by share of pictures.
 
@@ -190,12 +196,16 @@ def divided(
         InputError: if nothing is left to train on or to test on.
     """
     splits = {("train" if name == WHOLE else name): part for name, part in found.items()}
+    notes = []
+    if fold is not None:
+        splits["train"], splits["test"] = _of_fold(found, fold)
+        sizes = [len(part.pictures) for part in splits.values()]
+        notes = [fold.note(sizes[1], sum(sizes), "pictures")]
     for name, share in (("test", test_share), ("valid", valid_share)):
         if name not in splits and share:
             splits["train"], splits[name] = _cut(splits["train"], share, seed, name)
     if "test" not in splits:
         raise InputError("dataset.test_share is 0 and there is no folder test; give one of them")
-    notes = []
     for name in ("valid", "test"):
         if name in splits:
             splits["train"], note = _without(splits["train"], splits[name], name)
@@ -221,6 +231,17 @@ def _cut(examples: Examples, share: float, seed: int, name: str) -> tuple[Exampl
     held = sorted(index for group in drawn[:count] for index in members[group])
     left = np.setdiff1d(np.arange(len(examples.pictures)), held)
     return examples.chosen(left), examples.chosen(np.array(held))
+
+
+def _of_fold(found: Mapping[str, Examples], fold: Fold) -> tuple[Examples, Examples]:
+    """The rest, and the pictures of a fold; equal ones are not parted."""
+    named = next((name for name in found if name != WHOLE), None)
+    if named is not None:
+        fold.refuse_given(named, "dataset.path has a folder a split")
+    whole = found[WHOLE]
+    groups = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in whole.pictures]
+    chosen = np.array(fold.tested(groups, "different pictures"))
+    return whole.chosen(np.flatnonzero(~chosen)), whole.chosen(np.flatnonzero(chosen))
 
 
 def _without(train: Examples, held: Examples, name: str) -> tuple[Examples, list[str]]:

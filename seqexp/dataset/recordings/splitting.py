@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from seqexp.dataset.folds import Fold
 from seqexp.dataset.recordings.recording import Recording
 from seqexp.errors import InputError
 from seqexp.utils.nearest import nearest
@@ -20,6 +21,7 @@ def split(
     named: Mapping[str, Sequence[str] | None],
     shares: Mapping[str, float],
     seed: int,
+    fold: Fold | None = None,
 ) -> Splits:
     """By files and a column, by names of groups, and of what neither names by a share of groups.
 
@@ -28,6 +30,7 @@ def split(
         named: groups of `test` and `valid`, or None.
         shares: of `test` and `valid` among the groups that are left.
         seed: selects what is drawn.
+        fold: what is the test; None is a share.
 
     Raises:
         InputError: if a name is no group's, or too few groups are there.
@@ -45,6 +48,9 @@ def split(
             parts[SPLITS[one.split]].append(one)
     groups = list(dict.fromkeys(one.group for one in rest))
     chosen: dict[str, str] = {}
+    if fold is not None:
+        chosen = dict.fromkeys(_of_fold(recordings, fold), "test")
+        shares = {**shares, "test": 0.0}
     for name in ("test", "valid"):
         for group in named[name] or ():
             _refuse_unknown(name, group, groups)
@@ -67,6 +73,22 @@ def split(
                 f" ({', '.join(groups[:10])}); see dataset.test_groups and dataset.valid_groups"
             )
     return parts
+
+
+def _of_fold(recordings: Sequence[Recording], fold: Fold) -> list[str]:
+    """The groups of a fold."""
+    for one in recordings:
+        if one.split is not None:
+            fold.refuse_given(one.split, one.place(0))
+    groups = [one.group for one in recordings]
+    tested = fold.tested(groups, "groups", [_stratum(one) for one in recordings])
+    return [group for group, is_in in zip(groups, tested, strict=True) if is_in]
+
+
+def _stratum(one: Recording) -> str:
+    """The label of a recording that has one."""
+    labels = {str(label) for column in one.labels for label in column}
+    return labels.pop() if len(labels) == 1 else ""
 
 
 def _refuse_unknown(name: str, group: str, groups: Sequence[str]) -> None:

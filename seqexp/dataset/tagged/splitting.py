@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from seqexp.dataset.folds import Fold
 from seqexp.dataset.tagged.reading import Tagged
 from seqexp.errors import InputError
 from seqexp.utils.nearest import nearest
@@ -17,7 +18,11 @@ _SHOWN = 5
 
 
 def split(
-    sequences: Sequence[Tagged], shares: Mapping[str, float], seed: int, run: int | None = None
+    sequences: Sequence[Tagged],
+    shares: Mapping[str, float],
+    seed: int,
+    run: int | None = None,
+    fold: Fold | None = None,
 ) -> Splits:
     """By what the sequences say themselves; parts that none names are drawn, by the share.
 
@@ -27,6 +32,7 @@ def split(
         seed: selects what is drawn. Sequences of the same tokens stay together.
         run: tokens in a row; sequences that share as many stay together too, and so do all that
             they connect. None: only equal ones.
+        fold: what is the test; None is a share.
 
     Raises:
         InputError: if nothing would be left to train or to test on.
@@ -34,6 +40,8 @@ def split(
     parts: Splits = {"train": [], "valid": [], "test": []}
     for one in sequences:
         parts[one.split or "train"].append(one)
+    if fold is not None:
+        parts["train"], parts["test"] = _of_fold(sequences, fold, run)
     for name in ("test", "valid"):
         if name in shares and shares[name] and not parts[name]:
             parts["train"], parts[name] = _drawn(parts["train"], name, shares[name], seed, run)
@@ -63,6 +71,21 @@ def _drawn(
         [one for one in sequences if tuple(one.tokens) not in chosen],
         [one for one in sequences if tuple(one.tokens) in chosen],
     )
+
+
+def _of_fold(
+    sequences: Sequence[Tagged], fold: Fold, run: int | None
+) -> tuple[list[Tagged], list[Tagged]]:
+    """The rest, and the sequences of a fold."""
+    named = next((one for one in sequences if one.split is not None), None)
+    if named is not None:
+        fold.refuse_given(str(named.split), named.place)
+    texts = list(dict.fromkeys(tuple(one.tokens) for one in sequences))
+    group_of = {text: min(group) for group in _groups(texts, run) for text in group}
+    what = "different sequences" if run is None else f"groups that share no {run} tokens"
+    chosen = fold.tested([group_of[tuple(one.tokens)] for one in sequences], what)
+    pairs = list(zip(sequences, chosen, strict=True))
+    return [one for one, is_in in pairs if not is_in], [one for one, is_in in pairs if is_in]
 
 
 def _groups(texts: Sequence[tuple[str, ...]], run: int | None) -> list[list[tuple[str, ...]]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seqexp.data import Data, Sequences, WordVectors
 from seqexp.dataset.asked import refuse_unlearnable
+from seqexp.dataset.folds import Fold
 from seqexp.dataset.words.answers import as_targets, targets_by_label
 from seqexp.dataset.words.apart import Apart, Rows, digests, distinct, word_notes
 from seqexp.dataset.words.corpus import Corpus, Unit
@@ -55,6 +56,7 @@ class Choices:
     test_share: float = 0.0
     unit: Unit = "words"
     keep_apart: bool = False  # texts of the same words stand in one split
+    tested: Fold | None = None  # what is the test instead of a share
 
     @classmethod
     def of(cls, dataset: Any, **others: Any) -> "Choices":
@@ -84,6 +86,9 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
     apart = Apart(corpus) if choices.keep_apart else None
     rows, unused = _rows(corpus, choices, apart)
     notes = list(corpus.notes)
+    if choices.tested is not None:
+        total = len(corpus.texts["train"])
+        notes.append(choices.tested.note(len(rows["test"][1]), total, "texts"))
     if choices.valid_share and not len(rows["valid"][1]):
         notes.append(
             f"dataset.valid_share is {choices.valid_share}, but no class has two texts left, one of"
@@ -150,7 +155,10 @@ def _rows(
     left = np.arange(len(labels))
     for split, share in (("test", choices.test_share), ("valid", choices.valid_share)):
         if split not in rows:
-            chosen = _drawn(labels, left, share, choices.seed, split, apart)
+            if split == "test" and choices.tested is not None:
+                chosen = _fold_of(labels, choices.tested, apart)
+            else:
+                chosen = _drawn(labels, left, share, choices.seed, split, apart)
             if split == "test" and share and not len(chosen):
                 raise InputError(
                     f"dataset.{split}_share is {share}, but no class has two texts, one of which"
@@ -186,6 +194,15 @@ def _drawn(
         if len(chosen):
             return among[np.isin(firsts, chosen)]
     return stratified(labels, among, share, seed, name)
+
+
+def _fold_of(
+    labels: Int[np.ndarray, " texts"], tested: Fold, apart: Apart | None
+) -> Int[np.ndarray, " chosen"]:
+    """The texts of a fold: all of the same words together."""
+    groups = np.arange(len(labels)) if apart is None else apart.firsts["train"]
+    chosen = tested.tested(groups.tolist(), "different texts", labels.tolist())
+    return np.flatnonzero(chosen)
 
 
 def stratified(

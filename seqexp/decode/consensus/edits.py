@@ -14,10 +14,10 @@ from itertools import chain
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from seqexp.decode.consensus.alignments import sums, wide_band
+from seqexp.decode.consensus.alignments import Alignments, sums, wide_band
 from seqexp.decode.consensus.pair_hmm import Channel, align, encode
 from seqexp.formats.dna import LETTERS
 
@@ -105,29 +105,68 @@ def gains(
     band = wide_band(pairs)
     if margin is not None:
         band = min(band, int((pairs.num_bases - pairs.num_letters).abs().amax()) + margin)
-    found = sums(pairs, insertion, band)
     emission = torch.stack([channel.emission for channel in channels])[which]
-    deletion = torch.stack([channel.deletion for channel in channels])[which][:, None]
-    substituted = _passes(emission, deletion, found.passed, found.skipped)
-    inserted = _passes(emission, deletion, found.inserted, found.through)
+    deletion = torch.stack([channel.deletion for channel in channels])[which]
+    log_likelihood, by_read = edited(pairs, NewBase(emission, deletion), insertion, band)
+    return added(drafts, which, log_likelihood + end, by_read.log())
+
+
+class NewBase(NamedTuple):
+    """How a base of each kind is read that an edit writes: as which letters, or not at all."""
+
+    emission: Float[Tensor, "pairs bases letters"]
+    deletion: Float[Tensor, "pairs bases"]
+
+
+def edited(
+    pairs: Alignments,
+    new: NewBase,
+    after_the_last: Float[Tensor, "pairs letters"],
+    band: int,
+) -> tuple[Float[Tensor, " pairs"], Float[Tensor, "pairs places edits"]]:
+    """Log-likelihood of each read, and its likelihood with each edit, relative to that.
+
+    Columns are those of `Gains.table`; after the last base only insertions count.
+
+    Args:
+        pairs: candidates, whose bases may each have rates of their own, and reads.
+        new: rates of bases that are written.
+        after_the_last: insertions in the last gap, if a base followed it.
+        band: as for `sums`.
+    """
+    found = sums(pairs, after_the_last, band)
+    substituted = _passes(new, found.passed, found.skipped)
+    inserted = _passes(new, found.inserted, found.through)
     # the gap before a base that is gone is one with the gap behind it: not twice its insertions
-    twice = torch.einsum("pl,pbl->pb", insertion, found.passed)
-    deleted = (found.skipped - twice).clamp(min=1e-300)
+    twice = torch.einsum("pbl,pbl->pb", pairs.insertion[:, :-1], found.passed)
+    deleted = (found.skipped - twice)[:, :, None]
     no_base = (0, 0, 0, 1)
-    by_read = torch.cat(
-        [
-            torch.nn.functional.pad(substituted.log(), no_base, value=-torch.inf),
-            torch.nn.functional.pad(deleted.log()[:, :, None], no_base, value=-torch.inf),
-            inserted.log(),
-        ],
-        dim=2,
-    )  # (pairs, places, edits)
+    at_bases = torch.nn.functional.pad(torch.cat([substituted, deleted], dim=2), no_base)
+    likelihood = torch.cat([at_bases, inserted], dim=2).clamp(min=1e-300)
+    return found.log_likelihood, likelihood
+
+
+def added(
+    drafts: Sequence[str],
+    which: Int[Tensor, " pairs"],
+    log_likelihood: Float[Tensor, " pairs"],
+    by_read: Float[Tensor, "pairs places edits"],
+) -> list[Gains]:
+    """Gains of each draft by those of its reads, which are nats.
+
+    Args:
+        drafts: what is edited.
+        which: the draft of each read.
+        log_likelihood: of each read, nats.
+        by_read: what each edit adds to it.
+    """
+    bases, _ = encode(drafts)
     tables = by_read.new_zeros(len(drafts), *by_read.shape[1:]).index_add(0, which, by_read)
-    known = bases.clamp(min=0)[:, :, None]
     tables[:, :, DELETE] -= PER_BASE
     tables[:, :, INSERT:] += PER_BASE
+    known = bases.clamp(min=0)[:, :, None]
     tables[:, :-1].scatter_(2, known, -torch.inf)  # a base for itself is no edit
-    total = end.new_zeros(len(drafts)).index_add(0, which, found.log_likelihood + end)
+    total = log_likelihood.new_zeros(len(drafts)).index_add(0, which, log_likelihood)
     result = []
     for draft, table, value in zip(drafts, tables, total.tolist(), strict=True):
         own = table[: len(draft) + 1].clone()
@@ -137,13 +176,10 @@ def gains(
 
 
 def _passes(
-    emission: Float[Tensor, "pairs bases letters"],
-    deletion: Float[Tensor, "pairs 1 bases"],
+    new: NewBase,
     with_letter: Float[Tensor, "pairs places letters"],
     without: Float[Tensor, "pairs places"],
 ) -> Float[Tensor, "pairs places bases"]:
     """Likelihood, relative to the draft's, with each base at a place: passed on or skipped."""
-    likelihood = (
-        torch.einsum("pal,pbl->pba", emission, with_letter) + deletion * without[:, :, None]
-    )
-    return likelihood.clamp(min=1e-300)
+    passed = torch.einsum("pal,pbl->pba", new.emission, with_letter)
+    return passed + new.deletion[:, None] * without[:, :, None]

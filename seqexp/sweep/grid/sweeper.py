@@ -23,6 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seqexp.config.check import check
+from seqexp.config.experiments import for_others
 from seqexp.config.groups import Config
 from seqexp.config.typed import as_typed, command_line, roots_of, typed
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
@@ -250,11 +251,12 @@ class CheckedSweeper(BasicSweeper):
         for overrides in combinations:
             composed: DictConfig = loader.load_sweep_config(self.config, list(overrides))
             dataset = str(composed.hydra.runtime.choices.dataset)
+            others = for_others(composed.hydra)
             with open_dict(composed):
                 del composed["hydra"]
             shown = tuple(filter(is_for_jobs, typed(overrides, self.config.hydra)))
             try:
-                config = settled(check(composed))
+                config = settled(check(composed, others=others))
                 jobs.append(Job(shown, config, dataset, tuple(overrides)))
             except ConfigError as error:
                 own = command_line(item for item in shown if item not in shared)

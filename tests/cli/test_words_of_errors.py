@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seqexp.cli.explain import Origins, explain, form_faults
+from seqexp.cli.words_of_errors import Origins, explain, form_faults
 from seqexp.config.groups import CONF
 from seqexp.errors import ConfigError
 

@@ -1,0 +1,100 @@
+"""An experiment with another model, or other data: what it gives to its own is left out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from omegaconf import open_dict
+
+from seqexp.config.check import check, set_aside
+from seqexp.config.experiments import for_others
+from seqexp.errors import ConfigError
+
+CONF = ROOT / "conf"
+EXPERIMENTS = sorted(
+    str(file.relative_to(CONF / "experiment").with_suffix(""))
+    for file in (CONF / "experiment").rglob("*.yaml")
+)
+
+
+def composed(*overrides: str) -> tuple[Any, Any]:
+    """A composition, and the node `hydra` of it."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", ["paths.outputs=o", *overrides], return_hydra_config=True)
+    hydra = config.hydra
+    with open_dict(config):
+        del config["hydra"]
+    return config, hydra
+
+
+def faults_of(config: Any, hydra: Any) -> list[str]:
+    try:
+        check(config, others=for_others(hydra))
+    except ConfigError as error:
+        return list(error.faults)
+    return []
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_settings_of_the_experiments_model_are_no_faults_of_another(experiment: str) -> None:
+    _, hydra = composed(f"experiment={experiment}")
+    assert for_others(hydra) == {}
+    other = "lstm" if hydra.runtime.choices.model == "cnn1d" else "cnn1d"
+    found = faults_of(*composed(f"experiment={experiment}", f"model={other}"))
+    assert not [fault for fault in found if fault.startswith("model.")]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "group", "left", "kept"),
+    [
+        (("experiment=motif", "model=lstm"), "model", "num_filters", "dropout"),
+        (("experiment=imdb", "model=cnn1d"), "model", "bidirectional", "ngrams"),
+        # of the experiment that it builds on
+        (("experiment=imdb-ensemble", "model=cnn1d"), "model", "bidirectional", "ngrams"),
+        (("experiment=notebook/motif", "model=rnn"), "model", "filter_width", "num_layers"),
+        # a value that it has not
+        (("experiment=notebook/motif", "model=lstm"), "model", "readout", "dropout"),
+        (("experiment=imdb", "dataset=motif"), "dataset", "truncate", "seed"),
+        (("experiment=denoise", "decode=none", "dataset=chars"), "dataset", "num_clusters", "seed"),
+    ],
+)
+def test_what_another_option_has_too_is_kept(
+    overrides: tuple[str, ...], group: str, left: str, kept: str
+) -> None:
+    config, hydra = composed(*overrides)
+    others = for_others(hydra)
+    assert left in set_aside(config, others)[group]
+    assert left in others[group] and kept not in set_aside(config, others)[group]
+    assert left not in str(faults_of(config, hydra))
+
+
+def test_what_is_typed_is_meant_for_the_chosen_model() -> None:
+    for typed, fault in (
+        ("model.filter_width=3", "model.filter_width: unknown for model=lstm"),
+        ("model.readout=flatten", "model.readout is 'flatten'"),
+    ):
+        found = faults_of(*composed("experiment=notebook/motif", "model=lstm", typed))
+        assert [fault in one for one in found] == [True]
+
+
+def test_what_no_option_has_is_a_fault_as_before() -> None:
+    config, hydra = composed("experiment=motif", "model=lstm", "+model.num_filterz=3")
+    assert any("model.num_filterz: unknown" in fault for fault in faults_of(config, hydra))
+
+
+def test_an_experiment_that_gives_its_own_model_what_it_has_not_is_at_fault(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "experiment").mkdir()
+    file = tmp_path / "experiment" / "mine.yaml"
+    file.write_text(
+        "# @package _global_\ndefaults:\n  - override /model: lstm\nmodel:\n  num_filters: 3\n"
+    )
+    folder = f"hydra.searchpath=[file://{tmp_path}]"
+    found = faults_of(*composed("experiment=mine", folder))
+    assert any("model.num_filters: unknown for model=lstm" in fault for fault in found)
+    assert not faults_of(*composed("experiment=mine", folder, "model=cnn1d"))
+    config, hydra = composed("experiment=mine", folder, "model=rnn")
+    assert set_aside(config, for_others(hydra)) == {"model": ["num_filters"]}
