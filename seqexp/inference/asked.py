@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -11,10 +11,7 @@ from torch import Tensor
 from seqexp.errors import InputError
 from seqexp.inference.saved_model import SavedModel
 from seqexp.inference.temperature import no_probabilities
-from seqexp.spec import PAD, Output, TaskSpec
-
-if TYPE_CHECKING:
-    from seqexp.inference.prediction import Given
+from seqexp.spec import Output, TaskSpec
 
 Strands = Literal["one", "both"]
 
@@ -64,16 +61,6 @@ def refuse_other_than_dna(spec: TaskSpec, name: str) -> None:
             f"{said} predicts something of each position ({spec.output.value}), of which both"
             " strands have no mean; give one"
         )
-
-
-def other_strand(one: "Given", spec: TaskSpec) -> "Given":
-    """A sequence of DNA as its reverse complement, padded on the side where it was padded."""
-    complements, ids = spec.vocabulary.complements(), [int(i) for i in one.values]
-    letters = len(one.pieces) or len(ids)  # the rest is padding
-    left = len(ids) - letters if spec.words is not None and spec.words.pad == "left" else 0
-    turned = [complements[i] for i in reversed(ids[left : left + letters])]
-    after = [PAD] * (len(ids) - left - letters)
-    return replace(one, values=[*([PAD] * left), *turned, *after], pieces=())
 
 
 def mean_of_strands(

@@ -1,7 +1,7 @@
 """What a trained model says of sequences: a row each, or a row a token."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqexp.dataset.recordings.recording import by_its_own
 from seqexp.errors import InputError
-from seqexp.inference.asked import mean_of_strands, other_strand
+from seqexp.inference.asked import mean_of_strands
 from seqexp.inference.saved_model import SavedModel, made
 from seqexp.spec import PAD, Carry, Features, Output, ReadsContext, TaskSpec
 from seqexp.task import kinds
@@ -203,6 +203,16 @@ def _logits(saved: SavedModel, chosen: Sequence[Given]) -> Float[Tensor, "batch 
     carry = first_carry(saved, [one.context for one in chosen])
     logits: Tensor = saved.model(stacked([one.values for one in chosen]), carry)[0]
     return logits
+
+
+def other_strand(one: Given, spec: TaskSpec) -> Given:
+    """A sequence of DNA as its reverse complement, padded on the side where it was padded."""
+    complements, ids = spec.vocabulary.complements(), [int(i) for i in one.values]
+    letters = len(one.pieces) or len(ids)  # the rest is padding
+    left = len(ids) - letters if spec.words is not None and spec.words.pad == "left" else 0
+    turned = [complements[i] for i in reversed(ids[left : left + letters])]
+    after = [PAD] * (len(ids) - left - letters)
+    return replace(one, values=[*([PAD] * left), *turned, *after], pieces=())
 
 
 def by_shape(given: Sequence[Given]) -> Iterable[list[int]]:

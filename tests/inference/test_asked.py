@@ -11,8 +11,8 @@ from torch import nn
 
 from seqexp.errors import InputError
 from seqexp.inference import saved_model, temperature
-from seqexp.inference.asked import asked, mean_of_strands, other_strand
-from seqexp.inference.prediction import Given, predicted, predicted_tokens
+from seqexp.inference.asked import asked, mean_of_strands
+from seqexp.inference.prediction import Given, other_strand, predicted, predicted_tokens
 from seqexp.inference.pyfunc import TextModel
 from seqexp.inference.saved_model import SavedModel
 from seqexp.inference.temperature import Temperature
