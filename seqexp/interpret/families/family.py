@@ -37,7 +37,7 @@ MAX_PAIRED = 6
 """Families, the first ones, of which pairs are looked at."""
 
 
-MIN_EFFECT, TINY_EFFECT = 0.1, 0.03
+MIN_EFFECT, TINY_EFFECT = 0.15, 0.03
 """Of a family that is shown, as a share of the largest effect: of any; of an enriched one."""
 
 MIN_ENRICHMENT = 2.0
@@ -177,7 +177,7 @@ class Families:
     def telling(self) -> list[Family]:
         """Those that matter; the others are noise that filters were left with.
 
-        Their effect is a tenth of the largest one, or less but not tiny and their sites stand twice
+        Their effect is 0.15 of the largest one, or less but not tiny and their sites stand twice
         as often where they speak for.
         """
         largest = max((one.strength for one in self.found), default=0.0)
