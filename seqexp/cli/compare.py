@@ -10,8 +10,9 @@ python -m seqexp compare sweep=RUN [KEY=VALUE ...]
 
   tracking.uri, paths.outputs    where runs are kept, as for python -m seqexp
 
-Runs that differ in their seeds only are one point, with mean and standard deviation; points are
-compared seed by seed. Runs are told apart by the values in which their configurations differ.
+Runs that differ in their seeds and folds only are one point, with mean and standard deviation;
+points are compared seed by seed, and fold by fold. Runs are told apart by the values in which their
+configurations differ.
 Of two runs on one test, paired.json has the difference of the headline metrics with its 95 %
 interval over draws of the test's sequences (paired bootstrap), and of classes McNemar's exact test.
 
@@ -36,6 +37,7 @@ from seqexp.errors import InputError
 from seqexp.inference import ensemble
 from seqexp.inference.claims import result
 from seqexp.metrics import METRICS, is_known
+from seqexp.sweep import pooled
 from seqexp.sweep.figures import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
 from seqexp.sweep.paired import Pair, pair_of
@@ -79,6 +81,7 @@ def compare(
     found = list(_each_once(found))
     manifest = manifest_of(found, _metric(found, metric))
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
+    manifest.pooled = pooled.pooled(manifest, _folders(found))
     folder = Path(output) if output is not None else _folder(place, sweep, found)
     show(f"\n{table_text(manifest)}\n")
     pair = _pair(found) if len(found) == 2 else None
@@ -165,6 +168,14 @@ def _fold(params: Mapping[str, str]) -> list[int]:
     """The fold that a run tests on, and the number of folds; nothing where there are none."""
     values = [params.get(f"dataset.{key}", "") for key in ("fold", "folds")]
     return [int(value) for value in values] if all(map(str.isdecimal, values)) else []
+
+
+def _folders(found: Sequence[Run]) -> dict[str, Path | None]:
+    """Where each run has kept its predictions."""
+    tags = {
+        name: run.data.tags.get("seqexp.checkpoint.folder") for name, run in _by_name(found).items()
+    }
+    return {name: None if tag is None else Path(tag) for name, tag in tags.items()}
 
 
 def _state(run: Run) -> Any:
