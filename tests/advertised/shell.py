@@ -59,7 +59,7 @@ def write_files(folder: Path) -> None:
 
     contigs = {f"chr{number}": dna(3000) for number in range(1, 10)}
     genome = "".join(f">{name}\n{letters}\n" for name, letters in contigs.items())
-    (folder / "genome.fa").write_text(genome)
+    (folder / "hg38.fa").write_text(genome)
     for name, shift in (("peaks.narrowPeak", 0), ("others.bed", 35)):
         rows = [
             (contig, at + shift, at + shift + 60, "x", 9, "+", at / 7, 1, 1, 30)
