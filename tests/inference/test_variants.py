@@ -1,5 +1,6 @@
 """What a variant does: the letters of either window, and in-silico mutagenesis as the reference."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,14 @@ def test_a_strand_and_the_other_have_the_same_effects(genome: Genome, tmp_path: 
     other = located(Genome(tmp_path / "r.fa"), 21, turned)
     one = saved(SPECS["two classes"])
     np.testing.assert_allclose(effects(one, own, 21), effects(one, other, 21), atol=1e-6)
+
+
+def test_a_temperature_divides_log_odds(genome: Genome) -> None:
+    one = saved(SPECS["labels"])
+    given = located(genome, 21, variant(100, LETTERS[99], "ACGT"[LETTERS[99] == "A"]))
+    plain, calm = (effects(replace(one, divided_by=t), given, 21)[0] for t in (1.0, 2.0))
+    assert calm[:, 3] == pytest.approx(plain[:, 3] / 2, rel=1e-5)
+    assert (abs(calm[:, 0] - 0.5) < abs(plain[:, 0] - 0.5)).all()
 
 
 # --- windows ----------------------------------------------------------------------------------
