@@ -22,6 +22,7 @@ from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.metrics import higher_is_better, without_name
+from seqexp.model.added_ngrams import NGramVectors
 from seqexp.model.counting.table import NGramTable
 from seqexp.model.layers import TokenInput
 from seqexp.model.warm_start import Weights, start_from
@@ -353,6 +354,7 @@ def prepare_training(
     refuse_endless_gradients(settings, data)
     refuse_endless_contexts(settings, data, parts.model)
     refuse_unlearned_contexts(settings, data)
+    refuse_dynamic_evaluation(settings, data, processes)
     torch.manual_seed(stream_seed(seed, "initial weights", *([start] if start else [])))
     model: Any = build_model(parts.model, data, device)
     settings = settings_for(model, settings, data)
@@ -438,8 +440,16 @@ def step_lazily(optimizer: LazyOptimizer, model: nn.Module, processes: Processes
     """Hand the model's tables of token vectors to an optimizer that steps them as they are read.
 
     Raises:
-        InputError: if there are several processes, each of which would read other rows.
+        InputError: if there are several processes, each of which would read other rows, or a
+            penalty that moves all rows.
     """
+    penalised = [one for one in model.modules() if isinstance(one, NGramVectors) and one.strength]
+    if penalised:
+        raise InputError(
+            "optimizer is lazy-adam, which steps the vectors that are read, but"
+            f" model.ngrams.strength is {penalised[0].strength:g}, a penalty on all of them; give"
+            " optimizer=adam, or strength=0"
+        )
     if processes.count > 1:
         raise InputError(
             f"optimizer is lazy-adam, but there are {processes.count} processes, which read other"
@@ -512,6 +522,21 @@ def refuse_endless_gradients(settings: Settings, data: Data) -> None:
             f"trainer.bptt.k1 is null, so that a gradient would go back through {time:,} tokens of"
             " the text; give trainer=tbptt, or trainer.bptt.k1 and k2"
         )
+
+
+def refuse_dynamic_evaluation(settings: Settings, data: Data, processes: Processes) -> None:
+    """To learn on from a test, it has to be one text, read in order, by one process."""
+    dynamic = settings.dynamic_evaluation
+    if dynamic is None or dynamic.rates is None:
+        return
+    why = f"trainer.dynamic_evaluation.rates is {list(dynamic.rates)}, but"
+    if not data.test.is_stream:
+        raise InputError(
+            f"{why} the test is {len(data.test):,} sequences of their own, not one text that is"
+            " read in order; give null, or dataset=chars"
+        )
+    if processes.count > 1:
+        raise InputError(f"{why} there are {processes.count} processes; give null, or one process")
 
 
 def refuse_unlearned_contexts(settings: Settings, data: Data) -> None:

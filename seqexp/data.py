@@ -138,6 +138,8 @@ class Sequences:
             encoded; None: tokens and targets tell.
         rows_per_group: rows of each group that an epoch has at most, drawn anew for each, side by
             side; None has all, in any order.
+        names: of the records that rows are of, for the table of predictions; empty where they have
+            none, and are numbered.
     """
 
     tokens: Num[Tensor, "sequences time ..."]
@@ -151,6 +153,7 @@ class Sequences:
     groups: Int[Tensor, " sequences"] | None = None
     rows_per_group: int | None = None
     keys: Int[Tensor, " sequences"] | None = None
+    names: Sequence[str] = ()
 
     def __len__(self) -> int:
         """Number of sequences."""
@@ -186,6 +189,7 @@ class Sequences:
             context_rows=context_rows,
             groups=None if self.groups is None else self.groups[rows.cpu()],
             keys=None if self.keys is None else self.keys[rows.cpu()],
+            names=[self.names[row] for row in rows.tolist()] if self.names else (),
         )
 
     def at_most(self, count: int, seed: int) -> "Sequences":

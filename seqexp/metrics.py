@@ -14,6 +14,7 @@ MEASURES: dict[str, Better] = {
     "span_f1": "higher",
     "auroc": "higher",
     "auprc": "higher",
+    "ece": "lower",
     "mse": "lower",
     "mae": "lower",
     "r2": "higher",
@@ -27,9 +28,11 @@ MEASURES: dict[str, Better] = {
 `loss_nats` is the mean over scored targets of what is trained on; `accuracy` the share of scored
 targets that are predicted right. `macro_f1` is the mean over classes of F1, `mcc` Matthews'
 correlation, `span_f1` F1 over spans that are predicted exactly, where labels are those of spans
-(`B-x`, `I-x`, `O`). `auroc` and `auprc` are of two classes, or the mean over labels. `mse` and
-`mae` are in the target's unit; of several numbers, `mse` is the mean over them and `mse.NAME` that
-of one; `auroc.NAME` is that of one label."""
+(`B-x`, `I-x`, `O`). `auroc` and `auprc` are of two classes, or the mean over labels. `ece` is the
+expected calibration error: how far the probability of what is predicted (of a label: that it is
+there) is from the share that is right, a mean over ten bins of probability. `mse` and `mae` are in
+the target's unit; of several numbers, `mse` is the mean over them and `mse.NAME` that of one;
+`auroc.NAME` is that of one label."""
 
 DECODED: dict[str, Better] = {
     "exact": "higher",
@@ -45,10 +48,10 @@ symbols; `bleu` and `chrf` are 0 to 100, by sacrebleu. In validation, `decode.nu
 written."""
 
 OF_KIND: dict[str, tuple[str, ...]] = {
-    "sequence_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "auroc", "auprc"),
-    "multi_label": ("loss_nats", "accuracy", "auroc", "auprc"),
+    "sequence_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "auroc", "auprc", "ece"),
+    "multi_label": ("loss_nats", "accuracy", "auroc", "auprc", "ece"),
     "regression": ("loss_nats", "mse", "mae", "r2", "pearson", "spearman"),
-    "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "span_f1"),
+    "token_class": ("loss_nats", "accuracy", "macro_f1", "mcc", "span_f1", "ece"),
     "next_token": ("loss_nats", "accuracy", "perplexity", "bits_per_token"),
     "read_errors": ("loss_nats",),
 }
@@ -67,6 +70,9 @@ HEADLINE: dict[str, tuple[str, ...]] = {
 IN_TRAINING = ("loss_nats", "accuracy", "mse", "mae", "r2")
 """Measures that add up over updates, and are logged of the training too."""
 
+DYNAMIC = ("loss_nats", "perplexity", "bits_per_token")
+"""Measures of a second test in which the model goes on learning from the text."""
+
 CONSTANT = ("accuracy", "macro_f1", "auprc", "mse", "mae", "perplexity")
 """Measures that depend on the data where the same is always predicted."""
 
@@ -76,6 +82,9 @@ METRICS: dict[str, Better] = {
     **{f"test/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
     **{f"best/valid_{name}": better for name, better in MEASURES.items()},
     **{f"ensemble/{name}": better for name, better in MEASURES.items()},
+    **{f"test/dynamic_{name}": MEASURES[name] for name in DYNAMIC},
+    "dynamic/rate": "neither",
+    "dynamic/valid_loss_nats": "lower",
     **{f"pooled/{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
@@ -113,6 +122,8 @@ METRICS: dict[str, Better] = {
     "reads/normalized_edit_distance": "lower",
     "reads/normalized_edit_distance_standard_error": "neither",
     "reads/ece": "lower",
+    "test/ece_calibrated": "lower",
+    "calibration/temperature": "neither",
     **dict.fromkeys((f"baseline/constant_{name}" for name in CONSTANT), "neither"),
     "baseline/token_accuracy": "neither",
     **{
@@ -121,8 +132,8 @@ METRICS: dict[str, Better] = {
         for measure in ("accuracy", "macro_f1", "auroc", "auprc")
     },
     "baseline/channel_loss_nats": "neither",
-    "baseline/scan_auroc": "neither",
-    "baseline/scan_auprc": "neither",
+    "baseline/matrix_auroc": "neither",
+    "baseline/matrix_auprc": "neither",
     "step/loss_nats": "lower",
     "step/grad_norm": "neither",
     "step/grad_norm_clipped": "neither",
@@ -133,6 +144,12 @@ epoch or at the end, `reads/*` at the end, as means over the clusters of reads w
 is known, `best/*` are of the epoch that `trainer.monitor` finds best, the others once an epoch;
 losses are means in nats per scored token. `best/valid_accuracy` is the accuracy at that epoch,
 `best/valid_accuracy_max` the highest of all epochs.
+
+`calibration/temperature` is fitted on validation: probabilities are softmax(logits / temperature).
+`test/ece_calibrated` is `test/ece` with it.
+
+`test/dynamic_*` are of a second test of the same text, whose model goes on learning from what it
+has scored; validation has chosen the learning rate `dynamic/rate`, by `dynamic/valid_loss_nats`.
 
 `ensemble/*` are a sweep's: the measures of the test for the mean of what all its runs predict.
 `pooled/*` are a sweep's over folds: the measures of the tests of all folds together, each predicted
@@ -145,7 +162,8 @@ weights, read on the same sequences; 95 of 100 such sets are below `motif/correl
 
 `baseline/constant_*` are of the test where the shares of the training targets, or their mean, are
 always predicted; `baseline/words_*` of a linear model of words of six letters of DNA,
-`gapped_words` of those with a letter skipped, and `ngrams` of words and pairs of words of a text;
+`gapped_words` of those with a letter skipped, `matrix_*` of the known matrix that tells the
+training classes apart best, and `ngrams` of words and pairs of words of a text;
 `baseline/token_accuracy` where each token gets its most frequent label.
 
 `gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,

@@ -21,6 +21,7 @@ from seqexp import build
 from seqexp.build import Parts
 from seqexp.callback.base import Callback, Curves, Observed, closing, tell
 from seqexp.callback.baselines import Constant
+from seqexp.callback.calibration import Calibration
 from seqexp.callback.checkpoint import Checkpoints
 from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
 from seqexp.callback.counted import CountedNGrams
@@ -38,6 +39,7 @@ from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
 from seqexp.callback.scores import KeptPredictions
 from seqexp.callback.speaking import SpeakingNGrams
+from seqexp.callback.tested import PredictionsOfTest
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
@@ -171,6 +173,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     filters = LearnedFilters(parts.filters, run)
     predictions = Predictions(run)
     twin = partial(train_twin, parts, place.device, place.folder, stop)
+    calibration = Calibration(run)
     denoised = Denoised(parts.decoder, run, getattr(parts.dataset, "channel", None))
     return [
         Curves(run),
@@ -181,7 +184,9 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Constant(run),
         CountedNGrams(run),
         SpeakingNGrams(run),
+        calibration,
         predictions,
+        PredictionsOfTest(run, start.folder),
         filters,
         Samples(parts.decoder, run),
         Written(parts.decoder, run),
@@ -189,8 +194,8 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         denoised,
         Page(title, parts.filters, run, filters, predictions, denoised),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
-        KeptModel(parts.config, run),
-        KeptPredictions(run, start.folder if start.is_job else None),
+        KeptModel(parts.config, run, calibration),
+        KeptPredictions(run, start.folder, start.is_job),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),
     ]

@@ -364,6 +364,31 @@ class ReadsContext(Protocol):
 
 
 @runtime_checkable
+class ReadsVectors(Protocol):
+    """A model that reads vectors in the place of tokens, so that it has a derivative by them."""
+
+    def as_vectors(
+        self, tokens: Num[Tensor, "batch time ..."]
+    ) -> Float[Tensor, "batch time channels"]:
+        """What the model makes of tokens, and reads as well; NaN where there is padding."""
+        ...
+
+    def symbol_vectors(self) -> Float[Tensor, "symbols channels"]:
+        """The vector of each symbol."""
+        ...
+
+    def why_no_vectors(self) -> str | None:
+        """Why this model reads none after all; None if it does."""
+        ...
+
+    def contributions(
+        self, tokens: Num[Tensor, "batch time ..."]
+    ) -> Float[Tensor, "batch time outputs"] | None:
+        """What adds to the logits beside the vectors, at each token; None where nothing does."""
+        ...
+
+
+@runtime_checkable
 class Attends(Protocol):
     """A model with attention over its context."""
 
@@ -401,6 +426,23 @@ def first_carry(model: Model, context: Num[Tensor, "batch time ..."] | None) -> 
 
 
 @runtime_checkable
+class Represents(Protocol):
+    """A model that gives what it makes of sequences before its output."""
+
+    def representation(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions size"]:
+        """What predictions are made from: of one a sequence, a single position."""
+        ...
+
+    def states(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions size"]:
+        """Hidden states, or activations of filters, at each position."""
+        ...
+
+
+@runtime_checkable
 class ScoresTargets(Protocol):
     """A model that says what targets cost in training, without all logits.
 
@@ -431,6 +473,30 @@ def scores_targets(model: object) -> TypeGuard[ScoresTargets]:
 
 
 @runtime_checkable
+class HasMembers(Protocol):
+    """A model of members that learn by a loss each, and predict the mean of their logits.
+
+    `has_members` says whether it is one.
+    """
+
+    @property
+    def has_members(self) -> bool:
+        """Whether training is to ask `members`."""
+        ...
+
+    def members(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> tuple[list[Float[Tensor, "batch positions outputs"]], Carry]:
+        """Logits of each member, and what the next window needs."""
+        ...
+
+
+def has_members(model: object) -> TypeGuard[HasMembers]:
+    """Whether a model is to be trained by the mean loss of its members."""
+    return isinstance(model, HasMembers) and model.has_members
+
+
+@runtime_checkable
 class HasPenalty(Protocol):
     """A model that adds something to the loss it is trained by."""
 
@@ -455,8 +521,13 @@ class SizedByData(Protocol):
 
 
 def other_strand(
-    tokens: Integer[Tensor, "batch time"], vocabulary: Vocabulary
-) -> Integer[Tensor, "batch time"]:
-    """The reverse complement of DNA; padding on the right comes to stand on the left."""
-    table = torch.tensor(vocabulary.complements(), dtype=tokens.dtype, device=tokens.device)
-    return table[tokens.long().flip(1)]
+    tokens: Num[Tensor, "batch time ..."], vocabulary: Vocabulary
+) -> Num[Tensor, "batch time ..."]:
+    """The reverse complement of DNA; padding on the right comes to stand on the left.
+
+    Of one-hot vectors, or weights of each base, (batch, time, symbols), too.
+    """
+    complements = torch.tensor(vocabulary.complements(), device=tokens.device)
+    if tokens.is_floating_point():
+        return tokens.flip(1)[..., complements[1:] - 1]
+    return complements.to(tokens.dtype)[tokens.long().flip(1)]

@@ -80,6 +80,9 @@ def room_of(module: str) -> str:
 OLD_NAMES = "old_names.py"
 """The bridge from names of before, which lead to any floor; it stands beside the law."""
 
+DOOR = {"seqexp.cli", "seqexp.cli.api"}
+"""What the package itself imports once it is asked for `train` or `load`."""
+
 MODULES = {module_of(file): file for file in FILES if file.name != OLD_NAMES}
 OURS = {module: sorted(imports(file) & MODULES.keys()) for module, file in MODULES.items()}
 """Module -> modules of ours that it imports, at its top or late."""
@@ -99,6 +102,7 @@ def test_a_room_imports_only_from_floors_below(room: str) -> None:
         if room_of(module) == room
         for other in others
         if room_of(other) not in (room, "seqexp")
+        and not (module == "seqexp" and other in DOOR)
         and STOREYS[room_of(other)] >= STOREYS.get(room, STOREYS["data"])
     ]
     assert upward == []

@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
+from seqexp.callback import counted
 from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
 from seqexp.data import MANY, Data, Pattern, Sequences
@@ -18,8 +20,11 @@ from seqexp.metrics import CONSTANT, METRICS, OF_KIND
 from seqexp.spec import IGNORE, Output, TaskSpec, is_scored
 from seqexp.task import kinds
 from seqexp.task.base import Task
-from seqexp.task.ranking import auprc, auroc
+from seqexp.task.ranking import auprc, auroc, auroc_difference
 from seqexp.task.regression import Regression
+from seqexp.trainer.loop import scored_batches
+from seqexp.trainer.predicted import Predicted
+from seqexp.trainer.score import evaluate
 
 log = logging.getLogger("seqexp")
 
@@ -34,6 +39,9 @@ MAX_SCORED = 2**26
 
 COUNTED = {"words": "regression on words of 6", "gapped_words": "the same with a letter skipped"}
 """Baselines of `seqexp.callback.counted`, as the table calls them."""
+
+Scores = Float[np.ndarray, " sequences"]
+"""Of a method, for the test."""
 
 ROWS = 1000
 """Sequences at a time."""
@@ -172,20 +180,85 @@ def compare_with_baselines(
     if len(torch.unique(train.targets)) < 2:  # of one class, nothing can be told apart
         return {}, []
     truth = test.targets[:, 0].numpy() == 1
-    areas = {"this model": (metrics.get("test/auroc"), metrics.get("test/auprc"))}
+    own = _own_scores(run)
+    model = Method("this model", metrics.get("test/auroc"), metrics.get("test/auprc"))
+    methods = []
     for name, title in COUNTED.items():
         keys = (f"baseline/{name}_{measure}" for measure in ("auroc", "auprc"))
         if any(values := [metrics.get(key) for key in keys]):
-            areas[title] = (values[0], values[1])
+            apart = _apart(own, counted.test_scores(data, name), truth)
+            methods.append(Method(title, values[0], values[1], apart))
     found: dict[str, float] = {}
     if database:
         best, scores = best_scan(database, train, test, spec.vocabulary, run.training.seed)
+        areas = (auroc(scores, truth), auprc(scores, truth))
         name = f"scan with {best.name}"
-        areas[name] = _areas(scores, truth)
-        found |= _named("scan", areas[name])
-    rows = [{"method": name, "test AUROC": a, "test AUPRC": b} for name, (a, b) in areas.items()]
+        methods.append(Method(name, areas[0], areas[1], _apart(own, scores, truth)))
+        found = _named("matrix", areas)
+    rows = [one.row() for one in (model, *methods)]
     run.tracker.table(rows, "baselines.json")
+    for line in behind(model, methods):
+        log.info(f"  {line}")
     return found, rows
+
+
+def _apart(
+    own: Scores | None, scores: Scores | None, truth: Bool[np.ndarray, " sequences"]
+) -> tuple[float, float, float] | None:
+    if own is None or scores is None or not len(own) == len(scores) == len(truth):
+        return None
+    return auroc_difference(own, scores, truth)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method and how good it is on the test.
+
+    Args:
+        name: in tables.
+        auroc: None where a class is missing.
+        auprc: likewise.
+        apart: the model's AUROC less this one's on the same sequences, and the ends of its 95 %
+            interval; None of the model itself, and where predictions were not kept.
+    """
+
+    name: str
+    auroc: float | None
+    auprc: float | None
+    apart: tuple[float, float, float] | None = None
+
+    def row(self) -> dict[str, Any]:
+        """As a row of a table."""
+        apart = "" if self.apart is None else _interval(self.apart)
+        areas = {"test AUROC": self.auroc, "test AUPRC": self.auprc}
+        return {"method": self.name, **areas, "model - method, 95 % interval": apart}
+
+
+def _interval(apart: tuple[float, float, float]) -> str:
+    return f"{apart[0]:+.4f} ({apart[1]:+.4f} to {apart[2]:+.4f})"
+
+
+def behind(own: Method, others: Sequence[Method]) -> list[str]:
+    """A sentence for each method that the model is not ahead of."""
+    sentences = []
+    for other in others:
+        if own.auroc is None or other.auroc is None or other.auroc < own.auroc:
+            continue
+        is_sure = other.apart is not None and other.apart[2] < 0
+        apart = "" if other.apart is None else f", difference {_interval(other.apart)}"
+        sentences.append(
+            f"the model is {'behind' if is_sure else 'not ahead of'} {other.name}: test AUROC"
+            f" {own.auroc:.4g} and {other.auroc:.4g}{apart}"
+        )
+    return sentences
+
+
+def _own_scores(run: Observed) -> Scores | None:
+    """The model's log-odds for the test, in its order."""
+    training, predicted = run.training, Predicted()
+    batches = scored_batches(run.data.test.to(training.device), training.settings)
+    evaluate(training.model, training.task, batches, predicted=predicted)
+    return counted.margins(predicted)
 
 
 def has_baselines(spec: TaskSpec) -> bool:
@@ -200,12 +273,6 @@ def _labelled(split: Sequences) -> Sequences:
     if len(rows) == len(split):
         return split
     return Sequences(split.tokens[rows], split.targets[rows])
-
-
-def _areas(
-    scores: "np.ndarray[Any, Any]", truth: "np.ndarray[Any, Any]"
-) -> tuple[float | None, float | None]:
-    return auroc(scores, truth), auprc(scores, truth)
 
 
 def _named(name: str, areas: tuple[float | None, float | None]) -> dict[str, float]:

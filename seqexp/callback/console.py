@@ -8,6 +8,8 @@ from seqexp.callback.base import Callback, Observed
 from seqexp.callback.filters import LearnedFilters
 from seqexp.checkpoint.result import Result
 from seqexp.data import Data
+from seqexp.interpret.families.family import Families
+from seqexp.interpret.families.words import NAMED, in_words
 from seqexp.interpret.filters.extraction import ranked
 from seqexp.interpret.filters.tomtom import Learned
 from seqexp.metrics import DECODED, HEADLINE, METRICS, OF_KIND, without_name
@@ -19,6 +21,8 @@ from seqexp.utils.names import markdown, one_line
 
 log = logging.getLogger("seqexp")
 
+
+NO_FAMILIES = Families()
 
 MAX_NAMED = 6
 """Classes, labels or numbers that are named at the start."""
@@ -144,6 +148,7 @@ def summary_names(metrics: Collection[str], kind: Output) -> list[str]:
     ]
     wanted = (
         *(name for name in tests if name != loss),
+        "test/ece_calibrated",
         *(singles if len(singles) > 1 else ()),
         *(*baselines, loss),
         *(f"best/valid_{name}" for name in headline),
@@ -153,7 +158,9 @@ def summary_names(metrics: Collection[str], kind: Output) -> list[str]:
     return [name for name in wanted if name in metrics]
 
 
-def summary_rows(result: Result, learned: Learned, kind: Output) -> dict[str, str]:
+def summary_rows(
+    result: Result, learned: Learned, kind: Output, families: Families = NO_FAMILIES
+) -> dict[str, str]:
     """What a person wants to know at the end."""
     metrics = result.metrics
     rows = {called(name): f"{metrics[name]:.4g}" for name in summary_names(metrics, kind)}
@@ -163,7 +170,9 @@ def summary_rows(result: Result, learned: Learned, kind: Output) -> dict[str, st
         rows["motif/correlation"] += (
             f"  (by chance, of random filters: median {median:.2g}, 95 of 100 below {high:.2g})"
         )
-    if learned.filters:
+    if families.telling:
+        rows |= {f"motif family {one.index}": in_words(one) for one in families.telling[:NAMED]}
+    elif learned.filters:
         best = ranked(learned.filters)[0]
         rows[f"filter {best.index} reads"] = best.reading or "nothing: no place tells enough"
         hit = next((hit for hit in learned.known or () if hit.filter_index == best.index), None)
@@ -174,9 +183,11 @@ def summary_rows(result: Result, learned: Learned, kind: Output) -> dict[str, st
     return rows
 
 
-def description(result: Result, learned: Learned, kind: Output) -> str:
+def description(
+    result: Result, learned: Learned, kind: Output, families: Families = NO_FAMILIES
+) -> str:
     """The summary for the run's page."""
-    rows = summary_rows(result, learned, kind)
+    rows = summary_rows(result, learned, kind, families)
     lines = [table.markdown(["", ""], ((name, markdown(value)) for name, value in rows.items()))]
     if learned.filters:
         lines += [
@@ -205,10 +216,10 @@ class Summary(Callback):
 
     def at_end(self, result: Result) -> None:
         """Describe the run on its page, and keep a small table, and where to look."""
-        learned, tracker = self.filters.found, self.run.tracker
+        learned, families, tracker = self.filters.found, self.filters.families, self.run.tracker
         kind = self.run.data.spec.output
-        tracker.describe(description(result, learned, kind))
-        rows = summary_rows(result, learned, kind)
+        tracker.describe(description(result, learned, kind, families))
+        rows = summary_rows(result, learned, kind, families)
         if result.run_id:
             rows["run id"] = result.run_id
         if self.metric not in result.metrics:

@@ -5,7 +5,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
@@ -15,6 +17,7 @@ from seqexp.metrics import METRICS
 from seqexp.model.ngrams import NGrams
 from seqexp.spec import Output, TaskSpec, is_real, is_scored
 from seqexp.task import kinds
+from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import evaluate
 
 log = logging.getLogger("seqexp")
@@ -37,8 +40,8 @@ ROWS = 1000
 STRENGTH = 10.0
 """Of the penalty, where there is nothing to validate on."""
 
-_known: dict[tuple[str, str], dict[str, float]] = {}
-"""What was found for data of this digest: runs of a sweep ask again and again."""
+_known: dict[tuple[str, str], tuple[dict[str, float], Predicted]] = {}
+"""Metrics and test predictions for data of this digest: runs of a sweep ask again and again."""
 
 
 class CountedNGrams(Callback):
@@ -100,17 +103,40 @@ def scored(data: Data, name: str, given: Mapping[str, Any]) -> dict[str, float]:
     """
     if any(len(_classes(split)) < 2 for split in (data.train, data.test)):
         return {}
-    key = (data.digest(), f"{name} {data.spec.scoring}")
+    key = _key(data, name)
     if key not in _known:
         cpu = data.to(torch.device("cpu"))
         model, task = fitted(cpu, given), kinds.of(data.spec)
-        whole = task.whole()
-        score = evaluate(model, task, cpu.test.batches(ROWS), whole=whole)
+        whole, predicted = task.whole(), Predicted()
+        score = evaluate(model, task, cpu.test.batches(ROWS), whole=whole, predicted=predicted)
         found = task.means(score.nats, score.count, score.extras)
         found |= {} if whole is None else whole.metrics()
         named = {f"baseline/{name}_{measure}": value for measure, value in found.items()}
-        _known[key] = {name: value for name, value in named.items() if name in METRICS}
-    return _known[key]
+        metrics = {name: value for name, value in named.items() if name in METRICS}
+        _known[key] = (metrics, predicted)
+    return _known[key][0]
+
+
+def test_scores(data: Data, name: str) -> Float[np.ndarray, " sequences"] | None:
+    """Log-odds of the second of two classes for the test, of a baseline that was scored before."""
+    known = _known.get(_key(data, name))
+    return None if known is None else margins(known[1])
+
+
+def margins(predicted: Predicted) -> Float[np.ndarray, " sequences"] | None:
+    """Log-odds of the second of two classes of each test sequence whose class is known; None where
+    they were too many to be kept.
+    """
+    kept = predicted.tensors()
+    if not kept:
+        return None
+    logits = kept["logits"].double()
+    found: np.ndarray = (logits[:, -1] - (logits[:, 0] if logits.shape[1] > 1 else 0)).numpy()
+    return found
+
+
+def _key(data: Data, name: str) -> tuple[str, str]:
+    return data.digest(), f"{name} {data.spec.scoring}"
 
 
 def _classes(split: Sequences) -> torch.Tensor:

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.callback.baselines import compare_with_baselines, has_baselines
+from seqexp.callback.families import keep_families
 from seqexp.callback.saliency import outputs_shown, show_where, why_nowhere
 from seqexp.checkpoint.result import Result
 from seqexp.data import Pattern, Sequences
 from seqexp.formats.motifs import load_motifs
+from seqexp.interpret.families.family import Families
 from seqexp.interpret.filters.chance import chance_metrics
 from seqexp.interpret.filters.extraction import (
     Filters,
@@ -76,6 +78,9 @@ class LearnedFilters(Callback):
         self.settings = settings
         self.tracker, self.training, self.data = tracker, run.training, data
         self.found = Learned()
+        self.families: Families = Families()
+        self.family_figures: dict[int, Figure] = {}
+        self.pairs: Figure | None = None  # how families stand together
         self.methods: list[dict[str, Any]] = []  # simpler ones beside this model
         self.where: Figure | None = None  # its evidence is along some sequences
         self.database: list[Pattern] = []
@@ -142,6 +147,7 @@ class LearnedFilters(Callback):
         """Keep what the filters learned, where they find it, and what simpler methods come to."""
         run, settings = self.run, self.settings
         self.found = learned = self.learned()
+        self._find_families()
         agreement, self.where = show_where(settings, run, learned.filters)
         run.log({**learned.metrics, **agreement}, self.training.epoch)
         found, self.methods = compare_with_baselines(settings, run, self.database)
@@ -176,6 +182,15 @@ class LearnedFilters(Callback):
             if is_dna(symbols):
                 self._keep_motifs(learned)
         return learned
+
+    def _find_families(self) -> None:
+        """Group filters that read the same motif."""
+        model = self.training.model
+        if self.settings is None or not self.found.filters or not isinstance(model, HasFilters):
+            return
+        found = keep_families(self.settings, self.run, model, self.database)
+        if found is not None:
+            self.families, self.family_figures, self.pairs = found
 
     def _chance(self, filters: Sequence[LearnedFilter]) -> dict[str, float]:
         """What filters that have learned nothing come to on the same sequences."""

@@ -10,6 +10,7 @@ from jaxtyping import Num
 from torch import Tensor, nn
 
 from seqexp.callback.base import Callback, Observed
+from seqexp.callback.calibration import Calibration
 from seqexp.checkpoint.result import Result
 from seqexp.config.groups import Config
 from seqexp.data import Data
@@ -28,10 +29,11 @@ class KeptModel(Callback):
     Args:
         config: the whole composition, which a saved model is built again from.
         run: whose model.
+        calibration: that has fitted its temperature.
     """
 
-    def __init__(self, config: Config, run: Observed) -> None:
-        self.config, self.run = config, run
+    def __init__(self, config: Config, run: Observed, calibration: Calibration) -> None:
+        self.config, self.run, self.calibration = config, run, calibration
 
     def at_end(self, result: Result) -> None:
         """Save the model, and an example of what it takes."""
@@ -39,9 +41,10 @@ class KeptModel(Callback):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
             assert isinstance(model, nn.Module)
-            saved_model.save(path, model, data.spec, self.config)
+            saved_model.save(path, model, data.spec, self.config, self.calibration.found)
             inputs, outputs = pyfunc.input_columns(data.spec), pyfunc.output_columns(data.spec)
-            files = ModelFiles(path, pyfunc.__name__, inputs, outputs, example(data))
+            loader = pyfunc.__name__
+            files = ModelFiles(path, loader, inputs, outputs, example(data), pyfunc.PARAMS)
             self.run.tracker.model(files)
 
 

@@ -71,6 +71,9 @@ class Page(Callback):
             headline=HEADLINE[spec.output],
             metrics=metrics,
             pictures=pictures,
+            families=self.filters.families,
+            family_figures=self.filters.family_figures,
+            pairs=self.filters.pairs,
         )
         self.run.tracker.text(report_page(content), "report.html")
 

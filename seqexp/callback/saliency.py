@@ -127,6 +127,7 @@ def _traces(training: Training, data: Data, count: int, output: int) -> list[Tra
             output,
             None if test.planted is None else test.planted[row],
             is_alone=spec.output is not Output.SEQUENCE_CLASS,
+            name=test.names[row] if test.names else None,
         )
         for row in rows
     ]

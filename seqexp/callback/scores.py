@@ -1,4 +1,4 @@
-"""Keeps what a job of a sweep predicts, for the mean of all jobs."""
+"""Keeps what a run predicts: for the mean of a sweep's jobs, and to compare two runs by."""
 
 from pathlib import Path
 
@@ -13,31 +13,33 @@ from seqexp.trainer.score import evaluate, scored_window
 
 
 class KeptPredictions(Callback):
-    """Keeps the predictions for the test and for validation in the run's folder.
+    """Keeps the predictions for the test in the run's folder; of a job those for validation too.
 
     Does nothing for the likelihood of reads, and where there are too many numbers.
 
     Args:
         run: whose test is kept.
         folder: of the run; None keeps nothing.
+        with_validation: whether weights of a mean may be asked for.
     """
 
-    def __init__(self, run: Observed, folder: Path | None) -> None:
+    def __init__(self, run: Observed, folder: Path | None, with_validation: bool) -> None:
         is_kept = folder is not None and run.data.spec.output is not Output.READ_ERRORS
         self.run, self.folder = run, folder if is_kept else None
-        if self.folder is not None:
+        self.with_validation = with_validation
+        if self.folder is not None and run.training.predicted is None:
             run.training.predicted = Predicted()
 
     def at_end(self, result: Result) -> None:
         """Predict validation by the tested weights, and write both."""
         training, data = self.run.training, self.run.data
-        if self.folder is None or training.predicted is None:
-            return
-        test = ensemble.split_of(data.test.digest(), training.predicted)
-        if test is not None:
-            valid = self._predicted(data.valid) if len(data.valid) else None
-            file = self.folder / ensemble.FILE
-            ensemble.write(file, ensemble.Scores(data.spec, test, valid))
+        if self.folder is not None and training.predicted is not None:
+            test = ensemble.split_of(data.test.digest(), training.predicted)
+            if test is not None:
+                has_valid = self.with_validation and len(data.valid) > 0
+                valid = self._predicted(data.valid) if has_valid else None
+                file = self.folder / ensemble.FILE
+                ensemble.write(file, ensemble.Scores(data.spec, test, valid))
         training.predicted = None
 
     def _predicted(self, split: Sequences) -> ensemble.Split | None:

@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from seqexp.checkpoint.identity import (
     reporting_digest,
 )
 from seqexp.checkpoint.result import Start
-from seqexp.config.groups import REPORTING, UNTOLD, Config
+from seqexp.config.groups import NOT_IN_FINGERPRINT, REPORTING, UNTOLD, Config
 from seqexp.config.typed import command_line
 from seqexp.tracking.tracker import RunFacts
 
@@ -30,6 +30,10 @@ DATA = "the data's digest"
 
 FROM_RUN = "seqexp.from_run"
 """Tag with the id of the run whose weights a model started from."""
+
+
+MAX_WORDS = 60
+"""Letters of what was typed, in the name of a run."""
 
 
 def are_texts(value: Any) -> bool:
@@ -65,7 +69,7 @@ def run_facts(
     params["overrides"] = command_line(start.overrides)
     return RunFacts(
         experiment=config["experiment_name"] or dataset,
-        name=start.name or f"{model}-{dataset}-seed{config['seed']}",
+        name=start.name or run_name(model, dataset, config["seed"], start.overrides),
         params=params,
         tags={
             "seqexp.fingerprint": fingerprint(config),
@@ -80,6 +84,23 @@ def run_facts(
         run_id=run_id,
         mark=mark,
     )
+
+
+def run_name(model: str, dataset: str, seed: int, overrides: Sequence[str]) -> str:
+    """What a run is, and what sets it apart from the defaults: `cnn1d-fasta width=12 seed0`.
+
+    Keys go by their last part, and files by their name.
+    """
+    unsaid = {"model", "dataset", "seed", *NOT_IN_FINGERPRINT}
+    pairs = [item.lstrip("+").partition("=")[::2] for item in overrides]
+    own = [
+        f"{key.rpartition('.')[2]}={Path(value).name if value.startswith(('/', '.')) else value}"
+        for key, value in pairs
+        if key not in unsaid and key.partition(".")[0] not in (*NOT_IN_FINGERPRINT, "hydra")
+    ]
+    words = " ".join(own)
+    shown = f"{words[:MAX_WORDS]}..." if len(words) > MAX_WORDS else words
+    return " ".join([f"{model}-{dataset}", *([shown] if shown else []), f"seed{seed}"])
 
 
 def lineage(config: Config) -> dict[str, str]:

@@ -13,6 +13,8 @@ python -m seqexp compare sweep=RUN [KEY=VALUE ...]
 Runs that differ in their seeds and folds only are one point, with mean and standard deviation;
 points are compared seed by seed, and fold by fold. Runs are told apart by the values in which their
 configurations differ.
+Of two runs on one test, paired.json has the difference of the headline metrics with its 95 %
+interval over draws of the test's sequences (paired bootstrap), and of classes McNemar's exact test.
 
   python -m seqexp compare runs=3f9c,77a0,e771
   python -m seqexp compare sweep=b02d metric=test/accuracy
@@ -20,7 +22,9 @@ configurations differ.
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +34,13 @@ from seqexp.cli.run_lookup import PARENT, Store
 from seqexp.cli.store_location import Place
 from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT
 from seqexp.errors import InputError
+from seqexp.inference import ensemble
 from seqexp.inference.claims import result
 from seqexp.metrics import METRICS, is_known
 from seqexp.sweep import pooled
 from seqexp.sweep.figures import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
+from seqexp.sweep.paired import Pair, pair_of
 from seqexp.sweep.table import (
     csv_text,
     has_seeds,
@@ -75,10 +81,13 @@ def compare(
     found = list(_each_once(found))
     manifest = manifest_of(found, _metric(found, metric))
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
-    manifest.pooled = pooled.pooled(manifest, _folders(found))
+    if manifest.has_folds:
+        folders = {name: _folder_of(run) for name, run in _by_name(found).items()}
+        manifest.pooled = pooled.pooled(manifest, folders)
     folder = Path(output) if output is not None else _folder(place, sweep, found)
     show(f"\n{table_text(manifest)}\n")
-    for file in _kept(manifest, results, folder):
+    pair = _pair(found) if len(found) == 2 else None
+    for file in _kept(manifest, results, folder, pair):
         show(f"  {file}")
 
 
@@ -163,12 +172,11 @@ def _fold(params: Mapping[str, str]) -> list[int]:
     return [int(value) for value in values] if all(map(str.isdecimal, values)) else []
 
 
-def _folders(found: Sequence[Run]) -> dict[str, Path | None]:
-    """Where each run has kept its predictions."""
-    tags = {
-        name: run.data.tags.get("seqexp.checkpoint.folder") for name, run in _by_name(found).items()
-    }
-    return {name: None if tag is None else Path(tag) for name, tag in tags.items()}
+def _folder_of(run: Run) -> Path | None:
+    """The folder of a run on this machine, if what lies there is its own."""
+    folder = Path(run.data.tags.get("seqexp.checkpoint.folder", "nowhere"))
+    left = result(read_json(folder / RESULT)) if (folder / RESULT).is_file() else None
+    return folder if left is not None and left.get("run_id") == run.info.run_id else None
 
 
 def _state(run: Run) -> Any:
@@ -216,6 +224,50 @@ def _result(store: Store, run: Run, metric: str) -> dict[str, Any]:
     return {"history": {point.step: {curve: point.value} for point in points}}
 
 
+def _pair(found: Sequence[Run]) -> Pair | None:
+    """Two runs on one test, said in words; or a line that says why there is no such comparison."""
+    names = (found[0].info.run_id[:ID_LETTERS], found[1].info.run_id[:ID_LETTERS])
+    try:
+        first, second = (_scores(run) for run in found)
+        pair = pair_of(first, second, names)
+    except InputError as error:
+        show(f"not compared sequence by sequence: {error}\n")
+        return None
+    show("\n".join(said_of_pair(pair, names)) + "\n")
+    return pair
+
+
+def _scores(run: Run) -> ensemble.Scores:
+    """What a run has predicted for its test, from its folder.
+
+    Raises:
+        InputError: if that is not on this machine, or it has kept none.
+    """
+    folder = _folder_of(run)
+    if folder is None or not (folder / ensemble.FILE).is_file():
+        raise InputError(
+            f"run {run.info.run_id[:ID_LETTERS]} has left no {ensemble.FILE} on this machine"
+        )
+    return ensemble.read(folder / ensemble.FILE)
+
+
+def said_of_pair(pair: Pair, names: tuple[str, str]) -> Iterator[str]:
+    """Lines of a terminal."""
+    first, second = names
+    yield f"{first} minus {second}, on the same {pair.rows:,} sequences of the test:"
+    for one in pair.differences:
+        values = f"{one.values[0]:.4g} and {one.values[1]:.4g}"
+        interval = f"{one.difference:+.3g} [{one.low:+.3g}, {one.high:+.3g}]"
+        yield f"  test/{one.measure:<11} {interval}  ({values})"
+    yield f"  in brackets: 95 % interval, {pair.samples:,} draws of the test (paired bootstrap)"
+    if pair.mcnemar is not None:
+        found = pair.mcnemar
+        yield (
+            f"  right in {first} alone: {found.first_alone:,}, in {second} alone:"
+            f" {found.second_alone:,}; McNemar's exact p {found.p:.2g}"
+        )
+
+
 # --- what is left -----------------------------------------------------------------------------
 
 
@@ -229,7 +281,10 @@ def _folder(place: Place, sweep: str | None, found: Sequence[Run]) -> Path:
 
 
 def _kept(
-    manifest: Manifest, results: Mapping[str, Mapping[str, Any]], folder: Path
+    manifest: Manifest,
+    results: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    pair: Pair | None,
 ) -> Iterator[Path]:
     """Write tables and figures, and say which."""
     tables = {"comparison.csv": rows_of_runs(manifest)}
@@ -240,6 +295,10 @@ def _kept(
         for name, rows in tables.items():
             (folder / name).write_text(csv_text(rows), encoding="utf-8")
             yield folder / name
+        if pair is not None:
+            content = {"runs": list(manifest.jobs), **asdict(pair)}
+            (folder / "paired.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+            yield folder / "paired.json"
         for name, figure in drawn(manifest, results):
             (folder / name).parent.mkdir(exist_ok=True)
             save(figure, folder / name)

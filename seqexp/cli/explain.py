@@ -1,335 +1,312 @@
-"""Errors of Hydra, OmegaConf and YAML, in the words of the person who typed the command."""
+"""What each letter, word or number of a record adds to what a trained model predicts of it.
 
-import re
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+python -m seqexp explain run=RUN input=FILE output=FOLDER [KEY=VALUE ...]
+
+  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  input          a file as for predict: FASTA and FASTQ for DNA, tables, a text a line, numbers
+  output         a folder for the results; files of these names in it are replaced
+  method         by default integrated-gradients; contributions for model=ngrams; ism for a model
+                 without a derivative by its input
+    ism                    in-silico mutagenesis: letters are replaced by each other, words and
+                           numbers are taken away; for every model
+    gradient               the derivative at the sequence; for networks
+    integrated-gradients   its mean on the way from a baseline; for networks. They sum to the
+                           difference from the baseline; the convergence delta says how closely
+    deep-lift              captum's DeepLift; for model=cnn1d (pip install 'seqexp[explain]')
+    contributions          what each n-gram adds, in equal shares to its tokens, exactly; for
+                           model=ngrams. Those of model.ngrams.to=logits are in the methods above
+  target         name of the output that is explained; by default the predicted one of each record.
+                 Of a model that predicts several numbers, one has to be named
+  baseline       of gradients: auto (uniform for letters, else zero), uniform (all letters alike)
+                 or zero (padding; of numbers, the mean of the training)
+  shown          records on the page, from the first on; 20
+  format, column as for predict
+  batch_size     records that are explained together; 64
+  trusted        your packages whose classes a stored model may name, with commas; none
+
+  tracking.uri, paths.outputs    where runs are kept, as for python -m seqexp
+
+What is explained of a class is its log-odds against the strongest other one, nats; of a label its
+log-odds; of a number its standardised value. FOLDER gets
+
+  attributions.html   the first records, letter by letter or word by word, and a deletion curve:
+                      how fast the prediction falls as positions are taken away, the largest
+                      attributions first, beside random orders
+  attributions.json   the same in numbers: method, largest delta, curves
+  records.tsv         a row a record: output, its value, delta, the window of most evidence, and its
+                      place in the genome where the name of the record has coordinates
+  attributions.npz, sequences.npz   of letters, what each symbol would add (hypothetical
+                      attributions), and one-hot letters: records x symbols x length, padded with 0;
+                      of numbers, what each adds, and the numbers
+  attributions.jsonl  of words, a line a record: its tokens and what each adds
+
+TF-MoDISco reads the two arrays unchanged; name the target, so that all records have the same one.
+
+  python -m seqexp explain run=latest input=peaks.fa.gz target=positive output=explained
+  python -m seqexp explain run=latest input=reviews.csv column=review output=explained_reviews
+  modisco motifs -s explained/sequences.npz -a explained/attributions.npz -n 2000 -o modisco.h5
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import yaml  # type: ignore[import-untyped]
-from hydra.errors import OverrideParseException
+import numpy as np
+import torch
 
-from seqexp.cli.arguments import config_roots, options_of
-from seqexp.config.groups import CONF
-from seqexp.config.typed import KEY, pieces
-from seqexp.errors import ConfigError, InputError
-from seqexp.utils.nearest import CLOSE_OPTION, did_you_mean
+from seqexp.cli.predict import _saying_what_cannot_be_read, batches
+from seqexp.cli.run_lookup import Store
+from seqexp.cli.store_location import Place
+from seqexp.cli.written import made
+from seqexp.errors import InputError
+from seqexp.formats.arrays import writing_rows
+from seqexp.formats.records import STDIN, Format
+from seqexp.inference.explained import Explainer
+from seqexp.inference.inputs import read
+from seqexp.inference.prediction import Given
+from seqexp.interpret.attributions.deep_lift import refuse_missing
+from seqexp.interpret.attributions.gradients import TOLERANCE
+from seqexp.interpret.attributions.methods import Baseline, Method
+from seqexp.interpret.attributions.page import Page, page_of, window_of
+from seqexp.interpret.attributions.places import place_of
+from seqexp.interpret.attributions.record import Explained
+from seqexp.ranges import Count
+from seqexp.spec import TaskSpec
+from seqexp.utils.names import one_line, visible
 
-EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
-"""Hydra's name of a launcher -> our extra that installs it."""
+COLUMNS = ("name", "output", "value", "delta", "length", "from", "to", "place")
+"""Of the table of records; positions are counted from 1."""
 
-PACKAGE = "# @package _global_"
-"""First line of an experiment, without which its keys stand below `experiment`."""
-
-_NOTHING = None
-"""Stands for what is not there; null is as good as that."""
-
-GROUP_FAULT = re.compile(r"(experiment: unknown|\w+ is '[^']*'; choose one on the command line)")
-"""Faults of the config check that an experiment file without its form causes."""
+Add = Callable[[Explained], None]
 
 
-def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
-    """One message from Hydra's, OmegaConf's, YAML's and our own errors.
+def explain(
+    place: Place,
+    run: str,
+    input: str,
+    output: str,
+    method: Method | None = None,
+    target: str | None = None,
+    baseline: Baseline = "auto",
+    shown: Count = 20,
+    format: Format = "auto",
+    column: str | None = None,
+    batch_size: Count = 64,
+    trusted: tuple[str, ...] = (),
+) -> None:
+    """Explain each record of a file, and write what was found to a folder.
 
-    Args:
-        error: what was raised.
-        arguments: of the command line, as they were typed.
+    Raises:
+        InputError: if there is no such run or file, the model has no rule for the method, or a
+            record is not what the model reads.
     """
-    ours: BaseException | None = error
-    while ours is not None:  # what a resolver raises comes wrapped in OmegaConf's errors
-        if isinstance(ours, ConfigError):
-            return _explain_faults(ours, arguments)
-        if isinstance(ours, InputError):
-            return str(ours)
-        ours = ours.__cause__ or ours.__context__
-    if isinstance(error, OverrideParseException):
-        return _unreadable(error.override)
-    files = [*Origins(arguments).experiments()]
-    faults = [fault for file in files for fault in form_faults(file)]
-    if faults:
-        return "\n  ".join(faults)
-    if isinstance(error, yaml.YAMLError):
-        return _of_yaml(error)
-    return _of_hydra(error, arguments)
+    torch.set_num_threads(1)  # results do not depend on the machine's cores
+    began = time.monotonic()
+    if method == "deep-lift":
+        refuse_missing()
+    store = Store(place)
+    found = store.find(run)
+    model = store.model(found, trusted)
+    explainer = Explainer(model, method, target, baseline)
+
+    def records() -> Iterator[Given]:
+        return read(model, input, format, column)
+
+    summary = _Summary(shown)
+    first, rest = _begun(batches(records(), batch_size), input)
+    with _folder(output) as folder, ExitStack() as stack:
+        add = _files(stack, folder, explainer, records, input)
+        for batch in chain([first], rest):
+            with _saying_what_cannot_be_read(model, batch, input):
+                explained = explainer.batch(batch)
+            for one in explained:
+                add(one)
+                summary.add(one)
+        title = f"What {one_line(found.info.run_name or found.info.run_id)} looks at"
+        facts = summary.facts(explainer, found.info.run_id, time.monotonic() - began)
+        page = Page(
+            title,
+            [(name, _said(value)) for name, value in facts.items()],
+            model.spec,
+            explainer.made,
+            summary.shown,
+            summary.count,
+            explainer.deletion,
+        )
+        curves = {"curves": explainer.deletion.curves(), "area": explainer.deletion.area()}
+        numbers = {**facts, "deletion": {"records": explainer.deletion.count, **curves}}
+        _write(stack, folder / "attributions.html", page_of(page))
+        _write(stack, folder / "attributions.json", json.dumps(numbers, indent=2) + "\n")
+    print(summary.says(explainer, output), file=sys.stderr)
 
 
-def _unreadable(override: str) -> str:
-    """The words to type for an override that Hydra cannot read."""
-    bare = override.lstrip("+")
-    parts = KEY.fullmatch(bare)
-    if parts is None:
-        return f"{shlex.quote(bare)}: cannot be read; write KEY=VALUE, as trainer.epochs=3"
-    quoted = shlex.quote(f'{parts[2]}="{parts[3]}"')
-    return f"{shlex.quote(bare)}: its value cannot be read; if it is a text, write {quoted}"
+class _Summary:
+    """What is kept of all records: few numbers, and the first ones."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.count = most, 0
+        self.shown: list[Explained] = []
+        self.largest: float | None = None
+        self.missed = 0
+
+    def add(self, one: Explained) -> None:
+        """Take in a record."""
+        self.count += 1
+        if len(self.shown) < self.most:
+            self.shown.append(one)
+        if one.delta is not None:
+            self.largest = max(self.largest or 0.0, abs(one.delta))
+            self.missed += abs(one.delta) > TOLERANCE
+
+    def facts(self, explainer: Explainer, run: str, seconds: float) -> dict[str, Any]:
+        """By name."""
+        names = explainer.spec.output_names
+        target = explainer.target
+        facts: dict[str, Any] = {"run": run, "method": explainer.method}
+        if explainer.method in ("gradient", "integrated-gradients", "deep-lift"):
+            is_uniform = explainer.made == "letters" and explainer.baseline != "zero"
+            facts["baseline"] = "uniform" if is_uniform else "zero"
+        facts["target"] = "the predicted output" if target is None else names[target]
+        facts["records"] = self.count
+        if self.largest is not None:
+            facts["largest convergence delta"] = self.largest
+            facts[f"records with a delta above {TOLERANCE}"] = self.missed
+        return {**facts, "seconds": round(seconds, 2)}
+
+    def says(self, explainer: Explainer, output: str) -> str:
+        """The last line."""
+        delta = "" if self.largest is None else f"; convergence delta at most {self.largest:.1e}"
+        return (
+            f"{explainer.method} of {self.count:,} records in {visible(output)}{delta}; look at"
+            f" {visible(output)}/attributions.html"
+        )
 
 
-def _of_yaml(error: yaml.YAMLError) -> str:
-    """File, line and problem of a file that is no YAML."""
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    if mark is None:
-        return f"a file of configs is no YAML: {problem}"
-    if "\\t" in problem:
-        problem = "a tab indents here; YAML takes blanks only"
-    return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {problem}"
+def _said(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _of_hydra(error: Exception, arguments: Sequence[str]) -> str:
-    said = [line for line in str(error).splitlines() if line.strip()]
-    cause = str(error.__cause__ or "").splitlines()
-    if cause and cause[0] not in said:
-        said.append(cause[0])
-    text = "\n  ".join(
-        line.strip()
-        for line in said
-        if not re.match(r"To append to your config|\s*(full_key|object_type|reference_type)", line)
-    )
-    missing = re.search(r"Could not find '([\w-]+)/([^']+)'", text)
-    if missing:
-        return _missing_option(missing[1], missing[2], arguments)
-    several = re.match(
-        r"Ambiguous value for argument '(.+?)=(.*)'$|.*'(.+?)=(.*)' requires", said[0]
-    )
-    if several:
-        key, value = [item for item in several.groups() if item is not None][:2]
-        return _several_values(key.lstrip("+"), value)
-    name = next(
-        (value for flag, value in _pairs(arguments) if flag in ("--config-name", "-cn")), ""
-    )
-    if name and "Cannot find primary config" in text:
-        places = " or ".join(map(str, config_roots(arguments)))
-        return f"--config-name is {name}: there is no {name}.yaml in {places}"
-    return text
+def _begun(found: Iterator[list[Given]], source: str) -> tuple[list[Given], Iterable[list[Given]]]:
+    """The first batch, before anything is written, and the others.
 
-
-def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
-        flag, equals, value = word.partition("=")
-        yield (flag, value) if equals else (word, following)
-
-
-def _several_values(key: str, value: str) -> str:
-    line = shlex.quote(f"{key}={value}")
-    return f"{line}: several values are for a sweep; add -m (or write {key}=[{value}] for a list)"
-
-
-def _missing_option(group: str, option: str, arguments: Sequence[str]) -> str:
-    """An option that no file is named by, or a package that a launcher needs."""
-    if option.removeprefix("launcher/") in EXTRAS:
-        extra = EXTRAS[option.removeprefix("launcher/")]
-        return f"launcher={extra}: a package is missing; pip install 'seqexp[{extra}]'"
-    known = options_of(config_roots(arguments), group)
-    line = shlex.quote(f"{group}={option}")
-    parts = [item.strip() for item in pieces(option)]
-    if len(parts) > 1 and all(item in known for item in parts):
-        return f"{line}: several options are for a sweep; add -m"
-    hint = did_you_mean(option, known, close=CLOSE_OPTION)
-    there_are = f"{' T' if hint else '; t'}here are {', '.join(known)}"
-    return f"{line}: there is no such option{hint}{there_are}"
-
-
-# --- faults of the config check ---------------------------------------------------------------
-
-
-def _explain_faults(error: ConfigError, arguments: Sequence[str]) -> str:
-    """The message with the file that each key is set in, where it was not typed."""
-    origins = Origins(arguments)
-    try:
-        form = [fault for file in origins.experiments() for fault in form_faults(file)]
-        others = [f for f in error.faults if not (form and GROUP_FAULT.match(f))]
-        others = [f for f in others if not origins.is_copy(f, others)]
-        told = [*form, *(f"{fault}{origins.told(fault)}" for fault in others)]
-    except (OSError, ValueError, yaml.YAMLError):  # the faults themselves are what matters
-        told = [*error.faults]
-    return str(ConfigError(told, error.where))
-
-
-class Origins:
-    """Which file sets a key, as far as the command line tells.
-
-    Args:
-        arguments: as they were typed.
+    Raises:
+        InputError: if there is none.
     """
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self.roots = config_roots(arguments)
-        found = [parts.groups() for parts in map(KEY.fullmatch, arguments) if parts]
-        self.typed = {key: value for _, key, value in found}
-
-    def experiments(self) -> list[Path]:
-        """The files of the experiments that were chosen."""
-        return self._files("experiment", self.typed.get("experiment", ""))
-
-    def told(self, fault: str) -> str:
-        """`   (set in FILE)`, where a fault's key is set in a file and not on the command line."""
-        key = re.match(r"[A-Za-z_][\w.-]*", fault)
-        if key is None or key[0] in self.typed:
-            return ""
-        file = self.file(key[0])
-        return f"   (set in {shown(file)})" if file is not None else ""
-
-    def is_copy(self, fault: str, faults: Sequence[str]) -> bool:
-        """Whether a fault is that of another key, whose value this one takes over."""
-        key = fault.partition(" ")[0]
-        file = self.file(key) if key not in self.typed else None
-        if file is None:
-            return False
-        content = _content(file)
-        value = _value(content, key) or _value(content, key.partition(".")[2])
-        source = re.fullmatch(r"\$\{([\w.]+)\}", str(value))
-        return source is not None and any(f.startswith(f"{source[1]} ") for f in faults)
-
-    def file(self, key: str) -> Path | None:
-        """The file that sets a key last: an experiment, an option of its group, or the base."""
-        group, _, rest = key.partition(".")
-        for file in self.experiments():
-            if _holds(_content(file), key):
-                return file
-        option = self.typed.get(group) or self._chosen(group)
-        waiting = self._files(group, option) if option and rest else []
-        while waiting:
-            file = waiting.pop(0)
-            content = _content(file)
-            if _holds(content, rest) or _holds(content, key):
-                return file
-            below = [item for item in content.get("defaults") or [] if isinstance(item, str)]
-            waiting += [found for item in below for found in self._files(group, item)]
-        return CONF / "config.yaml" if _holds(_content(CONF / "config.yaml"), key) else None
-
-    def _chosen(self, group: str) -> str | None:
-        """The option of a group by an experiment, or by default."""
-        for file in [*self.experiments(), CONF / "config.yaml"]:
-            for item in _content(file).get("defaults") or []:
-                for name, option in item.items() if isinstance(item, Mapping) else ():
-                    if str(name).removeprefix("override ").strip().lstrip("/") == group:
-                        return str(option)
-        return None
-
-    def _files(self, group: str, options: str) -> list[Path]:
-        return [
-            root / group / f"{option.strip()}.yaml"
-            for option in options.split(",")
-            for root in reversed(self.roots)
-            if option.strip() and (root / group / f"{option.strip()}.yaml").is_file()
-        ]
+    first = next(found, None)
+    if first is None:
+        raise InputError(f"input is {source}, which holds no record")
+    return first, found
 
 
-def shown(file: Path) -> str:
-    """A config file's name: ours below `conf`, others as they are reached from here."""
-    if file.is_relative_to(CONF):
-        return f"seqexp's conf/{file.relative_to(CONF)}"
-    return str(file)
+@contextmanager
+def _folder(output: str) -> Iterator[Path]:
+    """The folder of the results, made if it is not there; taken away again if nothing came of it.
 
-
-def _content(file: Path) -> dict[str, Any]:
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return content if isinstance(content, dict) else {}
-
-
-def _holds(node: Any, key: str) -> bool:
-    """Whether a dotted key stands in a file."""
-    return _value(node, key) is not _NOTHING
-
-
-def _value(node: Any, key: str) -> Any:
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return _NOTHING
-        node = node[part]
-    return node
-
-
-# --- the form of an experiment file -----------------------------------------------------------
-
-
-def form_faults(file: Path) -> list[str]:
-    """Why a file is no experiment; the config check looks at its values."""
-    where = shown(file)
+    Raises:
+        InputError: if it cannot be made.
+    """
+    folder = Path(output)
+    is_new = not folder.exists()
     try:
-        text = file.read_text(encoding="utf-8-sig")
-        content = yaml.compose(text, yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        return [f"{where}: cannot be read ({error})"]
-    except yaml.YAMLError as error:
-        return [_of_yaml_in(where, text, error)]
-    faults = []
-    if not re.search(rf"^{re.escape(PACKAGE)}\s*$", _head(text), re.M):
-        faults.append(f"{where}: begins without {PACKAGE!r}; write that as its first line")
-    if content is not None and not isinstance(content, yaml.MappingNode):
-        return [*faults, f"{where}: is {_kind(content)}; write lines of KEY: VALUE"]
-    pairs = content.value if content is not None else []
-    return [*faults, *(fault for fault in _pair_faults(where, pairs, ""))]
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output is {output}, which is no folder ({error.strerror})") from error
+    try:
+        yield folder
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
-def _head(text: str) -> str:
-    """The comments before the first line that is none."""
-    lines = []
-    for line in text.splitlines():
-        if line.strip() and not line.startswith("#"):
-            break
-        lines.append(line)
-    return "\n".join(lines)
-
-
-def _kind(node: yaml.Node) -> str:
-    return "a list" if isinstance(node, yaml.SequenceNode) else f"the text {node.value!r}"
-
-
-def _of_yaml_in(where: str, text: str, error: yaml.YAMLError) -> str:
-    lines = text.splitlines()
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return f"{where}: {str(error).splitlines()[0]}"
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    if "\t" in line[: len(line) - len(line.lstrip())]:
-        problem = "a tab indents here; YAML takes blanks only"
+def _files(
+    stack: ExitStack,
+    folder: Path,
+    explainer: Explainer,
+    records: Callable[[], Iterator[Given]],
+    source: str,
+) -> Add:
+    """A function that writes a record to all files; they are there when the stack is closed."""
+    table = stack.enter_context(made(str(folder / "records.tsv")))
+    table.write(("\t".join(COLUMNS) + "\n").encode())
+    if explainer.made == "words":
+        lines = stack.enter_context(made(str(folder / "attributions.jsonl")))
+        others: list[Add] = [lambda one: _add_line(lines, one)]
     else:
-        problem = getattr(error, "problem", None) or "is no YAML"
-    return f"{where}, line {mark.line + 1}: {problem}"
+        if source == STDIN:
+            raise InputError(
+                "input is -, which can be read once only, and the longest record has to be known"
+                " before arrays are written: give a file"
+            )
+        others = [*_arrays(stack, folder, explainer.spec, records())]
+
+    def add(one: Explained) -> None:
+        start, stop = window_of(one)
+        near = place_of(one.name, len(one.values), start, stop) or ""
+        delta = "" if one.delta is None else f"{one.delta:.3e}"
+        row = (one.name, one.output, f"{one.margin:.6g}", delta, len(one.values), start + 1, stop)
+        cells = [*map(str, row), near]
+        table.write(("\t".join(cell.replace("\t", " ") for cell in cells) + "\n").encode())
+        for other in others:
+            other(one)
+
+    return add
 
 
-def _pair_faults(
-    where: str, pairs: Sequence[tuple[yaml.Node, yaml.Node]], below: str
-) -> Iterator[str]:
-    groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}
-    seen = set()
-    for name, value in pairs:
-        key, line = str(name.value), name.start_mark.line + 1
-        place = f"{where}, line {line}"
-        if key in seen:
-            yield f"{place}: {below}{key} stands twice"
-        seen.add(key)
-        if not below and key == "defaults":
-            yield from _defaults_faults(where, value, groups)
-        elif not below and key in groups and isinstance(value, yaml.ScalarNode):
-            if value.value not in ("", "null", "~"):
-                yield (
-                    f"{place}: {key} is {value.value}; write it in the list of defaults, as"
-                    f" '- override /{key}: {value.value}'"
-                )
-        elif "." in key and not below:
-            outer, _, inner = key.partition(".")
-            yield f"{place}: {key} has a dot; write it as {outer}: {{{inner}: ...}}"
-        if isinstance(value, yaml.MappingNode):
-            yield from _pair_faults(where, value.value, f"{below}{key}.")
+def _arrays(
+    stack: ExitStack, folder: Path, spec: TaskSpec, records: Iterable[Given]
+) -> Iterator[Add]:
+    """Functions that write a record to an array each: attributions, and what they are of."""
+    count = longest = 0
+    for given in records:
+        count, longest = count + 1, max(longest, len(given.values))
+    channels = len(spec.vocabulary.symbols) if spec.features is None else spec.features.size
+
+    def padded(values: np.ndarray) -> np.ndarray:
+        row = np.zeros((channels, longest), np.float32)
+        row[:, : len(values)] = np.nan_to_num(values).T
+        return row
+
+    def parts(one: Explained) -> np.ndarray:
+        assert one.parts is not None
+        return one.parts
+
+    def sequence(one: Explained) -> np.ndarray:
+        if spec.features is not None:
+            return one.tokens
+        is_there: np.ndarray = one.tokens[:, None] == np.arange(1, channels + 1)
+        return is_there
+
+    kinds: Mapping[str, tuple[Callable[[Explained], np.ndarray], str]] = {
+        "attributions.npz": (parts, "<f4"),
+        "sequences.npz": (sequence, "<f4"),
+    }
+    for name, (values, kind) in kinds.items():
+        file = stack.enter_context(made(str(folder / name)))
+        shape = (count, channels, longest)
+        add = stack.enter_context(writing_rows(file, shape, np.dtype(kind)))
+        yield lambda one, add=add, values=values: add(padded(values(one)))  # type: ignore[misc]
 
 
-def _defaults_faults(where: str, node: yaml.Node, groups: set[str]) -> Iterator[str]:
-    if not isinstance(node, yaml.SequenceNode):
-        line = node.start_mark.line + 1
-        yield f"{where}, line {line}: defaults has to be a list, as '- override /model: lstm'"
-        return
-    for item in node.value:
-        if not isinstance(item, yaml.MappingNode):
-            continue  # another experiment, or _self_
-        for name, option in item.value:
-            words = str(name.value).split()
-            group = words[-1].lstrip("/") if words else ""
-            place = f"{where}, line {name.start_mark.line + 1}: {name.value}: {option.value}"
-            line = f"'- override /{group}: {option.value}'"
-            if group not in groups:
-                if "@" not in group and not group.startswith("hydra"):
-                    hint = did_you_mean(group, groups) or f"; there are {', '.join(sorted(groups))}"
-                    yield f"{place}: there is no group {group}{hint}"
-            elif words[0] != "override" or not words[-1].startswith("/"):
-                yield f"{place}: {group} is chosen already; write {line}"
+def _add_line(file: BinaryIO, one: Explained) -> None:
+    """A line of JSON: of what stands there, without padding."""
+    there = [place for place, symbol in enumerate(one.symbols) if symbol]
+    record = {
+        "name": one.name,
+        "output": one.output,
+        "value": one.margin,
+        "delta": one.delta,
+        "tokens": [one.symbols[place] for place in there],
+        "attributions": [round(float(one.values[place]), 6) for place in there],
+    }
+    file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+
+
+def _write(stack: ExitStack, file: Path, text: str) -> None:
+    stack.enter_context(made(str(file))).write(text.encode())

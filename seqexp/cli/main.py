@@ -105,7 +105,7 @@ def is_of_composition(error: BaseException) -> bool:
 
 def told(error: Exception, given: Sequence[str]) -> str:
     """The message of an error; what explains Hydra's is imported only for that."""
-    from seqexp.cli.explain import explain
+    from seqexp.cli.words_of_errors import explain
 
     return explain(error, given)
 

@@ -11,8 +11,14 @@ python -m seqexp predict runs=RUN,RUN|sweep=RUN input=FILE [KEY=VALUE ...]
                  trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line;
                  tables or .npz of numbers; a folder or .tar.gz of tables or pictures
   output         a CSV file; without it, the table is printed
-  what           predictions; or attention, of a model with model.attention: what each position of
-                 the context counted for each prediction, to output=FILE.npz
+  what           predictions; or to output=FILE.npz: features, what the output reads of a sequence;
+                 states, hidden states (of a CNN activations of its filters) at each position;
+                 attention, of a model with model.attention: what each position of the context
+                 counted for each prediction
+  calibrate      true: probabilities with the temperature that validation has fitted, of several
+                 runs each with its own; ranks and predicted classes stay. false
+  strands        one; or both, of a model of DNA: the mean over a sequence and its reverse
+                 complement (of log-odds of classes and labels, of numbers as they are)
   per            sequence; or token, of a model that labels each position: a row a token
   format         auto (by the file's name and first letter), fasta, fastq, csv, tsv, jsonl, npz,
                  lines (a text a line), tokens (a token a line, a blank line between sequences) or
@@ -31,25 +37,28 @@ Files of any size are read as they come, and results are written as they come. A
 probability of each class or label; of a regression the numbers, in the unit of the training; of a
 model that labels each position the labels, with blanks between them; of one that predicts the next
 symbol the probability of each symbol after the text; and of one that writes, what it has written.
-The .npz file has the array names, and of the record i (from 0) weights_i, a row a prediction and a
-column a position of the context, and rows_i and columns_i, the symbols of both sides.
+The .npz file has the array names, and of the record i (from 0) features_i or states_i, a row a
+position; or weights_i, a row a prediction and a column a position of the context, and rows_i and
+columns_i, the symbols of both sides. Features of one prediction a sequence are one array, features.
 Of a model of read errors, the input is a file of clusters of reads, and the output what each is of:
 a record a cluster, as FASTQ with the probability of each letter, or as FASTA (output=FILE.fasta).
 
   python -m seqexp predict run=latest input=peaks.fa.gz output=peaks.csv
   python -m seqexp predict runs=3f9c,77a0 input=peaks.fa.gz output=peaks.csv
+  python -m seqexp predict run=latest input=peaks.fa.gz what=features output=features.npz
+  python -m seqexp predict run=latest input=peaks.fa.gz calibrate=true strands=both
   python -m seqexp predict run=latest input=sources.txt what=attention output=attention.npz
   zcat reads.fastq.gz | python -m seqexp predict run=3f9c input=- | head
 """
 
 import csv
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, TextIO
+from tempfile import TemporaryFile
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -57,10 +66,12 @@ import torch
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.several_runs import EQUAL, several
 from seqexp.cli.store_location import Place
+from seqexp.cli.written import made, written
 from seqexp.decode.denoise import Denoise
 from seqexp.errors import InputError
 from seqexp.formats.arrays import writing_arrays
 from seqexp.formats.records import Format
+from seqexp.inference.asked import Strands, asked
 from seqexp.inference.attention import attending, attention
 from seqexp.inference.denoised import decoded
 from seqexp.inference.inputs import read
@@ -72,14 +83,13 @@ from seqexp.inference.prediction import (
     predicted_tokens,
     refuse_joined,
 )
+from seqexp.inference.representation import Inner, represented, representing
 from seqexp.inference.saved_model import SavedModel
 from seqexp.inference.together import comparable_of, predicted_together
 from seqexp.ranges import Count
 from seqexp.spec import Output, TaskSpec
 from seqexp.task.base import Cell
-from seqexp.utils.files import appearing
 from seqexp.utils.names import visible
-from seqexp.utils.streams import Seen
 from seqexp.utils.workers import cores
 
 MAX_POSITIONS = 2**20
@@ -93,7 +103,7 @@ MAX_LOGITS = 2**25
 
 Per = Literal["sequence", "token"]
 
-What = Literal["predictions", "attention"]
+What = Literal["predictions", "features", "states", "attention"]
 
 
 def predict(
@@ -105,6 +115,8 @@ def predict(
     weights: str = EQUAL,
     output: str | None = None,
     what: What = "predictions",
+    calibrate: bool = False,
+    strands: Strands = "one",
     per: Per = "sequence",
     format: Format = "auto",
     column: str | None = None,
@@ -121,33 +133,37 @@ def predict(
     store = Store(place)
     if run is None:
         _refuse_what_one_run_has(runs, sweep, input, what, per)
-        models, shares = several(store, runs, sweep, weights, trusted)
+        found, shares = several(store, runs, sweep, weights, trusted)
+        models = [asked(one, calibrate, strands, f"run {name}") for name, one in found.items()]
         _predict_together(models, shares, input, output, format, column, batch_size)
         return
     if runs is not None or sweep is not None or weights != EQUAL:
         raise InputError("give one run by run=ID; runs, sweep and weights are for several")
-    model = store.model(store.find(run), trusted)
-    if what == "attention":
-        to = _arrays_of(model, per, output)
+    _refuse_other_questions(what, calibrate, strands)
+    of = store.find(run)
+    model = asked(store.model(of, trusted), calibrate, strands, f"run {of.info.run_id}")
+    if what != "predictions":
+        to = _arrays_of(model, what, per, output)
     elif model.spec.output is Output.READ_ERRORS:
         _denoise(model, input, output, reads_have_truth)
         return
     else:
         _refuse_other_rows(per, model.spec)
     most = _most_positions(model.spec)
-    found = batches(_records(model, input, format, column), batch_size, most)
-    first = next(found, None)  # before anything is written
+    given = batches(_records(model, input, format, column), batch_size, most)
+    first = next(given, None)  # before anything is written
     if first is None:
         raise InputError(f"input is {input}, which holds no record")
-    if what == "attention":
-        _write_attention(model, chain([first], found), input, to)
+    if what != "predictions":
+        write = _write_attention if what == "attention" else partial(_write_inner, what)
+        write(model, chain([first], given), input, to)
         return
-    with _written(output) as file:
+    with written(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         names = columns(model.spec) if per == "sequence" else TOKEN_COLUMNS
         writer.writerow(["name" if per == "sequence" else "record", *names])
         count = 0
-        for row in _joined(_rows(model, chain([first], found), per, input), per):
+        for row in _joined(_rows(model, chain([first], given), per, input), per):
             writer.writerow(row)
             count += 1
     if output is not None:
@@ -171,6 +187,17 @@ def _refuse_what_one_run_has(
         raise InputError("input is -, which can be read once only: of several runs, give a file")
 
 
+def _refuse_other_questions(what: What, calibrate: bool, strands: Strands) -> None:
+    """Refuse for arrays what changes predictions alone.
+
+    Raises:
+        InputError: naming the key.
+    """
+    if what != "predictions" and (calibrate or strands != "one"):
+        key = "calibrate is true" if calibrate else f"strands is {strands}"
+        raise InputError(f"{key}, which is for what=predictions; leave it out")
+
+
 def _predict_together(
     models: Sequence[SavedModel],
     weights: Sequence[float],
@@ -190,7 +217,7 @@ def _predict_together(
     if first is None:
         raise InputError(f"input is {source}, which holds no record")
     count = 0
-    with _written(output) as file:
+    with written(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", *columns(spec)])
         for batch in chain([first], found):
@@ -224,18 +251,21 @@ def _refuse_other_records(given: Sequence[Sequence[Given]]) -> None:
                 )
 
 
-def _arrays_of(model: SavedModel, per: Per, output: str | None) -> str:
-    """The file to which attention goes.
+def _arrays_of(model: SavedModel, what: What, per: Per, output: str | None) -> str:
+    """The file to which arrays go.
 
     Raises:
-        InputError: if the model attends to nothing, or what is given is for other tables.
+        InputError: if the model has none such, or what is given is for other tables.
     """
-    attending(model)
+    if what == "attention":
+        attending(model)
+    elif what != "predictions":
+        representing(model, what)
     if per != "sequence":
         raise InputError(f"per is {per}, which is for what=predictions; leave it out")
     if output is None or not output.lower().endswith(".npz"):
         given = "is missing" if output is None else f"is {output}"
-        raise InputError(f"output {given}; attention is written as arrays: give output=FILE.npz")
+        raise InputError(f"output {given}; {what} is written as arrays: give output=FILE.npz")
     return output
 
 
@@ -243,7 +273,7 @@ def _write_attention(
     model: SavedModel, found: Iterable[list[Given]], source: str, output: str
 ) -> None:
     names: list[str] = []
-    with _file(output) as file, writing_arrays(file) as add:
+    with made(output) as file, writing_arrays(file) as add:
         for batch in found:
             with _saying_what_cannot_be_read(model, batch, source):
                 weights = attention(model, batch)
@@ -256,6 +286,31 @@ def _write_attention(
     print(f"attention of {len(names):,} records in {visible(output)}", file=sys.stderr)
 
 
+def _write_inner(
+    what: Inner, model: SavedModel, found: Iterable[list[Given]], source: str, output: str
+) -> None:
+    """Write features or states; of one row a sequence, one array, which is not held meanwhile."""
+    is_matrix = what == "features" and not model.spec.per_position
+    names: list[str] = []
+    size = 0
+    with made(output) as file, writing_arrays(file) as add, TemporaryFile() as rows:
+        for batch in found:
+            with _saying_what_cannot_be_read(model, batch, source):
+                arrays = represented(model, batch, what)
+            for given, own in zip(batch, arrays, strict=True):
+                if is_matrix:
+                    size = own.shape[1]
+                    rows.write(own.tobytes())
+                else:
+                    add(f"{what}_{len(names)}", own)
+                names.append(given.name)
+        add("names", np.array(names, dtype=np.str_))
+        if is_matrix:
+            rows.flush()
+            add(what, np.memmap(rows, np.float32, "r", shape=(len(names), size)))
+    print(f"{what} of {len(names):,} records in {visible(output)}", file=sys.stderr)
+
+
 def _denoise(model: SavedModel, source: str, output: str | None, has_truth: bool | None) -> None:
     """Write a record a cluster."""
     dataset = model.dataset
@@ -264,7 +319,7 @@ def _denoise(model: SavedModel, source: str, output: str | None, has_truth: bool
     settings = Denoise(**_search(model))
     as_fasta = output is not None and output.lower().endswith((".fa", ".fasta", ".fna"))
     empty, count = [], 0
-    with _written(output) as file:
+    with written(output) as file:
         for one in decoded(model, source, settings, has_truth, cores()):
             if one.decoded is None:
                 empty.append(one.number)
@@ -281,7 +336,7 @@ def _denoise(model: SavedModel, source: str, output: str | None, has_truth: bool
 def _search(model: SavedModel) -> dict[str, Any]:
     """The settings of `decode=denoise` of the run, if it had that."""
     node = model.config.get("decode") or {}
-    names = ("length", "candidates", "rounds")
+    names = ("length", "candidates", "rounds", "proposals")
     return {name: node[name] for name in names if name in node and "Denoise" in node["_target_"]}
 
 
@@ -389,33 +444,3 @@ def _joined(rows: Iterable[tuple[bool, list[str]]], per: Per) -> Iterator[list[s
 
 def _cell(value: Cell) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-@contextmanager
-def _written(output: str | None) -> Iterator[TextIO | Seen]:
-    """A file that is there whole or not at all; standard output without one."""
-    if output is None:
-        yield Seen(sys.stdout) if sys.stdout.isatty() else sys.stdout
-        sys.stdout.flush()
-        return
-    with (
-        _file(output) as opened,
-        os.fdopen(opened.fileno(), "w", encoding="utf-8", newline="", closefd=False) as file,
-    ):
-        yield file
-
-
-@contextmanager
-def _file(output: str) -> Iterator[BinaryIO]:
-    """A file that is there whole or not at all."""
-    try:
-        with appearing(Path(output)) as opened:
-            yield opened
-    except OSError as error:
-        raise _unwritable(output, error) from error
-
-
-def _unwritable(output: str, error: OSError) -> Exception:
-    if error.filename is None or output not in str(error.filename):
-        return error
-    return InputError(f"output is {output}, which cannot be written ({error.strerror})")

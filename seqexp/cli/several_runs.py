@@ -24,8 +24,8 @@ def several(
     sweep: str | None,
     weights: str,
     trusted: Sequence[str],
-) -> tuple[list[SavedModel], list[float]]:
-    """The models of these runs, or of all finished runs of a sweep, and the weight of each.
+) -> tuple[dict[str, SavedModel], list[float]]:
+    """The models of these runs, or of all finished runs of a sweep, by id, and the weight of each.
 
     Raises:
         InputError: if they predict different things, or a weight is not known.
@@ -36,7 +36,7 @@ def several(
     used = [(run, share) for run, share in zip(found, shares, strict=True) if share]
     models = {run.info.run_id: store.model(run, trusted) for run, _ in used}
     refuse_apart(models)
-    return list(models.values()), [share for _, share in used]
+    return models, [share for _, share in used]
 
 
 def _named(store: Store, names: Sequence[str]) -> list[Run]:

@@ -15,11 +15,17 @@ from seqexp.utils.streams import at_any_terminal
 
 COMMANDS = {
     "predict": "seqexp.cli.predict.predict",
+    "variants": "seqexp.cli.variants.variants",
+    "explain": "seqexp.cli.explain.explain",
     "sample": "seqexp.cli.sample.sample",
     "compare": "seqexp.cli.compare.compare",
+    "export": "seqexp.cli.export.export",
+    "marginalize": "seqexp.cli.marginalize.marginalize",
+    "spacing": "seqexp.cli.spacing.spacing",
     "reproduce": "seqexp.cli.reproduce.reproduce",
     "ui": "seqexp.cli.ui.ui",
     "deliver": "seqexp.cli.deliver.main",
+    "clean": "seqexp.cli.clean.clean",
 }
 """First word of a command line -> the function that it runs."""
 

@@ -94,6 +94,7 @@ class Chars:
     seed: Seed = 0
 
     output = "next_token"
+    is_stream = True
     does_without = {
         "folds": "it is one text, cut by position: its end is the test; for many texts give"
         " dataset=text dataset.task=next_token"

@@ -229,6 +229,7 @@ class Fasta:
             Sequences(
                 _tokens(parts[name], alphabet, self.length, self.pad == "left"),
                 question.targets(parts[name]),
+                names=[record.name for record in parts[name]],
             )
             for name in SPLITS
         )

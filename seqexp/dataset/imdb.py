@@ -54,6 +54,10 @@ class IMDB:
         validate_on_test: validate on the test reviews, as the notebook does. Then no epoch can be
             chosen by it, and the test is no surprise.
         num_train: train on so many of the remaining reviews, as many of each class; None: on all.
+        vocabulary: counts words of the reviews that are trained on (`used`), or also of those that
+            `num_train` leaves out (`all`), as a run has read that this one starts from.
+        num_valid: validate on so many of those that are held out, as many of each class; None: all.
+        num_test: test on so many reviews, as many of each class; None: on all.
         seed: selects the reviews that are held out or left out.
 
     Raises:
@@ -74,6 +78,9 @@ class IMDB:
     valid_share: HeldOutShare = 0.1
     validate_on_test: bool = False
     num_train: Count | None = None
+    vocabulary: Literal["used", "all"] = "used"
+    num_valid: Count | None = None
+    num_test: Count | None = None
     seed: Seed = 0
 
     output = "sequence_class"

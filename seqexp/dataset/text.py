@@ -71,6 +71,10 @@ class Text:
             otherwise one for each class, as with a softmax.
         vectors: a file of pretrained word vectors for the embedding to start from.
         num_train: train on so many of the remaining texts, the same part of each class; None: all.
+        vocabulary: counts words of the texts that are trained on (`used`), or also of those that
+            `num_train` leaves out (`all`), as a run has read that this one starts from.
+        num_valid: validate on so many of those that are held out, likewise; None: all.
+        num_test: test on so many of them, likewise; None: all.
         seed: selects the texts that are held out, left out, or made.
 
     Texts of the same words are kept in one split, where that leaves texts of each class to learn
@@ -102,6 +106,9 @@ class Text:
     one_output: bool = False
     vectors: str | None = None
     num_train: Count | None = None
+    vocabulary: Literal["used", "all"] = "used"
+    num_valid: Count | None = None
+    num_test: Count | None = None
     seed: Seed = 0
 
     output = "sequence_class"

@@ -117,3 +117,25 @@ def writing_arrays(file: BinaryIO) -> Iterator[Callable[[str, np.ndarray], None]
                 np.lib.format.write_array(opened, array, allow_pickle=False)
 
         yield add
+
+
+@contextmanager
+def writing_rows(
+    file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that adds the next row of the only array of a file, `arr_0`.
+
+    So `numpy.savez(FILE, array)` names it, and so TF-MoDISco reads it. No row is held.
+    """
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    with (
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("arr_0.npy", "w", force_zip64=True) as opened,
+    ):
+        np.lib.format.write_array_header_1_0(opened, header)
+
+        def add(row: np.ndarray) -> None:
+            assert row.shape == shape[1:]
+            opened.write(np.ascontiguousarray(row, dtype).tobytes())
+
+        yield add

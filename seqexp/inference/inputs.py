@@ -109,7 +109,8 @@ def _text(
         raise InputError(f"{place}: {error}") from error
     if spec.words is not None and not any(ids_of_text):  # as training refuses it
         raise InputError(f"{place}: the text has no word; remove it")
-    found = () if spec.words is not None else pieces(text, spec)
+    is_letters = spec.vocabulary.is_dna and not spec.per_position  # in a row of fixed length
+    found = text if is_letters else () if spec.words is not None else pieces(text, spec)
     cut = is_cut(text, ids_of_text, spec)
     return Given(record.name, ids_of_text, context, found, is_cut=cut)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqexp.dataset.recordings.recording import by_its_own
 from seqexp.errors import InputError
+from seqexp.inference.asked import mean_of_strands, other_strand
 from seqexp.inference.saved_model import SavedModel, made
 from seqexp.spec import PAD, Carry, Features, Output, ReadsContext, TaskSpec
 from seqexp.task import kinds
@@ -185,12 +186,23 @@ def refuse_joined(spec: TaskSpec, instead: str = "give per=token") -> None:
 def logits_by_shape(
     saved: SavedModel, given: Sequence[Given]
 ) -> Iterator[tuple[list[int], Float[Tensor, "batch positions outputs"]]]:
-    """Logits of the sequences of each shape, and their places among all."""
+    """Logits of the sequences of each shape, and their places among all.
+
+    Divided by the temperature, and the mean of both strands, where the model is asked so.
+    """
     for places in by_shape(given):
         chosen = [given[place] for place in places]
-        carry = first_carry(saved, [one.context for one in chosen])
-        logits, _ = saved.model(stacked([one.values for one in chosen]), carry)
-        yield places, logits
+        logits = _logits(saved, chosen)
+        if saved.strands == "both":
+            others = [other_strand(one, saved.spec) for one in chosen]
+            logits = mean_of_strands(logits, _logits(saved, others), saved.spec)
+        yield places, logits if saved.divided_by == 1 else logits / saved.divided_by
+
+
+def _logits(saved: SavedModel, chosen: Sequence[Given]) -> Float[Tensor, "batch positions outputs"]:
+    carry = first_carry(saved, [one.context for one in chosen])
+    logits: Tensor = saved.model(stacked([one.values for one in chosen]), carry)[0]
+    return logits
 
 
 def by_shape(given: Sequence[Given]) -> Iterable[list[int]]:

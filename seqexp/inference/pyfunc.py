@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqexp.errors import InputError
+from seqexp.inference.asked import asked
 from seqexp.inference.inputs import context_ids
 from seqexp.inference.prediction import (
     Given,
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 SEQUENCE, CONTEXT = "sequence", "context"
 """Columns of what a model reads, where there are two."""
+
+PARAMS: dict[str, Any] = {"calibrate": False, "strands": "one"}
+"""Choices of a request, as `predict` has them, and their defaults."""
 
 
 def input_columns(spec: TaskSpec) -> dict[str, Kind]:
@@ -64,17 +68,23 @@ class TextModel:
         """A row a sequence; `model_input` is a table, or a list where there is one column.
 
         For NEXT_TOKEN the columns are the probabilities of the symbol after the text; with a
-        context, what the model writes.
+        context, what the model writes. `params` are those of `PARAMS`.
         """
         import pandas as pd  # half a second, which only predicting needs
 
         spec = self.saved.spec
         refuse_joined(spec, "the command predict has a row a token with per=token")
-        rows = predicted(self.saved, _given(model_input, self.saved))
+        saved = asked(self.saved, **{**PARAMS, **(params or {})})
+        rows = predicted(saved, given_of(model_input, saved))
         return pd.DataFrame(rows, columns=list(columns(spec)))
 
 
-def _given(model_input: Any, saved: SavedModel) -> list[Given]:
+def given_of(model_input: Any, saved: SavedModel) -> list[Given]:
+    """The sequences of a table or list, as the model takes them.
+
+    Raises:
+        InputError: naming the row of one that it cannot read.
+    """
     wanted = read_inputs(saved.spec)
     found = {name: _column(model_input, name, list(wanted)) for name in wanted}
     given = []
@@ -106,7 +116,8 @@ def _sequence(cell: Any, saved: SavedModel, number: int) -> Given:
         raise InputError(f"{place}: {error}") from error
     if spec.words is not None and not any(ids):  # as training and `predict` refuse it
         raise InputError(f"{place}: the text has no word; remove the row")
-    return Given(str(number), ids)
+    is_letters = spec.vocabulary.is_dna and not spec.per_position
+    return Given(str(number), ids, pieces=text if is_letters else ())
 
 
 def _context(cell: Any, saved: SavedModel, number: int) -> Values:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,7 +18,8 @@ from seqexp.config.instantiate import build
 from seqexp.config.own import arguments
 from seqexp.config.trust import refuse_other_code
 from seqexp.errors import InputError
-from seqexp.inference import claims
+from seqexp.inference import claims, temperature
+from seqexp.inference.temperature import Temperature
 from seqexp.spec import SizedByData, TaskSpec
 from seqexp.utils.files import read_json
 from seqexp.utils.old_names import with_new_targets
@@ -31,11 +32,23 @@ WEIGHTS, SPEC, CONFIG = "weights.safetensors", "spec.json", "config.json"
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model with what it was built from."""
+    """A model with what it was built from.
+
+    Args:
+        model: that predicts.
+        spec: of the dataset.
+        config: the whole composition.
+        temperature: that validation has fitted.
+        divided_by: by what logits are divided when it is asked: 1, or the temperature.
+        strands: of DNA that it is asked about.
+    """
 
     model: nn.Module
     spec: TaskSpec
     config: dict[str, Any]
+    temperature: Temperature = Temperature()
+    divided_by: float = 1.0
+    strands: Literal["one", "both"] = "one"
 
     @property
     def dataset(self) -> Mapping[str, Any]:
@@ -44,13 +57,21 @@ class SavedModel:
         return found if isinstance(found, dict) else {}
 
 
-def save(folder: Path, model: nn.Module, spec: TaskSpec, config: dict[str, Any]) -> None:
-    """Write a model's folder; `config` is the whole composition."""
+def save(
+    folder: Path,
+    model: nn.Module,
+    spec: TaskSpec,
+    config: dict[str, Any],
+    fitted: Temperature | None = None,
+) -> None:
+    """Write a model's folder; `config` is the whole composition, `fitted` its temperature."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
     (folder / SPEC).write_text(json.dumps(spec.to_dict(), indent=2), encoding="utf-8")
     (folder / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    if fitted is not None:
+        temperature.write(folder, fitted)
 
 
 def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
@@ -84,7 +105,7 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     for name, tensor in model.named_parameters():
         if not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{folder / WEIGHTS}: {name} has inf or nan, which predicts nothing")
-    return SavedModel(model.eval(), spec, config)
+    return SavedModel(model.eval(), spec, config, temperature.read(folder))
 
 
 def made(

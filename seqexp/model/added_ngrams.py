@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seqexp.errors import InputError
 from seqexp.model.counting.grams import Grams, NGramSize
 from seqexp.model.counting.table import NGramTable, Speaking, highest
-from seqexp.ranges import Count, Rate
+from seqexp.ranges import Count, NotNegative, Rate
 from seqexp.spec import PAD, Model, TaskSpec
 
 Buckets = Annotated[int, Interval(ge=1, le=2**28)]
@@ -34,16 +34,22 @@ class AddedNGrams:
             None counts them.
         dropout: share of the n-grams that are dropped at their places in a pass.
         to: `input` adds them to the vectors of the tokens where they end; `logits` adds them to the
-            logits, of one prediction a sequence the sum over all places.
+            logits, of one prediction a sequence the sum over all places. `mean`, of `model=cnn1d`
+            and one prediction a sequence, predicts the mean of the network's logits and theirs;
+            each learns by a loss of its own, since n-grams learn faster than filters, and would
+            leave them nothing to learn.
+        strength: of an L2 penalty on the vectors, nats a squared unit, beside the sum of the losses
+            of all training sequences, as that of `model=ngrams`; of `model=cnn1d`.
 
-    Source: Cheng et al. (2016), wide and deep, for `logits`.
+    Source: Cheng et al. (2016), wide and deep, for `logits`; Dietterich (2000) for `mean`.
     """
 
     sizes: Annotated[list[NGramSize], Len(1, 16)] | None = None
     min_count: Count = 3
     buckets: Buckets | None = None
     dropout: Rate = 0.0
-    to: Literal["input", "logits"] = "input"
+    to: Literal["input", "logits", "mean"] = "input"
+    strength: NotNegative = 0.0
 
 
 class NGramVectors(nn.Module):
@@ -78,7 +84,19 @@ class NGramVectors(nn.Module):
             )
         grams = Grams(spec.vocabulary, sizes, both_strands=both_strands, key="model.ngrams")
         self.adds_to, self.dropout, self.span = chosen.to, chosen.dropout, grams.span
+        self.strength = chosen.strength
+        self.bias = nn.Parameter(torch.zeros(width)) if chosen.to == "mean" else None
         self.table = NGramTable(grams, width, chosen.min_count, chosen.buckets)
+
+    def logits(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch 1 outputs"]:
+        """What n-grams say of sequences alone."""
+        sums: Tensor = self(tokens).sum(dim=1, keepdim=True)
+        return sums if self.bias is None else sums + self.bias
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """What is added to the mean loss of a sequence, nats."""
+        share = self.strength / max(1, self.table.counted_in)
+        return 0.5 * share * self.table.table.square().sum()
 
     def forward(
         self, tokens: Int[Tensor, "batch time"], before: Int[Tensor, "batch earlier"] | None = None
@@ -91,6 +109,11 @@ class NGramVectors(nn.Module):
         keep = torch.rand(rows.shape, device=rows.device) >= self.dropout
         kept: Tensor = self.table(rows * keep)
         return kept / (1 - self.dropout)
+
+    @torch.no_grad()
+    def contributions(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time width"]:
+        """What each token adds to the sum of `forward`: of each n-gram an equal share."""
+        return self.table.grams.shared(self.table.table[self.table.rows(tokens)])
 
     def carried(
         self, tokens: Int[Tensor, "batch time"], before: Int[Tensor, "batch earlier"] | None = None
@@ -105,7 +128,7 @@ class NGramVectors(nn.Module):
 
     def start(self, tokens: Tensor) -> Int[Tensor, "batch earlier"]:
         """What is carried before the first token."""
-        return torch.full((len(tokens), self.span - 1), PAD, device=tokens.device)
+        return torch.full((tokens.shape[0], self.span - 1), PAD, device=tokens.device)
 
 
 def vectors_of(
@@ -122,7 +145,8 @@ def vectors_of(
     """
     if chosen is None or chosen.sizes is None:
         return None
-    if chosen.to == "logits":
+    if chosen.to != "input":
+        _refuse_mean(spec, chosen)
         return NGramVectors(spec, chosen, spec.num_outputs, both_strands)
     if is_one_hot and spec.features is None:
         raise InputError(
@@ -130,6 +154,30 @@ def vectors_of(
             " to; give model.embedding_size, or to=logits"
         )
     return NGramVectors(spec, chosen, input_size)
+
+
+def _refuse_mean(spec: TaskSpec, chosen: AddedNGrams) -> None:
+    if chosen.to == "mean" and spec.per_position:
+        raise InputError(
+            "model.ngrams.to is mean, but the dataset has a prediction at each position; give"
+            " logits or input"
+        )
+
+
+def refuse_of_filters(chosen: AddedNGrams | None) -> None:
+    """Refuse what only a model of filters does with n-grams.
+
+    Raises:
+        InputError: naming the key.
+    """
+    if chosen is None or chosen.sizes is None:
+        return
+    if chosen.to == "mean":
+        raise InputError("model.ngrams.to is mean, which is of model=cnn1d; give logits or input")
+    if chosen.strength:
+        raise InputError(
+            f"model.ngrams.strength is {chosen.strength:g}, which is of model=cnn1d; give 0"
+        )
 
 
 @torch.no_grad()
@@ -144,7 +192,7 @@ def top_of(
     if vectors is None or vectors.table.buckets is not None or spec.context is not None:
         return []
     table, rows = vectors.table, vectors.table.table
-    if vectors.adds_to == "logits":
+    if vectors.adds_to != "input":
         adds = rows[1:].detach().float().cpu()
         adds = adds - adds.mean(dim=1, keepdim=True) if adds.shape[1] > 1 else adds
         return highest(adds, None, table, spec.output_names, count)

@@ -1,5 +1,6 @@
 """1-D convolution over the sequence, in one layer or more."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, cast
 
 import torch
@@ -20,6 +21,7 @@ from seqexp.model.layers import (
     Activation,
     EmbeddingSize,
     Init,
+    OnVectors,
     embedding_size_for,
     initialise_as_keras,
     input_layer,
@@ -36,7 +38,7 @@ Readout = Literal["flatten", "max", "mean", "last"]
 Stepwise = Literal["compiled", "reference"]
 
 
-class CNN1D(nn.Module):
+class CNN1D(OnVectors, nn.Module):
     """Filters that slide over the sequence; each is a detector of one short pattern.
 
     Args:
@@ -242,14 +244,14 @@ class CNN1D(nn.Module):
             return (pooled,)
         tokens = padded(self._no_tokens(pooled), 0, self.filter_width - 1)
         channels = self.conv.out_channels
-        above = pooled.new_zeros(len(pooled), self.filter_width - 1, channels)
+        above = pooled.new_zeros(pooled.shape[0], self.filter_width - 1, channels)
         return (tokens, *[above for layer in self._above() if layer.num_carried], pooled)
 
     def _no_tokens(self, like: Tensor) -> Num[Tensor, "batch 0 ..."]:
         """Sequences without a token, or without a frame of features."""
         if self.spec.features is not None:
-            return torch.zeros(len(like), 0, self.spec.features.size, device=like.device)
-        return torch.zeros(len(like), 0, dtype=torch.long, device=like.device)
+            return torch.zeros(like.shape[0], 0, self.spec.features.size, device=like.device)
+        return torch.zeros(like.shape[0], 0, dtype=torch.long, device=like.device)
 
     def forward(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
@@ -259,12 +261,40 @@ class CNN1D(nn.Module):
         In the carry follow as many results of each layer but the top one, and what was read of a
         context: (batch, filters).
         """
+        if self.has_members:
+            members, carry = self.members(tokens, carry)
+            return torch.stack(members).mean(dim=0), carry
         features, carry = self._features(tokens, carry)
         logits: Tensor = self.head(features)
-        if self.ngrams is None or self.ngrams.adds_to == "input":
+        if self.ngrams is None or self.ngrams.adds_to == "input" or tokens.is_floating_point():
             return logits, carry
         added: Tensor = self.ngrams(tokens)
         return logits + (added if self.spec.per_position else added.sum(dim=1, keepdim=True)), carry
+
+    def representation(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions features"]:
+        """What the dense layers read: activations as they are read out."""
+        return self._features(tokens, carry)[0]
+
+    def states(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions filters"]:
+        """Activations of the filters of the first layer, as `filter_activations` has them."""
+        return self.filter_activations(tokens)
+
+    @property
+    def has_members(self) -> bool:
+        """Whether filters and n-grams learn by a loss each."""
+        return self.ngrams is not None and self.ngrams.adds_to == "mean"
+
+    def members(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> tuple[list[Float[Tensor, "batch 1 outputs"]], Carry]:
+        """Logits of the filters and of the n-grams, whose mean is predicted; and the carry."""
+        assert self.ngrams is not None
+        features, carry = self._features(tokens, carry)
+        return [self.head(features), self.ngrams.logits(tokens)], carry
 
     @property
     def scores_targets(self) -> bool:
@@ -283,9 +313,12 @@ class CNN1D(nn.Module):
         return self.head.nats(features, targets), carry
 
     def _features(
-        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None, without: int | None = None
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        carry: Carry | None,
+        without: Sequence[int] = (),
     ) -> tuple[Float[Tensor, "batch positions features"], Carry]:
-        """What predictions are made from; `without` a filter, the layers above read zeros."""
+        """What predictions are made from; `without` some filters, the layers above read zeros."""
         pooled: Carry = ()
         if self.context is not None:
             if not carry:
@@ -300,19 +333,20 @@ class CNN1D(nn.Module):
         if self.both_strands:
             tokens = torch.cat([tokens, other_strand(tokens, self.spec.vocabulary)])
         tokens, before, real, kept = self._windows(tokens, carry)
-        if self._is_at_once():
+        if self._is_at_once() and not tokens.is_floating_point():
             # then activations are neither written nor read
             given = (tokens, *self._weights(), real, before)
             features = token_convolution.strongest(*given)[:, None]
         else:
             activations = self._convolve(tokens, before, real.shape[1])
-            if without is not None:
+            if without:
                 activations = activations.clone()
-                activations[..., without] = 0
+                activations[..., list(without)] = 0
             features, above = self._from_activations(activations, real, carry)
             kept += above
         if self.both_strands:
-            features = torch.maximum(*features.chunk(2))
+            strands = features.view(2, -1, *features.shape[1:])  # of either strand
+            features = torch.maximum(strands[0], strands[1])
         if pooled:
             beside = pooled[0][:, None].expand(-1, features.shape[1], -1)
             features = torch.cat([features, beside.to(features.dtype)], dim=2)
@@ -367,7 +401,7 @@ class CNN1D(nn.Module):
         self, tokens: Num[Tensor, "batch time ..."], before: int, positions: int
     ) -> Float[Tensor, "batch positions filters"]:
         """Activations on the windows that start `before` tokens before the first, and so on."""
-        if self.stepwise() == "compiled":
+        if self.stepwise() == "compiled" and not tokens.is_floating_point():
             given = (tokens, *self._weights(), before, positions, self.is_rectified)
             sums = token_convolution.convolve(*given)
             return sums if self.is_rectified else self.activation(sums)
@@ -445,6 +479,12 @@ class CNN1D(nn.Module):
         last = (real * positions).amax(dim=1)  # (batch,)
         return activations[torch.arange(len(last), device=last.device), last][:, None]
 
+    def why_no_vectors(self) -> str | None:
+        """Why vectors are not all that this model reads; None if they are."""
+        if self.both_strands and not self.is_one_hot:
+            return "learned vectors (model.embedding_size) have no other strand"
+        return super().why_no_vectors()
+
     def filter_activations(
         self, tokens: Num[Tensor, "batch time ..."]
     ) -> Float[Tensor, "batch positions filters"]:
@@ -468,29 +508,43 @@ class CNN1D(nn.Module):
 
         Without a carry, nothing has been read of a context.
         """
+        each = [[index] for index in range(self.conv.out_channels)]
+        return self.group_effects(tokens, each, carry)
+
+    @torch.no_grad()
+    def group_effects(
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        groups: Sequence[Sequence[int]],
+        carry: Carry | None = None,
+    ) -> Float[Tensor, "batch groups outputs"]:
+        """What the filters of each group add to the logits together, as `filter_effects`."""
         if self.context is not None and carry is None:
             carry = self._begun(self.conv.weight.new_zeros(len(tokens), self.conv.out_channels))
         if self.num_layers > 1:
-            return self._effects_below(tokens, carry)
+            return self._effects_below(tokens, groups, carry)
         features, _ = self._features(tokens, carry)
         num_filters = self.conv.out_channels
         # of `flatten`, at each position; what was read of a context stays
         end = features.shape[2] - (num_filters if self.context is not None else 0)
         logits = self.head(features)
         effects = []
-        for index in range(num_filters):
+        for group in groups:
             without = features.clone()
-            without[..., index:end:num_filters] = 0
+            for index in group:
+                without[..., index:end:num_filters] = 0
             effects.append((logits - self.head(without)).mean(dim=1))
         return torch.stack(effects, dim=1)
 
     def _effects_below(
-        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None
-    ) -> Float[Tensor, "batch filters outputs"]:
-        """The same where other layers read the filters: they read zeros instead of each in turn."""
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        groups: Sequence[Sequence[int]],
+        carry: Carry | None,
+    ) -> Float[Tensor, "batch groups outputs"]:
+        """The same where other layers read the filters: they read zeros instead of each group."""
         logits = self.head(self._features(tokens, carry)[0])
-        filters = range(self.conv.out_channels)
-        without = (self.head(self._features(tokens, carry, index)[0]) for index in filters)
+        without = (self.head(self._features(tokens, carry, group)[0]) for group in groups)
         return torch.stack([(logits - others).mean(dim=1) for others in without], dim=1)
 
     def top(self, count: int) -> list[Speaking]:
@@ -499,9 +553,12 @@ class CNN1D(nn.Module):
 
     def penalty(self) -> Float[Tensor, ""]:
         """What is added to the loss, nats."""
-        if not self.filter_l1:
-            return self.conv.weight.new_zeros(())
-        return self.filter_l1 * self.conv.weight.abs().sum()
+        nats = self.conv.weight.new_zeros(())
+        if self.filter_l1:
+            nats = nats + self.filter_l1 * self.conv.weight.abs().sum()
+        if self.ngrams is not None and self.ngrams.strength:
+            nats = nats + self.ngrams.penalty()
+        return nats
 
 
 class PositiveReadout(nn.Module):

@@ -121,7 +121,7 @@ class Convolutions(nn.Module):
         """The carry before the first position: nothing but padding."""
         layers = cast(list[ConvolutionLayer], list(self.layers))
         return tuple(
-            like.new_zeros(len(like), layer.width - 1, layer.conv.in_channels)
+            like.new_zeros(like.shape[0], layer.width - 1, layer.conv.in_channels)
             for layer in layers
             if layer.num_carried
         )

@@ -111,8 +111,12 @@ class TokenInput(nn.Module):
                 nn.init.normal_(self.table)  # as nn.Embedding
                 self.table[PAD] = 0
 
-    def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time channels"]:
-        """Vectors of tokens."""
+    def forward(
+        self, tokens: Num[Tensor, "batch time ..."]
+    ) -> Float[Tensor, "batch time channels"]:
+        """Vectors of tokens; vectors stay, and are zero where they are NaN."""
+        if tokens.is_floating_point():
+            return torch.where(is_real(tokens)[:, :, None], tokens, 0.0)
         return embedded(self.table, tokens, self.on_reading)
 
     def start_from(self, vectors: WordVectors) -> None:
@@ -134,6 +138,46 @@ class TokenInput(nn.Module):
     def symbols(self) -> Float[Tensor, "symbols channels"]:
         """The vector of each symbol of the vocabulary."""
         return self.table[1:]
+
+
+class OnVectors:
+    """A model that reads, in the place of tokens, the vectors that its `input` makes of them.
+
+    N-grams have no vectors: what they add to the logits is not in those of vectors.
+    """
+
+    input: "TokenInput | FeatureInput"
+
+    def as_vectors(
+        self, tokens: Num[Tensor, "batch time ..."]
+    ) -> Float[Tensor, "batch time channels"]:
+        """Vectors of tokens, NaN where there is padding; features stay."""
+        if tokens.is_floating_point():
+            return tokens
+        padding = (tokens == PAD)[:, :, None]
+        vectors: Tensor = self.input(tokens)
+        return vectors.masked_fill(padding, torch.nan)
+
+    def symbol_vectors(self) -> Float[Tensor, "symbols channels"]:
+        """The vector of each symbol of the vocabulary."""
+        return self.input.symbols()
+
+    def why_no_vectors(self) -> str | None:
+        """Why vectors are not what this model reads; None if they are."""
+        ngrams = getattr(self, "ngrams", None)
+        if ngrams is not None and ngrams.adds_to == "input":
+            return "it adds n-grams to its input (model.ngrams.to=input), which are counted"
+        return None
+
+    def contributions(
+        self, tokens: Num[Tensor, "batch time ..."]
+    ) -> Float[Tensor, "batch time outputs"] | None:
+        """What n-grams add to the logits, at each of their tokens; None where there are none."""
+        ngrams = getattr(self, "ngrams", None)
+        if ngrams is None or ngrams.adds_to != "logits":
+            return None
+        added: Tensor = ngrams.contributions(tokens)
+        return added
 
 
 def embedded(

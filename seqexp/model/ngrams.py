@@ -175,6 +175,44 @@ class NGrams(nn.Module):
             sums = torch.cat([-sums / 2, sums / 2], dim=1)
         return sums[:, None]
 
+    @torch.no_grad()
+    def contributions(
+        self, tokens: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time outputs"]:
+        """What each token adds to the logits: of each n-gram a share, the same for its tokens.
+
+        With what the bias gives, they sum to the logits. An n-gram that is counted once, however
+        often it is there, is shared by all its places.
+        """
+        rows = self.ngrams.rows(tokens.long())  # (batch, time, patterns)
+        values = self.ngrams.table[rows] * self._values(rows)[..., None]
+        added = self.ngrams.grams.shared(values)
+        logits = self.as_logits(added.flatten(0, 1))[:, 0]
+        return logits.view(*tokens.shape, -1)
+
+    def _values(
+        self, rows: Int[Tensor, "batch time patterns"]
+    ) -> Float[Tensor, "batch time patterns"]:
+        """The factor of each place's n-gram; 0 where there is none."""
+        is_there = (rows > 0).to(self.ngrams.table.dtype)
+        if self.weighting != "tf-idf" and not self.is_binary:
+            return is_there
+        number = torch.arange(len(rows), device=rows.device)[:, None, None]
+        keys = rows + number * len(self.ngrams.table)
+        _, places, counts = torch.unique(keys, return_inverse=True, return_counts=True)
+        count = counts[places].to(is_there.dtype)
+        if self.weighting != "tf-idf":
+            shared: Tensor = is_there / count
+            return shared
+        value: Tensor = self.ngrams.scale[rows].to(is_there.dtype) * is_there
+        if not self.is_binary:
+            value = value * (1 + count.log())
+        # the sum of squares over distinct n-grams
+        squares = (value.square() / count).sum(dim=(1, 2), keepdim=True)
+        length = squares.sqrt().clamp(min=torch.finfo(value.dtype).tiny)
+        scaled: Tensor = value / count / length
+        return scaled
+
     # --- the solver -------------------------------------------------------------------------------
 
     @property

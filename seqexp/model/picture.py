@@ -92,6 +92,8 @@ class Patches(nn.Module):
         for conv in self.convs:
             values = torch.relu(conv(values)) * real[:, None, :, None]
             values = functional.max_pool2d(values, 2, ceil_mode=True)
-            real = functional.pad(real, (0, real.shape[1] % 2)).view(len(real), -1, 2).any(dim=2)
+            real = (
+                functional.pad(real, (0, real.shape[1] % 2)).view(real.shape[0], -1, 2).any(dim=2)
+            )
         is_patch = real[:, :, None].expand(-1, -1, values.shape[3])
         return values.flatten(2).transpose(1, 2), is_patch.flatten(1)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
-from seqexp.model.added_ngrams import AddedNGrams, top_of, vectors_of
+from seqexp.model.added_ngrams import AddedNGrams, refuse_of_filters, top_of, vectors_of
 from seqexp.model.attention import Attention, AttentionName
 from seqexp.model.cells import CellName
 from seqexp.model.context import Encoder, filters_of, refuse_without_context
@@ -19,6 +19,7 @@ from seqexp.model.counting.table import Speaking
 from seqexp.model.layers import (
     EmbeddingSize,
     Init,
+    OnVectors,
     PositionFeatures,
     TokenInput,
     embedding_size_for,
@@ -30,12 +31,13 @@ from seqexp.model.outputs import Cutoffs, OutputChoice, OutputName, ScoringHead,
 from seqexp.model.picture import PictureConvolution
 from seqexp.model.recurrent_layer import Dropout, DropoutMasks, Kernel, RecurrentLayers
 from seqexp.ranges import Count, Positive, Rate, Size
-from seqexp.spec import Carry, TaskSpec, is_real
+from seqexp.spec import IGNORE, Carry, TaskSpec, is_real
+from seqexp.task.cross_entropy import cross_entropy_sum
 
 Readout = Literal["last", "mean", "max"]
 
 
-class RecurrentNetwork(RecurrentLayers):
+class RecurrentNetwork(OnVectors, RecurrentLayers):
     """Vectors, perhaps a convolution, recurrent layers, perhaps attention, dense layers.
 
     A context is read by an encoder of the same cells, as many layers and units, whose last states
@@ -48,7 +50,9 @@ class RecurrentNetwork(RecurrentLayers):
         embedding_size: size of learned token vectors; None is one-hot, `auto` is that for letters
             and 128 for words. Of features, None and `auto` are the numbers as they are.
         hidden_size: size of h (and c) of each layer.
-        bidirectional: each layer also reads from the end; not where the next token is predicted.
+        bidirectional: each layer also reads from the end. Where the next token is predicted, the
+            one layer from the end learns to tell the token before, beside the one from the start,
+            for models that begin with both; predictions are those of the latter alone.
         readout: from all h_t of the top layer to one vector, where a sequence has one prediction:
             the last, their mean, or maximum.
         hidden_layers: sizes of dense layers before the output.
@@ -135,7 +139,11 @@ class RecurrentNetwork(RecurrentLayers):
     ) -> None:
         super().__init__()
         self.spec, self.readout, self.token_dropout = spec, readout, token_dropout
-        self._refuse_impossible(bidirectional, convolution)
+        self._refuse_impossible(convolution)
+        # each direction by itself, and the same output for both
+        self.learns_both = bidirectional and spec.causal
+        if self.learns_both:
+            self._refuse_what_tells_the_token_before(num_layers, convolution, ngrams)
         refuse_without_context(
             spec,
             attention=(attention, "none"),
@@ -144,6 +152,7 @@ class RecurrentNetwork(RecurrentLayers):
         )
         self.input = input_layer(spec.input, embedding_size)
         is_one_hot = embedding_size_for(spec.input, embedding_size) is None
+        refuse_of_filters(ngrams)
         self.ngrams = vectors_of(spec, ngrams, self.input.size, is_one_hot)
         self.position = None if position_features is None else PositionFeatures(position_features)
         num_inputs = self.input.size + (0 if self.position is None else self.position.size)
@@ -152,12 +161,13 @@ class RecurrentNetwork(RecurrentLayers):
             self.convolutions = Convolutions(num_inputs, convolution, spec.causal)
             num_inputs = self.convolutions.size
         # whether states depend on earlier positions alone, and one of them is predicted from
-        self.reads_forward = not bidirectional and (spec.per_position or readout == "last")
+        reads_later = bidirectional and not self.learns_both
+        self.reads_forward = not reads_later and (spec.per_position or readout == "last")
         sees_later = self.convolutions is not None and not self.convolutions.causal
         self.causal = self.reads_forward and not sees_later
         every = (Dropout(dropout, recurrent_dropout, dropout_masks), kernel)
         self.make(cell, num_inputs, num_layers, hidden_size, bidirectional, *every)
-        width = hidden_size * (2 if bidirectional else 1)
+        width = hidden_size * (2 if reads_later else 1)
         choice = OutputChoice(output, cutoffs, negatives, tied)
         self.head = head_for(spec, width, hidden_layers, readout_dropout, choice, self.input)
         self.encoder: Encoder | None = None
@@ -187,13 +197,35 @@ class RecurrentNetwork(RecurrentLayers):
             read_size = 2 * hidden_size if from_both_ends else hidden_size
             self.attention = Attention(attention, width, read_size)
 
-    def _refuse_impossible(self, bidirectional: bool, convolution: Convolution | None) -> None:
-        wants = "which sees later tokens, but the dataset wants the next token predicted"
-        if self.spec.causal and bidirectional:
-            raise InputError(f"model.bidirectional is true, {wants}; give false")
+    def _refuse_impossible(self, convolution: Convolution | None) -> None:
         convolves = convolution is not None and convolution.filters is not None
         if self.spec.causal and convolves and getattr(convolution, "padding", None) == "same":
-            raise InputError(f"model.convolution.padding is same, {wants}; give causal or auto")
+            raise InputError(
+                "model.convolution.padding is same, which sees later tokens, but the dataset wants"
+                " the next token predicted; give causal or auto"
+            )
+
+    def _refuse_what_tells_the_token_before(
+        self, num_layers: int, convolution: Convolution | None, ngrams: AddedNGrams | None
+    ) -> None:
+        """What would show a layer that reads from the end the token that it has to tell."""
+        why = (
+            "but model.bidirectional is true and the dataset wants the next token predicted: a"
+            " layer from the end learns to tell the token before, which it would be shown"
+        )
+        if num_layers > 1:
+            raise InputError(f"model.num_layers is {num_layers}, {why}; give 1")
+        if convolution is not None and convolution.filters is not None:
+            raise InputError(
+                f"model.convolution.filters is {convolution.filters}, {why}; give null"
+            )
+        if ngrams is not None and ngrams.sizes:
+            raise InputError(f"model.ngrams.sizes is {list(ngrams.sizes)}, {why}; give null")
+        if self.spec.context is not None:
+            raise InputError(
+                "model.bidirectional is true, but the dataset wants the next token predicted after"
+                " a context, which layers from both ends do not learn; give false"
+            )
 
     def read(self, context: Num[Tensor, "batch context ..."]) -> Carry:
         """The carry that sequences with these contexts begin with.
@@ -232,7 +264,8 @@ class RecurrentNetwork(RecurrentLayers):
         """
         states, after, kept = self._predicted_from(tokens, carry)
         logits = self.outputs(states, kept)
-        if self.ngrams is not None and self.ngrams.adds_to == "logits":
+        is_wide = self.ngrams is not None and self.ngrams.adds_to == "logits"
+        if is_wide and not tokens.is_floating_point():
             logits = logits + self._wide(tokens, carry, after)
         return logits, (*after, *kept)
 
@@ -257,7 +290,12 @@ class RecurrentNetwork(RecurrentLayers):
 
     def _num_dropped(self) -> int:
         """States that a model which reads from both ends does not carry on."""
-        return self._num_states_carried() if self.backwards else 0
+        return self._num_states_carried() if self._sees_all else 0
+
+    @property
+    def _sees_all(self) -> bool:
+        """Whether predictions need the whole sequence, so that there is no next window."""
+        return len(self.backwards) > 0 and not self.learns_both
 
     def _with_ngrams(
         self,
@@ -266,7 +304,7 @@ class RecurrentNetwork(RecurrentLayers):
         carry: Carry | None,
     ) -> tuple[Float[Tensor, "batch time inputs"], list[Tensor]]:
         """Vectors with those of n-grams, and what the next window needs of these."""
-        if self.ngrams is None:
+        if self.ngrams is None or tokens.is_floating_point():
             return vectors, []
         own = carry[self._place_of_ngrams() :] if carry else None
         before = own[0] if own else None
@@ -303,11 +341,28 @@ class RecurrentNetwork(RecurrentLayers):
         logits: Tensor = self.head(self._attended(states, kept))
         return logits
 
+    def representation(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch positions features"]:
+        """What the output reads: states as they are read out, with what they attend to."""
+        states, _, kept = self._predicted_from(tokens, carry)
+        return self._attended(states, kept)
+
+    def states(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> Float[Tensor, "batch time features"]:
+        """Hidden states of the top layer at each token; of both directions, side by side."""
+        if self.encoder is not None and not carry:
+            raise InputError("the model has a context; give read(context) as the carry")
+        vectors, _ = self.vectors(tokens, carry)
+        states, _, _ = self.over(vectors, is_real(tokens), self.starts(carry))
+        return states
+
     @property
     def scores_targets(self) -> bool:
         """Whether the output says what targets cost without all logits."""
         adds_logits = self.ngrams is not None and self.ngrams.adds_to == "logits"
-        return isinstance(self.head, ScoringHead) and not adds_logits
+        return (isinstance(self.head, ScoringHead) or self.learns_both) and not adds_logits
 
     def target_nats(
         self,
@@ -315,10 +370,37 @@ class RecurrentNetwork(RecurrentLayers):
         targets: Int[Tensor, "batch time"],
         carry: Carry | None = None,
     ) -> tuple[Float[Tensor, ""], Carry]:
-        """What targets cost, nats, summed; and the carry as of `forward`."""
+        """What targets cost, nats, summed; and the carry as of `forward`.
+
+        Where layers read from both ends, it is the mean of what targets cost and what the tokens
+        before them do.
+        """
+        if self.learns_both:
+            return self._both_nats(tokens, targets, carry)
         assert isinstance(self.head, ScoringHead)  # as `scores_targets` says
         states, after, kept = self._predicted_from(tokens, carry)
         return self.head.nats(self._attended(states, kept), targets), (*after, *kept)
+
+    def _both_nats(
+        self,
+        tokens: Num[Tensor, "batch time ..."],
+        targets: Int[Tensor, "batch time"],
+        carry: Carry | None,
+    ) -> tuple[Float[Tensor, ""], Carry]:
+        """Half of what the next tokens cost from the start, and those before from the end.
+
+        Source: Peters et al. (2018), sec. 3.1.
+        """
+        real = is_real(tokens)
+        vectors, before = self.vectors(tokens, carry)
+        hidden, forwards, _ = self.over(vectors, real, self.starts(carry))
+        features = torch.cat(hidden.chunk(2, dim=2))  # (2 * batch, time, hidden)
+        both = torch.cat([targets, _tokens_before(tokens)])
+        if isinstance(self.head, ScoringHead):
+            nats = self.head.nats(features, both)
+        else:
+            nats = cross_entropy_sum(self.head(features), both)
+        return nats / 2, (*forwards, *before)
 
     def _attended(
         self, states: Float[Tensor, "batch positions features"], kept: Carry
@@ -336,7 +418,7 @@ class RecurrentNetwork(RecurrentLayers):
         vectors, of_ngrams = self._with_ngrams(vectors, tokens, carry)
         place, kept = self._num_states_carried(), []
         if self.position is not None:
-            before = carry[place] if carry else real.new_zeros(len(real), dtype=torch.long)
+            before = carry[place] if carry else real.new_zeros(real.shape[0], dtype=torch.long)
             count = before[:, None] + real.cumsum(dim=1)  # tokens up to and with each
             features = self.position(count - 1).to(vectors.dtype)
             vectors = torch.cat([vectors, features], dim=2)
@@ -373,12 +455,13 @@ class RecurrentNetwork(RecurrentLayers):
             )
         real = is_real(tokens)
         vectors, before = self.vectors(tokens, carry)
-        hidden, forwards, backwards = self.over(vectors, real, self.starts(carry))
+        both = not self.learns_both
+        hidden, forwards, backwards = self.over(vectors, real, self.starts(carry), both)
         if not self.spec.per_position:
             ends = [layers[-self.num_states] for layers in (forwards, backwards) if layers]
             hidden = self._read_out(hidden, torch.cat(ends, dim=1), real)
         # a model that reads from both ends has no next window
-        after = before if self.backwards else (*forwards, *before)
+        after = before if self._sees_all else (*forwards, *before)
         return hidden, after, self.attended(carry)
 
     def _kept_tokens(self, tokens: Num[Tensor, "batch time ..."]) -> Float[Tensor, "batch time"]:
@@ -402,3 +485,11 @@ class RecurrentNetwork(RecurrentLayers):
         if self.readout == "last":
             return finals[:, None]
         return read_out(hidden, real, self.readout)
+
+
+def _tokens_before(tokens: Int[Tensor, "batch time"]) -> Int[Tensor, "batch time"]:
+    """The token before each, as a target; none before the first, nor where either is padding."""
+    before = torch.full_like(tokens, IGNORE)
+    real = is_real(tokens)
+    before[:, 1:] = tokens[:, :-1].where(real[:, :-1] & real[:, 1:], IGNORE)
+    return before

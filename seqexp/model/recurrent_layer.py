@@ -306,11 +306,12 @@ class RecurrentLayers(nn.Module):
         vectors: Float[Tensor, "batch time inputs"],
         is_real: Bool[Tensor, "batch time"],
         starts: Sequence[Tensor],
+        both: bool = True,
     ) -> tuple[Float[Tensor, "batch time features"], list[Tensor], list[Tensor]]:
         """Hidden states of the top layer, and the last states of all layers in each direction.
 
         `starts` are the states that forward layers start with, from the bottom up, then those of
-        the backward layers; missing ones are zeros.
+        the backward layers; missing ones are zeros. Without `both`, only forward layers read.
         """
         padded = None if bool(is_real.all()) else is_real
         flipped = None if padded is None else padded.flip(1)
@@ -320,7 +321,7 @@ class RecurrentLayers(nn.Module):
             start = tuple(starts[index * count : (index + 1) * count])
             hidden, state = layer(vectors, padded, start or layer.start(vectors))
             finals[0].extend(state)
-            if self.backwards:
+            if self.backwards and both:
                 backward = cast(RecurrentLayer, self.backwards[index])
                 start = tuple(starts[(num_layers + index) * count :][:count])
                 # padding leaves the state at its start, so that it begins at the last real token

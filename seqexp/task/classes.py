@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqexp.spec import IGNORE, TaskSpec
 from seqexp.task.base import Whole
+from seqexp.task.calibration import calibration_error
 from seqexp.task.cross_entropy import cross_entropy_sum, entropy_of_shares
 from seqexp.task.ranking import auprc, auroc
 
@@ -119,7 +120,7 @@ class ClassesOfSplit:
             getattr(self, name).extend(getattr(other, name))
 
     def metrics(self) -> dict[str, float]:
-        """Macro-F1 and Matthews' correlation; of two classes the areas under their curves.
+        """Macro-F1, Matthews' correlation, `ece`; of two classes the areas under their curves.
 
         Nothing where the targets are of one class only.
         """
@@ -129,6 +130,7 @@ class ClassesOfSplit:
         if len(np.unique(truth)) < 2:
             return {}
         found = {"macro_f1": macro_f1(truth, predicted), "mcc": mcc(truth, predicted)}
+        found["ece"] = calibration_error(np.concatenate(self.confidence), truth == predicted)
         if self.margins:
             margins = np.concatenate(self.margins)
             areas = {"auroc": auroc(margins, truth == 1), "auprc": auprc(margins, truth == 1)}

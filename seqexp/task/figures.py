@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from seqexp.task.calibration import BINS, binned, calibration_error
 from seqexp.task.ranking import auprc, auroc
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ MOST_POINTS = 5000
 
 MOST_STEPS = 1000
 """Corners of a curve."""
-
-BINS = 10
-"""Of a reliability diagram."""
 
 BLUE, GREY = "#2a6fbb", "#888888"
 
@@ -102,20 +100,15 @@ def reliability(
 
     Source: Guo et al. (2017), eq. 3.
     """
-    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    counts = np.bincount(places, minlength=BINS)
+    counts, means, shares = binned(confidence, is_right)
     there = counts > 0
-    means = [
-        np.bincount(places, values, minlength=BINS)[there] / counts[there]
-        for values in (confidence, is_right.astype(float))
-    ]
-    error = float((np.abs(means[1] - means[0]) * counts[there]).sum() / max(1, counts.sum()))
+    error = calibration_error(confidence, is_right)
     figure, axes = _figure(5.2, 5.6)
     axes.remove()
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="as often as it says")
     label = f"expected calibration error {error:.3f}"
-    above.plot(*means, "o-", color=BLUE, lw=1.6, ms=5, label=label)
+    above.plot(means[there], shares[there], "o-", color=BLUE, lw=1.6, ms=5, label=label)
     above.set_ylabel("share that is right" if "predicted" in what else "share that is there")
     above.set_ylim(-0.02, 1.02)
     above.legend(loc="upper left", frameon=False)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from seqexp.metrics import HEADLINE, OF_KIND, of_names
 from seqexp.spec import IGNORE, TaskSpec
 from seqexp.task.base import Cell, Whole
+from seqexp.task.calibration import calibration_error
 from seqexp.task.ranking import auprc, auroc
 
 if TYPE_CHECKING:
@@ -137,11 +138,14 @@ class LabelsOfSplit:
         }
 
     def metrics(self) -> dict[str, float]:
-        """The areas under both curves of each label, and their means.
+        """The areas under both curves of each label, and their means; calibration of all labels.
 
-        Labels that are there always or never have none.
+        Labels that are there always or never have no areas.
         """
         found: dict[str, float] = {}
+        probabilities, is_there = self._pooled()
+        if len(is_there):
+            found["ece"] = calibration_error(probabilities, is_there)
         for measure, area_of in (("auroc", auroc), ("auprc", auprc)):
             areas = {
                 name: area_of(scores, is_there)
@@ -155,6 +159,14 @@ class LabelsOfSplit:
                 found |= of_names(measure, there)
         return found
 
+    def _pooled(self) -> tuple[np.ndarray, np.ndarray]:
+        """The probability of each label wherever it is known, and whether it is there."""
+        known = list(self.known().values())
+        if not known:
+            return np.zeros(0), np.zeros(0, bool)
+        scores, is_there = (np.concatenate(parts) for parts in zip(*known, strict=True))
+        return 1 / (1 + np.exp(-np.clip(scores, -700, 700))), is_there
+
     def figures(self) -> dict[str, "Figure"]:
         """Curves of each label, bars of their areas, a reliability diagram."""
         from seqexp.task import figures
@@ -166,14 +178,10 @@ class LabelsOfSplit:
         }
         if not curves:
             return {}
-        scores = np.concatenate([scores for scores, _ in curves.values()])
-        is_there = np.concatenate([is_there for _, is_there in curves.values()])
         areas = {name: float(auroc(*curve) or 0.0) for name, curve in curves.items()}
         found = {
             "per_label": figures.bars(areas, "AUROC", chance=0.5),
-            "reliability": figures.reliability(
-                1 / (1 + np.exp(-np.clip(scores, -700, 700))), is_there, "probability of a label"
-            ),
+            "reliability": figures.reliability(*self._pooled(), "probability of a label"),
         }
         if len(curves) <= figures.MOST_CURVES:
             found["roc_curve"] = figures.roc_curves(curves)

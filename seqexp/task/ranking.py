@@ -3,6 +3,9 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+NORMAL = 1.959964
+"""Standard errors on either side of a 95 % interval."""
+
 
 def auroc(
     scores: Float[np.ndarray, " items"], is_positive: Bool[np.ndarray, " items"]
@@ -38,3 +41,39 @@ def auprc(
     recall_added = np.diff(found[last_of_ties], prepend=0) / num_positive
     precision = found[last_of_ties] / (last_of_ties + 1)
     return float((recall_added * precision).sum())
+
+
+def auroc_difference(
+    scores: Float[np.ndarray, " items"],
+    others: Float[np.ndarray, " items"],
+    is_positive: Bool[np.ndarray, " items"],
+) -> tuple[float, float, float] | None:
+    """By how much one method's AUROC is above another's on the same items, and a 95 % interval.
+
+    None where a class has fewer than two items. Source: DeLong et al. (1988).
+    """
+    if min(is_positive.sum(), (~is_positive).sum()) < 2:
+        return None
+    placed = [_placements(one, is_positive) for one in (scores, others)]
+    of_positives, of_negatives = (placed[0][side] - placed[1][side] for side in (0, 1))
+    mean = float(of_positives.mean())
+    variance = of_positives.var(ddof=1) / len(of_positives)
+    variance += of_negatives.var(ddof=1) / len(of_negatives)
+    half = NORMAL * float(np.sqrt(variance))
+    return mean, mean - half, mean + half
+
+
+def _placements(
+    scores: Float[np.ndarray, " items"], is_positive: Bool[np.ndarray, " items"]
+) -> tuple[Float[np.ndarray, " positives"], Float[np.ndarray, " negatives"]]:
+    """Of each positive, the share of negatives below it; of each negative, of positives above it.
+
+    Ties count half. The mean of either is the AUROC.
+    """
+    positives, negatives = scores[is_positive], scores[~is_positive]
+    found = []
+    for items, among in ((positives, negatives), (negatives, positives)):
+        order = np.sort(among)
+        below = np.searchsorted(order, items, "left") + np.searchsorted(order, items, "right")
+        found.append(below / (2 * len(among)))
+    return found[0], 1 - found[1]

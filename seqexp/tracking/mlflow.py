@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import mlflow.pyfunc
 import numpy as np
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 from PIL import Image
 
@@ -169,6 +169,10 @@ class MlflowTracker:
         data = content.encode("utf-8", "backslashreplace")
         self._keep(path, lambda file: file.write_bytes(data))
 
+    def file(self, write: Callable[[Path], Any], path: str) -> None:
+        """An artifact that may be too large for memory."""
+        self._keep(path, write)
+
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
         """A JSON artifact that the page shows as a table."""
         columns = list(rows[0]) if rows else []
@@ -209,6 +213,7 @@ class MlflowTracker:
         signature = ModelSignature(
             inputs=Schema([_column(name, kind) for name, kind in files.inputs.items()]),
             outputs=Schema([_column(name, kind) for name, kind in files.outputs.items()]),
+            params=ParamSchema([_param(name, value) for name, value in files.params.items()]),
         )
         torch_version = torch.__version__.partition("+")[0]
 
@@ -333,6 +338,11 @@ def _column(name: str, kind: Kind) -> ColSpec:
     if kind == "features":  # lists of lists of numbers, of which MLflow would refuse integers
         return ColSpec(AnyType(), name or None)  # type: ignore[no-untyped-call]
     return ColSpec(kind, name or None)
+
+
+def _param(name: str, value: bool | str) -> ParamSpec:
+    """A choice of a request as MLflow describes it."""
+    return ParamSpec(name, "boolean" if isinstance(value, bool) else "string", value)
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Records nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
@@ -27,6 +28,9 @@ class NoTracker:
         """Not kept."""
 
     def text(self, content: str, path: str) -> None:
+        """Not kept."""
+
+    def file(self, write: Callable[[Path], Any], path: str) -> None:
         """Not kept."""
 
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:

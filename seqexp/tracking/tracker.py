@@ -1,6 +1,6 @@
 """The interface of trackers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -59,6 +59,7 @@ class ModelFiles:
         inputs: kinds of the columns that it reads, by name; a single one has the empty name.
         outputs: kinds of the columns of its predictions.
         example: of what it reads, as text or JSON.
+        params: choices that may be given with each request, by name, with their defaults.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class ModelFiles:
     inputs: Mapping[str, Kind]
     outputs: Mapping[str, Kind]
     example: str
+    params: Mapping[str, bool | str] = field(default_factory=dict)
 
 
 class Tracker(Protocol):
@@ -98,6 +100,10 @@ class Tracker(Protocol):
 
     def text(self, content: str, path: str) -> None:
         """Keep a text file."""
+        ...
+
+    def file(self, write: Callable[[Path], Any], path: str) -> None:
+        """Keep a file that `write` writes at the place that it is given."""
         ...
 
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:

@@ -168,8 +168,16 @@ def later_tokens_are_not_seen_where_they_must_not_be(
         why, way_out = "but the dataset wants the next token predicted", ""
     else:
         why, way_out = f"but trainer.bptt.k1={k1} cuts sequences into windows", ", or k1=null"
-    if model.get("bidirectional"):
-        yield f"model.bidirectional is true, {why}; give false{way_out}"
+    if model.get("bidirectional") and dataset["_constants_"].get("is_stream"):
+        yield (
+            "model.bidirectional is true, but the dataset is a text that is read on and on, and"
+            " wants the next token predicted; give false"
+        )
+    elif model.get("bidirectional") and k1 is not None:
+        yield (
+            f"model.bidirectional is true, but trainer.bptt.k1={k1} cuts sequences into windows;"
+            " give false, or k1=null"
+        )
     if model.get("readout") in ("flatten", "max", "mean") and not per_position:
         yield f"model.readout is {model['readout']}, {why}; give last{way_out}"
     # auto is causal where the next token is predicted
@@ -207,6 +215,35 @@ def a_stack_reads_its_batches_once(trainer: Node) -> Faults:
         yield (
             f"trainer.adversarial is {noise}, but trainer.replicas is {replicas}, and a stack reads"
             " each batch once; give adversarial=null, or replicas=null"
+        )
+
+
+def what_learns_on_reads_a_text_and_has_a_state(
+    trainer: Node, model: Node, dataset: Node
+) -> Faults:
+    rates = (trainer.get("dynamic_evaluation") or {}).get("rates")
+    if rates is None:
+        return
+    what = f"trainer.dynamic_evaluation.rates is {rates}"
+    kind = _kind_of(dataset)
+    if kind != "next_token":
+        of_kind = "" if kind is None else f" of the kind {kind}"
+        yield (
+            f"{what}, but the dataset's task is{of_kind or ' another'}, not next_token; give null,"
+            " or dataset=chars"
+        )
+    if not model["_constants_"].get("recurrent"):
+        yield (
+            f"{what}, but {model['_target_'].rpartition('.')[2]} has no state that it reads on"
+            " with; give null, or model=lstm, rnn or stacked-rnn"
+        )
+    if trainer["replicas"] is not None:
+        yield f"{what}, but trainer.replicas is {trainer['replicas']}; give one of them null"
+    none_of = _no_validation(dataset)
+    if none_of is not None:
+        yield (
+            f"{what}, of which validation chooses, but dataset.{none_of} is {dataset[none_of]};"
+            " give validation data, or rates=null"
         )
 
 

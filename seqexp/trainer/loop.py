@@ -18,6 +18,7 @@ from seqexp.data import Batch, Data, Sequences
 from seqexp.metrics import METRICS, higher_is_better, without_name
 from seqexp.seeding import stream_seed
 from seqexp.task.base import Task, Whole
+from seqexp.trainer.dynamic import dynamic_metrics
 from seqexp.trainer.score import ADD_UP, Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.solving import Solves, solve
@@ -67,7 +68,8 @@ def fit(training: Training, data: Data, update: Update = update) -> Iterator[Rep
         training.model.load_state_dict(training.best_weights)
     elif training.average is not None:
         training.model.load_state_dict(training.kept_weights())
-    metrics = _test(training, data.test) | training.best_metrics
+    metrics = _test(training, data.test) | _test_dynamically(training, data)
+    metrics |= training.best_metrics
     metrics["time/train_seconds"] = training.seconds
     yield Report("test", 0, metrics)
 
@@ -84,6 +86,14 @@ def _test(training: Training, test: Sequences) -> Metrics:
         predicted=training.predicted,
     )
     return _all_metrics("test", training.task, score, training.tested)
+
+
+def _test_dynamically(training: Training, data: Data) -> Metrics:
+    """Metrics of a second test that learns on, where one is wanted; the weights stay."""
+    settings = training.settings.dynamic_evaluation
+    if settings is None or settings.rates is None:
+        return {}
+    return dynamic_metrics(training.model, training.task, data, settings)
 
 
 def _all_metrics(split: str, task: Task, score: Score, whole: Whole | None) -> Metrics:

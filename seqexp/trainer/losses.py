@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqexp.data import Batch
-from seqexp.spec import Carry, Model, first_carry, scores_targets
+from seqexp.spec import Carry, Model, first_carry, has_members, scores_targets
 from seqexp.task.base import Task
 
 
@@ -57,6 +57,12 @@ class Losses(nn.Module):
             with self._precision():
                 cost, carry = self.model.target_nats(part.tokens, part.targets, carry)
             return cost, cost.new_zeros(0), carry
+        if has_members(self.model):
+            with self._precision():
+                members, carry = self.model.members(part.tokens, carry)
+            costs = [self.task.nats(logits, part.targets) for logits in members]
+            counted = self.task.extras(torch.stack(members).mean(dim=0), part.targets)
+            return torch.stack(costs).mean(), counted, carry
         with self._precision():
             logits, carry = self.model(part.tokens, carry)
         counted = self.task.extras(logits, part.targets)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Le, Len, Lt
 
-from seqexp.ranges import Count, NotNegative, OpenShare, Positive
+from seqexp.ranges import Count, NotNegative, OpenShare, Positive, Share
 
 Minutes = Annotated[float, Ge(1e-6), Lt(float("inf"))]
 """From 60 microseconds on: an update is made in any case."""
@@ -32,6 +32,23 @@ class BPTT:
 
     k1: Count | None = None
     k2: Count | None = None
+
+
+@dataclass(frozen=True)
+class DynamicEvaluation:
+    """A second test, in which the model goes on learning from the text that it is tested on.
+
+    Args:
+        rates: of learning, of which validation chooses one; None makes no second test.
+        decay: share of the way back to the trained weights, an update; on average over the weights.
+        tokens: that are scored, and then learned from, at a time.
+
+    Source: Krause et al. (2018), secs. 4 and 5.
+    """
+
+    rates: Annotated[Sequence[Positive], Len(1, 16)] | None = None
+    decay: Share = 0.001
+    tokens: Count = 20
 
 
 @dataclass(frozen=True)
@@ -83,6 +100,7 @@ class Settings:
         average_decay: of `ema`, an update; less in the first updates.
         average_from: epoch from whose end on `swa` counts.
         test_weights: test with the weights of the best epoch or of the last one.
+        dynamic_evaluation: a second test of next tokens, which learns on, with its own metrics.
         log_every_steps: updates between points of the `step/*` curves; None draws none.
         checkpoint: when the training is saved; None never saves it.
         replicas: runs of a sweep that are trained in one go, as a stack of models, at most; None
@@ -116,6 +134,7 @@ class Settings:
     average_decay: OpenShare = 0.999
     average_from: Count = 1
     test_weights: Literal["best", "last"] = "best"
+    dynamic_evaluation: DynamicEvaluation | None = None
     log_every_steps: Count | None = 10
     checkpoint: Checkpoint | None = None
     replicas: Replicas | None = None

@@ -75,7 +75,7 @@ MODULES = {
     "seqexp.decode.typical": "seqexp.decode.consensus.typical",
     "seqexp.decode.yardsticks": "seqexp.decode.consensus.baselines",
     "seqexp.drawing": "seqexp.utils.drawing",
-    "seqexp.explain": "seqexp.cli.explain",
+    "seqexp.explain": "seqexp.cli.words_of_errors",
     "seqexp.facts": "seqexp.checkpoint.provenance",
     "seqexp.files": "seqexp.utils.files",
     "seqexp.flowing": "seqexp.callback.gradient_flow",

@@ -97,6 +97,23 @@ def write_files(folder: Path) -> None:
     for name in ("my_text.txt", "tinyshakespeare.txt"):
         (folder / name).write_text(f"the cat sat. {prose}\n")
     (folder / "sequences.json").write_text(json.dumps({"inputs": [dna(60)]}))
+    write_genome(folder, dna(2000))
+
+
+def write_genome(folder: Path, letters: str) -> None:
+    """A genome of one contig, and variants of it."""
+    (folder / "genome.fa").write_text(f">chr1\n{letters}\n")
+    rows = [
+        ("chr1", i, f"rs{i}", letters[i - 1], LETTERS[LETTERS.index(letters[i - 1]) - 1])
+        for i in range(200, 1800, 20)
+    ]
+    for name, head in (
+        ("variants.tsv", "contig\tposition\tid\tref\talt\n"),
+        ("variants.vcf.gz", "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n"),
+    ):
+        text = head + "".join("\t".join(map(str, row)) + "\n" for row in rows)
+        packed = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+        (folder / name).write_bytes(packed)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ STATUS = {
     "python -m seqexp model.num_filter=3 optimizer.lr=-1 dataset.length=10": 2,
     # of the latest run, where there is none
     "python -m seqexp dataset=text model=lstm model.from_run=latest": 2,
+    "python -m seqexp experiment=imdb-finetune trainer.precision=bf16 model.from_run=RUN": 2,
     # whose data are not shipped, which is said
     "python -m seqexp experiment=sounds": 2,
     "python -m seqexp -m experiment=sounds": 2,
@@ -45,6 +46,7 @@ COMPOSED = {
     "-m experiment=noisy-reads 'seed=range(20)'": "twenty of a run that is typed alone",
     "-m experiment=motif 'seed=range(20)'": "twenty of a run that is typed alone",
     "-m experiment=fasta dataset.table": "five of a run that is typed alone",
+    "-m experiment=fasta-ensemble": "four of runs that are typed alone",
     "-m experiment=imdb-ensemble": "four of runs that are typed alone",
     "tracking.uri=http://HOST:5000": "there is no server of that name",
     "launcher=slurm": "there is no cluster; tests/tools/cluster has it",
@@ -57,6 +59,7 @@ ELSEWHERE = {
     "python -m seqexp --config-dir conf": "tests/test_readme.py",
     "trusted=my_lab": "tests/test_readme.py",
     "<Tab>": "tests/cli/test_completion.py",
+    "modisco motifs": "takes minutes; tests/cli/test_explain.py has the files that it reads",
     "mlflow models": "tests/cli/test_serving.py",
     "curl ": "tests/cli/test_serving.py",
     "export MLFLOW_TRACKING_URI": "of use for the lines below it only",

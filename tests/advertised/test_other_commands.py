@@ -13,6 +13,8 @@ import requests
 from conftest import ROOT
 from sources import COMPOSED, LONG, STATUS, advertised, as_typed, others, training
 
+from seqexp.cli.subcommand import COMMANDS
+
 pytest_plugins = ("shell",)
 
 TAGS = "python -m seqexp dataset=tagging dataset.num_made=40 model=lstm trainer.epochs=1"
@@ -32,10 +34,16 @@ SWEEP = (
 )
 
 SYNOPSIS = {
+    "input=FILE genome=GENOME.fa output=TABLE.tsv": "input=variants.tsv genome=genome.fa"
+    " output=effects.tsv",
+    "runs=RUN,RUN|sweep=RUN input=variants.tsv": "runs=3f9c,77a0 input=variants.tsv",
     "runs=RUN,RUN|sweep=RUN input=FILE": "runs=3f9c,77a0 input=peaks.fa.gz",
+    "input=FILE output=FOLDER": "input=reviews.csv output=explained",
     "run=RUN": "run=latest",
     "runs=RUN,RUN,...": "runs=3f9c,77a0,e771",
     "sweep=RUN": "sweep=b02d",
+    "motifs=A,B": "motifs=TGACTCA,CACGTG distances=0-2 count=5",
+    "motif=MOTIF": "motif=TGACTCA count=20",
     "input=FILE": "input=reviews.csv",
     "[output=TABLE.csv]": "output=table.csv",
     "prompt=TEXT": "prompt=the",
@@ -46,13 +54,17 @@ SYNOPSIS = {
 """What a person puts in the place of the words of a usage line."""
 
 
-NAMED = re.compile(r" (?:predict|sample|compare|reproduce|deliver)$")
+NAMED = re.compile(rf" (?:{'|'.join(COMMANDS)})$")
 """A command that a sentence names, and does not type."""
+
+
+SEVERAL = r"(predict|marginalize|spacing) (runs|sweep)="
+"""Commands on several runs."""
 
 
 def store_of(line: str) -> str:
     """The training whose outputs a command looks at."""
-    if " compare" in line or re.search("predict (runs|sweep)=", line):
+    if " compare" in line or SEVERAL.search(line):
         return SWEEP
     if "deliver" in line:
         return f"{DNA} seed=1"
@@ -87,7 +99,7 @@ SERVES = re.compile(r"seqexp ui(?! --help)|mlflow ui")
 OTHERS = [c for c in others() if "{}" not in c.line and not SERVES.search(c.line)]
 ANEW = [
     next(c for c in OTHERS if f"seqexp {name} " in c.line and not c.line.endswith("--help"))
-    for name in ("predict", "sample", "compare", "reproduce", "deliver")
+    for name in ("predict", "sample", "compare", "export", "reproduce", "deliver")
 ]
 """One command of each name, typed with an interpreter that imports all by itself."""
 
@@ -110,7 +122,7 @@ def test_what_comes_after_training_runs(command, shell, trained) -> None:  # typ
         replace(shell, folder=outputs.parent).type(line)
         return
     (shell.folder / "outputs").symlink_to(outputs)
-    if (" compare " in line or re.search("predict (runs|sweep)=", line)) and "--help" not in line:
+    if (" compare " in line or SEVERAL.search(line)) and "--help" not in line:
         parent, children = ids(outputs)
         for word, own in zip(("b02d", "3f9c", "77a0", "e771"), (parent, *children), strict=True):
             line = line.replace(word, own)

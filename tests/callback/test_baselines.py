@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqexp.callback.baselines import constant_metrics, token_metrics
+from seqexp.callback.baselines import Method, behind, constant_metrics, token_metrics
 from seqexp.data import Data, Sequences
 from seqexp.metrics import METRICS
 from seqexp.spec import IGNORE, Output, Scale, Scoring, TaskSpec, Vocabulary
@@ -81,3 +81,22 @@ def test_a_text_in_pieces_is_counted_whole() -> None:
     assert found["baseline/constant_accuracy"] == pytest.approx(4 / 5)
     entropy = -(0.8 * torch.log(torch.tensor(0.8)) + 0.2 * torch.log(torch.tensor(0.2)))
     assert found["baseline/constant_perplexity"] == pytest.approx(float(entropy.exp()), rel=1e-4)
+
+
+def test_a_method_that_is_as_good_is_named_with_how_sure_that_is() -> None:
+    own = Method("this model", 0.9, 0.9)
+    sure, unsure = (-0.05, -0.08, -0.02), (-0.01, -0.03, 0.01)
+    others = [
+        Method("words", 0.95, None, sure),
+        Method("a matrix", 0.91, None, unsure),
+        Method("less", 0.8, None, (0.1, 0.05, 0.15)),
+        Method("unknown", None, None),
+    ]
+    assert behind(own, others) == [
+        "the model is behind words: test AUROC 0.9 and 0.95, difference -0.0500 (-0.0800 to"
+        " -0.0200)",
+        "the model is not ahead of a matrix: test AUROC 0.9 and 0.91, difference -0.0100 (-0.0300"
+        " to +0.0100)",
+    ]
+    row = others[0].row()
+    assert row["model - method, 95 % interval"] == "-0.0500 (-0.0800 to -0.0200)"

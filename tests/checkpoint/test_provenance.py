@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from seqexp.checkpoint.identity import fingerprint
-from seqexp.checkpoint.provenance import flatten
+from seqexp.checkpoint.provenance import flatten, run_name
 from seqexp.config.check import check
 from seqexp.config.groups import Config
 
@@ -53,3 +53,26 @@ def test_flattened_configs_keep_every_leaf() -> None:
         "g": "text",
         "h": "{}",
     }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ((), "lstm-fasta seed3"),
+        (("model=lstm", "seed=3", "tracking.uri=http://a", "paths.outputs=o"), "lstm-fasta seed3"),
+        (
+            ("experiment=fasta", "dataset.positives=/my/peaks.fa", "model.hidden_size=12"),
+            "lstm-fasta experiment=fasta positives=peaks.fa hidden_size=12 seed3",
+        ),
+        (
+            ("optimizer=sgd", "+optimizer.nesterov=true"),
+            "lstm-fasta optimizer=sgd nesterov=true seed3",
+        ),
+        (("force=true", "dry_run=false", "experiment_name=mine"), "lstm-fasta seed3"),
+        (("dataset.motif=" + 80 * "A",), f"lstm-fasta motif={54 * 'A'}... seed3"),
+    ],
+)
+def test_a_run_is_named_by_what_was_typed_beside_its_defaults(
+    overrides: tuple[str, ...], name: str
+) -> None:
+    assert run_name("lstm", "fasta", 3, overrides) == name

@@ -1,6 +1,7 @@
 """`python -m seqexp compare`: any runs, as a sweep would show them."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,25 @@ def test_runs_of_one_seed_are_a_row_each_below_the_outputs(
     outputs, ids = dna_runs
     given = [f"runs={ids[0][:9]},{ids[2]}", f"paths.outputs={outputs}", "metric=test/accuracy"]
     assert run_command(COMMAND, given) == 0
-    assert "| model.num_filters | status" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "| model.num_filters | status" in said
+    assert f"{ids[0][:8]} minus {ids[2][:8]}, on the same 40 sequences of the test:" in said
+    assert "test/accuracy" in said and "McNemar's exact p" in said
     (folder,) = (outputs / "comparisons").iterdir()
+    paired = json.loads((folder / "paired.json").read_text())
+    assert paired["runs"] == [ids[0], ids[2]] and paired["samples"] == 2000
     assert (folder / "comparison.png").is_file() and not (folder / "points.csv").exists()
+
+
+def test_runs_of_other_tests_are_compared_as_a_whole_only(
+    dna_runs: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs, ids = dna_runs
+    given = [f"runs={ids[0]},{ids[1]}", f"paths.outputs={outputs}", f"output={tmp_path}/out"]
+    assert run_command(COMMAND, given) == 0
+    said = capsys.readouterr().out
+    assert "not compared sequence by sequence" in said and "tested on different sequences" in said
+    assert not (tmp_path / "out/paired.json").exists()
 
 
 def test_keys_of_other_options_are_not_told() -> None:

@@ -1,81 +1,163 @@
-"""What is wrong with files of configs is told with the file and the line."""
+"""The command explain: what it leaves in its folder, for letters and words, and what it refuses."""
 
+import csv
+import importlib.util
+import json
+import random
+from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
-import yaml
+from training import train
 
-from seqexp.cli.explain import Origins, explain, form_faults
-from seqexp.config.groups import CONF
-from seqexp.errors import ConfigError
+from seqexp.cli.subcommand import run_command
 
-HEAD = "# @package _global_\n"
+DNA = ("dataset=motif", "model=cnn1d", "dataset.num_train=30", "dataset.num_test=10")
+TEXT = ("dataset=text", "model=lstm")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Outputs, and the id of a run on DNA, and of two on words."""
+    outputs = tmp_path_factory.mktemp("explained")
+    draw = random.Random(0)
+    lines = [
+        f"{draw.choice(('dull', 'poor') if label == 'bad' else ('great', 'fine'))} film {i},{label}"
+        for i in range(40)
+        for label in ("bad", "good")
+    ]
+    texts = outputs / "texts.csv"
+    texts.write_text("\n".join(["text,label", *lines]) + "\n")
+    words = (*TEXT, f"dataset.path={texts}", "dataset.label_column=label")
+    given = {
+        "dna": DNA,
+        "words": words,
+        "counted": (words[0], "model=ngrams", *words[2:]),
+    }
+    return outputs, {name: str(train(outputs, *one).run_id) for name, one in given.items()}
+
+
+def explain(runs: tuple[Path, dict[str, str]], name: str, source: Path, *more: str) -> int:
+    outputs, ids = runs
+    to = f"output={source.parent / 'explained'}"
+    given = [f"run={ids[name]}", f"input={source}", to, f"paths.outputs={outputs}", *more]
+    return run_command("explain", given)
+
+
+class _Texts(HTMLParser):
+    """What a page shows, what it runs, and what it would load from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loaded: list[str] = []
+        self.shown = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loaded += [str(value) for key, value in attrs if key in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.shown += data
+
+
+def page(folder: Path) -> _Texts:
+    found = _Texts()
+    found.feed((folder / "attributions.html").read_text(encoding="utf-8"))
+    assert all(one.startswith("data:image/png;base64,") for one in found.loaded)
+    return found
+
+
+def test_letters_become_arrays_that_modisco_reads_and_a_page(
+    runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = random.Random(1)
+    long = "".join(draw.choice("ACGT") for _ in range(240))
+    (tmp_path / "a.fa").write_text(f">chr1:100-340(-)\n{long}\n>short <b>\nACGTNACGT\n")
+    assert explain(runs, "dna", tmp_path / "a.fa", "target=motif") == 0, capsys.readouterr().err
+    folder = tmp_path / "explained"
+    assert "convergence delta at most" in capsys.readouterr().err
+    files = [folder / "sequences.npz", folder / "attributions.npz"]
+    one_hot, hypothetical = (np.load(file)["arr_0"] for file in files)
+    assert one_hot.shape == hypothetical.shape == (2, 4, 240)
+    assert one_hot.sum(axis=(1, 2)).tolist() == [240, 8]  # N and what is not there have none
+    assert "".join("ACGT"[row] for row in one_hot[0].argmax(axis=0)) == long
+    if importlib.util.find_spec("modiscolite") is not None:
+        from modiscolite.cli import _load_input
+
+        for file, own in zip(files, (one_hot, hypothetical), strict=True):
+            np.testing.assert_array_equal(_load_input(file), own)
+    with (folder / "records.tsv").open(encoding="utf-8") as table:
+        first, second = csv.DictReader(table, delimiter="\t")
+    assert first["output"] == "motif" and int(first["to"]) - int(first["from"]) == 79
+    end = 340 - (int(first["from"]) - 1)
+    assert first["place"] == f"chr1:{end - 80}-{end}(-)" and second["place"] == ""
+    assert max(abs(float(one["delta"])) for one in (first, second)) <= 1e-3
+    numbers = json.loads((folder / "attributions.json").read_text())
+    assert numbers["method"] == "integrated-gradients" and numbers["records"] == 2
+    assert len(numbers["deletion"]["curves"]["by_chance"]) == 21
+    shown = page(folder)
+    assert "short" in shown.shown and "b" not in shown.tags and first["place"] in shown.shown
+
+
+def test_words_become_lines_and_a_page_whose_words_are_no_markup(
+    runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("a dull film\ngreat film , fine\n")
+    for name, method in (("words", "integrated-gradients"), ("counted", "contributions")):
+        assert explain(runs, name, tmp_path / "a.txt") == 0, capsys.readouterr().err
+        folder = tmp_path / "explained"
+        lines = (folder / "attributions.jsonl").read_text().splitlines()
+        first, second = map(json.loads, lines)
+        assert second["tokens"] == ["great", "film", ",", "fine"] or "<unk>" in second["tokens"]
+        assert len(first["tokens"]) == len(first["attributions"]) == 3
+        assert abs(first["delta"]) <= 1e-3 and first["output"] in ("bad", "good")
+        shown = page(folder)
+        assert "unk" not in shown.tags and "dull" in shown.shown and "script" not in shown.tags
+        assert json.loads((folder / "attributions.json").read_text())["method"] == method
+        assert not (folder / "attributions.npz").exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("name", "more", "says"),
     [
-        ("seed: 3\n", "begins without '# @package _global_'; write that as its first line"),
-        (f"{HEAD}model: rnn\n", "line 2: model is rnn; write it in the list of defaults, as '- ov"),
-        (f"{HEAD}defaults:\n  - /model: rnn\n", "line 3: /model: rnn: model is chosen already"),
-        (f"{HEAD}defaults:\n  - override model: rnn\n", "write '- override /model: rnn'"),
-        (f"{HEAD}defaults:\n  - override /modle: rnn\n", "no group modle; did you mean model?"),
-        (f"{HEAD}defaults:\n  override /model: rnn\n", "line 3: defaults has to be a list"),
-        (f"{HEAD}model:\n\tinit: x\n", "line 3: a tab indents here; YAML takes blanks only"),
-        (f"{HEAD}model:\n  init: x\n  init: y\n", "line 4: model.init stands twice"),
-        (f"{HEAD}- a\n", "is a list; write lines of KEY: VALUE"),
-        (f"{HEAD}model.init: x\n", "line 2: model.init has a dot; write it as model: {init: ...}"),
-        (f"{HEAD}seed: [1\n", "line 3: expected"),
+        ("dna", ("target=motiv",), "target is 'motiv', which the model of this run has not"),
+        ("dna", ("method=contributions",), "method is contributions, which are those of model=n"),
+        ("dna", ("method=igrad",), "method"),
+        ("dna", ("input=-",), "stands twice"),
+        ("counted", ("method=gradient",), "it counts n-grams; give method=contributions"),
+        ("words", ("method=deep-lift",), "recurrent cells have no rule"),
+        ("words", ("baseline=uniform",), "baseline is uniform, which is for letters"),
     ],
 )
-def test_an_experiment_of_another_form_is_told_with_its_line(
-    tmp_path: Path, text: str, says: str
+def test_what_cannot_be_explained_is_said_and_leaves_no_folder(
+    runs: tuple[Path, dict[str, str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    more: tuple[str, ...],
+    says: str,
 ) -> None:
-    (tmp_path / "mine.yaml").write_text(text)
-    faults = form_faults(tmp_path / "mine.yaml")
-    assert any(says in fault for fault in faults), faults
-    assert all(fault.startswith(str(tmp_path / "mine.yaml")) for fault in faults)
+    if "deep-lift" in str(more) and importlib.util.find_spec("captum") is None:
+        says = "pip install 'seqexp[explain]'"
+    source = tmp_path / ("a.fa" if name == "dna" else "a.txt")
+    source.write_text(">a\nACGTACGTACGTACGTACGT\n" if name == "dna" else "a dull film\n")
+    assert explain(runs, name, source, *more) == 2
+    said = capsys.readouterr().err
+    assert says in said and "Traceback" not in said
+    assert not (tmp_path / "explained").exists()
 
 
-def test_our_experiments_have_that_form() -> None:
-    files = sorted((CONF / "experiment").rglob("*.yaml"))
-    assert len(files) > 5
-    assert [fault for file in files for fault in form_faults(file)] == []
-
-
-def test_a_fault_names_the_file_that_sets_its_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_bad_record_leaves_no_file(
+    runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for group, text in (("model", "_target_: x\ninit: 3\n"), ("experiment", f"{HEAD}seed: x\n")):
-        (tmp_path / "mine" / group).mkdir(parents=True)
-        (tmp_path / "mine" / group / "own.yaml").write_text(text)
-    typed = ["--config-dir", "mine", "model=own", "experiment=own", "trainer.epochs=x"]
-    faults = ["seed is 'x'; a", "model.init is 3; b", "trainer.epochs is 'x'; c", "paths.data is 1"]
-    said = explain(ConfigError([*faults, "dataset.seed is 'x'; d"]), typed).splitlines()
-    assert said == [
-        "the configuration has 4 faults; nothing was started",
-        "  seed is 'x'; a   (set in mine/experiment/own.yaml)",
-        "  model.init is 3; b   (set in mine/model/own.yaml)",
-        "  trainer.epochs is 'x'; c",
-        "  paths.data is 1   (set in seqexp's conf/config.yaml)",
-    ]
-
-
-def test_the_file_of_a_key_is_that_of_the_option_an_experiment_chooses() -> None:
-    origins = Origins(["experiment=hello"])
-    assert origins.file("decode.prompt") == CONF / "experiment/hello.yaml"
-    assert origins.file("dataset.train_share") != CONF / "dataset/motif.yaml"
-    assert Origins([]).file("trainer.epochs") == CONF / "trainer/default.yaml"
-    assert Origins(["trainer=smoke"]).file("trainer.batch_size") == CONF / "trainer/default.yaml"
-    assert Origins([]).file("nothing.known") is None
-
-
-def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path: Path) -> None:
-    file = tmp_path / "wide.yaml"
-    file.write_text("a:\n\tb: 1\n")
-    with file.open() as stream, pytest.raises(yaml.YAMLError) as raised:
-        yaml.safe_load(stream)
-    assert explain(raised.value) == (
-        f"{file}, line 2, column 1: a tab indents here; YAML takes blanks only"
-    )
+    (tmp_path / "a.fa").write_text(">a\nACGTACGTACGTACGTACGT\n>b\nACGTXACGT\n")
+    assert explain(runs, "dna", tmp_path / "a.fa", "batch_size=1") == 2
+    assert "b" in capsys.readouterr().err and not (tmp_path / "explained").exists()
+    (tmp_path / "a.fa").write_text("")
+    assert explain(runs, "dna", tmp_path / "a.fa") == 2
+    (tmp_path / "explained").write_text("a file")
+    (tmp_path / "a.fa").write_text(">a\nACGTACGTACGTACGTACGT\n")
+    assert explain(runs, "dna", tmp_path / "a.fa") == 2
+    assert "explained, which is no folder" in capsys.readouterr().err

@@ -103,6 +103,38 @@ def test_attention_is_kept_as_arrays_of_each_record_on_request(
         assert status == 2 and told in capsys.readouterr().err and not file.exists()
 
 
+def test_features_and_states_are_kept_as_arrays(
+    runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row a sequence of features; of each position states, or features where it is labelled."""
+    outputs, ids = runs
+
+    def arrays(kind: str, content: str, what: str) -> dict[str, np.ndarray]:
+        source, file = tmp_path / INPUTS[kind][0], tmp_path / "arrays.npz"
+        source.write_text(content)
+        given = [f"run={ids[kind]}", f"input={source}", f"what={what}", f"output={file}"]
+        assert run_command("predict", [*given, f"paths.outputs={outputs}", "batch_size=1"]) == 0
+        with np.load(file) as found:
+            return dict(found)
+
+    found = arrays(
+        "multi_label", ">a\nGGAAGGAAGGAAGGAAGGAAGGAA\n>b\nACGTACGTACGTACGTACGT\n", "features"
+    )
+    assert found["names"].tolist() == ["a", "b"]
+    assert found["features"].shape[0] == 2 and found["features"].dtype == np.float32
+    states = arrays("multi_label", INPUTS["multi_label"][1], "states")["states_0"]
+    filters = found["features"].shape[1]
+    assert states.shape[1] == filters  # the strongest response of each is what is read out
+    np.testing.assert_allclose(states.max(axis=0), found["features"][0], rtol=1e-5)
+    labelled = arrays("token_class", "the cat runs .\na dog\n", "features")
+    assert [labelled[f"features_{index}"].shape[0] for index in (0, 1)] == [4, 2]
+    capsys.readouterr()
+    given = [f"run={ids['regression']}", f"input={tmp_path}/a.csv", "what=states"]
+    (tmp_path / "a.csv").write_text(INPUTS["regression"][1])
+    assert run_command("predict", [*given, f"paths.outputs={outputs}"]) == 2
+    assert "output is missing; states is written as arrays" in capsys.readouterr().err
+
+
 def test_bad_files_end_with_status_2_and_leave_no_table(
     runs: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -572,3 +572,28 @@ def test_the_made_reviews_are_the_same_on_every_machine() -> None:
         "every scene is not all that funny to me .",
         "the music seemed never boring .",
     ]
+
+
+def test_fewer_held_out_texts_are_some_of_them_and_change_no_other_split() -> None:
+    whole = Text(num_made=200).load()
+    few = Text(num_made=200, num_valid=6, num_test=4).load()
+    assert (len(few.valid), len(few.test)) == (6, 4)
+    assert few.train.digest() == whole.train.digest()
+    for some, every in ((few.valid, whole.valid), (few.test, whole.test)):
+        assert some.keys is not None and every.keys is not None
+        assert set(some.keys.tolist()) <= set(every.keys.tolist())
+        assert some.targets.sum() * 2 == len(some)  # as many of each class
+    assert Text(num_made=200, num_test=10**6).load().digest() == whole.digest()
+
+
+def test_words_of_texts_that_are_left_out_are_known_where_that_is_wanted() -> None:
+    whole = Text(num_made=200).load()
+    few = Text(num_made=200, num_train=4).load()
+    known = Text(num_made=200, num_train=4, vocabulary="all").load()
+    assert known.spec.vocabulary == whole.spec.vocabulary
+    assert len(few.spec.vocabulary) < len(known.spec.vocabulary)
+    words = [
+        [data.spec.vocabulary.symbols[i - 1] for i in data.train.tokens.flatten().tolist() if i]
+        for data in (few, known)
+    ]
+    assert words[0] == words[1]  # the same texts, all of whose words are known

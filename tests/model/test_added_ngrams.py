@@ -17,7 +17,9 @@ from seqexp.inference.saved_model import load, save
 from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.convolution import Convolution
 from seqexp.spec import Output
+from seqexp.task import kinds
 from seqexp.trainer.loop import fit
+from seqexp.trainer.losses import Losses
 from seqexp.trainer.state import restore, state_of
 
 CASES = [
@@ -36,6 +38,7 @@ CASES = [
     )
     for to in ("input", "logits")
 ]
+CASES.append(("cnn1d", "mean", Output.SEQUENCE_CLASS, {}))
 
 
 def made(name: str, to: Any, output: Output, more: dict[str, Any], **changes: Any) -> Any:
@@ -182,3 +185,48 @@ def test_lazy_steps_of_two_tables_are_those_of_adam(tmp_path: Path) -> None:
         found[optimizer] = training.model.state_dict()
     for name, tensor in found["adam"].items():
         torch.testing.assert_close(found["lazy-adam"][name], tensor, rtol=0, atol=2e-5)
+
+
+# --- beside filters, by a loss of their own -----------------------------------------------------
+
+
+def beside(**changes: Any) -> Any:
+    return made("cnn1d", "mean", Output.SEQUENCE_CLASS, {"strands": "both"}, **changes)
+
+
+def test_what_is_predicted_is_the_mean_of_filters_and_ngrams_on_either_strand() -> None:
+    model, tokens = beside(), sequences_of(LETTERS)
+    (filters, ngrams), _ = model.members(tokens)
+    torch.testing.assert_close(model(tokens)[0], (filters + ngrams) / 2)
+    other = torch.tensor(LETTERS.complements())[tokens].flip(1)
+    torch.testing.assert_close(model.members(other)[0][1], ngrams)
+
+
+def test_each_member_learns_as_if_it_were_alone() -> None:
+    model, tokens = beside(), sequences_of(LETTERS)
+    task = kinds.of(model.spec)
+    batch = Batch(tokens, torch.tensor([[0], [1], [1], [0]]))
+    losses = Losses(model, task, torch.device("cpu"), bf16=False)
+    nats, extras, _ = losses([batch], None, seed=0)
+    alone = [task.nats(logits, batch.targets) for logits in model.members(tokens)[0]]
+    torch.testing.assert_close(nats, (alone[0] + alone[1]) / 2)
+    torch.testing.assert_close(extras, task.extras(model(tokens)[0], batch.targets))
+    nats.backward()
+    (expected,) = torch.autograd.grad(alone[0] / 2, model.conv.weight)
+    torch.testing.assert_close(model.conv.weight.grad, expected)
+
+
+def test_the_penalty_is_that_of_all_sequences_shared_among_them() -> None:
+    model = beside(strength=3.0)
+    weights = model.ngrams.table.table
+    torch.testing.assert_close(model.penalty(), 1.5 * weights.square().sum() / 40)
+    assert beside().penalty() == 0
+
+
+def test_what_only_filters_do_is_refused_elsewhere() -> None:
+    with pytest.raises(InputError, match=r"model\.ngrams\.to is mean, which is of model=cnn1d"):
+        made("lstm", "mean", Output.SEQUENCE_CLASS, {})
+    with pytest.raises(InputError, match=r"model\.ngrams\.strength is 2, which is of model=cnn1d"):
+        made("lstm", "logits", Output.SEQUENCE_CLASS, {}, strength=2.0)
+    with pytest.raises(InputError, match=r"model\.ngrams\.to is mean, but .* at each position"):
+        made("cnn1d", "mean", Output.TOKEN_CLASS, {})

@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from seqexp.errors import InputError
+from seqexp.model.added_ngrams import AddedNGrams
+from seqexp.model.convolution import Convolution
 from seqexp.model.layers import PositionFeatures
 from seqexp.model.lstm import LSTM
 from seqexp.model.recurrent_layer import Dropout, RecurrentLayer
 from seqexp.model.rnn import RNN
 from seqexp.model.stacked_rnn import StackedRNN
-from seqexp.spec import PAD, Output, TaskSpec, Vocabulary
+from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary
+from seqexp.task.cross_entropy import cross_entropy_sum
 
 LETTERS = TaskSpec(Vocabulary(tuple("ACGT<>")), 6, Output.SEQUENCE_CLASS, tuple("ACGT<>"), 50)
 """The notebook's read task: six letters in, one of six out."""
@@ -116,10 +119,59 @@ def test_a_sequence_of_nothing_but_padding_has_finite_logits() -> None:
         assert torch.isfinite(model(torch.zeros(2, 5, dtype=torch.long))[0]).all()
 
 
-def test_reading_from_both_ends_is_refused_for_next_tokens() -> None:
-    spec = replace(LETTERS, output=Output.NEXT_TOKEN, length=None)
-    with pytest.raises(InputError, match="model.bidirectional is true.*give false"):
-        LSTM(spec, bidirectional=True)
+# --- next tokens from both ends ----------------------------------------------------------------
+
+NEXT = replace(LETTERS, output=Output.NEXT_TOKEN, num_outputs=7, length=None)
+PADDED = torch.tensor([[1, 2, 3, 4, 2], [5, 1, 6, PAD, PAD]])
+FOLLOWING = torch.tensor([[2, 3, 4, 2, 1], [1, 6, 2, IGNORE, IGNORE]])
+BEFORE = torch.tensor([[IGNORE, 1, 2, 3, 4], [IGNORE, 5, 1, IGNORE, IGNORE]])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_from_both_ends_the_next_token_and_the_one_before_cost_what_two_models_say(
+    tied: bool,
+) -> None:
+    both = LSTM(NEXT, hidden_size=8, embedding_size=8, bidirectional=True, tied=tied)
+    alone = LSTM(NEXT, hidden_size=8, embedding_size=8, tied=tied)
+    shared = {k: v for k, v in both.state_dict().items() if not k.startswith("backwards")}
+    alone.load_state_dict(shared)
+    ahead = cross_entropy_sum(alone(PADDED)[0], FOLLOWING)
+    turned = {k.replace("back", "for"): v for k, v in both.state_dict().items() if "backw" in k}
+    alone.load_state_dict({**shared, **turned})
+    rows = [
+        (PADDED[:1].flip(1), BEFORE[:1].flip(1)),
+        (PADDED[1:, [2, 1, 0]], BEFORE[1:, [2, 1, 0]]),
+    ]
+    back = sum(cross_entropy_sum(alone(tokens)[0], targets) for tokens, targets in rows)
+    found, _ = both.target_nats(PADDED, FOLLOWING)
+    torch.testing.assert_close(found, (ahead + back) / 2)
+
+
+def test_predictions_of_a_model_that_learns_from_both_ends_are_of_the_forward_layer() -> None:
+    both = LSTM(NEXT, hidden_size=8, bidirectional=True).eval()
+    alone = LSTM(NEXT, hidden_size=8).eval()
+    state = both.state_dict()
+    alone.load_state_dict({k: v for k, v in state.items() if not k.startswith("backwards")})
+    whole, carry = both(PADDED[:1])
+    assert both.causal and both.scores_targets
+    torch.testing.assert_close(whole, alone(PADDED[:1])[0], rtol=0, atol=0)
+    _, kept = both(PADDED[:1, :2])
+    rest, after = both(PADDED[:1, 2:], kept)
+    torch.testing.assert_close(rest, whole[:, 2:])
+    torch.testing.assert_close(after, carry)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"num_layers": 2}, "model.num_layers is 2, but .* which it would be shown; give 1"),
+        ({"convolution": Convolution(filters=4)}, "model.convolution.filters is 4, but"),
+        ({"ngrams": AddedNGrams(sizes=[2])}, r"model.ngrams.sizes is \[2\], but"),
+    ],
+)
+def test_what_would_show_the_token_before_is_refused(settings: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        StackedRNN(NEXT, **{"num_layers": 1, "embedding_size": 4, **settings}, bidirectional=True)
 
 
 # --- initial weights --------------------------------------------------------------------------

@@ -28,7 +28,14 @@ from seqexp.trainer.training import Training
 
 FOLDER = Path(seqexp.task.__file__).parent
 CPU = torch.device("cpu")
-BEST = {"loss_nats": 0.0, "mse": 0.0, "mae": 0.0, "perplexity": 1.0, "bits_per_token": 0.0}
+BEST = {
+    "loss_nats": 0.0,
+    "ece": 0.0,
+    "mse": 0.0,
+    "mae": 0.0,
+    "perplexity": 1.0,
+    "bits_per_token": 0.0,
+}
 """The best values of metrics; of all others, 1."""
 
 

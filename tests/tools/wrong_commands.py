@@ -585,7 +585,7 @@ def prepare() -> None:
     import seqexp.cli.ui
     import seqexp.run  # noqa: F401
     import seqexp.sweep.dry_run
-    from seqexp.cli.explain import explain  # noqa: F401
+    from seqexp.cli.words_of_errors import explain  # noqa: F401
     from seqexp.config.check import check
 
     sys.path.append(str(Path(seqexp.__file__).parent / "sweep" / "plugin"))  # as for -m

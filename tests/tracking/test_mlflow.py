@@ -82,7 +82,7 @@ def artifacts(client: MlflowClient, run_id: str, path: str = "") -> set[str]:
 
 def test_a_run_is_finished_and_named(recorded: Any, client: MlflowClient) -> None:
     assert recorded.info.status == "FINISHED"
-    assert recorded.info.run_name == "cnn1d-motif-seed0"
+    assert recorded.info.run_name == "cnn1d-motif epochs=2 seed0"
     assert client.get_experiment(recorded.info.experiment_id).name == "motif"
 
 
@@ -385,9 +385,9 @@ def test_a_run_on_fasta_leaves_its_evidence(client: MlflowClient, evidence: Resu
         "filters/motifs.jaspar",
     } <= kept
     assert "filters/planted.png" not in kept  # nothing was
-    for name in ("test/auroc", "test/auprc", "baseline/words_auroc", "baseline/scan_auroc"):
+    for name in ("test/auroc", "test/auprc", "baseline/words_auroc", "baseline/matrix_auroc"):
         assert 0 <= evidence.metrics[name] <= 1
-    assert evidence.metrics["baseline/scan_auroc"] > 0.99  # the database has the site
+    assert evidence.metrics["baseline/matrix_auroc"] > 0.99  # the database has the site
     assert evidence.metrics["train/starts"] == 2
 
 

@@ -61,7 +61,7 @@ def test_a_class_with_an_old_name_of_its_kind_has_that_kind() -> None:
         ("token_class", None, 0),  # labels may depend on later tokens
         ("regression", None, 0),
         ("multi_label", None, 0),
-        ("next_token", None, 1),  # bidirectional; it has no readout, and auto is causal
+        ("next_token", None, 0),  # each direction is learned by itself, and auto is causal
         ("token_class", 5, 2),  # bidirectional, and padding on both sides
         ("regression", 5, 3),  # and the mean of all states
         ("next_token", 5, 1),

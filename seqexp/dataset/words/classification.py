@@ -50,6 +50,9 @@ class Choices:
     valid_share: float
     num_train: int | None
     seed: int
+    vocabulary: Literal["used", "all"] = "used"
+    num_valid: int | None = None
+    num_test: int | None = None
     test_share: float = 0.0
     unit: Unit = "words"
     keep_apart: bool = False  # texts of the same words stand in one split
@@ -81,7 +84,7 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
             f" ({', '.join(corpus.classes[:10])}); one output is for two: give false"
         )
     apart = Apart(corpus) if choices.keep_apart else None
-    rows = _rows(corpus, choices, apart)
+    rows, unused = _rows(corpus, choices, apart)
     notes = list(corpus.notes)
     if choices.tested is not None:
         total = len(corpus.texts["train"])
@@ -94,7 +97,10 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
     if apart is not None:
         rows, told = apart.without_leaks(rows)
         notes += [*apart.notes(), *told]
-    symbols = _symbols(corpus, rows["train"][1], choices.max_tokens)
+    known = rows["train"][1]
+    if choices.vocabulary == "all":
+        known = np.union1d(known, unused)
+    symbols = _symbols(corpus, known, choices.max_tokens)
     longest = max(int(texts.lengths().max()) for texts in corpus.texts.values())
     width = min(choices.max_length, longest)
     matrices = _matrices(corpus, rows, symbols, width, choices)
@@ -138,8 +144,12 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
     )
 
 
-def _rows(corpus: Corpus, choices: Choices, apart: Apart | None) -> Rows:
-    """For each split, the corpus' split that it is taken from, and which of its texts."""
+def _rows(
+    corpus: Corpus, choices: Choices, apart: Apart | None
+) -> tuple[Rows, Int[np.ndarray, " unused"]]:
+    """For each split, the corpus' split that it is taken from, and which of its texts; and the
+    training texts that are left out.
+    """
     rows = {name: (name, np.arange(len(texts))) for name, texts in corpus.texts.items()}
     labels = corpus.strata("train")
     left = np.arange(len(labels))
@@ -157,9 +167,16 @@ def _rows(corpus: Corpus, choices: Choices, apart: Apart | None) -> Rows:
                 )
             rows[split] = ("train", chosen)
             left = np.setdiff1d(left, chosen)
+    every = left
     if choices.num_train is not None and choices.num_train < len(left):
         left = stratified(labels, left, choices.num_train / len(left), choices.seed, "train")
-    return {**rows, "train": ("train", left)}
+    for split, most in (("valid", choices.num_valid), ("test", choices.num_test)):
+        source, chosen = rows[split]
+        if most is not None and most < len(chosen):
+            of_class = corpus.strata(source)
+            few = stratified(of_class, chosen, most / len(chosen), choices.seed, f"used {split}")
+            rows[split] = (source, few)
+    return {**rows, "train": ("train", left)}, np.setdiff1d(every, left)
 
 
 def _drawn(

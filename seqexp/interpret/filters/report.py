@@ -11,6 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from seqexp.interpret.families.family import Families
+from seqexp.interpret.families.files import pair_rows, rows
+from seqexp.interpret.families.words import first_families
 from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.figures import draw_bits
 from seqexp.interpret.filters.match_figure import place_hit, why_no_hit
@@ -27,7 +30,7 @@ YARDSTICKS = {
     "words": "a regression on counted words",
     "gapped_words": "a regression on counted words with a letter skipped",
     "ngrams": "a regression on counted words and pairs of words",
-    "scan": "the best of the scans with single motifs",
+    "matrix": "the best of the scans with single motifs",
 }
 """Methods of `baseline/NAME_measure` that know something."""
 
@@ -39,7 +42,8 @@ class Page:
     `history` has the metrics of each epoch, `metrics` those of the run, of which `headline` names
     the measures of the test that count most. `results` and `data` are what is known of model and
     data, `where` is the figure of evidence along some sequences, `pictures` are of what is
-    predicted for the test.
+    predicted for the test. `families` are of what the filters read, with the figures of the first
+    ones and of their `pairs`.
     """
 
     title: str
@@ -56,6 +60,9 @@ class Page:
     headline: Sequence[str] = ("accuracy",)
     metrics: Mapping[str, float] = field(default_factory=dict)
     pictures: Mapping[str, Figure] = field(default_factory=dict)
+    families: Families = field(default_factory=Families)
+    family_figures: Mapping[int, Figure] = field(default_factory=dict)
+    pairs: Figure | None = None
 
 
 def report_page(page: Page) -> str:
@@ -68,6 +75,7 @@ def report_page(page: Page) -> str:
     )
     environment.filters["cell"] = _cell
     drawn, note = shown(page.learned.filters, page.max_shown)
+    families = page.families.telling
     return environment.get_template("report.html").render(
         page=page,
         verdict=verdict(page),
@@ -75,8 +83,13 @@ def report_page(page: Page) -> str:
         pictures={
             name.replace("_", " "): _image(figure, dpi=80) for name, figure in page.pictures.items()
         },
-        motifs=[_motif(page, learned) for learned in drawn],
+        motifs=[] if families else [_motif(page, learned) for learned in drawn],
         note=note,
+        families=rows(families),
+        family_pictures={number: _image(one) for number, one in page.family_figures.items()},
+        num_little=len(page.families.found) - len(families),
+        pairs=pair_rows(page.families.pairs),
+        pairs_picture=_image(page.pairs, dpi=80) if page.pairs is not None else None,
         where=_image(page.where, dpi=80) if page.where is not None else None,
     )
 
@@ -101,7 +114,9 @@ def verdict(page: Page) -> list[str]:
                 f" {metrics.get('motif/correlation', 0.0):.3f})"
             )
         said.append(sentence + ".")
-    if learned.known:
+    if page.families.telling:
+        said += first_families(page.families, learned.num_known)
+    elif learned.known:
         first = learned.known[0]
         said.append(
             f"Among {learned.num_known:,} known motifs, the most significant match is"

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,6 +31,23 @@ MAX_PLANTED_Q = 0.05
 MAX_RECOVERED_P = 1e-6
 MIN_RECOVERED_CORRELATION = 0.9
 """A planted motif that some filter resembles at least so much was recovered."""
+
+
+@runtime_checkable
+class Motif(Protocol):
+    """What was learned, as it is compared: a filter, or a family of filters."""
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+
+    @property
+    def motif(self) -> Float[np.ndarray, "_ symbols"]:
+        """Probabilities, without flanks that tell nothing."""
+
+    @property
+    def hits(self) -> int:
+        """Sites that were counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +117,7 @@ def compared(
     )
 
 
-def matchable(learned: LearnedFilter, min_bits: float = MIN_BITS) -> bool:
+def matchable(learned: Motif, min_bits: float = MIN_BITS) -> bool:
     """Whether a filter's motif tells enough, beyond what so few windows would tell by chance."""
     if not learned.hits:
         return False
@@ -109,7 +127,7 @@ def matchable(learned: LearnedFilter, min_bits: float = MIN_BITS) -> bool:
 
 
 def match_planted(
-    filters: Sequence[LearnedFilter], patterns: Sequence[Pattern], symbols: Sequence[str]
+    filters: Sequence[Motif], patterns: Sequence[Pattern], symbols: Sequence[str]
 ) -> list[Hit]:
     """Each matchable filter with each planted pattern; q-values are Bonferroni's.
 
@@ -122,7 +140,7 @@ def match_planted(
 
 
 def match_database(
-    filters: Sequence[LearnedFilter],
+    filters: Sequence[Motif],
     database: Sequence[Pattern],
     symbols: Sequence[str],
     max_q: float,
@@ -149,7 +167,7 @@ def match_database(
 
 
 def _best_by_chance(
-    queries: Sequence[LearnedFilter], targets: Sequence[Pattern], symbols: Sequence[str]
+    queries: Sequence[Motif], targets: Sequence[Pattern], symbols: Sequence[str]
 ) -> dict[int, float]:
     """By filter, the p-value that one of 100 orders of its motif's places has with any target."""
     order = np.random.default_rng(0)
@@ -186,7 +204,7 @@ def recovery_metrics(
 
 
 def _tomtom(
-    queries: Sequence[LearnedFilter], targets: Sequence[Pattern], symbols: Sequence[str]
+    queries: Sequence[Motif], targets: Sequence[Pattern], symbols: Sequence[str]
 ) -> list[Hit]:
     """Every query with every target."""
     if not queries or not targets or not is_dna(symbols):

@@ -51,6 +51,17 @@ class HasEffects(Protocol):
 
 
 @runtime_checkable
+class HasGroupEffects(Protocol):
+    """A model that tells what several filters do to its output together."""
+
+    def group_effects(
+        self, tokens: Int[Tensor, "batch time"], groups: Sequence[Sequence[int]]
+    ) -> Float[Tensor, "batch groups outputs"]:
+        """What the filters of each group add to the logits: with them, less without them."""
+        ...
+
+
+@runtime_checkable
 class HasStrands(Protocol):
     """A model of DNA that says whether it reads the other strand, too."""
 
@@ -137,17 +148,60 @@ def effects_on_output(
     to all sequences alike tells nothing of any. None where the model does not tell, or reads a
     context too, on which the effect depends.
     """
+    if not tells_effects(model):
+        return None
+    assert isinstance(model, HasEffects)
+    effects = _less_mean(
+        torch.cat([model.filter_effects(part) for part in torch.split(tokens, rows)])
+    )
+    return effects.mean(dim=0).cpu().numpy(), _deviation(effects).cpu().numpy()
+
+
+def effects_of_groups(
+    model: HasFilters,
+    tokens: Int[Tensor, "sequences time"],
+    groups: Sequence[Sequence[int]],
+    rows: int = ROWS,
+) -> tuple[Float[np.ndarray, "sequences groups outputs"], Float[np.ndarray, " groups"]] | None:
+    """What the filters of each group add together, of each sequence, and its spread over them.
+
+    As `effects_on_output`. Where a model tells it of single filters only, it is their sum.
+    """
+    if not tells_effects(model):
+        return None
+    parts = []
+    for part in torch.split(tokens, rows):
+        if isinstance(model, HasGroupEffects):
+            parts.append(model.group_effects(part, groups))
+        else:
+            assert isinstance(model, HasEffects)
+            single = model.filter_effects(part)
+            parts.append(torch.stack([single[:, list(g)].sum(dim=1) for g in groups], dim=1))
+    effects = _less_mean(torch.cat(parts))
+    return effects.cpu().numpy(), _deviation(effects).cpu().numpy()
+
+
+def tells_effects(model: HasFilters) -> bool:
+    """Whether a model tells what filters add, whatever the context."""
     spec = getattr(model, "spec", None)
     has_context = isinstance(spec, TaskSpec) and spec.context is not None
-    if not isinstance(model, HasEffects) or has_context:
-        return None
-    parts = [model.filter_effects(part) for part in torch.split(tokens, rows)]
-    effects = torch.cat(parts).double()
+    return isinstance(model, HasEffects) and not has_context
+
+
+def _less_mean(
+    effects: Float[Tensor, "sequences filters outputs"],
+) -> Float[Tensor, "sequences filters two_or_more"]:
+    """Less the mean over outputs, in double precision; one output counts as two."""
+    effects = effects.double()
     if effects.shape[2] == 1:
         effects = functional.pad(effects, (1, 0))  # one logit is against one of zero
-    effects = effects - effects.mean(dim=2, keepdim=True)  # (sequences, filters, outputs)
-    deviation = (2 * effects.var(dim=0, correction=0).sum(dim=1)).sqrt()
-    return effects.mean(dim=0).cpu().numpy(), deviation.cpu().numpy()
+    return effects - effects.mean(dim=2, keepdim=True)
+
+
+def _deviation(
+    effects: Float[Tensor, "sequences filters outputs"],
+) -> Float[Tensor, " filters"]:
+    return (2 * effects.var(dim=0, correction=0).sum(dim=1)).sqrt()
 
 
 def speaks_for(effect: Float[np.ndarray, " outputs"] | None, output_names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from seqexp.interpret.attributions.places import place_of, window_around
 from seqexp.interpret.letters import label_of, letter_of
 from seqexp.interpret.logo import draw_logo
 from seqexp.interpret.saliency.mutagenesis import Trace
@@ -15,6 +16,12 @@ from seqexp.utils.names import one_line
 
 MAX_TRACKS = 4
 """Filters along one sequence that can be told apart."""
+
+MAX_LETTERS = 100
+"""Of a sequence, that can be read side by side; of a longer one a window is shown."""
+
+WINDOW = 80
+"""Letters of it, around the evidence."""
 
 
 def where_figure(
@@ -26,6 +33,8 @@ def where_figure(
 ) -> Figure:
     """Three panels a sequence; what was planted is shaded.
 
+    Of a sequence of more than `MAX_LETTERS`, the window is shown whose letters matter most.
+
     Args:
         traces: the sequences.
         symbols: of the vocabulary, one character each.
@@ -33,7 +42,8 @@ def where_figure(
         output: name of the output looked at.
         unit: what it is measured in, as "log-odds, nats".
     """
-    longest = max(len(trace.letters) for trace in traces)
+    windows = [window_of(trace) for trace in traces]
+    longest = max(stop - start for start, stop in windows)
     rows = 3 if filters else 2
     figure = Figure(figsize=(min(60, max(12, 0.17 * longest)), 6.2 * len(traces) + 0.6))
     FigureCanvasAgg(figure)
@@ -46,7 +56,7 @@ def where_figure(
         top=1 - 0.5 / height,
         hspace=0.55,
     )
-    for index, trace in enumerate(traces):
+    for index, (trace, (start, stop)) in enumerate(zip(traces, windows, strict=True)):
         panels = axes[rows * index : rows * (index + 1)]
         if filters:
             _tracks(panels[0], trace, filters[:MAX_TRACKS])
@@ -54,12 +64,33 @@ def where_figure(
         _importance(panels[-1], trace, symbols)
         what, _, scale = unit.rpartition(", ")
         named = f"{what} of {one_line(output)}" if what else one_line(output)
-        title = f"test sequence {index + 1}: {named} {trace.margin:+.1f} {scale}"
+        title = f"{_called(trace, index, start, stop)}: {named} {trace.margin:+.1f} {scale}"
         panels[0].set_title(title, fontsize=14)
         for panel in panels:
             _shade(panel, trace)
-            panel.set_xlim(0.4, longest + 0.6)
+            panel.set_xlim(start + 0.4, start + longest + 0.6)
     return literal(figure)
+
+
+def window_of(trace: Trace) -> tuple[int, int]:
+    """The letters of a sequence that are shown, from and to before."""
+    if len(trace.letters) <= MAX_LETTERS:
+        return 0, len(trace.letters)
+    return window_around(trace.importance, WINDOW)
+
+
+def _called(trace: Trace, index: int, start: int, stop: int) -> str:
+    """The name of a sequence, and which part of it is shown, with its place in a genome."""
+    length = len(trace.letters)
+    called = f"test sequence {index + 1}"
+    place = None
+    if trace.name is not None:
+        called = f"{called}, {one_line(trace.name, 60)}"
+        place = place_of(trace.name, length, start, stop)
+    if stop - start == length:
+        return called
+    part = f"letters {start + 1} to {stop} of {length}"
+    return f"{called}, {part} ({place})" if place else f"{called}, {part}"
 
 
 def _tracks(axes: Axes, trace: Trace, filters: Sequence[int]) -> None:

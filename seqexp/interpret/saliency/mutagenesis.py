@@ -9,12 +9,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from seqexp.interpret.attributions.question import Margins
 from seqexp.interpret.filters.windows import HasFilters, activations_inside, reads_both_strands
 from seqexp.spec import PAD, Model, Vocabulary, other_strand
 from seqexp.task.ranking import auroc
 
-ROWS = 2000
-"""Changed sequences at a time."""
+TOGETHER = 2**15
+"""Letters of the changed sequences that go through a model at a time: more fit into no cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ class Trace:
     tracks: Float[np.ndarray, "filters starts"]  # activation of the window that starts there
     width: int  # of a window
     planted: Bool[np.ndarray, " time"] | None = None
+    name: str | None = None
 
     @property
     def importance(self) -> Float[np.ndarray, " time"]:
@@ -56,6 +58,7 @@ def trace(
     output: int,
     planted: Bool[Tensor, " time"] | None = None,
     is_alone: bool = False,
+    name: str | None = None,
 ) -> Trace:
     """Read one sequence letter by letter; padding after it is left out.
 
@@ -66,6 +69,7 @@ def trace(
         output: index of the output that is looked at.
         planted: where something was planted.
         is_alone: whether the output stands for itself, and not against the other ones.
+        name: of the sequence; None where it has none.
     """
     time = int((row != PAD).nonzero().max()) + 1
     row = row[:time].long()
@@ -81,6 +85,7 @@ def trace(
         tracks=tracks,
         width=width,
         planted=None if planted is None else planted[:time].cpu().numpy(),
+        name=name,
     )
 
 
@@ -96,18 +101,35 @@ def mutagenesis(
 
     Source: Zhou & Troyanskaya (2015), in-silico mutagenesis.
     """
-    time = len(row)
-    changed = row.repeat(time * num_symbols, 1)  # (variants, time), by place and then by symbol
-    place = torch.arange(time, device=row.device).repeat_interleave(num_symbols)
-    symbol = torch.arange(1, num_symbols + 1, device=row.device).repeat(time)
-    changed[torch.arange(len(changed), device=row.device), place] = symbol
-    parts = torch.split(changed, ROWS)
-    margins = torch.cat([_margins(model, rows, output, is_alone) for rows in parts])
-    changes = (margins - _margins(model, row[None], output, is_alone)).view(time, num_symbols)
-    there = torch.arange(1, num_symbols + 1, device=row.device) == row[:, None]
-    # exactly: sums may differ in the last bit with the number of rows
-    effects: np.ndarray = changes.masked_fill(there, 0).double().cpu().numpy()
+
+    def margins(tokens: Tensor, numbers: Tensor) -> Tensor:
+        return _margins(model, tokens, output, is_alone)
+
+    effects: np.ndarray = changes(margins, row[None], num_symbols)[0].double().cpu().numpy()
     return effects
+
+
+@torch.no_grad()
+def changes(
+    margins: Margins, rows: Int[Tensor, "batch time"], num_symbols: int
+) -> Float[Tensor, "batch time symbols"]:
+    """What each replacement of one letter does, of several sequences; 0 for the letter itself.
+
+    Source: Zhou & Troyanskaya (2015), in-silico mutagenesis.
+    """
+    symbols = torch.arange(1, num_symbols + 1, device=rows.device)
+    is_other = rows[:, :, None] != symbols  # (batch, time, symbols)
+    sequence, place, symbol = is_other.nonzero(as_tuple=True)
+    before = margins(rows, torch.arange(len(rows), device=rows.device))
+    found = before.new_zeros(is_other.shape)
+    after = [before.new_zeros(0)]
+    size = max(1, TOGETHER // rows.shape[1])
+    for part in torch.split(torch.arange(len(sequence), device=rows.device), size):
+        changed = rows[sequence[part]]  # (variants, time)
+        changed[torch.arange(len(part), device=rows.device), place[part]] = symbol[part] + 1
+        after.append(margins(changed, sequence[part]))
+    found[is_other] = torch.cat(after) - before[sequence]
+    return found
 
 
 def agreement(

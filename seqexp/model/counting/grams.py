@@ -7,7 +7,7 @@ from typing import Annotated
 
 import torch
 from annotated_types import Interval
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -120,6 +120,18 @@ class Grams:
         for part, power in zip(parts, powers, strict=True):
             total += part.long() * self.base**power
         return total
+
+    def shared(
+        self, values: Float[Tensor, "batch time patterns width"]
+    ) -> Float[Tensor, "batch time width"]:
+        """The values of n-grams, by the token where each ends, in equal shares to their tokens."""
+        shares = values.new_zeros(*values.shape[:2], values.shape[3])
+        for number, pattern in enumerate(self.patterns):
+            share = values[:, :, number] / len(pattern)
+            for place in pattern:
+                back = pattern[-1] - place  # tokens before the last one of the n-gram
+                shares[:, : shares.shape[1] - back] += share[:, back:]
+        return shares
 
     def named(self, code: int) -> list[str | None]:
         """The symbols of a code from the first place on; None in a gap."""

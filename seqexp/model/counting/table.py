@@ -46,17 +46,20 @@ class NGramTable(nn.Module):
     ) -> None:
         super().__init__()
         self.grams, self.width, self.min_count, self.buckets = grams, width, min_count, buckets
+        self.counted_in = 0
         self.on_reading: OnReading | None = None
         self.table = nn.Parameter(torch.zeros(1 + (buckets or 0), width))
         self.register_buffer("keys", torch.zeros(0, dtype=torch.long), persistent=buckets is None)
         self.register_buffer("scale", torch.ones(1), persistent=has_scale)
 
     def count(self, train: Sequences) -> None:
-        """Make a row for each n-gram that occurs often enough.
+        """Make a row for each n-gram that occurs often enough; `counted_in` is how many sequences
+        there are.
 
         Raises:
             InputError: if none does.
         """
+        self.counted_in = len(train)
         if self.buckets is not None:
             return
         keys, _ = self.grams.count(train, self.min_count)

@@ -87,7 +87,7 @@ def test_any_classifier_can_be_traced_in_parts(
     model = LSTM(dna_spec, hidden_size=4).double().eval()
     row = tokens("ACGTACGTAC")
     whole = mutagenesis(model, row, 4, 1)
-    monkeypatch.setattr("seqexp.interpret.saliency.mutagenesis.ROWS", 7)
+    monkeypatch.setattr("seqexp.interpret.saliency.mutagenesis.TOGETHER", 70)
     np.testing.assert_allclose(mutagenesis(model, row, 4, 1), whole, atol=1e-12)
     changed = row.clone()
     changed[3] = 1

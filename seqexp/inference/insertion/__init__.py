@@ -1,0 +1,1 @@
+"""What motifs add to a model's output, put into sequences that have none."""

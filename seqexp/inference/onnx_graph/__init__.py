@@ -1,0 +1,1 @@
+"""A trained model as a graph of ONNX, for programs without PyTorch."""

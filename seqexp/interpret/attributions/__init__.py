@@ -1,0 +1,1 @@
+"""What each letter, word or number of a sequence adds to a prediction, by several methods."""

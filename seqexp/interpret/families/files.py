@@ -1,0 +1,171 @@
+"""Families as files: a table, all that is known as JSON, and sites as BED."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqexp.interpret.families.family import Families, Family, Read
+from seqexp.interpret.families.figures import BINS, from_the_middle
+from seqexp.interpret.families.pairs import ARRANGEMENTS, Pair
+
+PLACED = re.compile(r"(.+):(\d+)-(\d+)(?:\(([+.-])\))?")
+"""Names of sequences that have a place in a genome: `chr1:100-300(+)`; without strand, +."""
+
+MADE = ("_shuffled", "_reverse")
+"""Ends of names of sequences that were made of others."""
+
+BEST_SCORE = 1000
+
+
+def rows(families: Sequence[Family]) -> list[dict[str, str | int | float | None]]:
+    """A row a family, for a table."""
+    return [
+        {
+            "family": one.index,
+            "reads": one.reading,
+            "resembles": None if one.match is None else one.match.target.name,
+            "q": None if one.match is None else f"{one.match.q_value:.1e}",
+            "effect, nats": round(one.strength, 3) if one.adds is not None else None,
+            "adds, nats": None if one.adds is None else round(one.adds, 2),
+            "speaks for": one.speaks_for or None,
+            "sites": one.hits,
+            "strands +/-": "{:,} / {:,}".format(*one.on_strands),
+            **{f"in {name}": f"{share:.1%}" for name, share in _first(one.shares)},
+            "filters": ", ".join(map(str, one.filters)),
+        }
+        for one in families
+    ]
+
+
+def _first(shares: dict[str, float]) -> list[tuple[str, float]]:
+    """Of many outputs, no columns."""
+    return list(shares.items()) if len(shares) <= 4 else []
+
+
+def as_json(families: Families, given: Read) -> dict[str, Any]:
+    """All that is known of the families, for programs."""
+    return {
+        "sequences": families.num_sequences,
+        "symbols": list(given.symbols),
+        "families": [_family(one, given) for one in families.found],
+        "pairs": [
+            {
+                **pair.row(),
+                "with the first": pair.with_one,
+                "with the second": pair.with_other,
+                "spacing counts": {
+                    name: counts.tolist()
+                    for name, counts in zip(ARRANGEMENTS, pair.counts, strict=True)
+                },
+            }
+            for pair in families.pairs
+        ],
+        "filters without a motif": list(families.unspecific),
+    }
+
+
+def _family(family: Family, given: Read) -> dict[str, Any]:
+    reach = max(1.0, given.tokens.shape[1] / 2)
+    numbers, edges = np.histogram(from_the_middle(family, given), BINS, (-reach, reach))
+    hit = family.match
+    return {
+        "family": family.index,
+        "reads": family.reading,
+        "filters": [
+            {
+                "filter": member.filter_index,
+                "first place": member.first - family.group.first + 1,
+                "strand": "-" if member.reverse else "+",
+            }
+            for member in family.group.members
+        ],
+        "effect": round(family.strength, 4) if family.adds is not None else None,
+        "adds": None if family.adds is None else round(family.adds, 4),
+        "speaks for": family.speaks_for,
+        "match": None
+        if hit is None
+        else {
+            "target": hit.target.name,
+            "p-value": hit.p_value,
+            "q-value": hit.q_value,
+            "offset": hit.offset,
+            "shared places": hit.overlap,
+            "strand": "-" if hit.reverse else "+",
+        },
+        "bits": round(family.bits, 2),
+        "sites": family.hits,
+        "strands": dict(zip("+-", family.on_strands, strict=True)),
+        "sequences with a site": family.num_with_site,
+        "share of sequences with a site": {k: round(v, 4) for k, v in family.shares.items()},
+        "counts": family.group.pfm[family.group.part].astype(int).tolist(),
+        "places": {
+            "letters from the middle": [round(float(edge), 1) for edge in edges],
+            "sites": numbers.tolist(),
+        },
+    }
+
+
+def sites_bed(families: Sequence[Family], names: Sequence[str], given: Read) -> str:
+    """All sites as BED, six columns, by sequence and place.
+
+    Of names such as `chr1:100-300(+)` the place in the genome, where the other strand is turned
+    back; else the sequence's name. Sequences that were made of others (shuffled, turned) are left
+    out. Scores are activations, 1000 for a filter's largest.
+
+    Args:
+        families: whose sites.
+        names: of the sequences.
+        given: the sequences.
+    """
+    known = set(names)
+    is_made = [
+        any(name.endswith(end) and name.removesuffix(end) in known for end in MADE)
+        for name in names
+    ]
+    lines = [line for one in families for line in _lines(one, names, is_made, given)]
+    lines.sort()
+    return "".join(
+        f"{chrom}\t{start}\t{stop}\t{name}\t{score}\t{strand}\n"
+        for chrom, start, stop, name, score, strand in dict.fromkeys(lines)
+    )
+
+
+def _lines(
+    family: Family, names: Sequence[str], is_made: Sequence[bool], given: Read
+) -> Iterator[tuple[str, int, int, str, int, str]]:
+    begins, ends = family.places()
+    sites = family.group.sites
+    real = (given.tokens != 0).numpy()
+    pads_left = bool(len(real)) and not real[:, 0].all()
+    first = real.argmax(axis=1) if pads_left and real[:, -1].all() else np.zeros(len(real), int)
+    label = re.sub(r"\s+", "_", f"{family.index}_{family.name}")
+    for row, begin, end, direction, score in zip(
+        sites.rows, begins - first[sites.rows], ends - first[sites.rows], sites.directions,
+        sites.scores, strict=True,
+    ):  # fmt: skip
+        if is_made[row]:
+            continue
+        strand = "+" if direction == 1 else "-"
+        chrom, start, stop, strand = placed(names[row], int(begin), int(end), strand)
+        yield chrom, max(0, start), stop, label, min(BEST_SCORE, round(BEST_SCORE * score)), strand
+
+
+def placed(name: str, begin: int, end: int, strand: str) -> tuple[str, int, int, str]:
+    """A piece of a named sequence, in the genome where the name says where that is.
+
+    `begin` and `end` are counted from 0, the end not included, as in BED.
+    """
+    found = PLACED.fullmatch(name)
+    if found is None:
+        return re.sub(r"\s+", "_", name), begin, end, strand
+    chrom, start, stop, own = found[1], int(found[2]), int(found[3]), found[4]
+    if own == "-":
+        return chrom, stop - end, stop - begin, "+" if strand == "-" else "-"
+    return chrom, start + begin, start + end, strand
+
+
+def pair_rows(pairs: Sequence[Pair]) -> list[dict[str, str | int | float]]:
+    """A row a pair, for a table."""
+    return [pair.row() for pair in pairs]

@@ -1,0 +1,179 @@
+"""Where filters find what they read: every window that excites them, on either strand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from seqexp.interpret.filters.windows import HasFilters, activations_inside, reads_both_strands
+from seqexp.spec import PAD, Vocabulary, other_strand
+
+ROWS = 250
+"""Sequences at a time: bounds the memory of activations."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sites:
+    """Sites of a motif, an entry a site in each array.
+
+    Place c of the motif lies on the letter `anchors + directions * c` of the sequence: directions
+    are 1, or -1 on the other strand. `scores` are activations as a share of the filter's largest.
+    """
+
+    rows: Int[np.ndarray, " sites"]
+    anchors: Int[np.ndarray, " sites"]
+    directions: Int[np.ndarray, " sites"]
+    scores: Float[np.ndarray, " sites"]
+
+    def __len__(self) -> int:
+        """Number of sites."""
+        return len(self.rows)
+
+    def chosen(self, which: Bool[np.ndarray, " sites"] | Int[np.ndarray, " chosen"]) -> "Sites":
+        """These of the sites."""
+        return Sites(
+            self.rows[which], self.anchors[which], self.directions[which], self.scores[which]
+        )
+
+    def placed(self, first: int, reverse: bool) -> "Sites":
+        """The same in the places of another motif, whose place `first` is place 0 of this one.
+
+        With `reverse`, this one runs backwards from there.
+        """
+        sign = -1 if reverse else 1
+        anchors = self.anchors - sign * self.directions * first
+        return Sites(self.rows, anchors, sign * self.directions, self.scores)
+
+    def spans(
+        self, start: int, stop: int
+    ) -> tuple[Int[np.ndarray, " sites"], Int[np.ndarray, " sites"]]:
+        """First letter of places `start` to before `stop`, and the letter after their last."""
+        ends = self.anchors + self.directions * start, self.anchors + self.directions * (stop - 1)
+        return np.minimum(*ends), np.maximum(*ends) + 1
+
+
+def joined(parts: Sequence[Sites]) -> Sites:
+    """The sites of several, one after the other."""
+    return Sites(
+        np.concatenate([one.rows for one in parts]),
+        np.concatenate([one.anchors for one in parts]),
+        np.concatenate([one.directions for one in parts]),
+        np.concatenate([one.scores for one in parts]),
+    )
+
+
+def without_weaker(sites: Sites, start: int, stop: int) -> Sites:
+    """Without sites that have a stronger one nearby: nearer than half of their places.
+
+    Places are those from `start` to before `stop`. The rest is sorted by row and place.
+    """
+    radius = max(1, (stop - start + 1) // 2)
+    begins, _ = sites.spans(start, stop)
+    # of two that are as strong, the one of the strand that is read stays
+    order = np.lexsort((-sites.directions, begins, sites.rows))
+    sites, begins = sites.chosen(order), begins[order]
+    stays = np.ones(len(sites), dtype=bool)
+    for step in range(1, len(sites)):
+        near = (sites.rows[step:] == sites.rows[:-step]) & (begins[step:] - begins[:-step] < radius)
+        if not near.any():
+            break
+        later_wins = sites.scores[step:] > sites.scores[:-step]
+        stays[:-step] &= ~(near & later_wins)
+        stays[step:] &= ~(near & ~later_wins)
+    return sites.chosen(stays)
+
+
+@torch.no_grad()
+def filter_sites(
+    model: HasFilters,
+    tokens: UInt8[Tensor, "sequences time"],
+    symbols: Sequence[str],
+    share: float,
+) -> list[Sites]:
+    """Of each filter, its windows without padding above a share of its largest activation.
+
+    Args:
+        model: whose filters.
+        tokens: the sequences.
+        symbols: of the vocabulary.
+        share: of the largest activation.
+    """
+    num_filters, width, _ = model.filter_weights().shape
+    if tokens.shape[1] < width:
+        return [_empty()] * num_filters
+    largest = torch.zeros(num_filters)
+    found: list[list[Sites]] = [[] for _ in range(num_filters)]
+    for first in range(0, len(tokens), ROWS):
+        part = tokens[first : first + ROWS]
+        for direction, activations in _strands(model, part, width, symbols):
+            largest = torch.maximum(largest, activations.amax(dim=(1, 2)))
+            above = activations > share * largest[:, None, None]
+            filters, rows, starts = (where.numpy() for where in above.nonzero(as_tuple=True))
+            anchors = starts if direction == 1 else starts + width - 1
+            values = activations[above].double().numpy()
+            parts = Sites(rows + first, anchors, np.full(len(rows), direction), values)
+            ends = np.searchsorted(filters, np.arange(num_filters + 1))
+            for index in range(num_filters):
+                if ends[index] < ends[index + 1]:
+                    found[index].append(parts.chosen(np.arange(ends[index], ends[index + 1])))
+    return [_strong(parts, float(most), share) for parts, most in zip(found, largest, strict=True)]
+
+
+def _strong(parts: Sequence[Sites], largest: float, share: float) -> Sites:
+    """Those above the share of what is the largest of all."""
+    sites = joined(parts) if parts else _empty()
+    sites = sites.chosen(sites.scores > share * largest)
+    return Sites(sites.rows, sites.anchors, sites.directions, sites.scores / (largest or 1.0))
+
+
+def _strands(
+    model: HasFilters, tokens: UInt8[Tensor, "rows time"], width: int, symbols: Sequence[str]
+) -> list[tuple[int, Float[Tensor, "filters rows starts"]]]:
+    """Activations by the first letter of the window; 0 of windows with padding."""
+    device = model.filter_weights().device
+    ids = tokens.long().to(device)
+    inside = (tokens != PAD).unfold(1, width, 1).all(dim=2)  # (rows, starts)
+    strands = [(1, activations_inside(model, ids, width))]
+    if reads_both_strands(model):
+        turned = other_strand(ids, Vocabulary(tuple(symbols)))
+        strands.append((-1, activations_inside(model, turned, width).flip(2)))
+    return [(direction, (found.cpu().float() * inside)) for direction, found in strands]
+
+
+def counts(
+    sites: Sites,
+    tokens: UInt8[np.ndarray, "sequences time"],
+    start: int,
+    stop: int,
+    num_symbols: int,
+    complements: Int[np.ndarray, " ids"] | None,
+) -> Float[np.ndarray, "places symbols"]:
+    """How often each symbol stands at places `start` to before `stop` of all sites.
+
+    Places outside of a sequence, and unknown letters, count nowhere.
+
+    Args:
+        sites: of a motif.
+        tokens: the sequences.
+        start: the first place.
+        stop: the place after the last.
+        num_symbols: of the vocabulary.
+        complements: the id that each id is on the other strand; None where there is one strand.
+    """
+    found = np.zeros((stop - start, num_symbols + 1))
+    for index, place in enumerate(range(start, stop)):
+        at = sites.anchors + sites.directions * place
+        inside = (at >= 0) & (at < tokens.shape[1])
+        ids = tokens[sites.rows[inside], at[inside]]
+        if complements is not None:
+            ids = np.where(sites.directions[inside] < 0, complements[ids], ids)
+        found[index] = np.bincount(ids, minlength=num_symbols + 1)
+    return found[:, 1:]
+
+
+def _empty() -> Sites:
+    nothing = np.zeros(0, dtype=np.int64)
+    return Sites(nothing, nothing, nothing, np.zeros(0))
