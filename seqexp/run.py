@@ -55,6 +55,7 @@ from seqexp.checkpoint.provenance import (
 )
 from seqexp.checkpoint.result import Result, Start
 from seqexp.config.groups import Config
+from seqexp.config.typed import command_line
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.inference import from_run
 from seqexp.metrics import HEADLINE
@@ -170,8 +171,9 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     """The callbacks of a run, in the order in which they are called."""
     parts, start = place.parts, place.start
     title = f"{model_name(start)} on {data_name(parts.config, start)}, seed {parts.seed}"
+    typed = f"python -m seqexp {command_line(start.overrides)}".rstrip()
     filters = LearnedFilters(parts.filters, run)
-    predictions = Predictions(run)
+    predictions, samples = Predictions(run), Samples(parts.decoder, run)
     twin = partial(train_twin, parts, place.device, place.folder, stop)
     calibration = Calibration(run)
     denoised = Denoised(parts.decoder, run, getattr(parts.dataset, "channel", None))
@@ -188,11 +190,11 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         predictions,
         PredictionsOfTest(run, start.folder),
         filters,
-        Samples(parts.decoder, run),
+        samples,
         Written(parts.decoder, run),
         Pictures(run),
         denoised,
-        Page(title, parts.filters, run, filters, predictions, denoised),
+        Page(title, typed, parts.filters, run, filters, predictions, denoised, samples),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
         KeptModel(parts.config, run, calibration),
         KeptPredictions(run, start.folder, start.is_job),

@@ -73,7 +73,8 @@ class Calibration(Callback):
         return Temperature(
             None,
             f"{len(classes):,} targets of validation fit best beyond {LOWEST} to {HIGHEST:g}, as"
-            " where all are predicted rightly: they do not tell how sure the model may be",
+            " where all are predicted rightly, or worse than by chance: they do not tell how sure"
+            " the model may be",
         )
 
     def _validation(

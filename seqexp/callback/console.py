@@ -170,8 +170,9 @@ def summary_rows(
         rows["motif/correlation"] += (
             f"  (by chance, of random filters: median {median:.2g}, 95 of 100 below {high:.2g})"
         )
-    if families.telling:
-        rows |= {f"motif family {one.index}": in_words(one) for one in families.telling[:NAMED]}
+    telling = families.telling[:NAMED]
+    if telling:
+        rows |= {f"motif family {one.index}": in_words(one, families.unit) for one in telling}
     elif learned.filters:
         best = ranked(learned.filters)[0]
         rows[f"filter {best.index} reads"] = best.reading or "nothing: no place tells enough"

@@ -98,6 +98,7 @@ def _read(data: Data, settings: Filters, seed: int) -> tuple[Read, list[str]]:
         spec.output_names,
         _holds(targets, spec.output, len(spec.output_names)),
         sample,
+        "standard deviations" if spec.output is Output.REGRESSION else "nats",
     )
     names = [name for key, split in splits.items() for name in _names(key, split)]
     return given, names

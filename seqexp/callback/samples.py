@@ -40,6 +40,7 @@ class Samples(Callback):
         self.settings = decoder if writes and isinstance(decoder, WritesTexts) else None
         self.tracker, self.training, self.data = run.tracker, run.training, data
         self.pages: list[str] = []
+        self.final = ""
         if self.settings is not None:
             try:
                 prompt = text.encode(self.settings.prompt, data.spec)
@@ -74,7 +75,7 @@ class Samples(Callback):
         """Keep and say what the tested weights write, and for a short text what they expect."""
         if self.settings is None:
             return
-        page = self._page("with the tested weights")
+        self.final = page = self._page("with the tested weights")
         self.tracker.text(page, "samples/final.txt")
         log.info("\n" + page)
         if self.data.train.tokens.numel() <= SHORT:

@@ -20,7 +20,8 @@ python -m seqexp explain run=RUN input=FILE output=FOLDER [KEY=VALUE ...]
   baseline       of gradients: auto (uniform for letters, else zero), uniform (all letters alike)
                  or zero (padding; of numbers, the mean of the training)
   shown          records on the page, from the first on; 20
-  format, column as for predict
+  format         as for predict: auto, fasta, fastq, csv, tsv, jsonl, npz or lines
+  column         of a table, with the texts, as for predict
   batch_size     records that are explained together; 64
   trusted        your packages whose classes a stored model may name, with commas; none
 

@@ -2,6 +2,7 @@
 
 python -m seqexp predict run=RUN input=FILE [output=TABLE.csv] [KEY=VALUE ...]
 python -m seqexp predict runs=RUN,RUN|sweep=RUN input=FILE [KEY=VALUE ...]
+python -m seqexp predict run=RUN genome=GENOME.fa [output=TRACK.bw] [KEY=VALUE ...]
 
   run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
   runs           ids of several: the mean of what they predict, also of different models
@@ -10,7 +11,16 @@ python -m seqexp predict runs=RUN,RUN|sweep=RUN input=FILE [KEY=VALUE ...]
   input          a file, gzipped or not, or - for standard input, of the layout that the run was
                  trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line;
                  tables or .npz of numbers; a folder or .tar.gz of tables or pictures
-  output         a CSV file; without it, the table is printed
+  genome         instead of input, of a model of DNA: FASTA, or FASTA packed by bgzip; needs the
+                 extra [genome]. A window of the length of the training is slid along it
+  regions        of a genome: places as chr1:1-100000 (both ends are read) or chr1, with commas
+                 between, or a BED file; without it, the whole genome
+  step           of a genome: letters from window to window; 50
+  width          of a genome: letters of a window, if the training had several lengths
+  label          of a genome: the class, label or number that is written; the only one, or the
+                 second of two classes
+  output         a CSV file; without it, the table is printed. Of a genome, FILE.bedGraph or FILE.bw
+                 (bigWig); without it, bedGraph is printed
   what           predictions; or to output=FILE.npz: features, what the output reads of a sequence;
                  states, hidden states (of a CNN activations of its filters) at each position;
                  attention, of a model with model.attention: what each position of the context
@@ -40,6 +50,8 @@ symbol the probability of each symbol after the text; and of one that writes, wh
 The .npz file has the array names, and of the record i (from 0) features_i or states_i, a row a
 position; or weights_i, a row a prediction and a column a position of the context, and rows_i and
 columns_i, the symbols of both sides. Features of one prediction a sequence are one array, features.
+Of a genome, each value is that of the step letters in the middle of a window. Places have none
+whose window reaches over the end of the contig, or holds no letter but N.
 Of a model of read errors, the input is a file of clusters of reads, and the output what each is of:
 a record a cluster, as FASTQ with the probability of each letter, or as FASTA (output=FILE.fasta).
 
@@ -47,6 +59,8 @@ a record a cluster, as FASTQ with the probability of each letter, or as FASTA (o
   python -m seqexp predict runs=3f9c,77a0 input=peaks.fa.gz output=peaks.csv
   python -m seqexp predict run=latest input=peaks.fa.gz what=features output=features.npz
   python -m seqexp predict run=latest input=peaks.fa.gz calibrate=true strands=both
+  python -m seqexp predict run=latest genome=genome.fa regions=chr1:1-1000 output=track.bedGraph
+  python -m seqexp predict run=latest genome=genome.fa regions=peaks.bed step=10 output=track.bw
   python -m seqexp predict run=latest input=sources.txt what=attention output=attention.npz
   zcat reads.fastq.gz | python -m seqexp predict run=3f9c input=- | head
 """
@@ -64,8 +78,9 @@ import numpy as np
 import torch
 
 from seqexp.cli.run_lookup import Store
-from seqexp.cli.several_runs import EQUAL, several
+from seqexp.cli.several_runs import EQUAL, one_or_several
 from seqexp.cli.store_location import Place
+from seqexp.cli.tracks import refuse_other_files, write_track
 from seqexp.cli.written import made, written
 from seqexp.decode.denoise import Denoise
 from seqexp.errors import InputError
@@ -108,7 +123,12 @@ What = Literal["predictions", "features", "states", "attention"]
 
 def predict(
     place: Place,
-    input: str,
+    input: str | None = None,
+    genome: str | None = None,
+    regions: str | None = None,
+    step: Count | None = None,
+    width: Count | None = None,
+    label: str | None = None,
     run: str | None = None,
     runs: tuple[str, ...] | None = None,
     sweep: str | None = None,
@@ -130,18 +150,26 @@ def predict(
         InputError: if there is no such run or file, or a record is not what the model reads.
     """
     torch.set_num_threads(1)  # results do not depend on the machine's cores
+    if genome is not None:
+        _refuse_what_files_have(input, what, per, format, column, reads_have_truth)
+        refuse_other_files(output)
+        models, shares = _asked(
+            Store(place), run, runs, sweep, weights, calibrate, strands, trusted
+        )
+        track = (genome, regions, step, width, label)
+        write_track(models, shares, *track, output=output, batch_size=batch_size)
+        return
+    input = _file_of(input, regions=regions, step=step, width=width, label=label)
     store = Store(place)
     if run is None:
         _refuse_what_one_run_has(runs, sweep, input, what, per)
-        found, shares = several(store, runs, sweep, weights, trusted)
-        models = [asked(one, calibrate, strands, f"run {name}") for name, one in found.items()]
-        _predict_together(models, shares, input, output, format, column, batch_size)
+        models, shares = _asked(store, run, runs, sweep, weights, calibrate, strands, trusted)
+        several_models = list(models.values())
+        _predict_together(several_models, shares, input, output, format, column, batch_size)
         return
-    if runs is not None or sweep is not None or weights != EQUAL:
-        raise InputError("give one run by run=ID; runs, sweep and weights are for several")
     _refuse_other_questions(what, calibrate, strands)
-    of = store.find(run)
-    model = asked(store.model(of, trusted), calibrate, strands, f"run {of.info.run_id}")
+    models, _ = _asked(store, run, runs, sweep, weights, calibrate, strands, trusted)
+    (model,) = models.values()
     if what != "predictions":
         to = _arrays_of(model, what, per, output)
     elif model.spec.output is Output.READ_ERRORS:
@@ -168,6 +196,62 @@ def predict(
             count += 1
     if output is not None:
         print(f"{count:,} rows in {visible(output)}", file=sys.stderr)
+
+
+def _refuse_what_files_have(
+    source: str | None,
+    what: What,
+    per: Per,
+    format: Format,
+    column: str | None,
+    has_truth: bool | None,
+) -> None:
+    """Refuse what cannot be said of a genome.
+
+    Raises:
+        InputError: naming the key.
+    """
+    usual = {
+        "input": (source, None),
+        "what": (what, "predictions"),
+        "per": (per, "sequence"),
+        "format": (format, "auto"),
+        "column": (column, None),
+        "reads_have_truth": (has_truth, None),
+    }
+    for key, (given, default) in usual.items():
+        if given != default:
+            raise InputError(f"{key} is {given}, which is not for a genome; leave out one of both")
+
+
+def _file_of(source: str | None, **of_genome: object) -> str:
+    """The input, where no genome is given.
+
+    Raises:
+        InputError: if it is missing, or a key is given that only a genome has.
+    """
+    for key, given in of_genome.items():
+        if given is not None:
+            raise InputError(f"{key} is {given}, which is for a genome: give genome=FILE, too")
+    if source is None:
+        raise InputError("give input=FILE, or of a model of DNA genome=FILE")
+    return source
+
+
+def _asked(
+    store: Store,
+    run: str | None,
+    runs: Sequence[str] | None,
+    sweep: str | None,
+    weights: str,
+    calibrate: bool,
+    strands: Strands,
+    trusted: Sequence[str],
+) -> tuple[dict[str, SavedModel], list[float]]:
+    """The models by run, as they are asked, and the weight of each."""
+    found, shares = one_or_several(store, run, runs, sweep, weights, trusted)
+    models = {n: asked(one, calibrate, strands, f"run {n}") for n, one in found.items()}
+    return models, shares
 
 
 def _refuse_what_one_run_has(

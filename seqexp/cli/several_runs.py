@@ -18,6 +18,29 @@ WEIGHTS = "ensemble_weights.json"
 """Of a sweep's own run: a row a run."""
 
 
+def one_or_several(
+    store: Store,
+    run: str | None,
+    runs: Sequence[str] | None,
+    sweep: str | None,
+    weights: str,
+    trusted: Sequence[str],
+) -> tuple[dict[str, SavedModel], list[float]]:
+    """The model of a run, with the weight 1, or those of `several`.
+
+    Raises:
+        InputError: if none is given, or runs in two ways; as `several`.
+    """
+    if run is None:
+        if (runs is None) == (sweep is None):
+            raise InputError("give run=ID, or of several runs runs=ID,ID,... or sweep=ID")
+        return several(store, runs, sweep, weights, trusted)
+    if runs is not None or sweep is not None or weights != EQUAL:
+        raise InputError("give one run by run=ID; runs, sweep and weights are for several")
+    found = store.find(run)
+    return {found.info.run_id: store.model(found, trusted)}, [1.0]
+
+
 def several(
     store: Store,
     runs: Sequence[str] | None,

@@ -12,6 +12,7 @@ python -m seqexp variants runs=RUN,RUN|sweep=RUN input=FILE genome=GENOME.fa out
   output         a .tsv or .csv file; rows that are left out, with line and reason, go to
                  TABLE.skipped.tsv beside it
   width          letters of a window, of a run that was trained on sequences of several lengths
+  calibrate      true: probabilities with the temperature that validation has fitted; false
   batch_size     variants that go through the model together; 256
   trusted        your packages whose classes a stored model may name, with commas; none
 
@@ -41,12 +42,13 @@ from typing import Any
 import torch
 
 from seqexp.cli.run_lookup import Store
-from seqexp.cli.several_runs import EQUAL, several
+from seqexp.cli.several_runs import EQUAL, one_or_several
 from seqexp.cli.store_location import Place
 from seqexp.cli.written import written
 from seqexp.errors import InputError
 from seqexp.formats.genome import Genome
 from seqexp.formats.variants import Variant, read_variants
+from seqexp.inference.asked import asked
 from seqexp.inference.dna import refuse_other_than_dna, width_of
 from seqexp.inference.saved_model import SavedModel
 from seqexp.inference.variants import (
@@ -78,6 +80,7 @@ def variants(
     runs: tuple[str, ...] | None = None,
     sweep: str | None = None,
     width: Count | None = None,
+    calibrate: bool = False,
     batch_size: Count = 256,
     trusted: tuple[str, ...] = (),
 ) -> None:
@@ -94,10 +97,11 @@ def variants(
         first = next(found, None)  # before the models are fetched
         if first is None:
             raise InputError(f"input is {input}, which holds no variant")
-        models = _models(Store(place), run, runs, sweep, trusted)
-        for model in models:
-            refuse_other_than_dna(model.spec, "variants")
-        widths = [width_of(model.spec, width) for model in models]
+        known, _ = one_or_several(Store(place), run, runs, sweep, EQUAL, trusted)
+        for name, model in known.items():
+            refuse_other_than_dna(model.spec, name, "variants")
+        widths = [width_of(model.spec, name, width) for name, model in known.items()]
+        models = [asked(model, calibrate, "both", f"run {name}") for name, model in known.items()]
         places = Places(opened, max(widths))
         with written(str(skipped)) as file:
             left_out = _writer(file, "\t")
@@ -117,21 +121,6 @@ def _beside(output: str) -> Path:
     if file.suffix.lower() not in SEPARATORS:
         raise InputError(f"output is {output}; give the name of a .tsv or .csv file")
     return file.with_name(f"{file.stem}.skipped.tsv")
-
-
-def _models(
-    store: Store,
-    run: str | None,
-    runs: Sequence[str] | None,
-    sweep: str | None,
-    trusted: Sequence[str],
-) -> list[SavedModel]:
-    if sum(given is not None for given in (run, runs, sweep)) != 1:
-        raise InputError("give run=ID, or of several runs runs=ID,ID,... or sweep=ID")
-    if run is not None:
-        return [store.model(store.find(run), trusted)]
-    models, _ = several(store, runs, sweep, EQUAL, trusted)
-    return list(models.values())
 
 
 def _batches(

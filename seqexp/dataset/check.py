@@ -35,6 +35,14 @@ def one_way_to_validate(dataset: Node) -> Faults:
         )
 
 
+def each_text_of_a_fold_is_tested(dataset: Node) -> Faults:
+    if dataset["_target_"] == TEXT and dataset.get("folds") and dataset["num_test"] is not None:
+        yield (
+            f"dataset.num_test is {dataset['num_test']}, but dataset.folds is {dataset['folds']},"
+            " by which each text is tested once; give num_test=null"
+        )
+
+
 def motif_fits_its_sequence(dataset: Node) -> Faults:
     if dataset["_target_"] != MOTIF:
         return

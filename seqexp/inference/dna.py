@@ -1,7 +1,6 @@
 """Windows of DNA that a model is asked about: both strands, and scores in the output's own form."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -10,20 +9,18 @@ from torch import Tensor
 
 from seqexp.errors import InputError
 from seqexp.formats.dna import IUPAC, LETTERS
-from seqexp.inference.ensemble import comparable, mean
+from seqexp.inference.asked import mean_of_strands
+from seqexp.inference.ensemble import comparable
 from seqexp.inference.saved_model import SavedModel
 from seqexp.spec import PAD, Output, TaskSpec, Vocabulary, other_strand
 
 MAX_POSITIONS = 2**20
 """Of the windows that go through a model together."""
 
-Strands = Literal["both", "forward"]
-"""Of which strands predictions are the mean."""
-
 _UNKNOWN = 255
 
 
-def refuse_other_than_dna(spec: TaskSpec, command: str) -> None:
+def refuse_other_than_dna(spec: TaskSpec, name: str, command: str) -> None:
     """Refuse models that do not predict one thing of a sequence of DNA.
 
     Raises:
@@ -32,13 +29,13 @@ def refuse_other_than_dna(spec: TaskSpec, command: str) -> None:
     reads = _reads(spec)
     if reads is not None:
         raise InputError(
-            f"{command} is for models of DNA, and the model of this run reads {reads}; give another"
-            " run"
+            f"{command} is for models of DNA, and the model of run {name} reads {reads}; give"
+            " another run"
         )
     if spec.per_position or spec.output is Output.READ_ERRORS:
         raise InputError(
-            f"{command} needs one prediction a sequence, and the model of this run predicts at each"
-            f" position ({spec.output.value}); give another run"
+            f"{command} needs one prediction a sequence, and the model of run {name} predicts at"
+            f" each position ({spec.output.value}); give another run"
         )
 
 
@@ -56,7 +53,7 @@ def _reads(spec: TaskSpec) -> str | None:
     return None
 
 
-def width_of(spec: TaskSpec, width: int | None) -> int:
+def width_of(spec: TaskSpec, name: str, width: int | None) -> int:
     """Letters of a window: those of the training.
 
     Raises:
@@ -65,13 +62,13 @@ def width_of(spec: TaskSpec, width: int | None) -> int:
     """
     if spec.length is None and width is None:
         raise InputError(
-            "the model of this run was trained on sequences of several lengths, so that none is"
+            f"the model of run {name} was trained on sequences of several lengths, so that none is"
             " known for a window; give width=LETTERS"
         )
     if spec.length is not None and width not in (None, spec.length):
         raise InputError(
-            f"width is {width}, and the model of this run was trained on {spec.length} letters;"
-            " leave it out"
+            f"width is {width}, and the model of run {name} was trained on {spec.length}"
+            " letters; leave it out"
         )
     return spec.length or width or 0
 
@@ -97,22 +94,20 @@ def tokens_of(windows: Sequence[str], vocabulary: Vocabulary) -> Int[Tensor, "wi
 
 @torch.no_grad()
 def scores(
-    saved: SavedModel, tokens: Int[Tensor, "windows time"], strands: Strands = "both"
+    saved: SavedModel, tokens: Int[Tensor, "windows time"]
 ) -> Float[Tensor, "windows columns"]:
-    """Predictions in the form whose mean is taken, float64: the mean of both strands.
+    """Predictions in the form whose mean is taken, float64, as the model is asked.
 
     Log-odds of the second of two classes, log-probabilities of more, log-odds of labels, numbers in
     the unit of their targets.
     """
-    rows = max(1, MAX_POSITIONS // tokens.shape[1] // 2)
-    found = []
-    for part in torch.split(tokens, rows):
-        if strands == "forward":
-            found.append(comparable(saved.spec, saved.model(part)[0][:, -1]))
-            continue
-        both = torch.cat([part, other_strand(part, saved.spec.vocabulary)])
-        own, other = comparable(saved.spec, saved.model(both)[0][:, -1]).chunk(2)
-        found.append(mean([own, other], [0.5, 0.5]))
+    spec, found = saved.spec, []
+    for part in torch.split(tokens, max(1, MAX_POSITIONS // tokens.shape[1])):
+        logits = saved.model(part)[0][:, -1]  # (windows, outputs)
+        if saved.strands == "both":
+            turned = saved.model(other_strand(part, spec.vocabulary))[0][:, -1]
+            logits = mean_of_strands(logits, turned, spec)
+        found.append(comparable(spec, logits / saved.divided_by))
     return torch.cat(found)
 
 

@@ -518,7 +518,10 @@ class CNN1D(OnVectors, nn.Module):
         groups: Sequence[Sequence[int]],
         carry: Carry | None = None,
     ) -> Float[Tensor, "batch groups outputs"]:
-        """What the filters of each group add to the logits together, as `filter_effects`."""
+        """What the filters of each group add to the logits together, as `filter_effects`.
+
+        Half of it where the mean of filters and n-grams is predicted.
+        """
         if self.context is not None and carry is None:
             carry = self._begun(self.conv.weight.new_zeros(len(tokens), self.conv.out_channels))
         if self.num_layers > 1:
@@ -534,7 +537,13 @@ class CNN1D(OnVectors, nn.Module):
             for index in group:
                 without[..., index:end:num_filters] = 0
             effects.append((logits - self.head(without)).mean(dim=1))
-        return torch.stack(effects, dim=1)
+        return self._predicted(torch.stack(effects, dim=1))
+
+    def _predicted(
+        self, effects: Float[Tensor, "batch groups outputs"]
+    ) -> Float[Tensor, "batch groups outputs"]:
+        """What of an effect on the filters' logits comes to those that are predicted."""
+        return effects / 2 if self.has_members else effects
 
     def _effects_below(
         self,
@@ -545,7 +554,8 @@ class CNN1D(OnVectors, nn.Module):
         """The same where other layers read the filters: they read zeros instead of each group."""
         logits = self.head(self._features(tokens, carry)[0])
         without = (self.head(self._features(tokens, carry, group)[0]) for group in groups)
-        return torch.stack([(logits - others).mean(dim=1) for others in without], dim=1)
+        effects = [(logits - others).mean(dim=1) for others in without]
+        return self._predicted(torch.stack(effects, dim=1))
 
     def top(self, count: int) -> list[Speaking]:
         """The n-grams that add most to each output; none where the model has none."""

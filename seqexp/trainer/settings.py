@@ -47,7 +47,7 @@ class DynamicEvaluation:
     """
 
     rates: Annotated[Sequence[Positive], Len(1, 16)] | None = None
-    decay: Share = 0.001
+    decay: Share = 0.002
     tokens: Count = 20
 
 

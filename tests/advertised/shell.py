@@ -57,6 +57,17 @@ def write_files(folder: Path) -> None:
     others = "".join(f">{i}\n{dna(60)}\n" for i in range(90))
     (folder / "others.fa").write_text(others)
 
+    contigs = {f"chr{number}": dna(3000) for number in range(1, 10)}
+    genome = "".join(f">{name}\n{letters}\n" for name, letters in contigs.items())
+    (folder / "genome.fa").write_text(genome)
+    for name, shift in (("peaks.narrowPeak", 0), ("others.bed", 35)):
+        rows = [
+            (contig, at + shift, at + shift + 60, "x", 9, "+", at / 7, 1, 1, 30)
+            for contig in contigs
+            for at in range(100, 2900, 280)
+        ]
+        (folder / name).write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+
     truth = dna(60)
     reads = [truth[:i] + truth[i + 1 :] for i in range(5, 50, 5)]
     fastq = "".join(f"@r{i}\n{r}\n+\n{'I' * len(r)}\n" for i, r in enumerate(reads))
@@ -103,6 +114,7 @@ def write_files(folder: Path) -> None:
 def write_genome(folder: Path, letters: str) -> None:
     """A genome of one contig, and variants of it."""
     (folder / "genome.fa").write_text(f">chr1\n{letters}\n")
+    (folder / "peaks.bed").write_text("chr1\t100\t400\nchr1\t900\t1000\n")
     rows = [
         ("chr1", i, f"rs{i}", letters[i - 1], LETTERS[LETTERS.index(letters[i - 1]) - 1])
         for i in range(200, 1800, 20)

@@ -19,6 +19,12 @@ pytest_plugins = ("shell",)
 
 TAGS = "python -m seqexp dataset=tagging dataset.num_made=40 model=lstm trainer.epochs=1"
 DNA = "python -m seqexp dataset=fasta dataset.positives=peaks.fa trainer.epochs=1 interpret=none"
+CALIBRATED = (
+    "python -m seqexp trainer.epochs=1 dataset.num_train=40 dataset.num_valid=60"
+    " dataset.num_test=20 interpret=none"
+)
+"""Whose validation has mistakes, so that there is a temperature."""
+
 PAIRS = (
     "python -m seqexp dataset=pairs dataset.num_made=40 model=rnn model.attention=dot decode=none"
     " trainer.epochs=1"
@@ -36,6 +42,7 @@ SWEEP = (
 SYNOPSIS = {
     "input=FILE genome=GENOME.fa output=TABLE.tsv": "input=variants.tsv genome=genome.fa"
     " output=effects.tsv",
+    "genome=GENOME.fa [output=TRACK.bw]": "genome=genome.fa output=track.bw",
     "runs=RUN,RUN|sweep=RUN input=variants.tsv": "runs=3f9c,77a0 input=variants.tsv",
     "runs=RUN,RUN|sweep=RUN input=FILE": "runs=3f9c,77a0 input=peaks.fa.gz",
     "input=FILE output=FOLDER": "input=reviews.csv output=explained",
@@ -70,6 +77,8 @@ def store_of(line: str) -> str:
         return f"{DNA} seed=1"
     if "sample" in line:
         return CHARS
+    if "calibrate=true" in line:
+        return CALIBRATED
     if "per=token" in line:
         return TAGS
     if "what=attention" in line:

@@ -144,7 +144,7 @@ def test_several_runs_give_mean_and_deviation(
     [
         (("output=x.txt",), "output is x.txt; give the name of a .tsv or .csv file"),
         (("width=20",), "width is 20, .* on 40 letters"),
-        (("run=aa", "runs=aa,bb"), "give run=ID, or of several runs"),
+        (("run=aa", "runs=aa,bb"), "give one run by run=ID"),
         (("genom=x",), "genom: unknown; did you mean genome"),
         (("batch_size=0",), "batch_size is 0"),
     ],

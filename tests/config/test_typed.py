@@ -192,3 +192,13 @@ def test_no_key_is_a_text_in_one_option_and_not_in_another() -> None:
             found = {kind for kind in kinds.annotations(key) if get_origin(kind) is not Literal}
             are_texts = {"str" in str(kind) for kind in found}
             assert len(are_texts) <= 1, (key, found)
+
+
+def test_texts_by_name_are_as_typed() -> None:
+    """A path may have any sign, in a list and by name too."""
+    files = {"first one": "a b/x.bed", "B": "c=1(2).bed"}
+    typed = "{first one: a b/x.bed, B: c=1(2).bed}"
+    key = "dataset.intervals"
+    assert read(f"{key}={typed}", "dataset=fasta", key=key) == files
+    assert read(f"{key}=[a b.bed,c=1.bed]", "dataset=fasta", key=key) == ["a b.bed", "c=1.bed"]
+    assert read(f"{key}=a b.bed", "dataset=fasta", key=key) == "a b.bed"

@@ -71,6 +71,8 @@ def saved_of(name: str, form: Form, length: int | None = None, **changes: Any) -
 
 def counted(model: Any, spec: TaskSpec, rows: int = 30) -> None:
     """Give weights to the n-grams of random sequences, where a model has some."""
+    if spec.features is not None:
+        return
     generator = torch.Generator().manual_seed(3)
     tokens = torch.randint(1, len(spec.vocabulary), (rows, 40), generator=generator)
     for part in model.modules():

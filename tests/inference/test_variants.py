@@ -60,7 +60,7 @@ def saved(spec: TaskSpec, kind: str = "lstm", seed: int = 0) -> SavedModel:
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(2)
-    return SavedModel(model.eval(), spec, {})
+    return SavedModel(model.eval(), spec, {}, strands="both")
 
 
 def variant(position: int, ref: str, alt: str, contig: str = "chr1") -> Variant:
@@ -253,14 +253,16 @@ ENGLISH = WordEncoding("head", "left")
 )
 def test_models_of_anything_else_are_refused(spec: TaskSpec, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        refuse_other_than_dna(spec, "variants")
+        refuse_other_than_dna(spec, "7a", "variants")
 
 
 def test_a_window_has_the_length_of_the_training() -> None:
     fixed = TaskSpec(DNA, 2, Output.SEQUENCE_CLASS, ("n", "y"), 50)
     free = TaskSpec(DNA, 2, Output.SEQUENCE_CLASS, ("n", "y"))
-    assert width_of(fixed, None) == width_of(fixed, 50) == width_of(free, 50) == 50
+    assert (
+        width_of(fixed, "7a", None) == width_of(fixed, "7a", 50) == width_of(free, "7a", 50) == 50
+    )
     with pytest.raises(InputError, match="width is 60, .* on 50 letters"):
-        width_of(fixed, 60)
+        width_of(fixed, "7a", 60)
     with pytest.raises(InputError, match="give width=LETTERS"):
-        width_of(free, None)
+        width_of(free, "7a", None)

@@ -78,6 +78,16 @@ def test_another_kind_of_task_gets_a_new_head_alone() -> None:
     assert any("the run has none of this name" in line and "backwards" in line for line in lines)
 
 
+def test_a_classifier_from_both_ends_gets_both_layers_of_a_language_model() -> None:
+    was, now = spec_of("abcdefgh"), spec_of("abcdefgh", Output.SEQUENCE_CLASS)
+    earlier = LSTM(was, embedding_size=4, hidden_size=5, bidirectional=True, tied=True)
+    model = LSTM(now, embedding_size=4, hidden_size=5, bidirectional=True)
+    start_from(model, now, of(earlier, was))
+    same = [k for k, t in model.state_dict().items() if k.split(".")[0] != "head"]
+    assert {name.split(".")[0] for name in same} == {"input", "forwards", "backwards"}
+    assert all(torch.equal(model.state_dict()[k], earlier.state_dict()[k]) for k in same)
+
+
 def test_outputs_go_by_their_names() -> None:
     kind = Output.SEQUENCE_CLASS
     was, now = spec_of("ACGT", kind, "xyz"), spec_of("ACGT", kind, "zw")

@@ -75,6 +75,11 @@ def _hash(seed: int, form: str) -> bytes:
     return hashlib.sha256(repr((seed, form)).encode()).digest()
 
 
+def _short(form: str) -> bytes:
+    """The same for equal forms only: a few bytes, where very many are kept."""
+    return hashlib.blake2b(form.encode(), digest_size=16).digest()
+
+
 def without_leaks(
     parts: dict[str, list[Record]], form: Form = either_strand
 ) -> tuple[dict[str, list[Record]], list[str]]:
@@ -82,15 +87,15 @@ def without_leaks(
 
     So are those of which a sequence of the same family is held out.
     """
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     families: set[int | None] = set()
     kept: dict[str, list[Record]] = {}
     notes = []
     for name in reversed(SPLITS):
-        forms = [form(record.sequence) for record in parts[name]]
+        forms = [_short(form(record.sequence)) for record in parts[name]]
         new = [r for r, one in zip(parts[name], forms, strict=True) if one not in seen]
         kept[name] = [r for r in new if r.family is None or r.family not in families]
-        seen.update(forms)
+        seen.update(forms if name != SPLITS[0] else ())
         families.update(record.family for record in parts[name])
         held_out = "valid and test" if name == "train" else "test"
         if len(new) < len(parts[name]):
@@ -115,14 +120,14 @@ def duplicate_notes(
         form: what equal ones share.
         are_binary: whether they are positives and negatives.
     """
-    answers: dict[str, set[str]] = {}
-    counts: Counter[str] = Counter()
+    first: dict[bytes, Record] = {}
+    clashing: set[bytes] = set()
     for record in records:
-        one = form(record.sequence)
-        counts[one] += 1
-        answers.setdefault(one, set()).add(record.answer)
-    repeats = sum(count - 1 for count in counts.values())
-    clashes = sum(len(found) > 1 for found in answers.values())
+        one = _short(form(record.sequence))
+        before = first.setdefault(one, record)
+        if before is not record and before.answer != record.answer:
+            clashing.add(one)
+    repeats, clashes = len(records) - len(first), len(clashing)
     notes = []
     if repeats:
         strand = ", on either strand" if form is either_strand else ""

@@ -159,6 +159,7 @@ class Reader:
         if window.strand == "-":
             read = reverse_complement(read)
         asked = tuple(column_of(row.interval, column, place) for column in columns)
+        place = place if asked else str(path)  # one text for all, where no message names the line
         return Record(window.name, read, asked=asked, place=place, window=window)
 
     def _skip(self, path: Path, interval: Interval, reason: str) -> None:

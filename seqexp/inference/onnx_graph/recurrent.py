@@ -16,14 +16,14 @@ from seqexp.model.recurrent_layer import RecurrentLayer, RecurrentLayers
 ORDERS = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (0, 2, 1, 3)}
 """Our gates in the order of ONNX: update, reset, new of a GRU; i, o, f, g of an LSTM."""
 
-_library = torch.library.Library("seqexp", "FRAGMENT")
+_library: Any = torch.library.Library("seqexp", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
     "recurrence(str cell, Tensor x, Tensor weight_x, Tensor weight_h, Tensor bias, Tensor lengths,"
     " Tensor h, Tensor c, int hidden) -> (Tensor, Tensor, Tensor)"
 )
 
 
-@torch.library.register_fake("seqexp::recurrence", lib=_library)
+@torch.library.register_fake("seqexp::recurrence", lib=_library)  # type: ignore[untyped-decorator]
 def _shapes(
     cell: str,
     x: Tensor,

@@ -21,7 +21,7 @@ from seqexp.interpret.families.grouping import (
     told,
 )
 from seqexp.interpret.families.pairs import Pair, pairs_of
-from seqexp.interpret.families.sites import filter_sites, without_weaker
+from seqexp.interpret.families.sites import Sites, filter_sites, without_weaker
 from seqexp.interpret.filters.extraction import reading
 from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.tomtom import Hit, match_database, match_planted, matchable
@@ -47,6 +47,10 @@ MIN_DEVIATIONS = 6.0
 """By which both shares differ, in standard errors."""
 
 
+STRONGER = (0.6, 0.7, 0.8)
+"""Shares of a filter's largest activation that are tried where sites have no motif in common."""
+
+
 @dataclass(frozen=True, eq=False)
 class Read:
     """Sequences that families are read in.
@@ -57,6 +61,7 @@ class Read:
         output_names: of the task.
         holds: of each output, which sequences it stands for; None where outputs are numbers.
         sample: numbers of the sequences that effects are measured on.
+        unit: of effects.
     """
 
     tokens: Tensor
@@ -64,6 +69,7 @@ class Read:
     output_names: Sequence[str]
     holds: Bool[np.ndarray, "outputs sequences"] | None
     sample: Int[Tensor, " sampled"]
+    unit: str = "nats"
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +171,7 @@ class Families:
     pairs: Sequence[Pair] = ()
     unspecific: Sequence[int] = ()
     num_sequences: int = 0
+    unit: str = "nats"  # of effects
 
     @property
     def telling(self) -> list[Family]:
@@ -211,7 +218,7 @@ def find_families(
     counting = Counting(tokens, width, len(given.symbols), complements, trim_bits)
     sites = filter_sites(model, given.tokens, given.symbols, share)
     groups = [
-        counting.group([Member(index, 0, False)], without_weaker(own, 0, width))
+        _alone(index, without_weaker(own, 0, width), share, counting)
         for index, own in enumerate(sites)
         if len(own)
     ]
@@ -225,8 +232,20 @@ def find_families(
         )
     motifs, matches = _bridged(motifs, known, counting, given.symbols)
     families = _ranked(model, given, motifs, matches, trim_bits, counting)
-    found = Families(families, (), unspecific, len(tokens))
+    found = Families(families, (), unspecific, len(tokens), given.unit)
     return replace(found, pairs=_pairs(found.telling, given))
+
+
+def _alone(index: int, sites: Sites, share: float, counting: Counting) -> Group:
+    """A filter as a group of its own, of stronger sites where the weaker ones hide its motif."""
+    found = counting.group([Member(index, 0, False)], sites)
+    for least in STRONGER:
+        if matchable(_Query(0, found)):
+            break
+        strong = sites.chosen(sites.scores > least)
+        if least > share and len(strong):
+            found = counting.group([Member(index, 0, False)], strong)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,9 @@ MADE = ("_shuffled", "_reverse")
 BEST_SCORE = 1000
 
 
-def rows(families: Sequence[Family]) -> list[dict[str, str | int | float | None]]:
+def rows(
+    families: Sequence[Family], unit: str = "nats"
+) -> list[dict[str, str | int | float | None]]:
     """A row a family, for a table."""
     return [
         {
@@ -27,8 +29,8 @@ def rows(families: Sequence[Family]) -> list[dict[str, str | int | float | None]
             "reads": one.reading,
             "resembles": None if one.match is None else one.match.target.name,
             "q": None if one.match is None else f"{one.match.q_value:.1e}",
-            "effect, nats": round(one.strength, 3) if one.adds is not None else None,
-            "adds, nats": None if one.adds is None else round(one.adds, 2),
+            f"effect, {unit}": round(one.strength, 3) if one.adds is not None else None,
+            f"adds, {unit}": None if one.adds is None else round(one.adds, 2),
             "speaks for": one.speaks_for or None,
             "sites": one.hits,
             "strands +/-": "{:,} / {:,}".format(*one.on_strands),
@@ -48,6 +50,7 @@ def as_json(families: Families, given: Read) -> dict[str, Any]:
     """All that is known of the families, for programs."""
     return {
         "sequences": families.num_sequences,
+        "unit of effects": families.unit,
         "symbols": list(given.symbols),
         "families": [_family(one, given) for one in families.found],
         "pairs": [

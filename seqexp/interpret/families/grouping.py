@@ -286,10 +286,10 @@ def _near(
 ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
     """Pairs of sites of one sequence whose anchors are at most so far apart."""
     stride = int(max(one.anchors.max(), other.anchors.max())) + 4 * reach + 1
-    keys = one.rows * stride + one.anchors
+    keys = one.rows.astype(np.int64) * stride + one.anchors
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
-    wanted = other.rows * stride + other.anchors
+    wanted = other.rows.astype(np.int64) * stride + other.anchors
     begins = np.searchsorted(keys, wanted - reach)
     ends = np.searchsorted(keys, wanted + reach, side="right")
     sizes = ends - begins

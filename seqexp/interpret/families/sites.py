@@ -113,8 +113,13 @@ def filter_sites(
             above = activations > share * largest[:, None, None]
             filters, rows, starts = (where.numpy() for where in above.nonzero(as_tuple=True))
             anchors = starts if direction == 1 else starts + width - 1
-            values = activations[above].double().numpy()
-            parts = Sites(rows + first, anchors, np.full(len(rows), direction), values)
+            # millions of sites: as few bytes as hold them
+            parts = Sites(
+                (rows + first).astype(np.int32),
+                anchors.astype(np.int32),
+                np.full(len(rows), direction, dtype=np.int32),
+                activations[above].numpy(),
+            )
             ends = np.searchsorted(filters, np.arange(num_filters + 1))
             for index in range(num_filters):
                 if ends[index] < ends[index + 1]:

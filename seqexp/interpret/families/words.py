@@ -22,9 +22,11 @@ def first_families(families: Families, num_known: int) -> Iterator[str]:
     telling = families.telling
     count = len(telling)
     if count == 1:
-        yield f"The filters read one motif: {in_words(telling[0])}."
+        yield f"The filters read one motif: {in_words(telling[0], families.unit)}."
     else:
-        named = "; ".join(f"{family.index}. {in_words(family)}" for family in telling[:NAMED])
+        named = "; ".join(
+            f"{family.index}. {in_words(family, families.unit)}" for family in telling[:NAMED]
+        )
         more = f" (of {count})" if count > NAMED else ""
         yield f"The motif families of largest effect{more}: {named}."
     if num_known:
@@ -49,7 +51,7 @@ def first_families(families: Families, num_known: int) -> Iterator[str]:
             )
 
 
-def in_words(family: Family) -> str:
+def in_words(family: Family, unit: str) -> str:
     """What a family resembles, what it reads, and what that adds."""
     told = []
     if family.match is not None:
@@ -57,5 +59,5 @@ def in_words(family: Family) -> str:
         told = [family.reading, f"q = {q:.1e}" if q < 0.001 else f"q = {q:.2g}"]
     if family.adds is not None:
         favoured = f" to {one_line(family.speaks_for)}" if family.speaks_for else ""
-        told.append(f"adds {family.adds:.2g} nats{favoured}")
+        told.append(f"adds {family.adds:.2g} {unit}{favoured}")
     return f"{one_line(family.name)} ({'; '.join(told)})" if told else one_line(family.name)

@@ -35,7 +35,7 @@ class Filters:
         one_per_sequence: count only the strongest window of each sequence; a motif that repeats
             itself is blurred by its shifted copies otherwise.
         trim_bits: a motif ends at the outermost places that tell at least so much.
-        max_shown: filters in one figure, the best of them.
+        max_shown: filters in one figure, and motif families with a logo, the best of them.
         match: compare the motifs with those planted and those of the database by Tomtom; None does
             where there is a database.
         database: file of known motifs, of JASPAR, MEME, TRANSFAC, HOMER, HOCOMOCO or CIS-BP.

@@ -39,6 +39,9 @@ YARDSTICKS = {
 class Page:
     """What stands on the page.
 
+    `command` is what was typed, `about` a sentence on the data. `intervals` are of the test's
+    measures by their names, over its sequences, and `worst` are those that it predicts worst.
+    `written` is a text of the model's.
     `history` has the metrics of each epoch, `metrics` those of the run, of which `headline` names
     the measures of the test that count most. `results` and `data` are what is known of model and
     data, `where` is the figure of evidence along some sequences, `pictures` are of what is
@@ -63,6 +66,11 @@ class Page:
     families: Families = field(default_factory=Families)
     family_figures: Mapping[int, Figure] = field(default_factory=dict)
     pairs: Figure | None = None
+    command: str = ""
+    about: str = ""
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    worst: Rows = ()
+    written: str = ""
 
 
 def report_page(page: Page) -> str:
@@ -79,14 +87,15 @@ def report_page(page: Page) -> str:
     return environment.get_template("report.html").render(
         page=page,
         verdict=verdict(page),
-        curve=_image(_curve(page.history, page.headline)) if page.history else None,
+        curve=_image(_curve(page)) if page.history else None,
         pictures={
             name.replace("_", " "): _image(figure, dpi=80) for name, figure in page.pictures.items()
         },
         motifs=[] if families else [_motif(page, learned) for learned in drawn],
         note=note,
-        families=rows(families),
+        families=rows(families, page.families.unit),
         family_pictures={number: _image(one) for number, one in page.family_figures.items()},
+        unspecific=list(page.families.unspecific),
         num_little=len(page.families.found) - len(families),
         pairs=pair_rows(page.families.pairs),
         pairs_picture=_image(page.pairs, dpi=80) if page.pairs is not None else None,
@@ -146,6 +155,9 @@ def outcome(page: Page) -> list[str]:
     sentences = []
     for name in dict.fromkeys([*found[:1], *beside[:1]]):
         sentence = f"The test's {name.replace('_', ' ')} is {page.metrics[f'test/{name}']:.4g}"
+        if name in page.intervals:
+            low, high = page.intervals[name]
+            sentence += f" (95 % interval over sequences {low:.4g} to {high:.4g})"
         if name in beside:
             constant = page.metrics[f"baseline/constant_{name}"]
             sentence += f"; always predicting the same, it is {constant:.4g}"
@@ -223,8 +235,10 @@ def _logos(learned: LearnedFilter, hits: Sequence[Hit], symbols: Sequence[str]) 
     return literal(figure)
 
 
-def _curve(history: Mapping[int, Mapping[str, float]], headline: Sequence[str]) -> Figure:
-    """The loss by epoch, and the first measure that epochs report."""
+def _curve(page: Page) -> Figure:
+    """The loss by epoch, and the first measure that epochs report; the kept epoch is marked."""
+    history, headline = page.history, page.headline
+    kept = page.metrics.get("best/epoch")
     reported = {name for metrics in history.values() for name in metrics}
     beside = [name for name in headline if f"valid/{name}" in reported][:1]
     figure = Figure(figsize=(9, 3))
@@ -239,6 +253,8 @@ def _curve(history: Mapping[int, Mapping[str, float]], headline: Sequence[str]) 
             ]
             if points:
                 axes.plot(*zip(*points, strict=True), label=split, marker=".")
+        if kept in history:
+            axes.axvline(kept, color="gray", linestyle=":", linewidth=1, label="kept")
         axes.set_title(what.replace("_nats", ", nats").replace("_", " "), fontsize=11)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

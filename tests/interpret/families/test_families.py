@@ -8,13 +8,14 @@ import torch
 from interpret.filters.test_extraction import detector
 from interpret.filters.test_report import page
 
-from seqexp.data import Pattern
+from seqexp.data import Pattern, Sequences
 from seqexp.interpret.families.family import Families, Known, Read, find_families
 from seqexp.interpret.families.figures import family_figure, pairs_figure
 from seqexp.interpret.families.files import as_json, placed, rows, sites_bed
 from seqexp.interpret.filters.report import report_page, verdict
 from seqexp.interpret.filters.tomtom import Learned
 from seqexp.interpret.filters.windows import effects_of_groups
+from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import Output, TaskSpec, Vocabulary
 
@@ -95,6 +96,24 @@ def test_families_are_ordered_by_what_their_filters_add_together(
     assert together is not None
     effects = together[0]
     assert np.allclose(effects[:, 0], effects[:, 1] + effects[:, 2], atol=1e-5)
+
+
+def test_effects_are_on_what_is_predicted_also_beside_counted_words(
+    spec: TaskSpec, given: Read
+) -> None:
+    words = AddedNGrams([2], min_count=1, to="mean")
+    model = CNN1D(spec, num_filters=3, filter_width=5, strands="both", ngrams=words)
+    tokens = given.tokens[:40].long()
+    model.ngrams.table.count(Sequences(tokens, torch.zeros(40, 1, dtype=torch.long)))  # type: ignore[union-attr]
+    together = effects_of_groups(model, tokens, [[0, 1, 2]])
+    before = model(tokens)[0][:, 0]
+    with torch.no_grad():
+        model.conv.weight.zero_()
+        model.conv.bias.zero_()  # type: ignore[union-attr]
+    lost = before - model(tokens)[0][:, 0]
+    lost = lost - lost.mean(dim=1, keepdim=True)
+    assert together is not None and lost.abs().max() > 0.01
+    assert np.allclose(together[0][:, 0], lost.detach().numpy(), atol=1e-5)
 
 
 def test_what_stands_together_at_one_distance_is_said_with_its_orientation(found: Families) -> None:

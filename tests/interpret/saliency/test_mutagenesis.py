@@ -9,7 +9,7 @@ import torch
 
 from seqexp.dataset.motif import Motif
 from seqexp.interpret.filters.windows import effects_on_output
-from seqexp.interpret.saliency.figure import where_figure
+from seqexp.interpret.saliency.figure import where_figure, window_of
 from seqexp.interpret.saliency.mutagenesis import Trace, agreement, mutagenesis, trace
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
@@ -143,3 +143,20 @@ def test_the_simulated_data_say_where_the_motif_is() -> None:
     # the first letter of MA0149.1 is always G
     assert (letters[:, 0] == 3).all()
     assert len(starts.unique()) > 5
+
+
+def test_a_long_sequence_is_shown_in_a_window_around_its_evidence(dna_spec: TaskSpec) -> None:
+    text = "T" * 150 + "ACG" + "T" * 87
+    name = "chr2:1000-1240(-)"
+    found = trace(detector(dna_spec, "ACG"), tokens(text), DNA, 1, name=name)
+    figure = where_figure([found], DNA, [0], "motif")
+    start, stop = window_of(found)
+    assert stop - start == 80 and start < 150 and stop > 153
+    for panel in figure.axes:
+        assert panel.get_xlim() == pytest.approx((start + 0.4, stop + 0.6))
+    title = figure.axes[0].get_title()
+    place = f"chr2:{1240 - stop}-{1240 - start}(-)"
+    assert title.startswith(f"test sequence 1, {name}, letters {start + 1} to {stop} of 240")
+    assert place in title
+    short = trace(detector(dna_spec, "ACG"), tokens(text[:100]), DNA, 1)
+    assert window_of(short) == (0, 100)
