@@ -81,7 +81,9 @@ def compare(
     found = list(_each_once(found))
     manifest = manifest_of(found, _metric(found, metric))
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
-    manifest.pooled = pooled.pooled(manifest, _folders(found))
+    if manifest.has_folds:
+        folders = {name: _folder_of(run) for name, run in _by_name(found).items()}
+        manifest.pooled = pooled.pooled(manifest, folders)
     folder = Path(output) if output is not None else _folder(place, sweep, found)
     show(f"\n{table_text(manifest)}\n")
     pair = _pair(found) if len(found) == 2 else None
@@ -170,12 +172,11 @@ def _fold(params: Mapping[str, str]) -> list[int]:
     return [int(value) for value in values] if all(map(str.isdecimal, values)) else []
 
 
-def _folders(found: Sequence[Run]) -> dict[str, Path | None]:
-    """Where each run has kept its predictions."""
-    tags = {
-        name: run.data.tags.get("seqexp.checkpoint.folder") for name, run in _by_name(found).items()
-    }
-    return {name: None if tag is None else Path(tag) for name, tag in tags.items()}
+def _folder_of(run: Run) -> Path | None:
+    """The folder of a run on this machine, if what lies there is its own."""
+    folder = Path(run.data.tags.get("seqexp.checkpoint.folder", "nowhere"))
+    left = result(read_json(folder / RESULT)) if (folder / RESULT).is_file() else None
+    return folder if left is not None and left.get("run_id") == run.info.run_id else None
 
 
 def _state(run: Run) -> Any:
@@ -242,10 +243,8 @@ def _scores(run: Run) -> ensemble.Scores:
     Raises:
         InputError: if that is not on this machine, or it has kept none.
     """
-    folder = Path(run.data.tags.get("seqexp.checkpoint.folder", "nowhere"))
-    left = result(read_json(folder / RESULT)) if (folder / RESULT).is_file() else None
-    is_its_own = left is not None and left.get("run_id") == run.info.run_id
-    if not is_its_own or not (folder / ensemble.FILE).is_file():
+    folder = _folder_of(run)
+    if folder is None or not (folder / ensemble.FILE).is_file():
         raise InputError(
             f"run {run.info.run_id[:ID_LETTERS]} has left no {ensemble.FILE} on this machine"
         )
