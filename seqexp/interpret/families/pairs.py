@@ -19,7 +19,8 @@ SMOOTH = 5
 ARRANGEMENTS = ("1> 2>", "1> <2", "2> 1>", "<2 1>")
 """Order and strands of two motifs, read on the strand of the first one."""
 
-Spans = tuple[Int[np.ndarray, " sites"], Int[np.ndarray, " sites"]]
+Spans = tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]
+"""Of sites, of which either family has its own number."""
 
 
 @dataclass(frozen=True, eq=False)
