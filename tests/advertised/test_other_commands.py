@@ -65,7 +65,7 @@ NAMED = re.compile(rf" (?:{'|'.join(COMMANDS)})$")
 """A command that a sentence names, and does not type."""
 
 
-SEVERAL = r"(predict|marginalize|spacing) (runs|sweep)="
+SEVERAL = re.compile(r"(predict|marginalize|spacing) (runs|sweep)=")
 """Commands on several runs."""
 
 

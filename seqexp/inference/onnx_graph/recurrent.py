@@ -16,14 +16,17 @@ from seqexp.model.recurrent_layer import RecurrentLayer, RecurrentLayers
 ORDERS = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (0, 2, 1, 3)}
 """Our gates in the order of ONNX: update, reset, new of a GRU; i, o, f, g of an LSTM."""
 
-_library: Any = torch.library.Library("seqexp", "FRAGMENT")  # type: ignore[no-untyped-call]
+NAMESPACE = "seqexp"
+"""Of operations of ours, beside those of PyTorch."""
+
+_library: Any = torch.library.Library(NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
     "recurrence(str cell, Tensor x, Tensor weight_x, Tensor weight_h, Tensor bias, Tensor lengths,"
     " Tensor h, Tensor c, int hidden) -> (Tensor, Tensor, Tensor)"
 )
 
 
-@torch.library.register_fake("seqexp::recurrence", lib=_library)  # type: ignore[untyped-decorator]
+@torch.library.register_fake(f"{NAMESPACE}::recurrence", lib=_library)  # type: ignore[untyped-decorator]
 def _shapes(
     cell: str,
     x: Tensor,
@@ -38,6 +41,11 @@ def _shapes(
     """Shapes of what the operation gives: it is traced, and computed by an ONNX runtime only."""
     states = x.new_empty(x.shape[0], x.shape[1], hidden)
     return states, torch.empty_like(h), torch.empty_like(c)
+
+
+def _operators() -> Any:
+    """Operations of ours by name, as `torch.ops` has them."""
+    return getattr(torch.ops, NAMESPACE)
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
@@ -73,7 +81,7 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         states = op.Squeeze(states, op.Constant(value_ints=[1]))  # of one direction
         return op.Transpose(states, perm=[1, 0, 2]), op.Squeeze(last, first), memory
 
-    return {torch.ops.seqexp.recurrence.default: recurrence}
+    return {_operators().recurrence.default: recurrence}
 
 
 def over(
@@ -117,7 +125,7 @@ def _layer(
     bias = torch.cat([weights[2], torch.zeros_like(weights[2])])  # ONNX has one of W_h h, too
     lengths = counted[:, -1]
     given = (layer.cell.name, moved, weights[0], weights[1], bias, lengths, state[0], state[-1])
-    hidden, h, c = torch.ops.seqexp.recurrence(*given, layer.hidden_size)
+    hidden, h, c = _operators().recurrence(*given, layer.hidden_size)
     back = (counted - 1).clamp(min=0)[:, :, None].expand(-1, -1, layer.hidden_size)
     hidden = torch.where(counted[:, :, None] > 0, hidden.gather(1, back), state[0][:, None])
     return hidden, (h, c)[: layer.cell.num_states]
