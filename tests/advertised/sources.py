@@ -35,6 +35,7 @@ STATUS = {
     "python -m seqexp -m experiment=protein-structure seed=0,1,2,3,4": 2,
     "python -m seqexp -m experiment=gestures"
     " 'dataset.test_groups=[a1],[a2],[a3],[b1],[b3],[c1],[c3]'": 2,
+    "python -m seqexp experiment=shakespeare": 2,
     "python -m seqexp experiment=shakespeare trainer.precision=bf16": 2,
     "python -m seqexp experiment=translation": 2,
     "python -m seqexp experiment=translation trainer.precision=bf16": 2,
@@ -59,7 +60,6 @@ ELSEWHERE = {
     "python -m seqexp --config-dir conf": "tests/test_readme.py",
     "trusted=my_lab": "tests/test_readme.py",
     "<Tab>": "tests/cli/test_completion.py",
-    "modisco motifs": "takes minutes; tests/cli/test_explain.py has the files that it reads",
     "mlflow models": "tests/cli/test_serving.py",
     "curl ": "tests/cli/test_serving.py",
     "export MLFLOW_TRACKING_URI": "of use for the lines below it only",

@@ -56,16 +56,18 @@ SYNOPSIS = {
     "prompt=TEXT": "prompt=the",
     "FOLDER [FOLDER...]": "outputs",
     " [tracking.uri=URI]": "",
+    " [yes=true]": "",
+    "clean yes=true paths.outputs=other_outputs": "clean yes=true paths.outputs=outputs",
     " [KEY=VALUE ...]": "",
 }
 """What a person puts in the place of the words of a usage line."""
 
 
-NAMED = re.compile(rf" (?:{'|'.join(COMMANDS)})$")
+NAMED = re.compile(rf" (?:{'|'.join({*COMMANDS} - {'ui'})})$")
 """A command that a sentence names, and does not type."""
 
 
-SEVERAL = re.compile(r"(predict|marginalize|spacing) (runs|sweep)=")
+SEVERAL = re.compile(r"(predict|variants|marginalize|spacing) (runs|sweep)=")
 """Commands on several runs."""
 
 

@@ -67,6 +67,7 @@ def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
         ("model", "read-errors"): ["dataset=noisy-reads", "dataset.view=clusters"],
         ("decode", "denoise"): ["experiment=denoise"],
         ("experiment", "fasta"): [some_file],
+        ("experiment", "fasta-ensemble"): [some_file],
         ("experiment", "promoters"): [f"dataset.table={ROOT / 'README.md'}"],
         ("tracking", "server"): ["tracking.uri=http://localhost:5000"],
     }
