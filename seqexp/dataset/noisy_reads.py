@@ -110,6 +110,8 @@ class NoisyReads:
     labels: Literal["truth", "consensus"] = "truth"
     seed: Seed = 0
 
+    is_written = True  # a read, from its first letter on
+
     output_by_view = {
         "windows": "sequence_class",
         "reads": "next_token",

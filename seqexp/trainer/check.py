@@ -173,6 +173,8 @@ def later_tokens_are_not_seen_where_they_must_not_be(
             "model.bidirectional is true, but the dataset is a text that is read on and on, and"
             " wants the next token predicted; give false"
         )
+    elif model.get("bidirectional") and dataset["_constants_"].get("is_written"):
+        yield f"model.bidirectional is true, {why}, letter by letter; give false"
     elif model.get("bidirectional") and k1 is not None:
         yield (
             f"model.bidirectional is true, but trainer.bptt.k1={k1} cuts sequences into windows;"

@@ -89,6 +89,7 @@ def over(
     vectors: Float[Tensor, "batch time inputs"],
     is_real: Bool[Tensor, "batch time"],
     starts: Sequence[Tensor],
+    both: bool = True,
 ) -> tuple[Float[Tensor, "batch time features"], list[Tensor], list[Tensor]]:
     """What `RecurrentLayers.over` gives, by the operation above."""
     count, num_layers = layers.num_states, len(layers.forwards)
@@ -98,7 +99,7 @@ def over(
         start = tuple(starts[index * count : (index + 1) * count])
         hidden, state = _layer(layer, vectors, is_real, start)
         finals[0].extend(state)
-        if layers.backwards:
+        if layers.backwards and both:
             backward = cast(RecurrentLayer, layers.backwards[index])
             start = tuple(starts[(num_layers + index) * count :][:count])
             reverse, last = _layer(backward, vectors.flip(1), flipped, start)
