@@ -1,7 +1,8 @@
 """DeepLift, by captum's rules, of a model of layers that it knows."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -48,6 +49,7 @@ def deep_lift(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it sets hooks, and takes them away again
         given = (read(end).detach(), read(start).detach())
+        with _any_algorithm():  # a maximum is undone by one that PyTorch does not call deterministic
         found = DeepLift(Asked(), multiply_by_inputs=False).attribute(*given, target=0)
     # (batch, channels, time) before; what is read may be longer, and have channels more
     own: Tensor = found.transpose(1, 2).detach()[:, : end.shape[1], : end.shape[2]]
@@ -66,3 +68,14 @@ def refuse_missing() -> None:
         raise InputError(
             "method is deep-lift, which is captum's: pip install 'seqexp[explain]'"
         ) from error
+
+
+@contextmanager
+def _any_algorithm() -> Iterator[None]:
+    """Within, PyTorch does not refuse what it does not call deterministic, as it does in a run."""
+    was = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was)
