@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, library
 
 from seqexp.model.recurrent_layer import RecurrentLayer, RecurrentLayers
 
@@ -19,14 +19,14 @@ ORDERS = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (0, 2, 1, 3)}
 NAMESPACE = "seqexp"
 """Of operations of ours, beside those of PyTorch."""
 
-_library: Any = torch.library.Library(NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]
+_library: Any = library.Library(NAMESPACE, "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
     "recurrence(str cell, Tensor x, Tensor weight_x, Tensor weight_h, Tensor bias, Tensor lengths,"
     " Tensor h, Tensor c, int hidden) -> (Tensor, Tensor, Tensor)"
 )
 
 
-@torch.library.register_fake(f"{NAMESPACE}::recurrence", lib=_library)  # type: ignore[untyped-decorator]
+@library.register_fake(f"{NAMESPACE}::recurrence", lib=_library)  # type: ignore[untyped-decorator]
 def _shapes(
     cell: str,
     x: Tensor,

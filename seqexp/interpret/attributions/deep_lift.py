@@ -49,8 +49,8 @@ def deep_lift(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it sets hooks, and takes them away again
         given = (read(end).detach(), read(start).detach())
-        with _any_algorithm():  # a maximum is undone by one that PyTorch does not call deterministic
-        found = DeepLift(Asked(), multiply_by_inputs=False).attribute(*given, target=0)
+        with _any_algorithm():  # a maximum is undone by one that is not called deterministic
+            found = DeepLift(Asked(), multiply_by_inputs=False).attribute(*given, target=0)
     # (batch, channels, time) before; what is read may be longer, and have channels more
     own: Tensor = found.transpose(1, 2).detach()[:, : end.shape[1], : end.shape[2]]
     return functional.pad(own, (0, 0, 0, end.shape[1] - own.shape[1]))
