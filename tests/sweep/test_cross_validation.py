@@ -60,6 +60,7 @@ def left(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_cross_validation_that_was_killed_ends_byte_equal_and_its_folds_are_pooled(
     seqexp: Command, tmp_path: Path
 ) -> None:

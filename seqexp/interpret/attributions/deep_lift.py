@@ -1,8 +1,11 @@
 """DeepLift, by captum's rules, of a model of layers that it knows."""
 
+import importlib
+import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -33,7 +36,7 @@ def deep_lift(
 
     Source: Shrikumar, Greenside & Kundaje (2017), the rescale rule.
     """
-    from captum.attr import DeepLift  # an extra, which `refuse_missing` has asked for
+    captum: Any = importlib.import_module("captum.attr")  # `refuse_missing` has asked for it
 
     class Asked(nn.Module):
         """The layers, with what is explained as their only output."""
@@ -50,7 +53,7 @@ def deep_lift(
         warnings.simplefilter("ignore")  # that it sets hooks, and takes them away again
         given = (read(end).detach(), read(start).detach())
         with _any_algorithm():  # a maximum is undone by one that is not called deterministic
-            found = DeepLift(Asked(), multiply_by_inputs=False).attribute(*given, target=0)
+            found = captum.DeepLift(Asked(), multiply_by_inputs=False).attribute(*given, target=0)
     # (batch, channels, time) before; what is read may be longer, and have channels more
     own: Tensor = found.transpose(1, 2).detach()[:, : end.shape[1], : end.shape[2]]
     return functional.pad(own, (0, 0, 0, end.shape[1] - own.shape[1]))
@@ -62,12 +65,8 @@ def refuse_missing() -> None:
     Raises:
         InputError: with the command that installs it.
     """
-    try:
-        import captum  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "method is deep-lift, which is captum's: pip install 'seqexp[explain]'"
-        ) from error
+    if importlib.util.find_spec("captum") is None:
+        raise InputError("method is deep-lift, which is captum's: pip install 'seqexp[explain]'")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Keys of intervals that cannot work are refused before anything is read."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,7 @@ def test_what_is_sound_has_no_fault(sound: dict[str, Any]) -> None:
 def test_a_fault_names_the_key_and_what_is_allowed(
     sound: dict[str, Any], given: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(AssertionError, match=said):
-        assert not "\n".join(interval_faults({**sound, **given}))
+    assert re.search(said, "\n".join(interval_faults({**sound, **given})))
 
 
 def test_several_files_are_asked_about(sound: dict[str, Any], tmp_path: Path) -> None:
