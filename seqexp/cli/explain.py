@@ -60,7 +60,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from seqexp.cli.predict import _saying_what_cannot_be_read, batches
+from seqexp.cli.predict import batches, saying_what_cannot_be_read
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
 from seqexp.cli.written import made
@@ -123,7 +123,7 @@ def explain(
     with _folder(output) as folder, ExitStack() as stack:
         add = _files(stack, folder, explainer, records, input)
         for batch in chain([first], rest):
-            with _saying_what_cannot_be_read(model, batch, input):
+            with saying_what_cannot_be_read(model, batch, input):
                 explained = explainer.batch(batch)
             for one in explained:
                 add(one)

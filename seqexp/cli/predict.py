@@ -309,7 +309,7 @@ def _predict_together(
             _refuse_other_records(given)
             parts = []
             for model, theirs in zip(models, given, strict=True):
-                with _saying_what_cannot_be_read(model, theirs, source):
+                with saying_what_cannot_be_read(model, theirs, source):
                     parts.append(comparable_of(model, theirs))
             names = [one.name for one in batch]
             rows = predicted_together(spec, parts, weights, names)
@@ -359,7 +359,7 @@ def _write_attention(
     names: list[str] = []
     with made(output) as file, writing_arrays(file) as add:
         for batch in found:
-            with _saying_what_cannot_be_read(model, batch, source):
+            with saying_what_cannot_be_read(model, batch, source):
                 weights = attention(model, batch)
             for given, own in zip(batch, weights, strict=True):
                 add(f"weights_{len(names)}", own.weights)
@@ -379,7 +379,7 @@ def _write_inner(
     size = 0
     with made(output) as file, writing_arrays(file) as add, TemporaryFile() as rows:
         for batch in found:
-            with _saying_what_cannot_be_read(model, batch, source):
+            with saying_what_cannot_be_read(model, batch, source):
                 arrays = represented(model, batch, what)
             for given, own in zip(batch, arrays, strict=True):
                 if is_matrix:
@@ -486,7 +486,7 @@ def _rows(
         InputError: if the model cannot read records of this length.
     """
     for batch in found:
-        with _saying_what_cannot_be_read(model, batch, source):
+        with saying_what_cannot_be_read(model, batch, source):
             if per == "token":
                 tables = predicted_tokens(model, batch)
             else:
@@ -496,7 +496,7 @@ def _rows(
 
 
 @contextmanager
-def _saying_what_cannot_be_read(
+def saying_what_cannot_be_read(
     model: SavedModel, batch: Sequence[Given], source: str
 ) -> Iterator[None]:
     """Say of which lengths the records are that the model cannot read."""
