@@ -38,7 +38,7 @@ from seqexp.sweep.job import (
     sweep_identity,
     sweep_name,
 )
-from seqexp.sweep.launcher import refuse_missing_commands
+from seqexp.sweep.launcher import refuse_unlaunchable
 from seqexp.sweep.manifest import Manifest, differing, held
 from seqexp.sweep.replicas import parted, stacks, told
 from seqexp.utils.files import LOCK, set_aside
@@ -111,7 +111,7 @@ class CheckedSweeper(BasicSweeper):
         if config["dry_run"]:
             self._say_plan(jobs, swept)
             return []
-        refuse_missing_commands(config["launcher"])
+        refuse_unlaunchable(config["launcher"])
         with self._ended(), held(self._folder()):
             if config["force"] and (folder := self._folder()):
                 set_aside(folder)
