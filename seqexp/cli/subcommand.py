@@ -32,6 +32,9 @@ COMMANDS = {
 PLACE = "place"
 """Argument of a command that says where runs are kept; given by the keys of `Place`."""
 
+WHICH = ("one", "several", "either")
+"""Arguments of commands that say which run they are about; given by the keys of `cli/which.py`."""
+
 WORDS = "words"
 """Argument of a command that reads its words itself, since some are no `key=value`."""
 
@@ -98,6 +101,11 @@ def offer_commands() -> bool:
         from seqexp.cli.store_location import KEYS
 
         parameters = [*(key for key in parameters if key != PLACE), *KEYS]
+    for kind in set(WHICH) & {*parameters}:
+        from seqexp.cli.which import KEYS as OF_RUNS
+
+        own = [key for key in parameters if key != kind]
+        parameters = [*OF_RUNS[kind], *own]
     print(*(f"{key}=" for key in parameters if key.startswith(typed[-1])))
     return True
 
@@ -113,13 +121,22 @@ def _call(target: str, given: Sequence[str]) -> int:
     if WORDS in parameters:
         return int(getattr(import_module(module), name)(given))
     from seqexp.cli.store_location import KEYS, place
+    from seqexp.cli.which import KEYS as OF_RUNS
+    from seqexp.cli.which import which
 
-    annotations = {key: p.annotation for key, p in parameters.items() if key != PLACE}
-    required = [key for key, p in parameters.items() if key != PLACE and p.required]
-    values = read(given, {**annotations, **KEYS}, required)
+    kind = next((key for key in WHICH if key in parameters), "")
+    of_runs = OF_RUNS.get(kind, {})
+    plain = {key: p for key, p in parameters.items() if key not in (PLACE, kind)}
+    annotations = {key: p.annotation for key, p in plain.items()}
+    required = [*["run"][: kind == "one"], *(key for key, p in plain.items() if p.required)]
+    values = read(given, {**of_runs, **annotations, **KEYS}, required)
     where = place({key: values.pop(key) for key in KEYS if key in values})
+    supplied: dict[str, Any] = {PLACE: where}
+    if kind:
+        asked = {key: values.pop(key) for key in of_runs if key in values}
+        supplied[kind] = which(kind, asked)
     command = getattr(import_module(module), name)  # imports PyTorch and MLflow
-    status: int | None = command(**{PLACE: where}, **values)
+    status: int | None = command(**supplied, **values)
     return status or 0
 
 
