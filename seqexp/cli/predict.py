@@ -58,7 +58,7 @@ Of a model of read errors, the input is a file of clusters of reads, and the out
 a record a cluster, as FASTQ with the probability of each letter, or as FASTA (output=FILE.fasta).
 
   python -m seqexp predict run=latest input=peaks.fa.gz output=peaks.csv
-  python -m seqexp predict run=best experiment=motif input=peaks.fa.gz output=peaks.csv
+  python -m seqexp predict run=best experiment=fasta input=peaks.fa.gz output=peaks.csv
   python -m seqexp predict runs=3f9c,77a0 input=peaks.fa.gz output=peaks.csv
   python -m seqexp predict run=latest input=peaks.fa.gz what=features output=features.npz
   python -m seqexp predict run=latest input=peaks.fa.gz calibrate=true strands=both
