@@ -3,7 +3,6 @@
 Its help text is the docstring of its file. Nothing but the standard library is imported for it.
 """
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,34 +79,6 @@ def say_versions() -> None:
     print(f"seqexp {__version__}")
     for name in ("torch", "hydra-core", "mlflow"):
         print(f"  {name} {version(name)}")
-
-
-def offer_commands() -> bool:
-    """Print what the Tab key offers of commands and of their arguments.
-
-    The shell gives the line in `COMP_LINE`. Returns whether it is one of a command, of which Hydra
-    knows nothing.
-    """
-    typed = os.environ.get("COMP_LINE", "x").split(" ")[1:]
-    words = [word for word in typed[:-1] if word]
-    if not words:
-        print(*(name for name in COMMANDS if typed and name.startswith(typed[-1])))
-    if not words or words[0] not in COMMANDS:
-        return False
-    from seqexp.config.signature import signature
-
-    parameters = [key for key in signature(COMMANDS[words[0]]).parameters if key != WORDS]
-    if PLACE in parameters:
-        from seqexp.cli.store_location import KEYS
-
-        parameters = [*(key for key in parameters if key != PLACE), *KEYS]
-    for kind in set(WHICH) & {*parameters}:
-        from seqexp.cli.which import KEYS as OF_RUNS
-
-        own = [key for key in parameters if key != kind]
-        parameters = [*OF_RUNS[kind], *own]
-    print(*(f"{key}=" for key in parameters if key.startswith(typed[-1])))
-    return True
 
 
 def _call(target: str, given: Sequence[str]) -> int:
