@@ -27,6 +27,7 @@ from seqexp.config.experiments import for_others
 from seqexp.config.groups import Config
 from seqexp.config.typed import as_typed, command_line, roots_of, typed
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
+from seqexp.sweep.adoption import adopt, adoptable, stand_for
 from seqexp.sweep.job import (
     OF_A_SWEEP,
     Job,
@@ -117,6 +118,7 @@ class CheckedSweeper(BasicSweeper):
                 set_aside(folder)
             manifest = Manifest.read(self._folder())
             manifest.expect(jobs, sorted(swept))
+            adopt(jobs, manifest)
             return self._go_on(jobs, manifest)
 
     # --- the story ----------------------------------------------------------------------------
@@ -138,6 +140,8 @@ class CheckedSweeper(BasicSweeper):
         parent = Parent(jobs[0], manifest)
         returns: list[JobReturn] = []
         try:
+            for job in jobs:
+                stand_for(job, manifest, parent.run_id)
             with _told(parent.run_id):
                 for job_batch in self._batches(missing, manifest):
                     returns += self._launch(job_batch, len(returns), manifest)
@@ -198,7 +202,10 @@ class CheckedSweeper(BasicSweeper):
         runs = []
         for job in jobs:
             own = [item for item in job.overrides if item.partition("=")[0] in swept]
-            runs.append((command_line(own), job.config, folder and folder / job.name))
+            place = None if folder is None else folder / job.name
+            if place is not None and not place.exists():
+                place = adoptable(job, folder) or place
+            runs.append((command_line(own), job.config, place))
         say_plans(runs)
 
     # --- what is swept ------------------------------------------------------------------------
