@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqexp.errors import InputError, RunError, Terminated
+from seqexp.utils import garbage
 from seqexp.utils.names import shortened, visible
 from seqexp.utils.streams import at_any_terminal
 
@@ -111,7 +112,9 @@ def _call(target: str, given: Sequence[str]) -> int:
     module, _, name = target.rpartition(".")
     parameters = signature(target).parameters
     if WORDS in parameters:
-        return int(getattr(import_module(module), name)(given))
+        command = getattr(import_module(module), name)
+        garbage.resume()
+        return int(command(given))
     from seqexp.cli.store_location import KEYS, place
 
     annotations = {key: p.annotation for key, p in parameters.items() if key != PLACE}
@@ -119,6 +122,7 @@ def _call(target: str, given: Sequence[str]) -> int:
     values = read(given, {**annotations, **KEYS}, required)
     where = place({key: values.pop(key) for key in KEYS if key in values})
     command = getattr(import_module(module), name)  # imports PyTorch and MLflow
+    garbage.resume()
     status: int | None = command(**{PLACE: where}, **values)
     return status or 0
 

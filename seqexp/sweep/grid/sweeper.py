@@ -41,6 +41,7 @@ from seqexp.sweep.job import (
 from seqexp.sweep.launcher import refuse_missing_commands
 from seqexp.sweep.manifest import Manifest, differing, held
 from seqexp.sweep.replicas import parted, stacks, told
+from seqexp.utils import garbage
 from seqexp.utils.files import LOCK, set_aside
 from seqexp.utils.lock import is_held, wait_for
 from seqexp.utils.signals import Jobs
@@ -100,6 +101,7 @@ class CheckedSweeper(BasicSweeper):
             SweepError: at the end, if a job failed.
             StoppedError: at the end, if none did, but some were stopped.
         """
+        garbage.resume()
         grids = self._combined(arguments)
         _refuse_uncountable(grids)
         combinations = [job for grid in grids for job in self.split_arguments(grid, None)[0]]
