@@ -27,6 +27,7 @@ from seqexp.config.experiments import for_others
 from seqexp.config.groups import Config
 from seqexp.config.typed import as_typed, command_line, roots_of, typed
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
+from seqexp.sweep.forked.launcher import ForkedLauncher
 from seqexp.sweep.job import (
     OF_A_SWEEP,
     Job,
@@ -135,6 +136,7 @@ class CheckedSweeper(BasicSweeper):
         manifest.closed = None
         manifest.save()
 
+        self._prepare()
         from seqexp.sweep.grid.parent_run import Parent  # MLflow: only for a sweep that is good
 
         parent = Parent(jobs[0], manifest)
@@ -149,6 +151,11 @@ class CheckedSweeper(BasicSweeper):
         parent.close()
         _raise_unfinished(jobs, manifest)
         return [returns]
+
+    def _prepare(self) -> None:
+        """Let a launcher that can begin with its own imports, beside ours."""
+        if isinstance(self.launcher, ForkedLauncher):
+            self.launcher.prepare()
 
     def _batches(self, jobs: Sequence[Job], manifest: Manifest) -> Iterator[list[Job]]:
         """Jobs to be launched together; what another process still runs comes last."""

@@ -95,6 +95,7 @@ class SearchingSweeper(CheckedSweeper):
             return
         refuse_missing_commands(base.config["launcher"])
         with self._place(base.config) as folder:
+            self._prepare()
             epochs = base.config["trainer"]["epochs"]
             study = Study(self.settings, self.space, folder, maximize, epochs)
             taken_up = study.take_up()

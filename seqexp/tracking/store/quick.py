@@ -344,12 +344,12 @@ def _put_tags(database: sqlite3.Connection, run_id: str, tags: Mapping[str, str]
 
 def _is_active(database: sqlite3.Connection, experiment: str) -> bool:
     query = "SELECT lifecycle_stage FROM experiments WHERE experiment_id = ?"
-    return database.execute(query, (int(experiment),)).fetchone() == ("active",)
+    return bool(database.execute(query, (int(experiment),)).fetchone() == ("active",))
 
 
 def _is_active_run(database: sqlite3.Connection, run_id: str) -> bool:
     query = "SELECT lifecycle_stage FROM runs WHERE run_uuid = ?"
-    return database.execute(query, (run_id,)).fetchone() == ("active",)
+    return bool(database.execute(query, (run_id,)).fetchone() == ("active",))
 
 
 def _condition(where: str, key: str, sign: str, value: str) -> tuple[str, list[str]]:
