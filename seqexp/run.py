@@ -66,6 +66,7 @@ from seqexp.trainer.distributed import Processes, joined
 from seqexp.trainer.loop import fit
 from seqexp.trainer.training import Update
 from seqexp.trainer.update import update
+from seqexp.utils import garbage
 from seqexp.utils.files import full_disk
 from seqexp.utils.signals import Stop, sigterm_raises
 
@@ -164,6 +165,7 @@ def settled(config: Config, start: Start) -> Iterator[Place]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(room_on_disk())
         parts = build.parts(config)
+        garbage.resume()
         device = build.prepare(parts.settings, parts.threads)
         processes = stack.enter_context(joined(device.type == "cuda"))
         if not processes.is_first:

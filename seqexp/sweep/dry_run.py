@@ -15,6 +15,7 @@ from seqexp.config.groups import Config
 from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
+from seqexp.model.weightless import weightless
 from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
 from seqexp.utils.streams import show
@@ -101,7 +102,7 @@ class Planner:
     def _count(self, run: Parts, data: Data) -> int:
         key = json.dumps([run.model, data.spec.to_dict()])
         if key not in self._parameters:
-            with torch.device("meta"):
+            with weightless():
                 model = build_model(run.model, data, torch.device("meta"))
             counts = [p.numel() for p in model.parameters() if p.requires_grad]
             self._parameters[key] = sum(counts)

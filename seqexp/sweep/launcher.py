@@ -1,6 +1,6 @@
 """Settings of launchers (`conf/launcher/*.yaml`), and the cores that their jobs share.
 
-The launchers themselves are Hydra's plugins for joblib, submitit and Ray.
+The launchers themselves are `forked/launcher.py`, and Hydra's plugins for submitit and Ray.
 """
 
 import shutil
@@ -45,10 +45,10 @@ class Local:
 
 @dataclass(frozen=True)
 class Parallel:
-    """Worker processes on this machine, by joblib.
+    """Processes on this machine, by `seqexp.sweep.forked`.
 
     Args:
-        jobs: worker processes.
+        jobs: at once.
     """
 
     jobs: Count

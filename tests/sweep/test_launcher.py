@@ -147,7 +147,7 @@ def test_an_error_that_cannot_cross_says_the_same_as_one_that_can() -> None:
     assert isinstance(back, RunError) and str(back) == "TwoPartError: x is 3"
 
 
-@pytest.mark.parametrize("option", ["parallel", "slurm", "ray"])
+@pytest.mark.parametrize("option", ["slurm", "ray"])
 def test_a_launcher_that_is_not_installed_names_its_extra(
     seqexp: Command, tmp_path: Path, option: str
 ) -> None:

@@ -28,6 +28,7 @@ from seqexp.config.groups import Config
 from seqexp.config.typed import as_typed, command_line, roots_of, typed
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
 from seqexp.sweep.adoption import adopt, adoptable, stand_for
+from seqexp.sweep.forked.launcher import ForkedLauncher
 from seqexp.sweep.job import (
     OF_A_SWEEP,
     Job,
@@ -42,6 +43,7 @@ from seqexp.sweep.job import (
 from seqexp.sweep.launcher import refuse_unlaunchable
 from seqexp.sweep.manifest import Manifest, differing, held
 from seqexp.sweep.replicas import parted, stacks, told
+from seqexp.utils import garbage
 from seqexp.utils.files import LOCK, set_aside
 from seqexp.utils.lock import is_held, wait_for
 from seqexp.utils.signals import Jobs
@@ -101,6 +103,7 @@ class CheckedSweeper(BasicSweeper):
             SweepError: at the end, if a job failed.
             StoppedError: at the end, if none did, but some were stopped.
         """
+        garbage.resume()
         grids = self._combined(arguments)
         _refuse_uncountable(grids)
         combinations = [job for grid in grids for job in self.split_arguments(grid, None)[0]]
@@ -135,6 +138,7 @@ class CheckedSweeper(BasicSweeper):
         manifest.closed = None
         manifest.save()
 
+        self._prepare()
         from seqexp.sweep.grid.parent_run import Parent  # MLflow: only for a sweep that is good
 
         parent = Parent(jobs[0], manifest)
@@ -151,6 +155,11 @@ class CheckedSweeper(BasicSweeper):
         parent.close()
         _raise_unfinished(jobs, manifest)
         return [returns]
+
+    def _prepare(self) -> None:
+        """Let a launcher that can begin with its own imports, beside ours."""
+        if isinstance(self.launcher, ForkedLauncher):
+            self.launcher.prepare()
 
     def _batches(self, jobs: Sequence[Job], manifest: Manifest) -> Iterator[list[Job]]:
         """Jobs to be launched together; what another process still runs comes last."""

@@ -30,6 +30,7 @@ from seqexp.sweep.launcher import Launcher, refuse_unlaunchable
 from seqexp.sweep.manifest import held
 from seqexp.sweep.optuna.settings import Optuna
 from seqexp.sweep.optuna.space import Choice, Space, read_override, read_space
+from seqexp.utils import garbage
 from seqexp.utils.files import RESULT, read_json, set_aside
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class SearchingSweeper(CheckedSweeper):
         assert self.config is not None and self.launcher is not None and self.hydra_context
         if importlib.util.find_spec("optuna") is None:
             raise InputError("sweeper=optuna: a package is missing; pip install 'seqexp[optuna]'")
+        garbage.resume()
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = parser.parse_overrides(arguments)
         fixed = [str(o.input_line) for o in given if not o.is_sweep_override()]
@@ -93,6 +95,7 @@ class SearchingSweeper(CheckedSweeper):
             return
         refuse_unlaunchable(base.config["launcher"])
         with self._place(base.config) as folder:
+            self._prepare()
             epochs = base.config["trainer"]["epochs"]
             study = Study(self.settings, self.space, folder, maximize, epochs)
             taken_up = study.take_up()
