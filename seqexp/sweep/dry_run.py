@@ -19,7 +19,10 @@ from seqexp.model.weightless import weightless
 from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
 from seqexp.utils.streams import show
-from seqexp.utils.table import markdown
+from seqexp.utils.table import columns, filled, fitted
+
+OF_A_LOG = 100
+"""Columns of a plan in a file or a pipe, since its first cell is a command."""
 
 DONE, REPORTED = "done", "to report again"
 """What a plan calls a finished run, and one whose report alone has changed."""
@@ -117,8 +120,9 @@ def say_plans(runs: Sequence[tuple[str, Config, Path | None]]) -> None:
     """
     planner = Planner()
     plans = [planner.plan(*run) for run in runs]
-    show(_table(plans))
-    print(f"\n{_total(plans)}\nNothing was started; without dry_run it is.")
+    width = columns() or OF_A_LOG
+    show(_table(plans, width))
+    print(f"\n{filled(_total(plans), width)}\nNothing was started; without dry_run it is.")
     faults = dict.fromkeys(plan.fault for plan in plans if plan.fault)
     if faults:
         raise InputError("\n  ".join(["some could not start:", *faults]))
@@ -170,7 +174,7 @@ def _size(data: Data) -> str:
     return f"{len(data.train):,}"
 
 
-def _table(plans: Sequence[Plan]) -> str:
+def _table(plans: Sequence[Plan], width: int) -> str:
     cells = []
     for plan in plans:
         numbers = [plan.parameters, plan.steps]
@@ -179,7 +183,7 @@ def _table(plans: Sequence[Plan]) -> str:
         cells.append(
             [one_line(plan.label, 240) or "as configured", plan.state, parameters, sequences, steps]
         )
-    return markdown(["run", "state", "parameters", "trained on", "steps"], cells)
+    return fitted(["run", "state", "parameters", "trained on", "steps"], cells, width)
 
 
 def _total(plans: Sequence[Plan]) -> str:

@@ -43,7 +43,7 @@ from seqexp.sweep.job import (
 from seqexp.sweep.launcher import refuse_unlaunchable
 from seqexp.sweep.manifest import Manifest, differing, held
 from seqexp.sweep.replicas import parted, stacks, told
-from seqexp.utils import garbage
+from seqexp.utils import garbage, table
 from seqexp.utils.files import LOCK, set_aside
 from seqexp.utils.lock import is_held, wait_for
 from seqexp.utils.signals import Jobs
@@ -200,11 +200,12 @@ class CheckedSweeper(BasicSweeper):
         return returns
 
     def _say_plan(self, jobs: Sequence[Job], swept: set[str]) -> None:
-        from seqexp.sweep.dry_run import say_plans  # imports torch
+        from seqexp.sweep.dry_run import OF_A_LOG, say_plans  # imports torch
 
         folder = self._folder()
         shared = [item for item in jobs[0].overrides if item.partition("=")[0] not in swept]
-        log.info(f"sweep of {len(jobs)} jobs, each with {command_line(shared) or 'the defaults'}\n")
+        told = f"sweep of {len(jobs)} jobs, each with {command_line(shared) or 'the defaults'}"
+        log.info(table.filled(told, table.columns() or OF_A_LOG) + "\n")
         if self._replicas() is not None:
             sizes = [str(len(group)) for group in stacks(jobs, self._replicas())]
             log.info(f"trained in one go, as stacks of models: {' and '.join(sizes)} of them\n")
