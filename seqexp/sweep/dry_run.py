@@ -16,6 +16,7 @@ from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
 from seqexp.model.weightless import weightless
+from seqexp.trainer.solving import Solves
 from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
 from seqexp.utils.streams import show
@@ -59,7 +60,7 @@ class Planner:
 
     def __init__(self) -> None:
         self._data: dict[str, Data | InputError] = {}
-        self._parameters: dict[str, int] = {}
+        self._parameters: dict[str, tuple[int, bool]] = {}
 
     def plan(self, label: str, config: Config, folder: Path | None) -> Plan:
         """The plan of a config whose run lives in `folder`."""
@@ -70,11 +71,11 @@ class Planner:
             return Plan(label, state, sequences="data not here")
         except InputError as error:
             return Plan(label, state, fault=str(error))
-        steps = total_steps(run.settings, data)
         try:
-            parameters = self._count(run, data)
+            parameters, is_solved = self._count(run, data)
         except InputError as error:
             return Plan(label, state, sequences=_size(data), fault=str(error))
+        steps = 0 if is_solved else total_steps(run.settings, data)
         return Plan(
             label,
             state,
@@ -102,13 +103,14 @@ class Planner:
             raise data
         return run, data
 
-    def _count(self, run: Parts, data: Data) -> int:
+    def _count(self, run: Parts, data: Data) -> tuple[int, bool]:
+        """Weights of a model, and whether a solver finds them, which takes no steps."""
         key = json.dumps([run.model, data.spec.to_dict()])
         if key not in self._parameters:
             with weightless():
                 model = build_model(run.model, data, torch.device("meta"))
             counts = [p.numel() for p in model.parameters() if p.requires_grad]
-            self._parameters[key] = sum(counts)
+            self._parameters[key] = sum(counts), isinstance(model, Solves)
         return self._parameters[key]
 
 

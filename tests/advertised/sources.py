@@ -37,6 +37,7 @@ STATUS = {
     " 'dataset.test_groups=[a1],[a2],[a3],[b1],[b3],[c1],[c3]'": 2,
     "python -m seqexp experiment=shakespeare": 2,
     "python -m seqexp experiment=shakespeare trainer.precision=bf16": 2,
+    "python -m seqexp -m experiment=shakespeare-ensemble": 2,
     "python -m seqexp experiment=translation": 2,
     "python -m seqexp experiment=translation trainer.precision=bf16": 2,
     "python -m seqexp experiment=translation model.attention=none": 2,
