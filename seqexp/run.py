@@ -32,6 +32,7 @@ from seqexp.callback.console import (
     say_summary,
     size_of,
 )
+from seqexp.callback.continued import tell_again, tell_pictures
 from seqexp.callback.counted import CountedNGrams
 from seqexp.callback.denoise import Denoised
 from seqexp.callback.filters import LearnedFilters
@@ -50,6 +51,7 @@ from seqexp.callback.speaking import SpeakingNGrams
 from seqexp.callback.tested import PredictionsOfTest
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
+from seqexp.checkpoint.continuing import CONTINUED_FROM, Earlier, state_to_continue
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
 from seqexp.checkpoint.identity import REPORTING_CODE
 from seqexp.checkpoint.provenance import (
@@ -72,6 +74,7 @@ from seqexp.trainer.distributed import Processes, joined
 from seqexp.trainer.loop import fit
 from seqexp.trainer.training import Update
 from seqexp.trainer.update import update
+from seqexp.utils import garbage
 from seqexp.utils.files import full_disk
 from seqexp.utils.phases import READING, STARTING, TESTING, WRITING, counted, phase
 from seqexp.utils.signals import Stop, sigterm_raises
@@ -102,13 +105,17 @@ def run(
         KeyboardInterrupt: if it was told to stop; it is recorded as killed, and can be resumed.
     """
     hearing = sigterm_raises() if stop is None else contextlib.nullcontext()
+    is_alone = stop is None  # a stack of models keeps in step by itself
     stop = stop or Stop(config["trainer"]["max_minutes"])
     with hearing, counted() as spent, settled(config, start) as place:
         parts, folder, processes = place.parts, place.folder, place.processes
         with phase("reading the data", READING):
             data = build.load(parts)
             origin = origin_of(parts.config, data, processes.count)
-        begun = processes.told(begun_before(folder, origin, reports_of(parts.config), step))
+        begun = begun_before(folder, origin, reports_of(parts.config), step)
+        if is_alone:
+            begun = gone_on_from(begun, parts.config, folder, origin)
+        begun = processes.told(begun)
         if begun.result is not None and begun.state is None:
             say_again(begun.result)
             return begun.result
@@ -128,8 +135,9 @@ def run(
         with phase("opening the store of runs", STARTING):
             start_recording(place, run, origin, begun, callbacks)
         with recording(run, folder), closing(callbacks):
-            if is_new:
+            if is_new or begun.earlier is not None:
                 tell_start(place, run, origin, starts)
+                tell_earlier(place, run, begun, checkpoints)
             elif begun.changes:
                 tell_changes(place, run, origin, begun)
             is_tested = train(run, callbacks, stop, update)
@@ -170,6 +178,7 @@ def settled(config: Config, start: Start) -> Iterator[Place]:
         stack.enter_context(room_on_disk())
         with phase("loading MLflow and the parts of the run", STARTING):
             parts = build.parts(config)
+        garbage.resume()
         device = build.prepare(parts.settings, parts.threads)
         processes = stack.enter_context(joined(device.type == "cuda"))
         if not processes.is_first:
@@ -262,12 +271,14 @@ class Begun:
         result: what came of it, if it has finished.
         state: of the checkpoint to resume from; of a finished run, where it is reported again.
         changes: a line for each difference in how the run is reported.
+        earlier: the run of fewer epochs whose last state it is.
     """
 
     run_id: str | None = None
     result: Result | None = None
     state: dict[str, Any] | None = None
     changes: Sequence[str] = ()
+    earlier: Earlier | None = None
 
     @property
     def mark(self) -> int | None:
@@ -300,6 +311,19 @@ def begun_before(
     if not changes or result.pruned is not None:  # a search stopped it before it was reported
         return Begun(run_id, result)
     return Begun(run_id, result, weights_of(folder, origin, changes), changes)
+
+
+def gone_on_from(
+    begun: Begun, config: Config, folder: RunFolder, origin: Mapping[str, str]
+) -> Begun:
+    """What was begun; where that is nothing, the last state of the same run of fewer epochs."""
+    if begun.result is not None or begun.state is not None:
+        return begun
+    found = state_to_continue(config, folder, origin)
+    if found is None:
+        return begun
+    earlier, state = found
+    return replace(begun, state=state, earlier=earlier)
 
 
 def weights_of(
@@ -357,6 +381,8 @@ def start_recording(
     tags = dict(facts.tags)
     for callback in callbacks:
         tags.update(callback.tags())
+    if begun.earlier is not None:
+        tags[CONTINUED_FROM] = str(begun.earlier.result.run_id)
     headline = HEADLINE[run.data.spec.output]
     result.run_id = run.tracker.start(replace(facts, tags=tags, headline=headline))
     place.folder.begin(result.run_id, origin, reports_of(place.parts.config))
@@ -371,6 +397,8 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     for name, text in run.data.files.items():
         run.tracker.text(text, name)
     num_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if not starts:  # of a run that goes on from an earlier one
+        starts = int(run.story.result.metrics.get("train/starts", 1))
     run.log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
     told = "\n".join(run.training.started_from)
     if told:
@@ -381,6 +409,15 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     if run.training.average is not None:
         how = run.training.settings.average
         log.info(f"  validated, tested and kept are averaged weights (trainer.average={how})")
+
+
+def tell_earlier(place: Place, run: Observed, begun: Begun, checkpoints: Checkpoints) -> None:
+    """Record what a run shares with the one that it goes on from, and save it as its own."""
+    if begun.earlier is None or begun.state is None:
+        return
+    tell_again(run, begun.earlier, place.parts.config["tracking"].get("uri"))
+    tell_pictures(run, begun.state)
+    checkpoints.save()
 
 
 def tell_changes(place: Place, run: Observed, origin: Mapping[str, str], begun: Begun) -> None:

@@ -177,7 +177,7 @@ def summary_names(metrics: Collection[str], kind: Output) -> list[str]:
         *(*baselines, loss),
         *(f"best/valid_{name}" for name in headline),
         *("best/valid_accuracy_max", *MOTIFS, "reads/exact", "reads/edit_distance"),
-        *("best/epoch", "best/strength", "time/train_seconds"),
+        *("best/epoch", "best/strength", "best/order", "time/train_seconds"),
     )
     return [name for name in wanted if name in metrics]
 

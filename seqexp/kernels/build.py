@@ -39,6 +39,9 @@ COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fPIC", "-shared")
 """Nobody asks for errno, without which a loop over square roots becomes one over vectors."""
 
+EXACT = {"tomtom": ("-ffp-contract=off",)}
+"""Flags by source: where numbers are rounded to whole ones, no product is fused with a sum."""
+
 THREADS = (("-fopenmp",), ())
 """With OpenMP; where the compiler has none, by one thread."""
 
@@ -56,6 +59,7 @@ FUNCTIONS = {
     "convolution": ("forward", "back"),
     "rows": ("catch_up", "step"),
     "pair_hmm": ("align",),
+    "tomtom": ("compare",),
 }
 """Of each source, what its library has to have."""
 
@@ -115,7 +119,7 @@ def _compiler() -> list[str]:
 def _kept(source: Path, command: Sequence[str], version: str, defined: Sequence[str]) -> Path:
     """The library in the cache, built if it is not there."""
     native = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
-    flags = [*FLAGS, native, *defined]
+    flags = [*FLAGS, native, *EXACT.get(source.stem, ()), *defined]
     files = sorted(file for file in source.parent.iterdir() if file.is_file())
     sources = [file.read_text(encoding="utf-8") for file in files]
     parts = (*sources, version, _processor(), *command, *flags)

@@ -19,7 +19,9 @@ from seqexp.config.instantiate import build
 from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
+from seqexp.model.weightless import weightless
 from seqexp.sweep.timed import Timed, timed
+from seqexp.trainer.solving import Solves
 from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
 from seqexp.utils.phases import phase
@@ -72,7 +74,7 @@ class Planner:
     def __init__(self) -> None:
         self._timed: dict[str, Timed] = {}
         self._data: dict[str, Data | InputError] = {}
-        self._parameters: dict[str, int] = {}
+        self._parameters: dict[str, tuple[int, bool]] = {}
 
     def plan(self, label: str, config: Config, folder: Path | None) -> Plan:
         """The plan of a config whose run lives in `folder`."""
@@ -83,28 +85,29 @@ class Planner:
             return Plan(label, state, sequences="data not here")
         except InputError as error:
             return Plan(label, state, fault=str(error))
-        steps = total_steps(run.settings, data)
         try:
-            parameters = self._count(run, data)
+            parameters, is_solved = self._count(run, data)
+            steps = 0 if is_solved else total_steps(run.settings, data)
             done = steps if state in (DONE, REPORTED) else min(done, steps)
+            left = float(state not in (DONE, REPORTED)) if is_solved else 1 - done / max(1, steps)
             seconds = None
             if config["dry_run"] == TIMED:
-                seconds = self._seconds(run, data, steps, done)
+                seconds = self._seconds(run, data, steps, left) if left else 0.0
         except InputError as error:
             return Plan(label, state, sequences=_size(data), fault=str(error))
         return Plan(label, state, parameters, _size(data), steps, done, seconds=seconds)
 
-    def _seconds(self, run: Parts, data: Data, steps: int, done: int) -> float:
-        """Of what is left of a run; runs that differ in their seeds alone are timed once."""
-        if done == steps:
-            return 0.0
+    def _seconds(self, run: Parts, data: Data, steps: int, left: float) -> float:
+        """Of what is left of a run, a share; runs that differ in their seeds alone are timed once.
+
+        A model that is solved for takes no steps, but its epochs take time.
+        """
         parts = ("model", "optimizer", "schedule", "trainer")
         key = json.dumps([*(run.config[part] for part in parts), _size(data), data.spec.to_dict()])
         if key not in self._timed:
             with phase("timing a few updates"):
                 self._timed[key] = timed(run, data)
-        left = steps - done
-        return self._timed[key].total(left, run.settings.epochs * left / max(1, steps))
+        return self._timed[key].total(round(steps * left), run.settings.epochs * left)
 
     def _load(self, config: Config) -> tuple[Parts, Data]:
         with only_looking():
@@ -124,13 +127,14 @@ class Planner:
             raise data
         return run, data
 
-    def _count(self, run: Parts, data: Data) -> int:
+    def _count(self, run: Parts, data: Data) -> tuple[int, bool]:
+        """Weights of a model, and whether a solver finds them, which takes no steps."""
         key = json.dumps([run.model, data.spec.to_dict()])
         if key not in self._parameters:
-            with torch.device("meta"):
+            with weightless():
                 model = build_model(run.model, data, torch.device("meta"))
             counts = [p.numel() for p in model.parameters() if p.requires_grad]
-            self._parameters[key] = sum(counts)
+            self._parameters[key] = sum(counts), isinstance(model, Solves)
         return self._parameters[key]
 
 
