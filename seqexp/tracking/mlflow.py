@@ -16,8 +16,8 @@ import time
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,7 +53,7 @@ HURRIED_PATIENCE_SECONDS = 10
 """Of a run that was interrupted: who interrupts it may not wait for long."""
 
 PREVIEW = 256
-"""Pixels of the longer side of what the page loads before the image, as MLflow makes it."""
+"""Pixels at most of the longer side of what the page loads before the image; MLflow's has them."""
 
 
 class MlflowTracker:
@@ -195,9 +195,10 @@ class MlflowTracker:
 
     def figure(self, figure: "Figure", path: str) -> None:
         """A PNG artifact."""
-        from seqexp.utils.drawing import save  # with Matplotlib, which who draws has imported
+        from seqexp.utils.drawing import png  # with Matplotlib, which who draws has imported
 
-        self._keep(path, partial(save, figure))
+        content = png(figure)
+        self._keep(path, lambda file: file.write_bytes(content))
 
     def image(self, image: bytes, key: str, step: int) -> None:
         """A PNG image with a step slider, beside the curves.
@@ -214,7 +215,7 @@ class MlflowTracker:
 
             file.write_bytes(image)
             small = Image.open(io.BytesIO(image)).convert("RGB")
-            small.thumbnail((PREVIEW, PREVIEW), Image.Resampling.BOX)
+            small = small.reduce(max(1, -(-max(small.size) // PREVIEW)))
             small.save(file.with_name(f"{file.stem}+compressed.webp"), method=0)
 
         self._keep(f"{name}.png", write, image=(key, step))
@@ -236,7 +237,7 @@ class MlflowTracker:
         torch_version = torch.__version__.partition("+")[0]
 
         def write(folder: Path) -> None:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _versions_unchecked():
                 # an input example would be run through the model to guess the signature given here
                 warnings.filterwarnings("ignore", message=".*input example.*")
                 mlflow.pyfunc.save_model(
@@ -349,6 +350,25 @@ class MlflowTracker:
     def links(self, optimized_metric: str) -> dict[str, str]:
         """The command for a local store, and the pages of the run and its experiment."""
         return links(absolute(self.uri), self.experiment_id, self.run_id, optimized_metric)
+
+
+@contextmanager
+def _versions_unchecked() -> Iterator[None]:
+    """Without MLflow's look at all installed packages, a second of CPU time, for the versions that
+    are noted from what runs here.
+    """
+    from mlflow.utils import environment
+
+    name = "warn_dependency_requirement_mismatches"
+    check = getattr(environment, name, None)
+    if check is None:  # of another version
+        yield
+        return
+    setattr(environment, name, lambda requirements: None)
+    try:
+        yield
+    finally:
+        setattr(environment, name, check)
 
 
 def _column(name: str, kind: Kind) -> "ColSpec":
