@@ -15,8 +15,9 @@ import numpy as np
 from seqexp.build import load, parts
 from seqexp.cli.reproduce import rebuilt, tell_files
 from seqexp.cli.run_lookup import Store
-from seqexp.cli.several_runs import EQUAL, several
+from seqexp.cli.several_runs import EQUAL, chosen
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.errors import InputError
 from seqexp.inference.inputs import read
 from seqexp.inference.insertion.backgrounds import Background, Kind, backgrounds, rows_of_test
@@ -41,15 +42,10 @@ class Asked:
 
     The arguments are words of both command lines; `input` is a file of sequences, None the test of
     the first run.
-
-    Raises:
-        InputError: if both or neither of `run` and `runs` are given, or a model predicts no one
-            thing of DNA.
     """
 
     place: Place
-    run: str | None
-    runs: Sequence[str] | None
+    which: Which
     background: Kind
     count: int
     input: str | None
@@ -64,14 +60,12 @@ class Asked:
 
     @cached_property
     def models(self) -> dict[str, SavedModel]:
-        """By the ids of their runs."""
-        if (self.run is None) == (self.runs is None):
-            raise InputError("give run=ID or latest, or of several runs runs=ID,ID,...")
-        if self.run is not None:
-            found = self.store.find(self.run)
-            models = {found.info.run_id: self.store.model(found, self.trusted)}
-        else:
-            models, _ = several(self.store, self.runs, None, EQUAL, self.trusted)
+        """The models of one run, or of several, by the ids of their runs.
+
+        Raises:
+            InputError: if there is no such run, or a model predicts no one thing of DNA.
+        """
+        models, _ = chosen(self.store, self.which, EQUAL, self.trusted)
         for model in models.values():
             refuse_other_models(model.spec)
         return models
