@@ -3,10 +3,12 @@
 import sys
 
 from seqexp.cli.subcommand import COMMANDS, run_command, say_versions
+from seqexp.utils import garbage
 
 
 def main() -> None:
     """Entry of `python -m seqexp` and of the command `seqexp`."""
+    garbage.pause()
     given = sys.argv[1:]
     if given and given[0] in COMMANDS:
         sys.exit(run_command(given[0], given[1:]))

@@ -23,7 +23,15 @@ from seqexp.callback.base import Callback, Curves, Observed, closing, tell
 from seqexp.callback.baselines import Constant
 from seqexp.callback.calibration import Calibration
 from seqexp.callback.checkpoint import Checkpoints
-from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
+from seqexp.callback.console import (
+    Console,
+    Summary,
+    say_again,
+    say_start,
+    say_stopped,
+    say_summary,
+    size_of,
+)
 from seqexp.callback.continued import tell_again, tell_pictures
 from seqexp.callback.counted import CountedNGrams
 from seqexp.callback.denoise import Denoised
@@ -55,7 +63,7 @@ from seqexp.checkpoint.provenance import (
     run_facts,
     sizes,
 )
-from seqexp.checkpoint.result import Result, Start
+from seqexp.checkpoint.result import Result, Start, Story
 from seqexp.config.groups import Config
 from seqexp.config.typed import command_line
 from seqexp.errors import InputError, RunError, StoppedError
@@ -66,7 +74,9 @@ from seqexp.trainer.distributed import Processes, joined
 from seqexp.trainer.loop import fit
 from seqexp.trainer.training import Update
 from seqexp.trainer.update import update
+from seqexp.utils import garbage
 from seqexp.utils.files import full_disk
+from seqexp.utils.phases import READING, STARTING, TESTING, WRITING, counted, phase
 from seqexp.utils.signals import Stop, sigterm_raises
 
 log = logging.getLogger("seqexp")
@@ -97,10 +107,11 @@ def run(
     hearing = sigterm_raises() if stop is None else contextlib.nullcontext()
     is_alone = stop is None  # a stack of models keeps in step by itself
     stop = stop or Stop(config["trainer"]["max_minutes"])
-    with hearing, settled(config, start) as place:
+    with hearing, counted() as spent, settled(config, start) as place:
         parts, folder, processes = place.parts, place.folder, place.processes
-        data = build.load(parts)
-        origin = origin_of(parts.config, data, processes.count)
+        with phase("reading the data", READING):
+            data = build.load(parts)
+            origin = origin_of(parts.config, data, processes.count)
         begun = begun_before(folder, origin, reports_of(parts.config), step)
         if is_alone:
             begun = gone_on_from(begun, parts.config, folder, origin)
@@ -110,16 +121,19 @@ def run(
             return begun.result
         is_new = begun.state is None
         earlier = from_run.read(parts.config) if is_new else None
-        training, starts = build.begin(
-            parts, data, place.device, processes, is_new, earlier, update
-        )
-        run = Observed(parts.tracker, training, data, known=begun.known)
+        with phase(beginning(parts, is_new), STARTING):
+            training, starts = build.begin(
+                parts, data, place.device, processes, is_new, earlier, update
+            )
+        story = Story(spent=spent)
+        run = Observed(parts.tracker, training, data, story, known=begun.known)
         looking = observers(place, run, stop)
         checkpoints = Checkpoints(folder, origin, run, looking, stop)
         if begun.state is not None:
             checkpoints.resume(begun.state)
         callbacks = [*looking, checkpoints]  # last: they save what all have seen
-        start_recording(place, run, origin, begun, callbacks)
+        with phase("opening the store of runs", STARTING):
+            start_recording(place, run, origin, begun, callbacks)
         with recording(run, folder), closing(callbacks):
             if is_new or begun.earlier is not None:
                 tell_start(place, run, origin, starts)
@@ -128,8 +142,7 @@ def run(
                 tell_changes(place, run, origin, begun)
             is_tested = train(run, callbacks, stop, update)
             if is_tested and processes.is_first:
-                for callback in callbacks:
-                    callback.at_end(run.story.result)
+                end(callbacks, run.story.result)
     say_summary(run.story.result)
     return run.story.result
 
@@ -163,7 +176,9 @@ def settled(config: Config, start: Start) -> Iterator[Place]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(room_on_disk())
-        parts = build.parts(config)
+        with phase("loading MLflow and the parts of the run", STARTING):
+            parts = build.parts(config)
+        garbage.resume()
         device = build.prepare(parts.settings, parts.threads)
         processes = stack.enter_context(joined(device.type == "cuda"))
         if not processes.is_first:
@@ -210,15 +225,38 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     ]
 
 
+def beginning(parts: Parts, is_new: bool) -> str:
+    """What is done before the first update, in words."""
+    starts = parts.settings.starts
+    if is_new and starts > 1:
+        return f"trying {starts} initial weights"
+    return "making the model"
+
+
 def train(run: Observed, callbacks: Sequence[Callback], stop: Stop, update: Update) -> bool:
     """Train and test from wherever the training is; returns whether it came to its test."""
-    for callback in callbacks:
-        callback.before()
+    with phase("looking at the model before it learns", STARTING):
+        for callback in callbacks:
+            callback.before()
+    training = run.training
     with stop.listening():
-        for report in fit(run.training, run.data.to(run.training.device), update):
-            if not tell(callbacks, report):
+        reports = fit(training, run.data.to(training.device), update)
+        was_done = training.is_done
+        while not training.is_done:
+            if not tell(callbacks, next(reports)):
                 return False
-    return True
+        if not was_done:
+            say_stopped(training)
+        with phase(f"testing on {size_of(run.data.test)}", TESTING):
+            tested = next(reports)
+        return tell(callbacks, tested)
+
+
+def end(callbacks: Sequence[Callback], result: Result) -> None:
+    """Have all callbacks do what they do at the end of a run, and say what goes on."""
+    for callback in callbacks:
+        with contextlib.nullcontext() if callback.doing is None else phase(*callback.doing):
+            callback.at_end(result)
 
 
 # --- what was begun before --------------------------------------------------------------------
@@ -409,7 +447,8 @@ def recording(run: Observed, folder: RunFolder) -> Iterator[None]:
         result.seconds = time.monotonic() - story.began
         result.history = story.history
         try:
-            tracker.finish(result.status)
+            with phase("writing to the store of runs", WRITING):
+                tracker.finish(result.status)
         except RunError as error:  # a full disk has kept something from being written
             result.status, result.error = "KILLED", f"{type(error).__name__}: {error}"
             with suppress(OSError):  # which would hide what is missing

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seqexp.errors import InputError, RunError, Terminated
+from seqexp.utils import garbage
 from seqexp.utils.names import shortened, visible
 from seqexp.utils.streams import at_any_terminal
 
@@ -90,7 +91,9 @@ def _call(target: str, given: Sequence[str]) -> int:
     module, _, name = target.rpartition(".")
     parameters = signature(target).parameters
     if WORDS in parameters:
-        return int(getattr(import_module(module), name)(given))
+        command = getattr(import_module(module), name)
+        garbage.resume()
+        return int(command(given))
     from seqexp.cli.store_location import KEYS, place
     from seqexp.cli.which import KEYS as OF_RUNS
     from seqexp.cli.which import which
@@ -107,6 +110,7 @@ def _call(target: str, given: Sequence[str]) -> int:
         asked = {key: values.pop(key) for key in of_runs if key in values}
         supplied[kind] = which(kind, asked)
     command = getattr(import_module(module), name)  # imports PyTorch and MLflow
+    garbage.resume()
     status: int | None = command(**supplied, **values)
     return status or 0
 

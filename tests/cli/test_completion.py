@@ -28,7 +28,8 @@ done
 
 OFFERED = """
 seqexp model=l -> model=lstm
-seqexp model= -> model=cnn1d model=lstm model=ngrams model=read-errors model=rnn model=stacked-rnn
+seqexp model= -> model=cnn1d model=kneser-ney model=lstm model=ngrams \
+model=read-errors model=rnn model=stacked-rnn
 seqexp trainer.epo -> trainer.epochs=
 seqexp trainer.epochs= -> trainer.epochs=20
 seqexp experiment=mot -> experiment=motif

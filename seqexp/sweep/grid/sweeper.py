@@ -28,6 +28,7 @@ from seqexp.config.groups import Config
 from seqexp.config.typed import as_typed, command_line, roots_of, typed
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
 from seqexp.sweep.adoption import adopt, adoptable, stand_for
+from seqexp.sweep.forked.launcher import ForkedLauncher
 from seqexp.sweep.job import (
     OF_A_SWEEP,
     Job,
@@ -39,9 +40,10 @@ from seqexp.sweep.job import (
     sweep_identity,
     sweep_name,
 )
-from seqexp.sweep.launcher import refuse_missing_commands
+from seqexp.sweep.launcher import refuse_unlaunchable
 from seqexp.sweep.manifest import Manifest, differing, held
 from seqexp.sweep.replicas import parted, stacks, told
+from seqexp.utils import garbage, table
 from seqexp.utils.files import LOCK, set_aside
 from seqexp.utils.lock import is_held, wait_for
 from seqexp.utils.signals import Jobs
@@ -101,6 +103,7 @@ class CheckedSweeper(BasicSweeper):
             SweepError: at the end, if a job failed.
             StoppedError: at the end, if none did, but some were stopped.
         """
+        garbage.resume()
         grids = self._combined(arguments)
         _refuse_uncountable(grids)
         combinations = [job for grid in grids for job in self.split_arguments(grid, None)[0]]
@@ -112,7 +115,7 @@ class CheckedSweeper(BasicSweeper):
         if config["dry_run"]:
             self._say_plan(jobs, swept)
             return []
-        refuse_missing_commands(config["launcher"])
+        refuse_unlaunchable(config["launcher"])
         with self._ended(), held(self._folder()):
             if config["force"] and (folder := self._folder()):
                 set_aside(folder)
@@ -135,6 +138,7 @@ class CheckedSweeper(BasicSweeper):
         manifest.closed = None
         manifest.save()
 
+        self._prepare()
         from seqexp.sweep.grid.parent_run import Parent  # MLflow: only for a sweep that is good
 
         parent = Parent(jobs[0], manifest)
@@ -151,6 +155,11 @@ class CheckedSweeper(BasicSweeper):
         parent.close()
         _raise_unfinished(jobs, manifest)
         return [returns]
+
+    def _prepare(self) -> None:
+        """Let a launcher that can begin with its own imports, beside ours."""
+        if isinstance(self.launcher, ForkedLauncher):
+            self.launcher.prepare()
 
     def _batches(self, jobs: Sequence[Job], manifest: Manifest) -> Iterator[list[Job]]:
         """Jobs to be launched together; what another process still runs comes last."""
@@ -191,11 +200,12 @@ class CheckedSweeper(BasicSweeper):
         return returns
 
     def _say_plan(self, jobs: Sequence[Job], swept: set[str]) -> None:
-        from seqexp.sweep.dry_run import say_plans  # imports torch
+        from seqexp.sweep.dry_run import OF_A_LOG, say_plans  # imports torch
 
         folder = self._folder()
         shared = [item for item in jobs[0].overrides if item.partition("=")[0] not in swept]
-        log.info(f"sweep of {len(jobs)} jobs, each with {command_line(shared) or 'the defaults'}\n")
+        told = f"sweep of {len(jobs)} jobs, each with {command_line(shared) or 'the defaults'}"
+        log.info(table.filled(told, table.columns() or OF_A_LOG) + "\n")
         if self._replicas() is not None:
             sizes = [str(len(group)) for group in stacks(jobs, self._replicas())]
             log.info(f"trained in one go, as stacks of models: {' and '.join(sizes)} of them\n")
