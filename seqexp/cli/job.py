@@ -17,6 +17,7 @@ from seqexp.config.typed import choices, command_line, typed
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
 from seqexp.utils import garbage
+from seqexp.utils.phases import phase
 
 if TYPE_CHECKING:
     from seqexp.checkpoint.result import Start
@@ -128,8 +129,9 @@ def job(config: DictConfig) -> Any:
     if plain["dry_run"]:
         plan(plain, hydra_config)
         return None
-    # seconds of imports: only for a config that is good
-    from seqexp.run import run
+    with phase("loading PyTorch and MLflow"):
+        # seconds of imports: only for a config that is good
+        from seqexp.run import run
 
     if RANK > 0:
         log.setLevel(logging.ERROR)  # the first process speaks for all

@@ -26,7 +26,7 @@ from seqexp.errors import ConfigError, InputError, SweepError
 from seqexp.metrics import IN_TRAINING, higher_is_better
 from seqexp.sweep.grid.sweeper import UNNAMED, CheckedSweeper
 from seqexp.sweep.job import Job, is_for_jobs, key_of
-from seqexp.sweep.launcher import Launcher, refuse_missing_commands
+from seqexp.sweep.launcher import Launcher, refuse_unlaunchable
 from seqexp.sweep.manifest import held
 from seqexp.sweep.optuna.settings import Optuna
 from seqexp.sweep.optuna.space import Choice, Space, read_override, read_space
@@ -93,7 +93,7 @@ class SearchingSweeper(CheckedSweeper):
         if self.config.dry_run:
             self._say_search()
             return
-        refuse_missing_commands(base.config["launcher"])
+        refuse_unlaunchable(base.config["launcher"])
         with self._place(base.config) as folder:
             self._prepare()
             epochs = base.config["trainer"]["epochs"]
