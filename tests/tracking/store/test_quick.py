@@ -1,5 +1,6 @@
 """Runs that are begun without MLflow's client are those that it would have begun."""
 
+import math
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ def rows(uri: str, run_id: str) -> dict[str, Any]:
     return {key: [text.replace(run_id, "ID") for text in texts] for key, texts in found.items()}
 
 
+def facts(run: Any) -> list[Any]:
+    """What commands read of a run; a number that is none is not equal to itself."""
+    names = ("run_id", "run_name", "experiment_id", "status", "lifecycle_stage", "artifact_uri")
+    found = [getattr(run.info, name) for name in (*names, "start_time", "end_time")]
+    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    return [*found, dict(tags), dict(params), {key: str(value) for key, value in metrics.items()}]
+
+
 def test_it_writes_the_rows_that_mlflow_writes(uri: str) -> None:
     found = []
     for client, make in ((MlflowClient(uri), Param), (opened(uri), Pair)):
@@ -72,6 +81,11 @@ def test_it_finds_the_runs_that_mlflow_finds(uri: str) -> None:
         if number < 2:
             client.set_terminated(run_id, "FINISHED", 1000 + number)
     theirs.delete_run(run_id)
+    theirs.log_batch(
+        client.search_runs(["1"], "tags.`seqexp.host` = 'here'")[0].info.run_id,
+        metrics=[Metric("loss", value, 1, step) for step, value in enumerate((0.5, math.nan))],
+        params=[Param("seed", "0")],
+    )
     queries = (
         "attributes.status = 'RUNNING' and tags.`seqexp.host` = 'There'",
         "attributes.status = 'FINISHED' AND tags.`seqexp.fingerprint` LIKE '%'",
@@ -81,14 +95,15 @@ def test_it_finds_the_runs_that_mlflow_finds(uri: str) -> None:
     for query in queries:
         for order in ("attributes.start_time ASC", "attributes.start_time DESC"):
             lists = [
-                [
-                    (run.info.run_id, run.info.status, run.info.artifact_uri, run.data.tags)
-                    for run in one.search_runs(["1"], query, order_by=[order])
-                ]
+                [*map(facts, one.search_runs(["1"], query, order_by=[order]))]
                 for one in (client, theirs)
             ]
             assert lists[0] == lists[1], query
     assert not client.is_imported
+    first = client.search_runs(["1"], queries[1], max_results=1)
+    rest = client.search_runs(["1"], queries[1], max_results=9, page_token=first.token)
+    assert len(first) == 1 and rest.token is None
+    assert [*map(facts, [*first, *rest])] == [*map(facts, theirs.search_runs(["1"], queries[1]))]
     assert [one.experiment_id for one in client.search_experiments()] == ["0", "1"]
 
 
