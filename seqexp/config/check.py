@@ -95,7 +95,7 @@ class Root:
     trusted_packages: list[str]
     seeds: Count | None
     force: bool
-    dry_run: bool
+    dry_run: bool | Literal["timed"]
 
 
 def check(config: DictConfig, where: str = "", others: Others = NO_OTHERS) -> Config:
