@@ -69,9 +69,12 @@ def start_of(
 
 
 def run_label(overrides: Sequence[str]) -> str | None:
-    """The name of a job of a sweep: its values, without those of places."""
-    elsewhere = ("paths.", "tracking")
-    return command_line(item for item in overrides if not item.startswith(elsewhere)) or None
+    """The name of a job of a sweep: the values that differ, or all but places and labels."""
+    swept = os.environ.get("SEQEXP_SWEPT", "").split()
+    elsewhere = ("paths.", "tracking", "tags", "notes=")
+    told = [item for item in overrides if not item.startswith(elsewhere)]
+    differing = [item for item in told if item.lstrip("+").partition("=")[0] in swept]
+    return command_line(differing or told) or None
 
 
 def own_overrides(hydra_config: Any) -> list[str]:

@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from seqexp.errors import InputError
 from seqexp.tracking.journal.items import End, Files, Inputs, Item, Name, Points, Tags
 from seqexp.tracking.journal.sender import BATCH_POINTS
+from seqexp.tracking.labels import changes
 from seqexp.tracking.store.address import database_file, fault
 from seqexp.tracking.store.answers import guard, within
 from seqexp.tracking.store.database import (
@@ -30,6 +31,7 @@ from seqexp.tracking.store.database import (
     patiently,
     refuse_unsound,
 )
+from seqexp.tracking.store.models import log_model
 from seqexp.utils.files import refuse_links_below
 
 for _noisy in ("mlflow", "alembic"):
@@ -68,13 +70,13 @@ def connect(uri: str, is_written: bool = True) -> MlflowClient:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         guard(uri)
         _probe(uri)
-        return MlflowClient(uri)
+        return MlflowClient(uri, uri)  # MLFLOW_REGISTRY_URI is not followed
     guard(None)
     if is_written:
         file.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(file):  # while its tables are made it looks like one of an older MLflow
         refuse_unsound(file, is_written)
-        return patiently(file, lambda: MlflowClient(uri))
+        return patiently(file, lambda: MlflowClient(uri, uri))
 
 
 def _probe(uri: str) -> None:
@@ -121,6 +123,15 @@ def recorded(client: MlflowClient, run_id: str) -> Counter[Name]:
         for key in client.get_run(run_id).data.metrics
         for point in client.get_metric_history(run_id, key)
     )
+
+
+def labelled(client: MlflowClient, run_id: str, labels: Mapping[str, str]) -> dict[str, str]:
+    """Give a run tags and notes; returns all tags that it has then."""
+    tags: dict[str, str] = dict(client.get_run(run_id).data.tags)
+    changed = changes(tags, labels)
+    if changed:
+        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in changed.items()])
+    return {**tags, **changed}
 
 
 def is_refusal(error: Exception) -> bool:
@@ -216,6 +227,9 @@ class StoredRun:
         if not folder.is_dir():  # removed after it was delivered
             return
         refuse_links_below(folder)  # they might lead to any file of who delivers
+        if item.model is not None:
+            log_model(self.client, self.run_id, folder / item.model)
+            return
         self.client.log_artifacts(self.run_id, str(folder))
         if item.image is not None and not self._has_images:
             self._tags({"mlflow.loggedImages": "True"})

@@ -5,14 +5,13 @@ Importing this module takes seconds.
 
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from seqexp.errors import InputError
-from seqexp.tracking.store.address import database_file
+from seqexp.tracking.store.address import database_file, local_path
 from seqexp.tracking.store.answers import FILE_SECONDS, within
 from seqexp.tracking.store.client import connect, input_errors
 
@@ -142,11 +141,3 @@ def refuse_odd_files(run: Run, path: str) -> None:
         if file.is_symlink() or (file.exists() and not (file.is_file() or file.is_dir())):
             kind = "a symbolic link" if file.is_symlink() else "no plain file"
             raise InputError(f"{file}: is {kind}, so run {run.info.run_id} was not read")
-
-
-def local_path(address: str) -> Path | None:
-    """The folder that an address of artifacts means; None if it is no folder of this machine."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
-        return None
-    return Path(unquote(parts.path) if parts.scheme else address)

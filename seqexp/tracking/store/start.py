@@ -15,10 +15,11 @@ from mlflow.exceptions import MlflowException
 from seqexp.errors import InputError
 from seqexp.metrics import higher_is_better
 from seqexp.tracking.journal.note import Note
+from seqexp.tracking.labels import NOTES, changes
 from seqexp.tracking.store.address import absolute, is_served
-from seqexp.tracking.store.client import is_refusal
-from seqexp.tracking.store.links import view_of_runs
+from seqexp.tracking.store.client import is_refusal, labelled
 from seqexp.tracking.store.orphans import FOLDER, HOST, PID
+from seqexp.tracking.store.view import view_of_runs
 from seqexp.tracking.tracker import RunFacts
 from seqexp.utils.names import one_line, visible
 
@@ -47,6 +48,7 @@ class Beginning:
         self.uri = uri
         self.artifacts = None if is_served(uri) else artifacts
         self.journal = journal
+        self._is_new = False  # whether this process has created the run
 
     def __call__(self, facts: RunFacts) -> tuple[str, str]:
         """Ids of the run and its experiment.
@@ -74,13 +76,23 @@ class Beginning:
             self._choose_columns(experiment, facts)
         return run_id, experiment
 
+    def labels(self, run_id: str, facts: RunFacts) -> dict[str, str]:
+        """Give a run that goes on its tags and notes; returns the notes, old or new."""
+        given = _labels(facts)
+        tags = given if self._is_new else labelled(self.client, run_id, given)
+        return {NOTES: tags[NOTES]} if NOTES in tags else {}
+
     def _choose_columns(self, experiment: str, facts: RunFacts) -> None:
         """Choose the columns of the table of runs that the printed address opens."""
         metric = facts.params.get("optimized_metric")
-        if metric is not None:
-            view = view_of_runs(metric, higher_is_better(metric), facts.headline)
-            with suppress(MlflowException):  # a table without them is no reason to fail
-                self.client.set_experiment_tag(experiment, *view)
+        if metric is None:
+            return
+        more = (metric, higher_is_better(metric), facts.headline, facts.columns)
+        with suppress(MlflowException):  # a table without them is no reason to fail
+            tags = self.client.get_experiment(experiment).tags
+            name, value = view_of_runs(*more, tags.get(view_of_runs(*more)[0]))
+            if tags.get(name) != value:
+                self.client.set_experiment_tag(experiment, name, value)
 
     def _experiment_of(self, run_id: str) -> str:
         try:
@@ -152,11 +164,13 @@ class Beginning:
             TOKEN: token,
             **_place(),
             **facts.tags,
+            **changes({}, _labels(facts)),
         }
         if facts.folder:
             tags[FOLDER] = str(facts.folder.absolute())
         if facts.parent:
             tags["mlflow.parentRunId"] = facts.parent
+        self._is_new = True
         run = self.client.create_run(experiment, tags=tags, run_name=one_line(facts.name, _MAX_KEY))
         return str(run.info.run_id)
 
@@ -178,6 +192,10 @@ class Beginning:
                 # it was begun by another command of the same run, whose words for it stay
                 if "Changing param values" not in str(error):
                     raise
+
+
+def _labels(facts: RunFacts) -> dict[str, str]:
+    return {key: visible(value) for key, value in facts.labels.items()}
 
 
 def _place() -> dict[str, str]:
