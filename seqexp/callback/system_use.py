@@ -36,8 +36,9 @@ class SystemUse(Callback):
         self.last = self.cpu = 0.0  # seconds, at the last point
 
     def before(self) -> None:
-        """Begin to count CPU time."""
-        self.last, self.cpu = self.clock(), self._cpu_seconds()
+        """Add the first point of this process, and begin to count its CPU time."""
+        if self.is_wanted:
+            self._record(counts=False)
 
     def after(self, report: Report) -> None:
         """Add a point, where the last one is long ago."""
@@ -45,18 +46,21 @@ class SystemUse(Callback):
             self._record()
 
     def at_end(self, result: Result) -> None:
-        """Add the last point; a short run has no other."""
+        """Add the last point."""
         if self.is_wanted:
             self._record()
 
-    def _record(self) -> None:
-        """Points at this update; `system/` are no metrics of a result."""
+    def _record(self, counts: bool = True) -> None:
+        """Points at this update; `system/` are no metrics of a result.
+
+        `counts` is whether CPU time was counted since the last one.
+        """
         now, cpu = self.clock(), self._cpu_seconds()
         values = {
             "system/process_memory_megabytes": self.process.memory_info().rss / MB,
             "system/system_memory_usage_percentage": psutil.virtual_memory().percent,
         }
-        if now > self.last:
+        if counts and now > self.last:
             values["system/process_cpu_percentage"] = 100 * (cpu - self.cpu) / (now - self.last)
         device = self.run.training.device
         if device.type == "cuda":

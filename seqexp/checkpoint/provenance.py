@@ -84,7 +84,7 @@ def run_facts(
         folder=start.folder,
         run_id=run_id,
         mark=mark,
-        columns=own_keys(start.overrides),
+        columns=start.swept or own_keys(start.overrides),
         labels=labels_of(config),
     )
 

@@ -63,6 +63,7 @@ def start_of(
         folder=folder if hydra_config.output_subdir is not None else None,
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
         is_job=is_sweep,
+        swept=swept_keys() if is_sweep else (),
         name=run_label(overrides) if is_sweep else None,
         tags=tags or {},
     )
@@ -70,11 +71,16 @@ def start_of(
 
 def run_label(overrides: Sequence[str]) -> str | None:
     """The name of a job of a sweep: the values that differ, or all but places and labels."""
-    swept = os.environ.get("SEQEXP_SWEPT", "").split()
+    swept = swept_keys()
     elsewhere = ("paths.", "tracking", "tags", "notes=")
     told = [item for item in overrides if not item.startswith(elsewhere)]
     differing = [item for item in told if item.lstrip("+").partition("=")[0] in swept]
     return command_line(differing or told) or None
+
+
+def swept_keys() -> list[str]:
+    """The keys in which the jobs of a sweep differ, as the sweep has said."""
+    return os.environ.get("SEQEXP_SWEPT", "").split()
 
 
 def own_overrides(hydra_config: Any) -> list[str]:

@@ -31,8 +31,8 @@ def test_points_are_ten_seconds_apart_at_least_and_the_last_is_at_the_end() -> N
         callback.after(cast(Any, None))
     now[0] = 21.0
     callback.at_end(cast(Any, None))
-    assert [step for _, step in run.told] == [15, 30, 30]
-    assert run.told[0][0] == {
+    assert [step for _, step in run.told] == [0, 15, 30, 30]
+    assert run.told[1][0] == {
         "system/process_memory_megabytes",
         "system/process_cpu_percentage",
         "system/system_memory_usage_percentage",
@@ -42,6 +42,7 @@ def test_points_are_ten_seconds_apart_at_least_and_the_last_is_at_the_end() -> N
 def test_nothing_is_measured_where_it_is_not_wanted() -> None:
     run = Run()
     callback = SystemUse(cast(Any, run), False, clock=lambda: 1e9)
+    callback.before()
     callback.after(cast(Any, None))
     callback.at_end(cast(Any, None))
     assert run.told == []

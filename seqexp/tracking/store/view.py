@@ -19,8 +19,8 @@ MORE_COLUMNS = (
     "params.`seed`",
     "params.`optimizer.lr`",
 )
-"""Of the table of runs, after those that tell runs apart, the metric that it is sorted by, and
-those of the test."""
+"""Of the table of runs, after the metric that it is sorted by, those of the test, and the keys by
+which runs differ."""
 
 MAX_KEYS = 10
 """Columns of keys that tell runs apart: the last ones that were given."""
@@ -62,9 +62,10 @@ def view_of_runs(
     """
     sorted_by = f"metrics.`{metric}`"
     tests = [f"metrics.`test/{name}`" for name in (*headline, "loss_nats")]
-    apart = _params([*dict.fromkeys([*_known(known), *keys])][-MAX_KEYS:])
+    shown = list(dict.fromkeys([*_known(known), *keys]))[-MAX_KEYS:]
+    apart = [f"params.`{key}`" for key in shown]
     metrics = [sorted_by, *tests]
-    columns = list(dict.fromkeys([*apart, *metrics, *MORE_COLUMNS]))
+    columns = list(dict.fromkeys([*metrics, *apart, *MORE_COLUMNS]))
     order = [NAME, CREATED, DURATION, *columns]
     state = {
         "selectedColumns": columns,
@@ -75,7 +76,7 @@ def view_of_runs(
         "isAccordionReordered": True,
         "compareRunSections": [_section(name) for name in (CURVES, IMAGES, *SECTIONS)],
         "compareRunCharts": [*_charts(headline)],
-        "seqexp": list(dict.fromkeys([*_known(known), *keys]))[-MAX_KEYS:],
+        "seqexp": shown,
     }
     return f"mlflow.sharedViewState.{key_of_view(metric)}", json.dumps(state)
 
@@ -91,10 +92,6 @@ def _known(value: str | None) -> list[str]:
         found = json.loads(value or "{}").get("seqexp", [])
         return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
     return []
-
-
-def _params(keys: Sequence[str]) -> list[str]:
-    return [f"params.`{key}`" for key in keys]
 
 
 def _width(column: str) -> int:

@@ -11,14 +11,16 @@ def state(*keys: str, known: str | None = None) -> dict[str, object]:
     return dict(json.loads(view_of_runs(LOSS, False, ("accuracy",), keys, known)[1]))
 
 
-def test_what_tells_runs_apart_comes_first_and_stays() -> None:
+def test_what_tells_runs_apart_is_a_column_and_stays() -> None:
     _, value = view_of_runs(LOSS, False, ("accuracy",), ["model.num_filters"])
     found = state("optimizer.lr", "seed", known=value)
-    assert found["selectedColumns"][:4] == [
+    assert found["selectedColumns"][:6] == [
+        f"metrics.`{LOSS}`",
+        "metrics.`test/accuracy`",
+        "metrics.`test/loss_nats`",
         "params.`model.num_filters`",
         "params.`optimizer.lr`",
         "params.`seed`",
-        f"metrics.`{LOSS}`",
     ]
     assert len(found["selectedColumns"]) == len({*found["selectedColumns"]})
 
