@@ -54,7 +54,7 @@ def test_what_the_store_has_not_goes_and_all_else_stays(
     assert f"{own[deleted]}" in said and "its run is deleted" in said
 
     assert run_command("clean", [*given, "yes=true"]) == 0
-    assert "4 folders are deleted" in capsys.readouterr().out
+    assert "6 folders are deleted" in capsys.readouterr().out
     gone = [own[deleted], *(outputs / "mlartifacts" / name for name in (deleted, "a" * 32))]
     assert not any(path.exists() for path in gone)
     assert not (outputs / "mlartifacts" / undelivered).exists()

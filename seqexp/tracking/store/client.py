@@ -21,7 +21,6 @@ from mlflow.exceptions import MlflowException
 from seqexp.errors import InputError
 from seqexp.tracking.journal.items import End, Files, Inputs, Item, Name, Points, Tags
 from seqexp.tracking.journal.sender import BATCH_POINTS
-from seqexp.tracking.labels import changes
 from seqexp.tracking.store.address import database_file, fault
 from seqexp.tracking.store.answers import guard, within
 from seqexp.tracking.store.database import (
@@ -123,15 +122,6 @@ def recorded(client: MlflowClient, run_id: str) -> Counter[Name]:
         for key in client.get_run(run_id).data.metrics
         for point in client.get_metric_history(run_id, key)
     )
-
-
-def labelled(client: MlflowClient, run_id: str, labels: Mapping[str, str]) -> dict[str, str]:
-    """Give a run tags and notes; returns all tags that it has then."""
-    tags: dict[str, str] = dict(client.get_run(run_id).data.tags)
-    changed = changes(tags, labels)
-    if changed:
-        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in changed.items()])
-    return {**tags, **changed}
 
 
 def is_refusal(error: Exception) -> bool:
