@@ -453,6 +453,8 @@ def describe(annotation: Any) -> str:
         return " or ".join([*part, *(describe(item) for item in known)])
     if origin is tuple and arguments[-1] is not Ellipsis:
         return "a list of " + " and ".join(describe(item) for item in arguments)
+    if origin is dict and arguments[1] is Any:
+        return "a mapping of names, as {owner: ann}"
     if origin is dict:
         return f"a mapping ({describe(arguments[1])} each)"
     if origin is not None and arguments:

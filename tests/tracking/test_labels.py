@@ -10,9 +10,11 @@ from training import composed, train
 from seqexp.checkpoint.identity import fingerprint, identity
 from seqexp.checkpoint.provenance import own_keys
 from seqexp.checkpoint.result import Result
+from seqexp.cli.arguments import refuse_words
 from seqexp.config.check import check, find_faults
 from seqexp.config.groups import CONF
 from seqexp.config.typed import as_typed
+from seqexp.errors import InputError
 from seqexp.sweep.grid.sweeper import _label_again
 from seqexp.sweep.job import Job, tells_apart
 from seqexp.sweep.manifest import Entry, Manifest
@@ -39,6 +41,12 @@ def test_a_value_is_the_text_that_is_typed() -> None:
 def test_a_sweep_takes_notes_and_tags_whole() -> None:
     words = ["notes=one, two", "tags.who=ann,bob", "seed=1,2"]
     assert typed(words, is_sweep=True) == ["notes='one, two'", "tags.who='ann,bob'", "seed=1,2"]
+
+
+def test_a_name_that_hydra_cannot_read_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^tags.2nd: the parts of a tag's name begin with a"):
+        refuse_words(["tags.2nd=x"])
+    refuse_words(["tags.team.sub-group=x"])
 
 
 def test_words_are_no_part_of_a_runs_identity(tmp_path: Path) -> None:
