@@ -25,6 +25,7 @@ from seqexp.metrics import higher_is_better
 from seqexp.tracking.journal.items import MODEL
 from seqexp.tracking.labels import REGISTERED
 from seqexp.tracking.store.address import is_served, local_path
+from seqexp.tracking.store.quick import QuickClient
 from seqexp.tracking.wheel import FOLDER as WHEELS
 from seqexp.tracking.wheel import linked
 
@@ -44,7 +45,13 @@ _UNKNOWN = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "FEATURE_DISABLED")
 # --- the model of a run -----------------------------------------------------------------------
 
 
-def log_model(client: MlflowClient, run_id: str, folder: Path) -> None:
+def of_mlflow(client: Any) -> MlflowClient:
+    """MLflow's own client, of one that begins runs without it; this one knows no models."""
+    found: MlflowClient = client.mlflows() if isinstance(client, QuickClient) else client
+    return found
+
+
+def log_model(client: Any, run_id: str, folder: Path) -> None:
     """Send a model to its run, and make it a LoggedModel; again, it changes nothing.
 
     A store that is older than MLflow 3 has the model among the run's artifacts only.
@@ -52,6 +59,7 @@ def log_model(client: MlflowClient, run_id: str, folder: Path) -> None:
     Args:
         folder: the model's files.
     """
+    client = of_mlflow(client)
     run = client.get_run(run_id)
     artifacts = local_path(str(run.info.artifact_uri))
     if artifacts is not None:  # what is copied onto a link would change all models that have it
@@ -171,7 +179,7 @@ class Version:
         return f"version {self.version} of {self.name}; {of}"
 
 
-def refuse_without_registry(client: MlflowClient, uri: str, name: str) -> None:
+def refuse_without_registry(client: Any, uri: str, name: str) -> None:
     """Look whether a store keeps registered models, before anything is trained.
 
     Raises:
@@ -187,7 +195,7 @@ def refuse_without_registry(client: MlflowClient, uri: str, name: str) -> None:
         ) from error
 
 
-def register(client: MlflowClient, run_id: str, name: str) -> Version:
+def register(client: Any, run_id: str, name: str) -> Version:
     """Make the model of a run a version of a registered model, once.
 
     The alias `champion` goes to the version that is best by the run's `optimized_metric`, of those
@@ -196,6 +204,7 @@ def register(client: MlflowClient, run_id: str, name: str) -> Version:
     Raises:
         InputError: if the run has no model, or the name is refused.
     """
+    client = of_mlflow(client)
     run = client.get_run(run_id)
     metric = str(run.data.params.get("optimized_metric"))
     told = {METRIC: metric, DIGEST: str(run.data.tags.get(DIGEST))}

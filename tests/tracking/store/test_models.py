@@ -127,7 +127,7 @@ def test_a_store_without_a_registry_is_refused(monkeypatch: pytest.MonkeyPatch) 
             raise models.MlflowException("no such table")
 
     with pytest.raises(InputError, match="register is 'm', but u keeps no registered models"):
-        refuse_without_registry(Without(), "u", "m")  # type: ignore[arg-type]
+        refuse_without_registry(Without(), "u", "m")
 
 
 def test_system_metrics_are_curves_of_their_own(client: MlflowClient, runs: list[str]) -> None:
