@@ -294,8 +294,7 @@ class Fasta:
         cache = None if self.cache is None else Path(self.cache)
         columns = [columns_of(path, alphabet, cache) for path in paths]
         pool = Pool([(found, 1 - number) for number, found in enumerate(columns)], alphabet)
-        every = np.arange(len(pool), dtype=np.int32)
-        self._refuse_length(pool.lengths(every), pool.name, alphabet)
+        self._refuse_length(pool.every_length(), pool.name, alphabet)
         naming = Naming(
             self.valid_names, self.test_names, self.valid_share, self.test_share, self.seed
         )

@@ -26,7 +26,7 @@ T = TypeVar("T")
 LARGE = 2**27
 """Bytes of arrays above which they are written to a file and mapped."""
 
-MANY = 2**20
+MANY = 2**18
 """Values that are gathered, or looked at, together."""
 
 
