@@ -16,7 +16,7 @@ from seqexp.data import Data
 from seqexp.dataset import mapped, text
 from seqexp.dataset.read_only import only_looking
 from seqexp.dataset.text import Text
-from seqexp.dataset.words import matrices, streamed
+from seqexp.dataset.words import joining, matrices, streamed
 from seqexp.dataset.words.numbering import tokenize
 from seqexp.errors import InputError
 
@@ -119,7 +119,7 @@ def test_without_a_place_to_write_files_are_temporary_and_a_full_disk_is_said(
     def full(*_: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "ids.npy")
 
-    monkeypatch.setattr(streamed, "growing", full)
+    monkeypatch.setattr(joining, "growing", full)
     with pytest.raises(InputError, match="ids.npy: the disk is full.*TMPDIR"):
         Text(str(file), cache=str(tmp_path / "cache")).load()
 
