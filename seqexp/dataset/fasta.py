@@ -20,7 +20,7 @@ from seqexp.dataset.dna.answers import Question, answered, refuse_unfit
 from seqexp.dataset.dna.columns import columns_of
 from seqexp.dataset.dna.folds import FoldBy, by_fold
 from seqexp.dataset.dna.homology import with_families
-from seqexp.dataset.dna.interval_files import SHUFFLE
+from seqexp.dataset.dna.interval_files import SHUFFLE, named_files
 from seqexp.dataset.dna.labelled import (
     Read,
     Record,
@@ -267,11 +267,14 @@ class Fasta:
         """Whether sequences are so many that they are mapped from files; if not, says why."""
         given = (self.positives, self.sequences, self.table)
         named = [Path(path) for path in given if path is not None]
+        if self.intervals is not None:
+            named += map(Path, named_files(self.intervals).values())
         if self.positives is not None and self.negatives != SHUFFLE:
             named.append(Path(self.negatives))
         if not all(path.is_file() for path in named) or size_of(named) <= LARGE:
             return False
         in_memory = {
+            "dataset.intervals": self.intervals,
             "dataset.table": self.table,
             "dataset.sequences": self.sequences,
             "dataset.splits": self.splits,
