@@ -123,6 +123,7 @@ def rows_of(
 
     def make(entry: Path) -> Found:
         _write(entry, pool, *parts(), how)
+        pool.forget()
         found = _read(entry, pool)
         if found is None:
             raise OSError(0, "it does not keep what is written")

@@ -52,6 +52,10 @@ class Pool:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
+    def forget(self) -> None:
+        """Drop what only splits need."""
+        vars(self).pop("groups", None)
+
     def sequence(self, row: int) -> str:
         """The letters of a record."""
         columns, place = self._at(row)
