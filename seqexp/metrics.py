@@ -88,8 +88,10 @@ METRICS: dict[str, Better] = {
     **{f"pooled/{name}": better for name, better in MEASURES.items()},
     "train/learning_rate": "neither",
     "train/starts": "neither",
+    "train/order": "neither",
     "train/strength": "neither",
     "best/epoch": "neither",
+    "best/order": "neither",
     "best/strength": "neither",
     "best/valid_accuracy_max": "higher",
     "grad/norm_mean": "neither",
@@ -155,7 +157,7 @@ has scored; validation has chosen the learning rate `dynamic/rate`, by `dynamic/
 `pooled/*` are a sweep's over folds: the measures of the tests of all folds together, each predicted
 by the run that did not learn from it; a mean over seeds, of the best point.
 `train/strength` is that of the penalty of a model that a solver fits, `best/strength` the one that
-validation has chosen.
+validation has chosen. Likewise, `train/order` and `best/order` are of counted n-grams.
 
 `motif/correlation_chance` is the median of `motif/correlation` of as many filters with random
 weights, read on the same sequences; 95 of 100 such sets are below `motif/correlation_chance_95`.

@@ -17,6 +17,7 @@ from seqexp.data import Data
 from seqexp.inference import pyfunc, saved_model, text
 from seqexp.spec import Features, Input, is_real
 from seqexp.tracking.tracker import ModelFiles
+from seqexp.utils.phases import WRITING
 
 MAX_SYMBOLS = 200
 MAX_POSITIONS = 5
@@ -31,6 +32,8 @@ class KeptModel(Callback):
         run: whose model.
         calibration: that has fitted its temperature.
     """
+
+    doing = ("saving the model", WRITING)
 
     def __init__(self, config: Config, run: Observed, calibration: Calibration) -> None:
         self.config, self.run, self.calibration = config, run, calibration

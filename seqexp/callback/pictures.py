@@ -11,6 +11,7 @@ from seqexp.checkpoint.result import Result
 from seqexp.data import Batch
 from seqexp.inference import text
 from seqexp.spec import Features, Output, ReadsContext, attends
+from seqexp.utils.phases import DRAWING
 from seqexp.utils.pixels import channels_of, picture_of
 
 log = logging.getLogger("seqexp")
@@ -25,6 +26,8 @@ class Pictures(Callback):
     Args:
         run: whose test is drawn.
     """
+
+    doing = ("drawing pictures with their answers", DRAWING)
 
     def __init__(self, run: Observed) -> None:
         self.tracker, self.training, self.data = run.tracker, run.training, run.data

@@ -1,6 +1,5 @@
 """A bar of the whole training on a terminal."""
 
-import multiprocessing
 import sys
 import time
 from types import TracebackType
@@ -10,7 +9,9 @@ from seqexp.build import total_steps
 from seqexp.callback.base import Callback
 from seqexp.data import Data
 from seqexp.trainer.training import Report, Training
-from seqexp.utils.progress import Bar, is_terminal
+from seqexp.utils.phases import is_alone
+from seqexp.utils.progress import Bar
+from seqexp.utils.streams import is_terminal
 
 SECONDS = 0.1
 """Between two looks at the bar: a training never waits for the terminal."""
@@ -64,7 +65,7 @@ class Progress(Callback):
 
     def after(self, report: Report) -> None:
         """Show how far the training is, unless it has just been shown."""
-        if report.kind == "test":
+        if report.kind == "test" or (report.kind == "epoch" and self.training.is_done):
             self.close()
         if self._bar is None or time.monotonic() < self._next:
             return
@@ -89,6 +90,5 @@ def shown(training: Training, data: Data) -> Progress:
     steps = total_steps(training.settings, data)
     split, unit = data.train, "tokens" if data.train.is_stream else "sequences"
     count = split.tokens.numel() if split.is_stream else len(split)
-    is_alone = multiprocessing.parent_process() is None  # a worker of a sweep has no terminal
     per_step = count * training.settings.epochs / steps
-    return Progress(training, steps, unit, per_step, training.processes.is_first and is_alone)
+    return Progress(training, steps, unit, per_step, training.processes.is_first and is_alone())

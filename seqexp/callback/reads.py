@@ -30,6 +30,7 @@ from seqexp.inference import from_run
 from seqexp.spec import Model, Output
 from seqexp.tracking.none import NoTracker
 from seqexp.trainer.loop import fit
+from seqexp.utils.phases import INTERPRETING, phase
 from seqexp.utils.signals import Stop
 
 log = logging.getLogger("seqexp")
@@ -49,6 +50,8 @@ class Reads(Callback):
         backwards: whether the model was trained on reads written backwards.
         train_twin: trains the same model in the other direction, for `decode.both_directions`.
     """
+
+    doing = ("decoding reads", INTERPRETING)
 
     def __init__(
         self,
@@ -105,7 +108,8 @@ class Reads(Callback):
         if self.data.spec.output is Output.NEXT_TOKEN:
             models = [(self.training.model, self.backwards)]
             if self.how.both_directions:
-                models.append((self.train_twin(), not self.backwards))
+                with phase("training the same model on reads written the other way round"):
+                    models.append((self.train_twin(), not self.backwards))
             methods = self._by_reads(clusters[0], models)
         else:
             methods = self._by_windows(clusters[0])

@@ -18,6 +18,7 @@ from seqexp.interpret.filters.extraction import Filters
 from seqexp.metrics import HEADLINE
 from seqexp.spec import Output
 from seqexp.utils.names import one_line
+from seqexp.utils.phases import DRAWING
 
 NAMED = 5
 """Classes, labels or numbers that a sentence names."""
@@ -48,6 +49,8 @@ class Page(Callback):
         denoised: pictures of how reads err.
         samples: what a model of the next token writes.
     """
+
+    doing = ("drawing report.html", DRAWING)
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ from seqexp.formats.ends import ENDS, ends_of
 from seqexp.spec import IGNORE, Features, Output, ReadsContext, Vocabulary, attends
 from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
+from seqexp.utils.phases import INTERPRETING
 from seqexp.utils.pixels import channels_of, picture_of
 
 log = logging.getLogger("seqexp")
@@ -68,6 +69,7 @@ class Written(Callback):
         run: whose model writes.
     """
 
+    doing = ("writing targets of the test", INTERPRETING)
     name = "written"
 
     def __init__(self, decoder: object, run: Observed) -> None:

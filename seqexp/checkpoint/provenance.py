@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 DATA = "the data's digest"
 """Key of the data's SHA-256 in what a run depends on."""
 
+CODE = "the code's digest"
+"""Key of the digest of the sources that compute."""
+
 
 FROM_RUN = "seqexp.from_run"
 """Tag with the id of the run whose weights a model started from."""
@@ -116,7 +119,7 @@ def origin_of(config: Config, data: "Data", num_processes: int = 1) -> dict[str,
         DATA: data.digest(),
         "processes": str(num_processes),  # sums depend on them in the last bit
         "the task": json.dumps(data.spec.to_dict(), sort_keys=True),
-        "the code's digest": code_digest(tuple(config["trusted_packages"])),
+        CODE: code_digest(tuple(config["trusted_packages"])),
     }
 
 

@@ -40,10 +40,14 @@ class Result:
 
 @dataclass
 class Story:
-    """The record of a run while it trains: its result, and the metrics of each epoch."""
+    """The record of a run while it trains: its result, and the metrics of each epoch.
+
+    `spent` has the seconds of this process by part of the run, as `seqexp.utils.phases` counts.
+    """
 
     result: Result = field(default_factory=Result)
     history: dict[int, dict[str, float]] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)  # less what earlier processes took
 
     def state(self) -> dict[str, Any]:

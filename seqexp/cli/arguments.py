@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seqexp.cli.subcommand import COMMANDS
+from seqexp.cli.which import WORDS
 from seqexp.config.groups import CONF
 from seqexp.config.typed import KEY, ROOT, SECTIONS, Kinds, as_typed, pieces
 from seqexp.errors import InputError
@@ -267,7 +268,7 @@ def prepared(arguments: Sequence[str]) -> list[str]:
 
 
 def with_latest(argument: str, arguments: Sequence[str]) -> str:
-    """An override of `model.from_run` with the id of the latest run, where it says `latest`.
+    """An override of `model.from_run` with the id of the run, where it says latest or best.
 
     So the jobs of a sweep do not start from each other.
 
@@ -276,16 +277,19 @@ def with_latest(argument: str, arguments: Sequence[str]) -> str:
     """
     key, equals, value = argument.partition("=")
     names = value.split(",")
-    if key.lstrip("+") != FROM_RUN or "latest" not in names:
+    if key.lstrip("+") != FROM_RUN or not {*WORDS} & {*names}:
         return argument
     from seqexp.cli.run_lookup import Store
     from seqexp.cli.store_location import KEYS, place
 
     given = dict(item.lstrip("+").partition("=")[::2] for item in arguments)
     store = Store(place({key: given[key] for key in KEYS if key in given}))
-    run = store.find("latest", FROM_RUN)
-    print(f"{FROM_RUN}=latest is {run.info.run_id}, {run.info.run_name}", file=sys.stderr)
-    return f"{key}=" + ",".join(run.info.run_id if name == "latest" else name for name in names)
+    ids = {}
+    for name in dict.fromkeys(name for name in names if name in WORDS):
+        run = store.find(name, FROM_RUN)
+        print(f"{FROM_RUN}={name} is {run.info.run_id}, {run.info.run_name}", file=sys.stderr)
+        ids[name] = run.info.run_id
+    return f"{key}=" + ",".join(ids.get(name, name) for name in names)
 
 
 def forgiving(arguments: Sequence[str]) -> list[str]:

@@ -13,8 +13,9 @@ import numpy as np
 from seqexp.build import load, parts
 from seqexp.cli.reproduce import rebuilt, tell_files
 from seqexp.cli.run_lookup import Store
-from seqexp.cli.several_runs import EQUAL, several
+from seqexp.cli.several_runs import EQUAL, chosen
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.errors import InputError
 from seqexp.inference.inputs import read
 from seqexp.inference.insertion.backgrounds import Background, Kind, backgrounds, rows_of_test
@@ -28,21 +29,13 @@ Files = Literal["ask", "read"]
 Row = Mapping[str, str | int | float]
 
 
-def models_of(
-    store: Store, run: str | None, runs: Sequence[str] | None, trusted: Sequence[str]
-) -> dict[str, SavedModel]:
+def models_of(store: Store, which: Which, trusted: Sequence[str]) -> dict[str, SavedModel]:
     """The models of one run, or of several, by the ids of their runs.
 
     Raises:
-        InputError: if both or neither are given, or a model predicts no one thing of DNA.
+        InputError: if there is no such run, or a model predicts no one thing of DNA.
     """
-    if (run is None) == (runs is None):
-        raise InputError("give run=ID or latest, or of several runs runs=ID,ID,...")
-    if run is not None:
-        found = store.find(run)
-        models = {found.info.run_id: store.model(found, trusted)}
-    else:
-        models, _ = several(store, runs, None, EQUAL, trusted)
+    models, _ = chosen(store, which, EQUAL, trusted)
     for model in models.values():
         refuse_other_models(model.spec)
     return models

@@ -16,6 +16,8 @@ from seqexp.cli.resolvers import RANK, folder_name
 from seqexp.config.typed import choices, command_line, typed
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
+from seqexp.utils import garbage
+from seqexp.utils.phases import phase
 
 if TYPE_CHECKING:
     from seqexp.checkpoint.result import Start
@@ -127,8 +129,9 @@ def job(config: DictConfig) -> Any:
     if plain["dry_run"]:
         plan(plain, hydra_config)
         return None
-    # seconds of imports: only for a config that is good
-    from seqexp.run import run
+    with phase("loading PyTorch and MLflow"):
+        # seconds of imports: only for a config that is good
+        from seqexp.run import run
 
     if RANK > 0:
         log.setLevel(logging.ERROR)  # the first process speaks for all
@@ -186,6 +189,7 @@ def plan(config: dict[str, Any], hydra_config: Any) -> None:
     """Say what a single run would do."""
     from seqexp.sweep.dry_run import say_plans
 
+    garbage.resume()
     overrides = typed(hydra_config.overrides.task, hydra_config)
     folder = Path(hydra_config.runtime.output_dir)
     if folder == Path.cwd():  # of `dry`

@@ -2,8 +2,11 @@
 
 python -m seqexp marginalize run=RUN motif=MOTIF [KEY=VALUE ...]
 
-  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
-  runs           ids of several: a row for each, and their mean with its spread
+  run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
+                 best (by its optimized_metric, or by metric=NAME)
+  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
+  runs           several, with commas: a row for each, and their mean with its spread; or sweep=ID
+                 or sweep=latest without run: all its runs
   motif          a consensus in IUPAC's letters (TGACTCA, TGASTCA; N leaves the letter that is
                  there), a motif file (MEME, JASPAR, TRANSFAC, HOMER, ...: a row a motif), or the
                  id of a built-in motif (MA0149.1)
@@ -48,6 +51,7 @@ from seqexp.cli.insertions import (
 )
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.errors import InputError
 from seqexp.inference.insertion.backgrounds import Kind
 from seqexp.inference.insertion.effects import (
@@ -67,9 +71,8 @@ ID_LETTERS = 8
 
 def marginalize(
     place: Place,
+    either: Which,
     motif: str,
-    run: str | None = None,
-    runs: tuple[str, ...] | None = None,
     names: tuple[str, ...] | None = None,
     background: Kind = "shuffle",
     count: Count = 200,
@@ -87,7 +90,7 @@ def marginalize(
     torch.set_num_threads(1)  # results do not depend on the machine's cores
     motifs = motifs_of(motif, "motif", names)
     store = Store(place)
-    models = models_of(store, run, runs, trusted)
+    models = models_of(store, either, trusted)
     longest = max(map(len, motifs))
     found = random_sequences(
         store, place, models, input, background, count, longest, seed, trusted, files

@@ -2,8 +2,11 @@
 
 python -m seqexp spacing run=RUN motifs=A,B [KEY=VALUE ...]
 
-  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
-  runs           ids of several: the mean over them
+  run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
+                 best (by its optimized_metric, or by metric=NAME)
+  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
+  runs           several, with commas: the mean over them; or sweep=ID or sweep=latest without run:
+                 all its runs
   motifs         two motifs, as for marginalize: each a consensus (TGACTCA), a motif file with one
                  motif, or a built-in one; or one file of several, with names
   names          of one motif file, the two motifs: names=A,B
@@ -51,6 +54,7 @@ from seqexp.cli.insertions import (
 )
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.errors import InputError
 from seqexp.inference.insertion.backgrounds import Kind
 from seqexp.inference.insertion.effects import (
@@ -82,9 +86,8 @@ RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6})(?::(\d{1,6}))?)?")
 
 def spacing(
     place: Place,
+    either: Which,
     motifs: tuple[str, ...],
-    run: str | None = None,
-    runs: tuple[str, ...] | None = None,
     names: tuple[str, ...] | None = None,
     distances: str = "0-50",
     of: str | None = None,
@@ -105,7 +108,7 @@ def spacing(
     pair = _pair(motifs, names)
     wanted = distances_of(distances)
     store = Store(place)
-    models = models_of(store, run, runs, trusted)
+    models = models_of(store, either, trusted)
     spec = next(iter(models.values())).spec
     number = _output(spec, of)
     longest = len(pair[0]) + max(wanted) + len(pair[1])

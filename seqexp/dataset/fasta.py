@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import psutil
 import torch
 from annotated_types import Len
@@ -401,10 +402,10 @@ def _tokens(
 ) -> torch.Tensor:
     """Token ids, `(records, time)`."""
     longest = max((len(record.sequence) for record in records), default=1)
-    tokens = torch.zeros((len(records), length or longest), dtype=torch.uint8)
+    tokens = np.zeros((len(records), length or longest), dtype=np.uint8)
     ids = alphabet.ids()
     for row, record in zip(tokens, records, strict=True):
-        encoded = bytearray(record.sequence.translate(ids).encode("latin-1"))
+        encoded = record.sequence.translate(ids).encode("latin-1")
         start = len(row) - len(encoded) if pad_left else 0
-        row[start : start + len(encoded)] = torch.frombuffer(encoded, dtype=torch.uint8)
-    return tokens
+        row[start : start + len(encoded)] = np.frombuffer(encoded, dtype=np.uint8)
+    return torch.from_numpy(tokens)

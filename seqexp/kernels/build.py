@@ -28,6 +28,8 @@ from typing import IO
 
 import torch
 
+from seqexp.utils.phases import KERNELS, phase
+
 REALS = {torch.float32: "float", torch.float64: "double"}
 """Types of numbers that kernels are built for, and their names in C++."""
 
@@ -227,7 +229,9 @@ def _build(command: Sequence[str], file: Path) -> None:
     with tempfile.TemporaryDirectory(dir=file.parent, prefix="building-") as folder:
         for threads in THREADS:
             output = Path(folder) / file.name
-            done = _ran([*command, *threads, "-o", str(output)], TIMEOUT, "to build the kernels")
+            with phase("building kernels, once on this machine", KERNELS):
+                compiling = [*command, *threads, "-o", str(output)]
+                done = _ran(compiling, TIMEOUT, "to build the kernels")
             if done.returncode == 0 and output.is_file():
                 output.chmod(0o700)
                 output.replace(file)

@@ -8,6 +8,7 @@ IMDB = "seqexp.dataset.imdb.IMDB"
 READ_ERRORS = "seqexp.model.read_errors.ReadErrors"
 LAZY_ADAM = "seqexp.optimizer.lazy_adam.LazyAdam"
 NGRAMS = "seqexp.model.ngrams.NGrams"
+KNESER_NEY = "seqexp.model.kneser_ney.KneserNey"
 DENOISE = "seqexp.decode.denoise.Denoise"
 
 UNTOLD = "untold"
@@ -143,6 +144,22 @@ def ngrams_predict_one_thing_a_sequence(model: Node, dataset: Node) -> Faults:
         )
 
 
+def kneser_ney_predicts_next_tokens(model: Node, dataset: Node) -> Faults:
+    if model["_target_"] == KNESER_NEY and _kind_of(dataset) not in ("next_token", UNTOLD):
+        yield (
+            "model is kneser-ney, which predicts the next token, but the dataset's kind of task is"
+            f" {_kind_of(dataset)}; give another model, as ngrams"
+        )
+
+
+def kneser_ney_counts_for_one_model(model: Node, trainer: Node) -> Faults:
+    if model["_target_"] == KNESER_NEY and trainer.get("replicas") is not None:
+        yield (
+            f"trainer.replicas is {trainer['replicas']}, but model=kneser-ney counts for one model"
+            " at a time; give trainer.replicas=null"
+        )
+
+
 def ngrams_are_counted_in_whole_sequences(model: Node, trainer: Node) -> Faults:
     if model["_target_"] != NGRAMS:
         return
@@ -158,10 +175,12 @@ def ngrams_are_counted_in_whole_sequences(model: Node, trainer: Node) -> Faults:
 
 
 def a_solver_starts_from_nothing(model: Node) -> Faults:
-    if model["_target_"] == NGRAMS and model.get("from_run") is not None:
+    names = {NGRAMS: "ngrams", KNESER_NEY: "kneser-ney"}
+    if model["_target_"] in names and model.get("from_run") is not None:
         yield (
-            f"model.from_run is {model['from_run']}, but model=ngrams is fitted by a solver, whose"
-            " result does not depend on a start; give from_run=null, or another model"
+            f"model.from_run is {model['from_run']}, but model={names[model['_target_']]} is fitted"
+            " by a solver, whose result does not depend on a start; give from_run=null, or another"
+            " model"
         )
 
 

@@ -69,6 +69,7 @@ class NGrams(nn.Module):
 
     causal = False
     sets_others_aside = True  # what an experiment gives to a network
+    chosen = "strength"
 
     def __init__(
         self,

@@ -311,7 +311,8 @@ class Sampling(nn.Module):
 
     def __init__(self, num_outputs: int, negatives: int) -> None:
         super().__init__()
-        chance = chances(num_outputs, negatives).float()
+        with torch.device("cpu"):  # a stored model is first made without memory
+            chance = chances(num_outputs, negatives).float()
         self.register_buffer("chance", chance, persistent=False)
 
     def draw(self) -> Int[Tensor, " drawn"]:

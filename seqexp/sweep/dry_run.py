@@ -15,10 +15,15 @@ from seqexp.config.groups import Config
 from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
+from seqexp.model.weightless import weightless
+from seqexp.trainer.solving import Solves
 from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
 from seqexp.utils.streams import show
-from seqexp.utils.table import markdown
+from seqexp.utils.table import columns, filled, fitted
+
+OF_A_LOG = 100
+"""Columns of a plan in a file or a pipe, since its first cell is a command."""
 
 DONE, REPORTED = "done", "to report again"
 """What a plan calls a finished run, and one whose report alone has changed."""
@@ -55,7 +60,7 @@ class Planner:
 
     def __init__(self) -> None:
         self._data: dict[str, Data | InputError] = {}
-        self._parameters: dict[str, int] = {}
+        self._parameters: dict[str, tuple[int, bool]] = {}
 
     def plan(self, label: str, config: Config, folder: Path | None) -> Plan:
         """The plan of a config whose run lives in `folder`."""
@@ -66,11 +71,11 @@ class Planner:
             return Plan(label, state, sequences="data not here")
         except InputError as error:
             return Plan(label, state, fault=str(error))
-        steps = total_steps(run.settings, data)
         try:
-            parameters = self._count(run, data)
+            parameters, is_solved = self._count(run, data)
         except InputError as error:
             return Plan(label, state, sequences=_size(data), fault=str(error))
+        steps = 0 if is_solved else total_steps(run.settings, data)
         return Plan(
             label,
             state,
@@ -98,13 +103,14 @@ class Planner:
             raise data
         return run, data
 
-    def _count(self, run: Parts, data: Data) -> int:
+    def _count(self, run: Parts, data: Data) -> tuple[int, bool]:
+        """Weights of a model, and whether a solver finds them, which takes no steps."""
         key = json.dumps([run.model, data.spec.to_dict()])
         if key not in self._parameters:
-            with torch.device("meta"):
+            with weightless():
                 model = build_model(run.model, data, torch.device("meta"))
             counts = [p.numel() for p in model.parameters() if p.requires_grad]
-            self._parameters[key] = sum(counts)
+            self._parameters[key] = sum(counts), isinstance(model, Solves)
         return self._parameters[key]
 
 
@@ -116,8 +122,9 @@ def say_plans(runs: Sequence[tuple[str, Config, Path | None]]) -> None:
     """
     planner = Planner()
     plans = [planner.plan(*run) for run in runs]
-    show(_table(plans))
-    print(f"\n{_total(plans)}\nNothing was started; without dry_run it is.")
+    width = columns() or OF_A_LOG
+    show(_table(plans, width))
+    print(f"\n{filled(_total(plans), width)}\nNothing was started; without dry_run it is.")
     faults = dict.fromkeys(plan.fault for plan in plans if plan.fault)
     if faults:
         raise InputError("\n  ".join(["some could not start:", *faults]))
@@ -169,7 +176,7 @@ def _size(data: Data) -> str:
     return f"{len(data.train):,}"
 
 
-def _table(plans: Sequence[Plan]) -> str:
+def _table(plans: Sequence[Plan], width: int) -> str:
     cells = []
     for plan in plans:
         numbers = [plan.parameters, plan.steps]
@@ -178,7 +185,7 @@ def _table(plans: Sequence[Plan]) -> str:
         cells.append(
             [one_line(plan.label, 240) or "as configured", plan.state, parameters, sequences, steps]
         )
-    return markdown(["run", "state", "parameters", "trained on", "steps"], cells)
+    return fitted(["run", "state", "parameters", "trained on", "steps"], cells, width)
 
 
 def _total(plans: Sequence[Plan]) -> str:

@@ -235,7 +235,8 @@ def say_table(manifest: Manifest) -> None:
 def table_text(manifest: Manifest) -> str:
     """What a terminal has room for: points where there are seeds, else runs."""
     if has_seeds(points_of(manifest)):
-        method = textwrap.fill(_method(manifest).replace("*", ""), 100)
+        width = min(100, table.columns() or 100)
+        method = textwrap.fill(_method(manifest).replace("*", ""), width)
         return f"{markdown(short_rows_of_points(manifest), MAX_ROWS)}\n\n{method}"
     return markdown(_without(rows_of_runs(manifest), NARROW), MAX_ROWS)
 
@@ -273,7 +274,8 @@ def markdown(
     write = cell or _shown
     said = rows if most is None or len(rows) <= most else rows[: most - 1]
     columns = [key for key in rows[0] if any(row[key] not in ("", None) for row in rows)]
-    text = table.markdown(columns, ([write(row[column]) for column in columns] for row in said))
+    cells = [[write(row[column]) for column in columns] for row in said]
+    text = table.fitted(columns, cells, table.columns() if cell is None else None)
     left = len(rows) - len(said)
     return f"{text}\n... and {left} more, in the sweep's page" if left else text
 

@@ -1,6 +1,7 @@
 """Records runs in MLflow, by way of a journal.
 
-Importing this module takes seconds; it is imported when a run starts, not before.
+MLflow is imported, which takes seconds, after the first points of a training. A run is begun
+without it where that can be, and what is told before lies in the journal.
 """
 
 import atexit
@@ -9,6 +10,7 @@ import json
 import logging
 import math
 import shutil
+import sys
 import tempfile
 import time
 import uuid
@@ -20,12 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import mlflow.pyfunc
 import numpy as np
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-from mlflow.types.schema import AnyType
-from PIL import Image
 
 from seqexp.errors import RunError
 from seqexp.ranges import NotNegative
@@ -35,10 +32,10 @@ from seqexp.tracking.journal.note import JOURNAL, UNWRITTEN, Note, deliver_comma
 from seqexp.tracking.journal.sender import Outbox, Postman
 from seqexp.tracking.journal.waiting import Waiting, lines
 from seqexp.tracking.store.address import absolute, database_file
-from seqexp.tracking.store.client import StoredRun, connect, input_errors, recorded
 from seqexp.tracking.store.database import holders, patiently
 from seqexp.tracking.store.links import links
 from seqexp.tracking.store.orphans import close_orphans
+from seqexp.tracking.store.quick import input_errors, opened
 from seqexp.tracking.store.start import Beginning
 from seqexp.tracking.tracker import DataFacts, Kind, ModelFiles, RunFacts, Status
 from seqexp.utils.files import inside, write_whole
@@ -46,6 +43,7 @@ from seqexp.utils.names import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
+    from mlflow.types import ColSpec, ParamSpec
 
 log = logging.getLogger("seqexp")
 
@@ -90,7 +88,7 @@ class MlflowTracker:
     def start(self, facts: RunFacts) -> str:
         """Begin a run, or continue one; the first run in a folder creates the database."""
         with input_errors(self.uri):
-            self.client = connect(self.uri)
+            self.client = opened(self.uri)
             self._make_folder(facts.folder)
             begin = Beginning(self.client, self.uri, self.artifacts, self._folder / JOURNAL)
             self.run_id, self.experiment_id = self._patiently(lambda: begin(facts))
@@ -124,16 +122,31 @@ class MlflowTracker:
                 f"{self._journal.folder} does not hold what was told up to the checkpoint; what"
                 " the store has of this run is not recorded again"
             )
+            from seqexp.tracking.store.client import recorded
+
             again = self._patiently(lambda: recorded(self.client, self.run_id))
         self._again: Counter[Name] = again
-        run = StoredRun(self.client, self.run_id, self._journal.files)
-        self._outbox = Outbox(self._journal, run.send, since=self._journal.told)
-        self._postman = Postman(self._outbox, self.uri)
+        self._since = self._journal.told
+        self._postman: Postman | None = None
         self._waiting = Waiting(self._journal, self._tell)
+        if "mlflow" in sys.modules:
+            self._deliver()
+
+    def _deliver(self) -> Postman:
+        """Begin to send what the journal has, which takes MLflow."""
+        if self._postman is None:
+            from seqexp.tracking.store.client import StoredRun
+
+            run = StoredRun(self.client, self.run_id, self._journal.files)
+            self._outbox = Outbox(self._journal, run.send, since=self._since)
+            self._postman = Postman(self._outbox, self.uri)
+        return self._postman
 
     def _tell(self, item: Item) -> None:
         self._journal.append(item)
-        self._postman.told(item)
+        is_training = isinstance(item, Points) and item.step > 0
+        if self._postman is not None or is_training:
+            self._deliver().told(item)
 
     def _is_told(self, *name: *Name) -> bool:
         """Whether it was told before the run was cut off, and comes again; once for each time."""
@@ -198,6 +211,8 @@ class MlflowTracker:
         name = f"images/{series}+step+{step}+timestamp+{_milliseconds()}+{uuid.uuid4()}"
 
         def write(file: Path) -> None:
+            from PIL import Image
+
             file.write_bytes(image)
             small = Image.open(io.BytesIO(image)).convert("RGB")
             small = small.reduce(max(1, -(-max(small.size) // PREVIEW)))
@@ -209,7 +224,10 @@ class MlflowTracker:
         """A Python-function model, from texts or numbers to a table; holds no pickle."""
         if not self.log_model:
             return
+        import mlflow.pyfunc
         import torch
+        from mlflow.models import ModelSignature
+        from mlflow.types import ParamSchema, Schema
 
         signature = ModelSignature(
             inputs=Schema([_column(name, kind) for name, kind in files.inputs.items()]),
@@ -261,7 +279,7 @@ class MlflowTracker:
         self._tell(End("KILLED" if unwritten and status == "FINISHED" else status, _milliseconds()))
         if unwritten:  # the store's disk may be the same one: not the same time again
             patience = max(deadline - time.monotonic(), min(patience, 1.0))
-        is_delivered = self._postman.close(patience)
+        is_delivered = self._deliver().close(patience)
         if is_delivered:
             self._journal.close()
             self._close_cut_off(status)
@@ -353,15 +371,20 @@ def _versions_unchecked() -> Iterator[None]:
         setattr(environment, name, check)
 
 
-def _column(name: str, kind: Kind) -> ColSpec:
+def _column(name: str, kind: Kind) -> "ColSpec":
     """A column as MLflow describes it."""
+    from mlflow.types import ColSpec
+    from mlflow.types.schema import AnyType
+
     if kind == "features":  # lists of lists of numbers, of which MLflow would refuse integers
         return ColSpec(AnyType(), name or None)  # type: ignore[no-untyped-call]
     return ColSpec(kind, name or None)
 
 
-def _param(name: str, value: bool | str) -> ParamSpec:
+def _param(name: str, value: bool | str) -> "ParamSpec":
     """A choice of a request as MLflow describes it."""
+    from mlflow.types import ParamSpec
+
     return ParamSpec(name, "boolean" if isinstance(value, bool) else "string", value)
 
 

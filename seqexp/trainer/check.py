@@ -234,7 +234,9 @@ def what_learns_on_reads_a_text_and_has_a_state(
             f"{what}, but the dataset's task is{of_kind or ' another'}, not next_token; give null,"
             " or dataset=chars"
         )
-    if not model["_constants_"].get("recurrent"):
+    constants = model["_constants_"]
+    is_solved = constants.get("sets_others_aside")  # which does without, as without other steps
+    if not constants.get("recurrent") and not is_solved:
         yield (
             f"{what}, but {model['_target_'].rpartition('.')[2]} has no state that it reads on"
             " with; give null, or model=lstm, rnn or stacked-rnn"

@@ -286,8 +286,9 @@ def _keep_best(training: Training, metrics: Metrics) -> bool:
         for name, metric in metrics.items()
         if name.startswith("valid/")
     }
-    if "train/strength" in metrics:
-        training.best_metrics["best/strength"] = metrics["train/strength"]
+    for chosen in ("strength", "order"):  # by a solver
+        if f"train/{chosen}" in metrics:
+            training.best_metrics[f"best/{chosen}"] = metrics[f"train/{chosen}"]
     weights = training.kept_weights()
     training.best_weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
     return True

@@ -31,6 +31,7 @@ class Solves(Protocol):
     """A model whose weights a solver finds: with several choices, each of which is an epoch."""
 
     num_fits: int
+    chosen: str  # key of the model whose value they are
 
     def solver(self, train: Sequences) -> Solver:
         """Made once, for all fits."""
@@ -50,13 +51,14 @@ def settings_for(model: object, settings: Settings, data: Data) -> Settings:
         return settings
     if model.num_fits > 1 and not len(data.valid):
         raise InputError(
-            "model.strength is null, which is chosen on validation sequences, but there are none;"
-            " give a number, as model.strength=3, or validation data"
+            f"model.{model.chosen} is null, which is chosen on validation sequences, but there are"
+            f" none; give a number, as model.{model.chosen}=3, or validation data"
         )
     patience = 1 if settings.monitor == "valid/loss_nats" else None
     found = replace(settings, epochs=model.num_fits, patience=patience, min_delta=0.0)
     # all that is about updates, which a solver makes none of
     found = replace(found, adversarial=None, average="none", freeze=[], unfreeze_every=None)
+    found = replace(found, dynamic_evaluation=None)
     return replace(found, starts=1, test_weights="best")
 
 

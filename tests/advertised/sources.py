@@ -37,6 +37,7 @@ STATUS = {
     " 'dataset.test_groups=[a1],[a2],[a3],[b1],[b3],[c1],[c3]'": 2,
     "python -m seqexp experiment=shakespeare": 2,
     "python -m seqexp experiment=shakespeare trainer.precision=bf16": 2,
+    "python -m seqexp -m experiment=shakespeare-ensemble": 2,
     "python -m seqexp experiment=translation": 2,
     "python -m seqexp experiment=translation trainer.precision=bf16": 2,
     "python -m seqexp experiment=translation model.attention=none": 2,
@@ -70,7 +71,8 @@ ELSEWHERE = {
     "deliver outputs tracking.uri": "there is no server of that name",
     "python -m pdoc": "an extra that the tests do not install",
     "python -m pytest": "these are the tests",
-    "launcher=ray": "an extra that the tests do not install",
+    "launcher=ray": "an extra that the tests do not install; tests/tools/cluster/ray_nodes.py",
+    "--nnodes 2": "waits for a second machine",
     "seqexp - experiments": "the first line of the help",
 }
 """What is not typed here, and why."""

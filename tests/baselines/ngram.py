@@ -5,6 +5,9 @@ test by position). It prints bits a character of the test part:
 
     python tests/baselines/ngram.py my_text.txt --order 5
 
+With `--adaptive`, the model also counts each character of a part after it was predicted: the
+yardstick of `trainer.dynamic_evaluation`.
+
 Source: Chen & Goodman (1999), modified Kneser-Ney, interpolated; discounts by their eq. 26.
 """
 
@@ -58,14 +61,31 @@ class KneserNey:
             probability = (seen + kept * probability) / total
         return probability
 
-    def bits(self, text: str, start: int, stop: int) -> float:
-        """Mean bits of the characters from `start` to before `stop`, each given those before it."""
-        contexts = (text[max(0, i - self.order + 1) : i] for i in range(start, stop))
-        logs = (
-            math.log2(self.probability(context, text[i]))
-            for i, context in enumerate(contexts, start)
-        )
-        return -sum(logs) / (stop - start)
+    def bits(self, text: str, start: int, stop: int, adaptive: bool = False) -> float:
+        """Mean bits of the characters from `start` to before `stop`, each given those before it.
+
+        An adaptive model counts each afterwards, which changes it; discounts stay as they are.
+        """
+        total = 0.0
+        for i in range(start, stop):
+            context = text[max(0, i - self.order + 1) : i]
+            total -= math.log2(self.probability(context, text[i]))
+            if adaptive:
+                self.count(context, text[i])
+        return total / (stop - start)
+
+    def count(self, context: str, character: str) -> None:
+        """Count a character that has come, and n-grams that are new in the next shorter ones."""
+        for n in reversed(range(len(context) + 1)):
+            history = context[len(context) - n :]
+            old = self.counts[n][history + character]
+            self.counts[n][history + character] = old + 1
+            self.totals[n][history] += 1
+            kinds = self.kinds[n].setdefault(history, [0, 0, 0])
+            kinds[min(old + 1, 3) - 1] += 1
+            if old:
+                kinds[min(old, 3) - 1] -= 1
+                return  # shorter ones have counted that it stands behind this character
 
 
 def _discounts(counts: Counter[str]) -> tuple[float, float, float]:
@@ -83,6 +103,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("path", type=Path)
     parser.add_argument("--order", type=int, default=5)
+    parser.add_argument("--least-order", type=int, default=1)
+    parser.add_argument("--adaptive", action="store_true", help="also learn from what is scored")
     parser.add_argument("--valid-share", type=float, default=0.05)
     parser.add_argument("--test-share", type=float, default=0.05)
     arguments = parser.parse_args()
@@ -92,10 +114,12 @@ def main() -> None:
     )
     num_train = len(text) - num_valid - num_test
     print("order  valid bits  test bits")
-    for order in range(1, arguments.order + 1):
+    for order in range(arguments.least_order, arguments.order + 1):
         model = KneserNey(text[:num_train], order)
-        valid = model.bits(text, num_train, num_train + num_valid)
-        test = model.bits(text, num_train + num_valid, len(text))
+        valid = model.bits(text, num_train, num_train + num_valid, arguments.adaptive)
+        if arguments.adaptive:
+            model = KneserNey(text[:num_train], order)
+        test = model.bits(text, num_train + num_valid, len(text), arguments.adaptive)
         print(f"{order:5}  {valid:10.4f}  {test:9.4f}", flush=True)
 
 

@@ -182,6 +182,15 @@ def test_chances_sum_to_the_number_asked_for_and_fall_with_rank(negatives: int) 
     assert len(drawn) == len(drawn.unique()) >= 1 and (drawn.diff() > 0).all()
 
 
+def test_a_model_made_without_memory_knows_its_chances() -> None:
+    """As one that is loaded, or planned, is first made."""
+    with torch.device("meta"):
+        sampling = Sampling(SYMBOLS, 5)
+        made = LSTM(SPEC, output="sampled", negatives=5, embedding_size=SIZE)
+    assert torch.equal(sampling.chance, Sampling(SYMBOLS, 5).chance)
+    assert all(weight.is_meta for weight in made.parameters())
+
+
 def test_the_same_seed_draws_the_same_symbols_and_another_one_others() -> None:
     sampling, drawn = Sampling(SYMBOLS, 20), []
     for seed in (4, 4, 5):

@@ -16,7 +16,7 @@ from seqexp.spec import NO_SYMBOLS, Features, Input, Output, TaskSpec, Vocabular
 
 LETTERS = Vocabulary(("A", "C", "G", "T"))
 FEATURES = Features(6)
-ONE_KIND = {"read-errors", "ngrams"}
+ONE_KIND = {"read-errors", "ngrams", "kneser-ney"}
 """Models of some kinds of task alone."""
 
 MODELS = sorted({file.stem for file in (ROOT / "conf" / "model").glob("*.yaml")} - ONE_KIND)

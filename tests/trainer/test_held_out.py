@@ -23,7 +23,7 @@ from seqexp.trainer.training import Training
 MODELS = sorted(
     file.stem
     for file in (ROOT / "conf" / "model").glob("*.yaml")
-    if file.stem not in ("read-errors", "ngrams")  # which predict no next tokens
+    if file.stem not in ("read-errors", "ngrams", "kneser-ney")  # no next tokens, or solved
 )
 CPU = torch.device("cpu")
 

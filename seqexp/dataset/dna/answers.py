@@ -93,7 +93,7 @@ def _classed(
         ]
         return labelled, Question(), notes
     documents = [
-        Document(record.sequence, value, place)
+        Document(record.sequence, value, str(place))
         for record, value, place in zip(records, column.values, column.places, strict=True)
     ]
     named, more = classes_of({"train": documents}, "sequences", key)

@@ -8,15 +8,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from seqexp.interpret.families.family import Families, Family, Read
+from seqexp.interpret.families.files import BINS, from_the_middle
 from seqexp.interpret.families.pairs import ARRANGEMENTS, MAX_DISTANCE, Pair
 from seqexp.interpret.filters.figures import draw_bits
 from seqexp.interpret.filters.match_figure import place_hit
 from seqexp.interpret.filters.matrix import information
 from seqexp.utils.drawing import literal
 from seqexp.utils.names import one_line
-
-BINS = 31
-"""Of the places of sites."""
 
 MAX_SPACINGS = 6
 """Pairs whose distances are drawn."""
@@ -86,17 +84,6 @@ def _draw_places(axes: Axes, family: Family, given: Read) -> None:
     axes.legend(fontsize=7, frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-
-
-def from_the_middle(family: Family, given: Read) -> np.ndarray:
-    """Of each site, its middle less that of its sequence, letters."""
-    real = (given.tokens != 0).numpy()
-    first = real.argmax(axis=1)
-    last = real.shape[1] - real[:, ::-1].argmax(axis=1)
-    begins, ends = family.places()
-    rows = family.group.sites.rows
-    middles: np.ndarray = (begins + ends) / 2 - (first[rows] + last[rows]) / 2
-    return middles
 
 
 def pairs_figure(families: Families) -> Figure | None:

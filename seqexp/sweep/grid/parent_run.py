@@ -51,7 +51,7 @@ class Parent:
         manifest, tracker = self.manifest, self.tracker
         found = ensemble.try_ensembles(manifest)
         manifest.said = ensemble.sentences(found)
-        folders = {name: manifest.folder and manifest.folder / name for name in manifest.jobs}
+        folders = {name: manifest.place(name) for name in manifest.jobs}
         manifest.pooled = pooled.pooled(manifest, folders)
         runs = rows_of_runs(manifest)
         tracker.describe(page(manifest))

@@ -27,6 +27,8 @@ from seqexp.config.experiments import for_others
 from seqexp.config.groups import Config
 from seqexp.config.typed import as_typed, command_line, roots_of, typed
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
+from seqexp.sweep.adoption import adopt, adoptable, stand_for
+from seqexp.sweep.forked.launcher import ForkedLauncher
 from seqexp.sweep.job import (
     OF_A_SWEEP,
     Job,
@@ -38,9 +40,10 @@ from seqexp.sweep.job import (
     sweep_identity,
     sweep_name,
 )
-from seqexp.sweep.launcher import refuse_missing_commands
+from seqexp.sweep.launcher import refuse_unlaunchable
 from seqexp.sweep.manifest import Manifest, differing, held
 from seqexp.sweep.replicas import parted, stacks, told
+from seqexp.utils import garbage, table
 from seqexp.utils.files import LOCK, set_aside
 from seqexp.utils.lock import is_held, wait_for
 from seqexp.utils.signals import Jobs
@@ -100,6 +103,7 @@ class CheckedSweeper(BasicSweeper):
             SweepError: at the end, if a job failed.
             StoppedError: at the end, if none did, but some were stopped.
         """
+        garbage.resume()
         grids = self._combined(arguments)
         _refuse_uncountable(grids)
         combinations = [job for grid in grids for job in self.split_arguments(grid, None)[0]]
@@ -111,12 +115,13 @@ class CheckedSweeper(BasicSweeper):
         if config["dry_run"]:
             self._say_plan(jobs, swept)
             return []
-        refuse_missing_commands(config["launcher"])
+        refuse_unlaunchable(config["launcher"])
         with self._ended(), held(self._folder()):
             if config["force"] and (folder := self._folder()):
                 set_aside(folder)
             manifest = Manifest.read(self._folder())
             manifest.expect(jobs, sorted(swept))
+            adopt(jobs, manifest)
             return self._go_on(jobs, manifest)
 
     # --- the story ----------------------------------------------------------------------------
@@ -133,11 +138,14 @@ class CheckedSweeper(BasicSweeper):
         manifest.closed = None
         manifest.save()
 
+        self._prepare()
         from seqexp.sweep.grid.parent_run import Parent  # MLflow: only for a sweep that is good
 
         parent = Parent(jobs[0], manifest)
         returns: list[JobReturn] = []
         try:
+            for job in jobs:
+                stand_for(job, manifest, parent.run_id)
             with _told(parent.run_id):
                 for job_batch in self._batches(missing, manifest):
                     returns += self._launch(job_batch, len(returns), manifest)
@@ -147,6 +155,11 @@ class CheckedSweeper(BasicSweeper):
         parent.close()
         _raise_unfinished(jobs, manifest)
         return [returns]
+
+    def _prepare(self) -> None:
+        """Let a launcher that can begin with its own imports, beside ours."""
+        if isinstance(self.launcher, ForkedLauncher):
+            self.launcher.prepare()
 
     def _batches(self, jobs: Sequence[Job], manifest: Manifest) -> Iterator[list[Job]]:
         """Jobs to be launched together; what another process still runs comes last."""
@@ -187,18 +200,22 @@ class CheckedSweeper(BasicSweeper):
         return returns
 
     def _say_plan(self, jobs: Sequence[Job], swept: set[str]) -> None:
-        from seqexp.sweep.dry_run import say_plans  # imports torch
+        from seqexp.sweep.dry_run import OF_A_LOG, say_plans  # imports torch
 
         folder = self._folder()
         shared = [item for item in jobs[0].overrides if item.partition("=")[0] not in swept]
-        log.info(f"sweep of {len(jobs)} jobs, each with {command_line(shared) or 'the defaults'}\n")
+        told = f"sweep of {len(jobs)} jobs, each with {command_line(shared) or 'the defaults'}"
+        log.info(table.filled(told, table.columns() or OF_A_LOG) + "\n")
         if self._replicas() is not None:
             sizes = [str(len(group)) for group in stacks(jobs, self._replicas())]
             log.info(f"trained in one go, as stacks of models: {' and '.join(sizes)} of them\n")
         runs = []
         for job in jobs:
             own = [item for item in job.overrides if item.partition("=")[0] in swept]
-            runs.append((command_line(own), job.config, folder and folder / job.name))
+            place = None if folder is None else folder / job.name
+            if place is not None and not place.exists():
+                place = adoptable(job, folder) or place
+            runs.append((command_line(own), job.config, place))
         say_plans(runs)
 
     # --- what is swept ------------------------------------------------------------------------

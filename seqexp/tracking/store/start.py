@@ -5,22 +5,23 @@ import os
 import re
 import socket
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-from mlflow import MlflowClient
-from mlflow.entities import Param
-from mlflow.exceptions import MlflowException
+from typing import TYPE_CHECKING, Any
 
 from seqexp.errors import InputError
 from seqexp.metrics import higher_is_better
 from seqexp.tracking.journal.note import Note
 from seqexp.tracking.store.address import absolute, is_served
-from seqexp.tracking.store.client import is_refusal
 from seqexp.tracking.store.links import view_of_runs
 from seqexp.tracking.store.orphans import FOLDER, HOST, PID
+from seqexp.tracking.store.quick import Pair, QuickClient, is_of_mlflow
 from seqexp.tracking.tracker import RunFacts
 from seqexp.utils.names import one_line, visible
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 TOKEN = "seqexp.token"
 """Tag by which a run is found whose id could not be noted."""
@@ -41,7 +42,7 @@ class Beginning:
     """
 
     def __init__(
-        self, client: MlflowClient, uri: str, artifacts: str | None, journal: Path
+        self, client: "MlflowClient | QuickClient", uri: str, artifacts: str | None, journal: Path
     ) -> None:
         self.client = client
         self.uri = uri
@@ -79,23 +80,30 @@ class Beginning:
         metric = facts.params.get("optimized_metric")
         if metric is not None:
             view = view_of_runs(metric, higher_is_better(metric), facts.headline)
-            with suppress(MlflowException):  # a table without them is no reason to fail
+            try:
                 self.client.set_experiment_tag(experiment, *view)
+            except Exception as error:  # a table without them is no reason to fail
+                if not is_of_mlflow(error):
+                    raise
 
     def _experiment_of(self, run_id: str) -> str:
-        try:
+        with self._unless_gone(run_id):
             return str(self.client.get_run(run_id).info.experiment_id)
-        except MlflowException as error:
-            raise self._gone(run_id, error) from error
 
-    def _gone(self, run_id: str, error: MlflowException) -> Exception:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST" and not is_refusal(error):
-            return error
-        return InputError(
-            f"{self.journal.parent}: its run {run_id} cannot be continued in {self.uri} ({error});"
-            " give the tracking.uri that it was started with, restore the run, or move the folder"
-            " away to start anew"
-        )
+    @contextmanager
+    def _unless_gone(self, run_id: str) -> Iterator[None]:
+        """Say of a run that is not there what to do."""
+        try:
+            yield
+        except Exception as error:
+            is_gone = getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
+            if not is_of_mlflow(error) or not (is_gone or _is_refusal(error)):
+                raise
+            raise InputError(
+                f"{self.journal.parent}: its run {run_id} cannot be continued in {self.uri}"
+                f" ({error}); give the tracking.uri that it was started with, restore the run, or"
+                " move the folder away to start anew"
+            ) from error
 
     def _experiment(self, facts: RunFacts) -> str:
         if facts.parent:  # the page of a sweep lists the runs of its own experiment only
@@ -120,15 +128,17 @@ class Beginning:
         location = Path(self.artifacts).as_uri() if self.artifacts else None
         try:
             return str(self.client.create_experiment(name, location))
-        except MlflowException as error:  # another run may just have done so
+        except Exception as error:  # another run may just have done so
+            if not is_of_mlflow(error):
+                raise
             found = self.client.get_experiment_by_name(name)
-            if found is None and is_refusal(error):
+            if found is None and _is_refusal(error):
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(
                     f"experiment_name is {name[:40]!r}, which MLflow does not take ({reason});"
                     " give another"
                 ) from error
-            if found is None or not is_refusal(error):
+            if found is None or not _is_refusal(error):
                 raise
             return str(found.experiment_id)
 
@@ -161,23 +171,35 @@ class Beginning:
         return str(run.info.run_id)
 
     def _go_on(self, run_id: str) -> None:
-        try:
+        with self._unless_gone(run_id):
             self.client.update_run(run_id, status="RUNNING")
-        except MlflowException as error:
-            raise self._gone(run_id, error) from error
         for tag, value in _place().items():
             self.client.set_tag(run_id, tag, value)
 
     def _log_params(self, run_id: str, facts: RunFacts) -> None:
         values = {_key(key): _shortened(visible(value)) for key, value in facts.params.items()}
-        params = [Param(key, value) for key, value in values.items()]
+        params = [self._param(key, value) for key, value in values.items()]
         for start in range(0, len(params), 100):  # MLflow takes a hundred at a time
             try:
                 self.client.log_batch(run_id, params=params[start : start + 100])
-            except MlflowException as error:
+            except Exception as error:
                 # it was begun by another command of the same run, whose words for it stay
                 if "Changing param values" not in str(error):
                     raise
+
+    def _param(self, key: str, value: str) -> Any:
+        if isinstance(self.client, QuickClient):
+            return Pair(key, value)
+        from mlflow.entities import Param
+
+        return Param(key, value)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether MLflow will never take it; an error of its own has imported it."""
+    from seqexp.tracking.store.client import is_refusal
+
+    return is_refusal(error)
 
 
 def _place() -> dict[str, str]:
