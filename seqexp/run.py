@@ -1,6 +1,7 @@
 """One run, from a checked config to its report."""
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -265,9 +266,13 @@ def train(run: Observed, callbacks: Sequence[Callback], stop: Stop, update: Upda
 
 def end(callbacks: Sequence[Callback], result: Result) -> None:
     """Have all callbacks do what they do at the end of a run, and say what goes on."""
-    for callback in callbacks:
-        with contextlib.nullcontext() if callback.doing is None else phase(*callback.doing):
-            callback.at_end(result)
+    gc.freeze()  # what is there already is not garbage, and takes long to look through
+    try:
+        for callback in callbacks:
+            with contextlib.nullcontext() if callback.doing is None else phase(*callback.doing):
+                callback.at_end(result)
+    finally:
+        gc.unfreeze()
 
 
 # --- what was begun before --------------------------------------------------------------------
