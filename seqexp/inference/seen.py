@@ -108,10 +108,11 @@ class Watch:
         """A line for each way in which sequences are unlike those of the training."""
         known = self.known
         if self.outside:
+            usual = f"{known.shortest:,}"
+            usual += f" to {known.longest:,}" if known.longest != known.shortest else ""
             yield (
                 f"{self.outside:,} of {self.count:,} sequences have other lengths than those of the"
-                f" training, {known.shortest:,} to {known.longest:,}: here {self.shortest:,} to"
-                f" {self.longest:,}"
+                f" training, {usual}: here {self.shortest:,} to {self.longest:,}"
             )
         if self.tokens < FEW:
             return
