@@ -48,6 +48,7 @@ from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
 from seqexp.callback.scores import KeptPredictions
 from seqexp.callback.speaking import SpeakingNGrams
+from seqexp.callback.system_use import SystemUse
 from seqexp.callback.tested import PredictionsOfTest
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
@@ -69,6 +70,7 @@ from seqexp.config.typed import command_line
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.inference import from_run
 from seqexp.metrics import HEADLINE
+from seqexp.tracking.labels import in_words, labels_after, labels_of
 from seqexp.tracking.tracker import DataFacts
 from seqexp.trainer.distributed import Processes, joined
 from seqexp.trainer.loop import fit
@@ -118,6 +120,7 @@ def run(
         begun = processes.told(begun)
         if begun.result is not None and begun.state is None:
             say_again(begun.result)
+            label_again(place, begun.result)
             return begun.result
         is_new = begun.state is None
         earlier = from_run.read(parts.config) if is_new else None
@@ -201,6 +204,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     denoised = Denoised(parts.decoder, run, getattr(parts.dataset, "channel", None))
     return [
         Curves(run),
+        SystemUse(run, bool(parts.config["tracking"].get("system_metrics"))),
         Console(run.training.settings, run.data.spec.output),
         Kernels(run),
         Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
@@ -313,6 +317,16 @@ def begun_before(
     return Begun(run_id, result, weights_of(folder, origin, changes), changes)
 
 
+def label_again(place: Place, result: Result) -> None:
+    """Give a finished run the tags and notes of a later command."""
+    labels = place.folder.new_labels(labels_after(place.parts.config))
+    if labels and result.run_id is not None and place.parts.tracker.keeps:
+        place.parts.tracker.label([result.run_id], labels)
+        place.folder.label(labels)
+        if told := in_words(labels):
+            log.info(f"its {told} are in MLflow now")
+
+
 def gone_on_from(
     begun: Begun, config: Config, folder: RunFolder, origin: Mapping[str, str]
 ) -> Begun:
@@ -385,7 +399,8 @@ def start_recording(
         tags[CONTINUED_FROM] = str(begun.earlier.result.run_id)
     headline = HEADLINE[run.data.spec.output]
     result.run_id = run.tracker.start(replace(facts, tags=tags, headline=headline))
-    place.folder.begin(result.run_id, origin, reports_of(place.parts.config))
+    reports, labels = reports_of(place.parts.config), labels_of(place.parts.config)
+    place.folder.begin(result.run_id, origin, reports, labels)
 
 
 def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: int) -> None:
@@ -448,7 +463,7 @@ def recording(run: Observed, folder: RunFolder) -> Iterator[None]:
         result.history = story.history
         try:
             with phase("writing to the store of runs", WRITING):
-                tracker.finish(result.status)
+                folder.label(tracker.finish(result.status))
         except RunError as error:  # a full disk has kept something from being written
             result.status, result.error = "KILLED", f"{type(error).__name__}: {error}"
             with suppress(OSError):  # which would hide what is missing

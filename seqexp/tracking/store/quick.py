@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from seqexp.errors import InputError
-from seqexp.tracking.store.address import database_file, fault
+from seqexp.tracking.store.address import database_file, fault, local_path
 from seqexp.tracking.store.database import is_locked, one_at_a_time, refuse_unsound, version_of
 
 TABLES = "dc11669786a5"
@@ -33,7 +33,7 @@ TABLES = "dc11669786a5"
 BUSY_SECONDS = 20.0
 """How long SQLite itself waits for a lock, as MLflow has it."""
 
-MAX_KEY, MAX_VALUE = 250, 6000
+MAX_KEY, MAX_VALUE, MAX_EXPERIMENT_VALUE = 250, 6000, 20_000
 """Characters; MLflow looks at what is longer."""
 
 CONDITION = r"(attributes|tags)\.`?([\w. ]+?)`?\s*(=|LIKE)\s*'([^']*)'"
@@ -78,14 +78,6 @@ def _mlflows(uri: str, is_written: bool) -> Any:
     from seqexp.tracking.store.client import connect
 
     return connect(uri, is_written)
-
-
-def local_path(address: str) -> Path | None:
-    """The folder that an address of artifacts means; None if it is no folder of this machine."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
-        return None
-    return Path(unquote(parts.path) if parts.scheme else address)
 
 
 @contextlib.contextmanager
@@ -220,9 +212,23 @@ class QuickClient:
             return [_experiment(*row) for row in database.execute(query)]
 
     @_or_by_mlflow
+    def get_experiment(self, experiment_id: str) -> Any:
+        """An experiment with its tags."""
+        query = "SELECT experiment_id, name, lifecycle_stage FROM experiments"
+        tags = "SELECT key, value FROM experiment_tags WHERE experiment_id = ?"
+        given = (int(experiment_id),)
+        with self._database() as database:
+            row = database.execute(f"{query} WHERE experiment_id = ?", given).fetchone()
+            if row is None:
+                return _NOT_HERE
+            found = _experiment(*row)
+            found.tags = dict(database.execute(tags, given).fetchall())
+        return found
+
+    @_or_by_mlflow
     def set_experiment_tag(self, experiment: str, key: str, value: str) -> Any:
         """Give an experiment a tag."""
-        if not _fits(key, value):
+        if not _fits(key, value, MAX_EXPERIMENT_VALUE):
             return _NOT_HERE
         put = "INSERT OR REPLACE INTO experiment_tags (key, value, experiment_id) VALUES (?, ?, ?)"
         with self._database(is_written=True) as database:
@@ -370,10 +376,10 @@ def _plain(pairs: Iterable[Any]) -> list[tuple[str, str]]:
     return [(one.key, one.value) for one in pairs]
 
 
-def _fits(key: str, value: str) -> bool:
+def _fits(key: str, value: str, most: int = MAX_VALUE) -> bool:
     """Whether MLflow takes a tag or parameter as it is; it has more rules for other keys."""
     is_usual = re.fullmatch(r"[\w.\-`~ /]+", key) is not None and ".." not in key
-    return is_usual and key != "mlflow.runName" and len(key) <= MAX_KEY and len(value) <= MAX_VALUE
+    return is_usual and key != "mlflow.runName" and len(key) <= MAX_KEY and len(value) <= most
 
 
 def _put_tags(database: sqlite3.Connection, run_id: str, tags: Mapping[str, str]) -> None:

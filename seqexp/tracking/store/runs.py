@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqexp.errors import InputError
-from seqexp.tracking.store.address import database_file
+from seqexp.tracking.store.address import database_file, local_path
 from seqexp.tracking.store.best import best_of
-from seqexp.tracking.store.quick import QuickClient, input_errors, is_of_mlflow, local_path, opened
+from seqexp.tracking.store.quick import QuickClient, input_errors, is_of_mlflow, opened
 from seqexp.utils.nearest import did_you_mean
 
 if TYPE_CHECKING:
