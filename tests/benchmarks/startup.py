@@ -1,4 +1,4 @@
-"""How long one waits: for help, an error, a plan, a first update, a prediction; over `import torch`.
+"""How long one waits for help, a plan, a first update, a prediction: over `import torch`.
 
 python -m tests.benchmarks.startup [ROUNDS]
 
