@@ -142,7 +142,7 @@ class CheckedSweeper(BasicSweeper):
         manifest.save()
 
         self._prepare()
-        from seqexp.sweep.grid.parent_run import Parent  # MLflow: only for a sweep that is good
+        from seqexp.sweep.grid.parent_run import Parent  # figures: only for a sweep that is good
 
         parent = Parent(jobs[0], manifest)
         returns: list[JobReturn] = []
