@@ -27,6 +27,7 @@ from seqexp.model.counting.table import NGramTable
 from seqexp.model.layers import TokenInput
 from seqexp.model.warm_start import Weights, start_from
 from seqexp.optimizer.schedule import plateau
+from seqexp.optimizer.uncompiled import keep_compiler_out
 from seqexp.seeding import stream_seed
 from seqexp.spec import Scoring, SizedByData
 from seqexp.task import kinds
@@ -180,6 +181,7 @@ def prepare(settings: Settings, threads: int | None) -> torch.device:
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     keep_freed_memory()
+    keep_compiler_out()
     # the same as use_deterministic_algorithms, which also imports torch's compiler, for 2 seconds
     torch.set_deterministic_debug_mode("error" if settings.deterministic else "default")
     # which would fill each buffer with NaN before it is written: a tenth of the step of an LSTM

@@ -1,6 +1,7 @@
 """What a dataset gives: `Data`, `Sequences`, `Batch`."""
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +19,9 @@ MAX_ON_DEVICE = 2**30
 
 MANY = 2**16
 """Tokens of each row, or values, that are looked at together where there may be very many."""
+
+VERY_MANY = 2**20
+"""Rows of a split above which as few as can be are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -211,10 +215,14 @@ class Sequences:
         if not has_label or self.targets.is_floating_point():
             return order[:count]
         labels = self.targets[:, 0].cpu().long()[order]
-        _, labels, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
+        if count < len(self) > VERY_MANY:  # no class has more of the first `count` than so many
+            order, labels, sizes = _first_of_each(order, labels, count)
+        else:
+            sizes = torch.unique(labels, return_counts=True)[1]
+        _, labels, there = torch.unique(labels, return_inverse=True, return_counts=True)
         # the i-th row of a class of n has its place at (i + 1/2) / n: classes come evenly mixed
         by_class = labels.argsort(stable=True)
-        within = torch.arange(len(self)) - (sizes.cumsum(0) - sizes)[labels[by_class]]
+        within = torch.arange(len(order)) - (there.cumsum(0) - there)[labels[by_class]]
         places = (within + 0.5) / sizes[labels[by_class]]
         return order[by_class[places.argsort(stable=True)]][:count]
 
@@ -223,9 +231,14 @@ class Sequences:
         parts = [self.keys] if self.keys is not None else [self.tokens, self.context]
         found = hashlib.sha256()
         for part in [*parts, self.context_rows, self.targets]:
-            if part is not None:
-                found.update(str((part.shape, part.dtype)).encode())
-                found.update(part.detach().cpu().contiguous().numpy().tobytes())
+            if part is None:
+                continue
+            # next words in a file are narrower than those in memory
+            is_narrow = part is self.targets and part.dtype in (torch.int16, torch.int32)
+            dtype = torch.int64 if is_narrow and not self.is_stream else part.dtype
+            found.update(str((part.shape, dtype)).encode())
+            for piece in torch.split(part.detach(), max(1, MANY // max(1, part[:1].numel()))):
+                found.update(piece.to(dtype).cpu().contiguous().numpy().data)
         return found.hexdigest()
 
     def num_batches(self, batch_size: int) -> int:
@@ -248,7 +261,7 @@ class Sequences:
         sequences of so many batches are sorted by length together. The first `skip` batches are
         left out.
         """
-        for rows in self._rows(batch_size, order_seed, length_pool)[skip:]:
+        for rows in itertools.islice(self._rows(batch_size, order_seed, length_pool), skip, None):
             if self.is_stream:
                 yield Batch(self.tokens, self.targets, True, rows, self.device, numbers=rows)
                 continue
@@ -268,7 +281,7 @@ class Sequences:
 
     def _rows(
         self, batch_size: int, order_seed: int | None, length_pool: int | None
-    ) -> Sequence[Int[Tensor, " batch"]]:
+    ) -> Iterator[Int[Tensor, " batch"]]:
         generator = None
         order = torch.arange(len(self))
         if order_seed is not None:
@@ -280,11 +293,13 @@ class Sequences:
             lengths = self._lengths().cpu()
             pools = torch.split(order, length_pool * batch_size)
             order = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
-        batches = torch.split(order.to(self.tokens.device), batch_size)
-        if length_pool is None or generator is None:
-            return batches
-        # else the short ones of each pool would always come first
-        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+        order = order.to(self.tokens.device)
+        starts = range(0, max(1, len(order)), batch_size)
+        if length_pool is not None and generator is not None:
+            # else the short ones of each pool would always come first
+            drawn = torch.randperm(len(starts), generator=generator).tolist()
+            return (order[starts[i] : starts[i] + batch_size] for i in drawn)
+        return (order[start : start + batch_size] for start in starts)
 
     def _by_group(
         self, order: Int[Tensor, " sequences"], generator: torch.Generator
@@ -302,7 +317,18 @@ class Sequences:
         """Tokens of each row that are no padding, of which a stream has none."""
         if self.is_stream:
             return torch.full((len(self),), self.tokens.shape[1])
-        return is_real(self.tokens).sum(dim=1)
+        size = max(1, 2**20 // max(1, self.tokens[:1].numel()))
+        return torch.cat([is_real(part).sum(dim=1) for part in torch.split(self.tokens, size)])
+
+
+def _first_of_each(
+    order: Int[Tensor, " rows"], labels: Int[Tensor, " rows"], count: int
+) -> tuple[Int[Tensor, " chosen"], Int[Tensor, " chosen"], Int[Tensor, " classes"]]:
+    """At most so many rows of each class, the first, in their order; and sizes of all classes."""
+    classes, sizes = torch.unique(labels, return_counts=True)
+    chosen = [(labels == one).nonzero()[:count, 0] for one in classes]
+    rows = torch.cat(chosen).sort().values
+    return order[rows], labels[rows], sizes
 
 
 def row_keys(rows: Iterable[Sequence[str]]) -> Int[Tensor, " rows"]:

@@ -23,7 +23,16 @@ from seqexp.callback.base import Callback, Curves, Observed, closing, tell
 from seqexp.callback.baselines import Constant
 from seqexp.callback.calibration import Calibration
 from seqexp.callback.checkpoint import Checkpoints
-from seqexp.callback.console import Console, Summary, say_again, say_start, say_summary
+from seqexp.callback.console import (
+    Console,
+    Summary,
+    say_again,
+    say_start,
+    say_stopped,
+    say_summary,
+    size_of,
+)
+from seqexp.callback.continued import tell_again, tell_pictures
 from seqexp.callback.counted import CountedNGrams
 from seqexp.callback.denoise import Denoised
 from seqexp.callback.filters import LearnedFilters
@@ -39,9 +48,11 @@ from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
 from seqexp.callback.scores import KeptPredictions
 from seqexp.callback.speaking import SpeakingNGrams
+from seqexp.callback.system_use import SystemUse
 from seqexp.callback.tested import PredictionsOfTest
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
+from seqexp.checkpoint.continuing import CONTINUED_FROM, Earlier, state_to_continue
 from seqexp.checkpoint.folder import CHECKPOINTS, RunFolder, owned
 from seqexp.checkpoint.identity import REPORTING_CODE
 from seqexp.checkpoint.provenance import (
@@ -53,18 +64,22 @@ from seqexp.checkpoint.provenance import (
     run_facts,
     sizes,
 )
-from seqexp.checkpoint.result import Result, Start
+from seqexp.checkpoint.result import Result, Start, Story
+from seqexp.config.differing import differing
 from seqexp.config.groups import Config
 from seqexp.config.typed import command_line
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.inference import from_run
 from seqexp.metrics import HEADLINE
+from seqexp.tracking.labels import in_words, labels_after, labels_of
 from seqexp.tracking.tracker import DataFacts
 from seqexp.trainer.distributed import Processes, joined
 from seqexp.trainer.loop import fit
 from seqexp.trainer.training import Update
 from seqexp.trainer.update import update
+from seqexp.utils import garbage
 from seqexp.utils.files import full_disk
+from seqexp.utils.phases import READING, STARTING, TESTING, WRITING, counted, phase
 from seqexp.utils.signals import Stop, sigterm_raises
 
 log = logging.getLogger("seqexp")
@@ -93,36 +108,45 @@ def run(
         KeyboardInterrupt: if it was told to stop; it is recorded as killed, and can be resumed.
     """
     hearing = sigterm_raises() if stop is None else contextlib.nullcontext()
+    is_alone = stop is None  # a stack of models keeps in step by itself
     stop = stop or Stop(config["trainer"]["max_minutes"])
-    with hearing, settled(config, start) as place:
+    with hearing, counted() as spent, settled(config, start) as place:
         parts, folder, processes = place.parts, place.folder, place.processes
-        data = build.load(parts)
-        origin = origin_of(parts.config, data, processes.count)
-        begun = processes.told(begun_before(folder, origin, reports_of(parts.config), step))
+        with phase("reading the data", READING):
+            data = build.load(parts)
+            origin = origin_of(parts.config, data, processes.count)
+        begun = begun_before(folder, origin, reports_of(parts.config), step)
+        if is_alone:
+            begun = gone_on_from(begun, parts.config, folder, origin)
+        begun = processes.told(begun)
         if begun.result is not None and begun.state is None:
             say_again(begun.result)
+            label_again(place, begun.result)
             return begun.result
         is_new = begun.state is None
         earlier = from_run.read(parts.config) if is_new else None
-        training, starts = build.begin(
-            parts, data, place.device, processes, is_new, earlier, update
-        )
-        run = Observed(parts.tracker, training, data, known=begun.known)
+        with phase(beginning(parts, is_new), STARTING):
+            training, starts = build.begin(
+                parts, data, place.device, processes, is_new, earlier, update
+            )
+        story = Story(spent=spent)
+        run = Observed(parts.tracker, training, data, story, known=begun.known)
         looking = observers(place, run, stop)
         checkpoints = Checkpoints(folder, origin, run, looking, stop)
         if begun.state is not None:
             checkpoints.resume(begun.state)
         callbacks = [*looking, checkpoints]  # last: they save what all have seen
-        start_recording(place, run, origin, begun, callbacks)
+        with phase("opening the store of runs", STARTING):
+            start_recording(place, run, origin, begun, callbacks)
         with recording(run, folder), closing(callbacks):
-            if is_new:
+            if is_new or begun.earlier is not None:
                 tell_start(place, run, origin, starts)
+                tell_earlier(place, run, begun, checkpoints)
             elif begun.changes:
                 tell_changes(place, run, origin, begun)
             is_tested = train(run, callbacks, stop, update)
             if is_tested and processes.is_first:
-                for callback in callbacks:
-                    callback.at_end(run.story.result)
+                end(callbacks, run.story.result)
     say_summary(run.story.result)
     return run.story.result
 
@@ -156,7 +180,9 @@ def settled(config: Config, start: Start) -> Iterator[Place]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(room_on_disk())
-        parts = build.parts(config)
+        with phase("loading MLflow and the parts of the run", STARTING):
+            parts = build.parts(config)
+        garbage.resume()
         device = build.prepare(parts.settings, parts.threads)
         processes = stack.enter_context(joined(device.type == "cuda"))
         if not processes.is_first:
@@ -177,12 +203,19 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     twin = partial(train_twin, parts, place.device, place.folder, stop)
     calibration = Calibration(run)
     denoised = Denoised(parts.decoder, run, getattr(parts.dataset, "channel", None))
+    written, pictures = Written(parts.decoder, run), Pictures(run)
+    reads = Reads(parts.decoder, run, parts.reads_backwards, twin)
+    gradients = Gradients(parts.gradient_flow, run)
+    drawn = (written, pictures, reads, gradients)
+    differs = differing(parts.config, start.choices)
+    seen = (filters, predictions, denoised, (samples, written), drawn)
     return [
         Curves(run),
+        SystemUse(run, bool(parts.config["tracking"].get("system_metrics"))),
         Console(run.training.settings, run.data.spec.output),
         Kernels(run),
         Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
-        Gradients(parts.gradient_flow, run),
+        gradients,
         Constant(run),
         CountedNGrams(run),
         SpeakingNGrams(run),
@@ -191,27 +224,50 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         PredictionsOfTest(run, start.folder),
         filters,
         samples,
-        Written(parts.decoder, run),
-        Pictures(run),
+        written,
+        pictures,
         denoised,
-        Page(title, typed, parts.filters, run, filters, predictions, denoised, samples),
-        Reads(parts.decoder, run, parts.reads_backwards, twin),
+        reads,
         KeptModel(parts.config, run, calibration),
+        Page(title, typed, differs, parts.filters, run, *seen),
         KeptPredictions(run, start.folder, start.is_job),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),
     ]
 
 
+def beginning(parts: Parts, is_new: bool) -> str:
+    """What is done before the first update, in words."""
+    starts = parts.settings.starts
+    if is_new and starts > 1:
+        return f"trying {starts} initial weights"
+    return "making the model"
+
+
 def train(run: Observed, callbacks: Sequence[Callback], stop: Stop, update: Update) -> bool:
     """Train and test from wherever the training is; returns whether it came to its test."""
-    for callback in callbacks:
-        callback.before()
+    with phase("looking at the model before it learns", STARTING):
+        for callback in callbacks:
+            callback.before()
+    training = run.training
     with stop.listening():
-        for report in fit(run.training, run.data.to(run.training.device), update):
-            if not tell(callbacks, report):
+        reports = fit(training, run.data.to(training.device), update)
+        was_done = training.is_done
+        while not training.is_done:
+            if not tell(callbacks, next(reports)):
                 return False
-    return True
+        if not was_done:
+            say_stopped(training)
+        with phase(f"testing on {size_of(run.data.test)}", TESTING):
+            tested = next(reports)
+        return tell(callbacks, tested)
+
+
+def end(callbacks: Sequence[Callback], result: Result) -> None:
+    """Have all callbacks do what they do at the end of a run, and say what goes on."""
+    for callback in callbacks:
+        with contextlib.nullcontext() if callback.doing is None else phase(*callback.doing):
+            callback.at_end(result)
 
 
 # --- what was begun before --------------------------------------------------------------------
@@ -226,12 +282,14 @@ class Begun:
         result: what came of it, if it has finished.
         state: of the checkpoint to resume from; of a finished run, where it is reported again.
         changes: a line for each difference in how the run is reported.
+        earlier: the run of fewer epochs whose last state it is.
     """
 
     run_id: str | None = None
     result: Result | None = None
     state: dict[str, Any] | None = None
     changes: Sequence[str] = ()
+    earlier: Earlier | None = None
 
     @property
     def mark(self) -> int | None:
@@ -264,6 +322,29 @@ def begun_before(
     if not changes or result.pruned is not None:  # a search stopped it before it was reported
         return Begun(run_id, result)
     return Begun(run_id, result, weights_of(folder, origin, changes), changes)
+
+
+def label_again(place: Place, result: Result) -> None:
+    """Give a finished run the tags and notes of a later command."""
+    labels = place.folder.new_labels(labels_after(place.parts.config))
+    if labels and result.run_id is not None and place.parts.tracker.keeps:
+        place.parts.tracker.label([result.run_id], labels)
+        place.folder.label(labels)
+        if told := in_words(labels):
+            log.info(f"its {told} are in MLflow now")
+
+
+def gone_on_from(
+    begun: Begun, config: Config, folder: RunFolder, origin: Mapping[str, str]
+) -> Begun:
+    """What was begun; where that is nothing, the last state of the same run of fewer epochs."""
+    if begun.result is not None or begun.state is not None:
+        return begun
+    found = state_to_continue(config, folder, origin)
+    if found is None:
+        return begun
+    earlier, state = found
+    return replace(begun, state=state, earlier=earlier)
 
 
 def weights_of(
@@ -321,9 +402,12 @@ def start_recording(
     tags = dict(facts.tags)
     for callback in callbacks:
         tags.update(callback.tags())
+    if begun.earlier is not None:
+        tags[CONTINUED_FROM] = str(begun.earlier.result.run_id)
     headline = HEADLINE[run.data.spec.output]
     result.run_id = run.tracker.start(replace(facts, tags=tags, headline=headline))
-    place.folder.begin(result.run_id, origin, reports_of(place.parts.config))
+    reports, labels = reports_of(place.parts.config), labels_of(place.parts.config)
+    place.folder.begin(result.run_id, origin, reports, labels)
 
 
 def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: int) -> None:
@@ -335,6 +419,8 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     for name, text in run.data.files.items():
         run.tracker.text(text, name)
     num_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if not starts:  # of a run that goes on from an earlier one
+        starts = int(run.story.result.metrics.get("train/starts", 1))
     run.log({"model/parameters": float(num_parameters), "train/starts": float(starts)}, 0)
     told = "\n".join(run.training.started_from)
     if told:
@@ -345,6 +431,15 @@ def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: i
     if run.training.average is not None:
         how = run.training.settings.average
         log.info(f"  validated, tested and kept are averaged weights (trainer.average={how})")
+
+
+def tell_earlier(place: Place, run: Observed, begun: Begun, checkpoints: Checkpoints) -> None:
+    """Record what a run shares with the one that it goes on from, and save it as its own."""
+    if begun.earlier is None or begun.state is None:
+        return
+    tell_again(run, begun.earlier, place.parts.config["tracking"].get("uri"))
+    tell_pictures(run, begun.state)
+    checkpoints.save()
 
 
 def tell_changes(place: Place, run: Observed, origin: Mapping[str, str], begun: Begun) -> None:
@@ -374,7 +469,8 @@ def recording(run: Observed, folder: RunFolder) -> Iterator[None]:
         result.seconds = time.monotonic() - story.began
         result.history = story.history
         try:
-            tracker.finish(result.status)
+            with phase("writing to the store of runs", WRITING):
+                folder.label(tracker.finish(result.status))
         except RunError as error:  # a full disk has kept something from being written
             result.status, result.error = "KILLED", f"{type(error).__name__}: {error}"
             with suppress(OSError):  # which would hide what is missing

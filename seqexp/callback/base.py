@@ -47,6 +47,10 @@ class Callback:
     name: ClassVar[str | None] = None
     """Key of its state in a checkpoint; None: it has nothing to remember."""
 
+    doing: ClassVar[tuple[str, str] | None] = None
+    """What it does at the end of a run, in words, and the part of the run's time that it counts to;
+    None: nothing that takes time."""
+
     ends_run = False
     """Whether the run is to end here, without a test."""
 

@@ -25,6 +25,7 @@ from seqexp.task.regression import Regression
 from seqexp.trainer.loop import scored_batches
 from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import evaluate
+from seqexp.utils.phases import TESTING, phase
 
 log = logging.getLogger("seqexp")
 
@@ -53,6 +54,8 @@ class Constant(Callback):
     Args:
         run: on whose data.
     """
+
+    doing = ("scoring what knows nothing", TESTING)
 
     def __init__(self, run: Observed) -> None:
         self.run = run
@@ -190,7 +193,8 @@ def compare_with_baselines(
             methods.append(Method(title, values[0], values[1], apart))
     found: dict[str, float] = {}
     if database:
-        best, scores = best_scan(database, train, test, spec.vocabulary, run.training.seed)
+        with phase(f"scanning sequences with {len(database):,} known motifs"):
+            best, scores = best_scan(database, train, test, spec.vocabulary, run.training.seed)
         areas = (auroc(scores, truth), auprc(scores, truth))
         name = f"scan with {best.name}"
         methods.append(Method(name, areas[0], areas[1], _apart(own, scores, truth)))

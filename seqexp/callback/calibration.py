@@ -22,6 +22,7 @@ from seqexp.task.calibration import (
 from seqexp.trainer.loop import scored_batches
 from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import evaluate, scored_window
+from seqexp.utils.phases import TESTING
 
 log = logging.getLogger("seqexp")
 
@@ -37,6 +38,8 @@ class Calibration(Callback):
     Args:
         run: whose validation and test are predicted.
     """
+
+    doing = ("fitting the temperature", TESTING)
 
     def __init__(self, run: Observed) -> None:
         self.run = run

@@ -104,6 +104,10 @@ class Checkpoints(Callback):
         waited = time.monotonic() - self.saved
         return is_due or (minutes is not None and waited >= 60 * minutes)
 
+    def save(self) -> None:
+        """Write a checkpoint of the run as it stands."""
+        self._save()
+
     def _save(self) -> None:
         state = {
             "origin": dict(self.origin),

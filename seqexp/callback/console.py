@@ -7,7 +7,7 @@ from itertools import count
 from seqexp.callback.base import Callback, Observed
 from seqexp.callback.filters import LearnedFilters
 from seqexp.checkpoint.result import Result
-from seqexp.data import Data
+from seqexp.data import Data, Sequences
 from seqexp.interpret.families.family import Families
 from seqexp.interpret.families.words import NAMED, in_words
 from seqexp.interpret.filters.extraction import ranked
@@ -15,7 +15,7 @@ from seqexp.interpret.filters.tomtom import Learned
 from seqexp.metrics import DECODED, HEADLINE, METRICS, OF_KIND, without_name
 from seqexp.spec import Features, Output, TaskSpec
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.training import Report
+from seqexp.trainer.training import Report, Training
 from seqexp.utils import table
 from seqexp.utils.names import markdown, one_line
 
@@ -30,16 +30,27 @@ MAX_NAMED = 6
 
 def say_start(model: str, dataset: str, data: Data, num_parameters: int) -> None:
     """One line on what is about to be done, one on what is predicted, and the notes of the data."""
-    unit = "tokens" if data.train.is_stream else "sequences"
-    counts = {
-        name: split.tokens.numel() if split.is_stream else len(split)
-        for name, split in data.splits().items()
-    }
-    splits = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    unit = unit_of(data.train)
+    splits = ", ".join(f"{count_of(split):,} {name}" for name, split in data.splits().items())
     log.info(f"{model}, {num_parameters:,} parameters, on {dataset}: {splits} {unit}")
     log.info(f"  {what_is_predicted(data.spec)}")
     for note in data.notes:
         log.info(f"  {note}")
+
+
+def unit_of(split: Sequences) -> str:
+    """What is counted of a split."""
+    return "tokens" if split.is_stream else "sequences"
+
+
+def count_of(split: Sequences) -> int:
+    """How many sequences it has; of a stream, tokens."""
+    return split.tokens.numel() if split.is_stream else len(split)
+
+
+def size_of(split: Sequences) -> str:
+    """How large it is, in words."""
+    return f"{count_of(split):,} {unit_of(split)}"
 
 
 def what_is_predicted(spec: TaskSpec) -> str:
@@ -113,6 +124,19 @@ def _say(report: Report, epochs: int, kind: Output) -> None:
     best = "  *" if report.is_best else ""
     width = len(str(epochs))
     log.info(f"epoch {report.step:{width}}/{epochs}  {'  '.join(values)}{best}")
+
+
+def say_stopped(training: Training) -> None:
+    """Why a training ended before its last epoch, and which weights are tested."""
+    settings, epoch, best = training.settings, training.epoch, training.best_epoch
+    if epoch < settings.epochs:
+        log.info(
+            f"stopped early after epoch {epoch}: {settings.monitor} is not better than"
+            f" {number(training.best_value or 0.0)} of epoch {best} for {epoch - best} epochs"
+            f" (trainer.patience={settings.patience})"
+        )
+    if settings.test_weights == "best" and best and best != epoch:
+        log.info(f"tested are the weights of epoch {best}")
 
 
 def number(value: float) -> str:
@@ -235,7 +259,7 @@ def say_summary(result: Result) -> None:
     rows = result.summary
     if not rows:  # a search has stopped it, and has said so
         return
-    log.info("\n" + table.pairs(rows.items()))
+    log.info("\n" + table.pairs(rows.items(), most=table.columns()))
 
 
 def say_again(result: Result) -> None:

@@ -19,6 +19,7 @@ from seqexp.spec import Output, TaskSpec, is_real, is_scored
 from seqexp.task import kinds
 from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import evaluate
+from seqexp.utils.phases import TESTING
 
 log = logging.getLogger("seqexp")
 
@@ -50,6 +51,8 @@ class CountedNGrams(Callback):
     Args:
         run: on whose data.
     """
+
+    doing = ("fitting counted n-grams beside the model", TESTING)
 
     def __init__(self, run: Observed) -> None:
         self.run = run

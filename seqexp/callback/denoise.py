@@ -24,6 +24,7 @@ from seqexp.model.read_errors import turned
 from seqexp.model.read_scores import Scores, ids
 from seqexp.seeding import UniformSource, stream_seed
 from seqexp.spec import Output
+from seqexp.utils.phases import DRAWING, INTERPRETING, phase
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +52,8 @@ class Denoised(Callback):
         run: whose model knows how reads err.
         channel: what the reads are simulated by; None where that is not known.
     """
+
+    doing = ("decoding clusters of reads", INTERPRETING)
 
     def __init__(self, decoder: object, run: Observed, channel: Channel | None) -> None:
         fits = isinstance(decoder, Denoise) and run.data.spec.output is Output.READ_ERRORS
@@ -82,9 +85,12 @@ class Denoised(Callback):
                 log.info(f"no test cluster has {count} reads")
                 continue
             channel = channel_of(clusters)  # by no more reads than are decoded
-            found = list(consensus(clusters, channel, settings.length))
-            found += self._by_known_rates(clusters, settings.length)
-            sequences, decoded = _denoised(clusters, channel, model, settings)
+            what = f"{len(clusters):,} clusters of {count} reads"
+            with phase(f"decoding {what} by methods without a network"):
+                found = list(consensus(clusters, channel, settings.length))
+                found += self._by_known_rates(clusters, settings.length)
+            with phase(f"decoding {what} by the learned errors"):
+                sequences, decoded = _denoised(clusters, channel, model, settings)
             rows += _rows(count, clusters, [*found, decoded])
             known = [
                 (one.sequence, one.certainty, cluster.truth)
@@ -95,9 +101,10 @@ class Denoised(Callback):
             self._log(count, decoded, bins[count])
         self.tracker.table(rows, "reads/methods.json")
         say(rows)
-        self._keep_reliability(bins)
-        self._keep_learned(model)
-        self._keep_true_channel()
+        with phase("drawing how reads err", DRAWING):
+            self._keep_reliability(bins)
+            self._keep_learned(model)
+            self._keep_true_channel()
 
     def _by_known_rates(self, clusters: Sequence[Cluster], length: int | None) -> list[Decoded]:
         """The polish that is told what the reads are simulated by, which is hard to beat."""
@@ -243,7 +250,8 @@ def _rows(
 
 def say(rows: Sequence[dict[str, Any]]) -> None:
     """The table, a line a method."""
-    heads = f"  {'reads':>5}  {'method':<32} {'exact':>15}  {'errors in 100 letters':>21}"
+    width = max((len(row["method"]) for row in rows), default=0)
+    heads = f"  {'reads':>5}  {'method':<{width}} {'exact':>13}  {'errors in 100 letters':>21}"
     log.info(f"\n{heads}  CPU ms a cluster")
     for row in rows:
         cells = [
@@ -253,7 +261,8 @@ def say(rows: Sequence[dict[str, Any]]) -> None:
         milliseconds = row["milliseconds"]
         told = f"{milliseconds:16.1f}" if milliseconds is not None else row["note"]
         log.info(
-            f"  {row['num_reads']:>5}  {row['method']:<32} {cells[0]:>15}  {cells[1]:>21}  {told}"
+            f"  {row['num_reads']:>5}  {row['method']:<{width}} {cells[0]:>13}  {cells[1]:>21}"
+            f"  {told}"
         )
 
 

@@ -20,6 +20,7 @@ from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.windows import HasFilters
 from seqexp.interpret.letters import have_logo
 from seqexp.spec import Output
+from seqexp.utils.phases import DRAWING, phase
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
@@ -51,14 +52,14 @@ def keep_families(
     found = find_families(model, given, share, trim_bits, known, lambda line: log.info(f"  {line}"))
     from seqexp.interpret.families.figures import family_figure, pairs_figure
 
-    figures = {
-        family.index: family_figure(family, given) for family in found.telling[: settings.max_shown]
-    }
-    for number, figure in figures.items():
-        tracker.figure(figure, f"families/{number}.png")
-    pairs = pairs_figure(found)
-    if pairs is not None:
-        tracker.figure(pairs, "families/pairs.png")
+    with phase("drawing motif families", DRAWING):
+        shown = found.telling[: settings.max_shown]
+        figures = {family.index: family_figure(family, given) for family in shown}
+        for number, figure in figures.items():
+            tracker.figure(figure, f"families/{number}.png")
+        pairs = pairs_figure(found)
+        if pairs is not None:
+            tracker.figure(pairs, "families/pairs.png")
     tracker.text(json.dumps(as_json(found, given), indent=1), "families.json")
     tracker.text(sites_bed(found.telling, names, given), "sites.bed")
     return found, figures, pairs

@@ -33,6 +33,7 @@ from seqexp.interpret.filters.windows import HasFilters, reads_both_strands
 from seqexp.spec import Output
 from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
+from seqexp.utils.phases import DRAWING, INTERPRETING, phase
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
@@ -64,6 +65,7 @@ class LearnedFilters(Callback):
         InputError: if the database of known motifs is no motif file.
     """
 
+    doing = ("reading filters", INTERPRETING)
     name = "show"
 
     def __init__(self, settings: Filters | None, run: Observed) -> None:
@@ -147,8 +149,10 @@ class LearnedFilters(Callback):
         """Keep what the filters learned, where they find it, and what simpler methods come to."""
         run, settings = self.run, self.settings
         self.found = learned = self.learned()
-        self._find_families()
-        agreement, self.where = show_where(settings, run, learned.filters)
+        with phase("grouping filters to motif families"):
+            self._find_families()
+        with phase("looking for the evidence along sequences"):
+            agreement, self.where = show_where(settings, run, learned.filters)
         run.log({**learned.metrics, **agreement}, self.training.epoch)
         found, self.methods = compare_with_baselines(settings, run, self.database)
         run.log(found, 0)
@@ -175,13 +179,22 @@ class LearnedFilters(Callback):
             return Learned()
         learned = Learned(filters, metrics=motif_metrics(filters))
         if self.settings.matches and is_dna(symbols):
-            learned = compared(filters, patterns, self.database, symbols, self.settings.max_q)
-        learned = replace(learned, metrics={**learned.metrics, **self._chance(filters)})
+            with phase(self._comparing()):
+                learned = compared(filters, patterns, self.database, symbols, self.settings.max_q)
+        with phase("reading filters that have learned nothing"):
+            learned = replace(learned, metrics={**learned.metrics, **self._chance(filters)})
         if self.draws:
-            self._keep_filters(filters)
-            if is_dna(symbols):
-                self._keep_motifs(learned)
+            with phase("drawing filters", DRAWING):
+                self._keep_filters(filters)
+                if is_dna(symbols):
+                    self._keep_motifs(learned)
         return learned
+
+    def _comparing(self) -> str:
+        """What filters are compared with, in words."""
+        planted, known = bool(self.data.patterns), len(self.database)
+        what = [*["what was planted"] * planted, *[f"{known:,} known motifs"] * bool(known)]
+        return f"comparing filters with {' and '.join(what) or 'nothing'}"
 
     def _find_families(self) -> None:
         """Group filters that read the same motif."""
@@ -206,6 +219,7 @@ class LearnedFilters(Callback):
         )
 
     def _keep_filters(self, filters: Sequence[LearnedFilter]) -> None:
+        from seqexp.interpret.filters.card import card
         from seqexp.interpret.filters.figures import filter_figure, slider_page
 
         assert self.settings is not None
@@ -215,7 +229,9 @@ class LearnedFilters(Callback):
         figure = filter_figure(filters, symbols, patterns, title, shown)
         self.tracker.figure(figure, "filters/filters.png")
         if self.frames:
-            self.tracker.text(slider_page(self.frames), "filters/forming.html")
+            kept, epoch = self._kept_epoch()
+            image = card(filters, symbols, patterns, kept)
+            self.tracker.text(slider_page(self.frames, image, epoch), "filters/forming.html")
         rows = [learned.row(spec.output_names) for learned in ranked(filters)]
         self.tracker.table(rows, "filters/filters.json")
         if len(symbols) > MAX_COUNTED:
@@ -223,6 +239,15 @@ class LearnedFilters(Callback):
             return
         counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
         self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
+
+    def _kept_epoch(self) -> tuple[str, int | None]:
+        """What the tested weights are, in words, and of which epoch; None: an average, or none."""
+        training = self.training
+        if training.average is not None:
+            return "kept: averaged weights", None
+        is_best = training.settings.test_weights == "best" and training.best_epoch > 0
+        epoch = training.best_epoch if is_best else training.epoch
+        return f"kept: epoch {epoch}", epoch
 
     def _keep_motifs(self, learned: Learned) -> None:
         """For other tools, and what the motifs resemble."""

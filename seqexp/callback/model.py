@@ -1,8 +1,8 @@
 """Keeps the tested model, with all that is needed to load it from the run alone."""
 
-import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from seqexp.data import Data
 from seqexp.inference import pyfunc, saved_model, text
 from seqexp.spec import Features, Input, is_real
 from seqexp.tracking.tracker import ModelFiles
+from seqexp.utils.phases import WRITING
 
 MAX_SYMBOLS = 200
 MAX_POSITIONS = 5
@@ -31,6 +32,8 @@ class KeptModel(Callback):
         run: whose model.
         calibration: that has fitted its temperature.
     """
+
+    doing = ("saving the model", WRITING)
 
     def __init__(self, config: Config, run: Observed, calibration: Calibration) -> None:
         self.config, self.run, self.calibration = config, run, calibration
@@ -48,20 +51,20 @@ class KeptModel(Callback):
             self.run.tracker.model(files)
 
 
-def example(data: Data) -> str:
-    """What the model takes for the first sequence of the test, as text, or as JSON; shortened."""
+def example(data: Data) -> Any:
+    """What the model takes for the first sequence of the test, shortened; None: there is none.
+
+    A list of one where there is one column, else cells by column.
+    """
     test, spec = data.test, data.spec
     if not len(test):
-        return ""
+        return None
     batch = next(test.chosen(torch.arange(1, device=test.tokens.device)).batches(1))
     values = {pyfunc.SEQUENCE: (batch.tokens, spec.input)}
     if batch.context is not None and spec.context is not None:
         values[pyfunc.CONTEXT] = (batch.context, spec.context)
     shown = {name: _example(*values[name]) for name in pyfunc.read_inputs(spec)}
-    first = next(iter(shown.values()))
-    if len(shown) > 1:
-        return json.dumps(shown)
-    return first if isinstance(first, str) else json.dumps([first])
+    return shown if len(shown) > 1 else list(shown.values())
 
 
 def _example(rows: Num[Tensor, "1 time ..."], made_of: Input) -> str | list[list[float]]:

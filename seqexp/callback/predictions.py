@@ -26,6 +26,7 @@ from seqexp.spec import (
 from seqexp.task import kinds
 from seqexp.task.base import Cell, Task
 from seqexp.task.figures import MOST_BARS, MOST_CLASSES, MOST_CURVES, MOST_PANELS
+from seqexp.utils.phases import DRAWING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
@@ -54,6 +55,8 @@ class Predictions(Callback):
     Args:
         run: whose test is looked at.
     """
+
+    doing = ("drawing what is predicted", DRAWING)
 
     def __init__(self, run: Observed) -> None:
         self.run = run

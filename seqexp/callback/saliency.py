@@ -15,6 +15,7 @@ from seqexp.interpret.saliency.mutagenesis import Trace, agreement, trace
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output, TaskSpec
 from seqexp.trainer.training import Training
+from seqexp.utils.phases import DRAWING, phase
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
@@ -51,11 +52,12 @@ def show_where(
     order = [learned.index for learned in ranked(filters) if learned.hits]
     figure = None
     if draws:
-        figure = _keep(traces[: settings.num_traced], order, run, last, "sequences")
-        for output in others:
-            name = re.sub(r"[^A-Za-z0-9_.-]", "_", data.spec.output_names[output])[:40]
-            of_output = _traces(training, data, settings.num_traced, output)
-            _keep(of_output, order, run, output, f"{output + 1}_{name}")
+        with phase("drawing the evidence along sequences", DRAWING):
+            figure = _keep(traces[: settings.num_traced], order, run, last, "sequences")
+            for output in others:
+                name = re.sub(r"[^A-Za-z0-9_.-]", "_", data.spec.output_names[output])[:40]
+                of_output = _traces(training, data, settings.num_traced, output)
+                _keep(of_output, order, run, output, f"{output + 1}_{name}")
     # a dead filter points to nothing
     strengths = np.array([learned.strength * (learned.hits > 0) for learned in filters])
     return (agreement(traces, strengths) if count else {}), figure

@@ -14,6 +14,7 @@ from seqexp.inference import text
 from seqexp.spec import PAD, Output
 from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
+from seqexp.utils.phases import INTERPRETING
 
 log = logging.getLogger("seqexp")
 
@@ -32,6 +33,7 @@ class Samples(Callback):
         InputError: if the prompt has a symbol that the text lacks.
     """
 
+    doing = ("writing samples of text", INTERPRETING)
     name = "write"
 
     def __init__(self, decoder: object, run: Observed) -> None:

@@ -10,6 +10,7 @@ from seqexp.spec import Output
 from seqexp.trainer.loop import scored_batches
 from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import evaluate, scored_window
+from seqexp.utils.phases import WRITING
 
 
 class KeptPredictions(Callback):
@@ -22,6 +23,8 @@ class KeptPredictions(Callback):
         folder: of the run; None keeps nothing.
         with_validation: whether weights of a mean may be asked for.
     """
+
+    doing = ("keeping predictions of the test", WRITING)
 
     def __init__(self, run: Observed, folder: Path | None, with_validation: bool) -> None:
         is_kept = folder is not None and run.data.spec.output is not Output.READ_ERRORS

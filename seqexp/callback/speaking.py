@@ -6,6 +6,7 @@ from seqexp.callback.base import Callback, Observed
 from seqexp.checkpoint.result import Result
 from seqexp.model.counting.table import Speaking
 from seqexp.utils.names import one_line
+from seqexp.utils.phases import INTERPRETING
 
 SHOWN = 30
 """N-grams of each output."""
@@ -26,6 +27,8 @@ class SpeakingNGrams(Callback):
     Args:
         run: whose model is asked; one without such n-grams is fine.
     """
+
+    doing = ("listing n-grams that say most", INTERPRETING)
 
     def __init__(self, run: Observed) -> None:
         self.run = run

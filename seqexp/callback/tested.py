@@ -24,6 +24,7 @@ from seqexp.trainer.predicted import MAX_NUMBERS, Predicted
 from seqexp.trainer.score import evaluate, scored_window
 from seqexp.utils.files import appearing
 from seqexp.utils.names import one_line
+from seqexp.utils.phases import WRITING
 
 log = logging.getLogger("seqexp")
 
@@ -83,6 +84,8 @@ class PredictionsOfTest(Callback):
         run: whose test is predicted.
         folder: of the run; None keeps it with the run alone.
     """
+
+    doing = ("writing predictions.tsv", WRITING)
 
     def __init__(self, run: Observed, folder: Path | None) -> None:
         is_table = run.data.spec.output is not Output.READ_ERRORS

@@ -19,6 +19,7 @@ class Start:
     parent: str | None = None  # run id of the sweep
     name: str | None = None
     is_job: bool = False  # of a sweep
+    swept: Sequence[str] = ()  # keys in which the jobs of the sweep differ
     tags: Mapping[str, str] = field(default_factory=dict)  # beside those that every run has
 
 
@@ -40,10 +41,14 @@ class Result:
 
 @dataclass
 class Story:
-    """The record of a run while it trains: its result, and the metrics of each epoch."""
+    """The record of a run while it trains: its result, and the metrics of each epoch.
+
+    `spent` has the seconds of this process by part of the run, as `seqexp.utils.phases` counts.
+    """
 
     result: Result = field(default_factory=Result)
     history: dict[int, dict[str, float]] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)  # less what earlier processes took
 
     def state(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@
     run = seqexp.train("experiment=hello", "trainer.epochs=20")
     run.history                    # a data frame: a row an epoch, a column a metric
     run.predict(["hell", "he"])    # a row a text
-    run = seqexp.load("latest")    # or an id, and outputs=FOLDER
+    run = seqexp.load("latest")    # or an id, and outputs=FOLDER; or "best", experiment="motif"
     print(run.metrics["test/accuracy"], run.model)
     run.data.test                  # what it was tested on
     run.states(["hell"])           # hidden states; run.features is what the output reads
@@ -37,6 +37,7 @@ from seqexp.cli.job import tell_aside
 from seqexp.cli.resolvers import folder_name
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import place
+from seqexp.cli.which import Which, which
 from seqexp.cli.words_of_errors import explain
 from seqexp.config.check import check, check_resolved, set_aside
 from seqexp.config.experiments import for_others
@@ -155,15 +156,25 @@ def train(*overrides: str) -> TrainedRun:
         folder = Path(config["paths"]["outputs"]).absolute() / "runs" / name
         result = run_config(config, Start(choices(hydra.runtime.choices), overrides, folder))
     store = Store(place({"tracking.uri": str(config["tracking"]["uri"])}))
-    return _found(store, str(result.run_id), config["trusted_packages"])
+    return _found(store, Which(str(result.run_id)), config["trusted_packages"])
 
 
-def load(run: str = "latest", trusted: Sequence[str] = (), **where: str) -> TrainedRun:
+def load(
+    run: str = "latest",
+    trusted: Sequence[str] = (),
+    experiment: str | None = None,
+    sweep: str | None = None,
+    metric: str | None = None,
+    **where: str,
+) -> TrainedRun:
     """A run of before, with its model.
 
     Args:
-        run: its id in MLflow, the first few letters of it, or latest.
+        run: its id in MLflow, the first few letters of it, latest or best.
         trusted: your packages whose classes its model may name.
+        experiment: whose runs latest and best look at.
+        sweep: id of the sweep whose runs they look at, or latest.
+        metric: that tells the best; by default what the runs optimize.
         where: `outputs=FOLDER` or `uri=ADDRESS` of the runs; by default ./outputs.
 
     Raises:
@@ -174,13 +185,14 @@ def load(run: str = "latest", trusted: Sequence[str] = (), **where: str) -> Trai
     if other:
         raise InputError(f"{other[0]}: unknown; give outputs or uri")
     store = Store(place({keys[name]: str(value) for name, value in where.items()}))
-    return _found(store, run, trusted)
+    asked = {"run": run, "experiment": experiment, "sweep": sweep, "metric": metric}
+    return _found(store, which("one", asked), trusted)
 
 
-def _found(store: Store, name: str, trusted: Sequence[str]) -> TrainedRun:
+def _found(store: Store, one: Which, trusted: Sequence[str]) -> TrainedRun:
     import pandas as pd
 
-    run = store.find(name)
+    run = one.one(store)
     saved = store.model(run, trusted)
     config = check_resolved(store.config(run), f" of run {run.info.run_id}")
     history = pd.DataFrame(_by_epoch(store, run)).sort_index()

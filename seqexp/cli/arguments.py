@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seqexp.cli.subcommand import COMMANDS
+from seqexp.cli.which import WORDS
 from seqexp.config.groups import CONF
-from seqexp.config.typed import KEY, ROOT, SECTIONS, Kinds, as_typed, pieces
+from seqexp.config.typed import KEY, ROOT, SECTIONS, TAG, Kinds, as_typed, pieces
 from seqexp.errors import InputError
 from seqexp.utils.nearest import nearest
 
@@ -35,6 +36,9 @@ VALUED = (*FOLDERS, "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
 """Flags after which a value has to stand."""
 
 FLAGS = (*MODES, *HELPS, *VALUED, "--resolve")
+
+TAG_KEY = re.compile(r"tags(\.[A-Za-z_][\w-]*)+")
+"""The key of a tag, as Hydra can read it."""
 
 FROM_RUN = "model.from_run"
 
@@ -185,6 +189,12 @@ class Known:
 
     def pair(self, plus: str, key: str, value: str) -> Iterator[str]:
         """Faults of a group's choice; other keys are for the config check."""
+        if key.startswith(TAG) and not TAG_KEY.fullmatch(key):
+            yield (
+                f"{shlex.quote(plus + key)}: the parts of a tag's name begin with a letter, and"
+                " have letters, digits, _ and -; give another, as tags.owner=ann"
+            )
+            return
         if key not in self.ours:
             if re.search(r"[@:]|//", key) or (
                 "/" in key and not key.startswith(("hydra/", *(f"{g}/" for g in self.ours)))
@@ -267,7 +277,7 @@ def prepared(arguments: Sequence[str]) -> list[str]:
 
 
 def with_latest(argument: str, arguments: Sequence[str]) -> str:
-    """An override of `model.from_run` with the id of the latest run, where it says `latest`.
+    """An override of `model.from_run` with the id of the run, where it says latest or best.
 
     So the jobs of a sweep do not start from each other.
 
@@ -276,16 +286,19 @@ def with_latest(argument: str, arguments: Sequence[str]) -> str:
     """
     key, equals, value = argument.partition("=")
     names = value.split(",")
-    if key.lstrip("+") != FROM_RUN or "latest" not in names:
+    if key.lstrip("+") != FROM_RUN or not {*WORDS} & {*names}:
         return argument
     from seqexp.cli.run_lookup import Store
     from seqexp.cli.store_location import KEYS, place
 
     given = dict(item.lstrip("+").partition("=")[::2] for item in arguments)
     store = Store(place({key: given[key] for key in KEYS if key in given}))
-    run = store.find("latest", FROM_RUN)
-    print(f"{FROM_RUN}=latest is {run.info.run_id}, {run.info.run_name}", file=sys.stderr)
-    return f"{key}=" + ",".join(run.info.run_id if name == "latest" else name for name in names)
+    ids = {}
+    for name in dict.fromkeys(name for name in names if name in WORDS):
+        run = store.find(name, FROM_RUN)
+        print(f"{FROM_RUN}={name} is {run.info.run_id}, {run.info.run_name}", file=sys.stderr)
+        ids[name] = run.info.run_id
+    return f"{key}=" + ",".join(ids.get(name, name) for name in names)
 
 
 def forgiving(arguments: Sequence[str]) -> list[str]:
@@ -328,7 +341,7 @@ def typed_folder() -> list[str]:
 
 def dry(arguments: Sequence[str]) -> list[str]:
     """Have a single dry run leave no folder; a sweep knows that by itself."""
-    is_dry = "dry_run=true" in [item.lstrip("+").lower() for item in arguments]
+    is_dry = {"dry_run=true", "dry_run=timed"} & {item.lstrip("+").lower() for item in arguments}
     if not is_dry or {"-m", "--multirun"} & set(arguments):
         return []
     given = any(item.startswith("hydra.run.dir=") for item in arguments)

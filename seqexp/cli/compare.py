@@ -1,10 +1,11 @@
 """Which is better? The table and figures of a sweep, for any runs.
 
 python -m seqexp compare runs=RUN,RUN,... [KEY=VALUE ...]
-python -m seqexp compare sweep=RUN [KEY=VALUE ...]
+python -m seqexp compare sweep=RUN|latest [KEY=VALUE ...]
 
-  runs           ids of runs in MLflow, or the first few letters of each
-  sweep          id of a sweep's own run: all runs below it
+  runs           ids of runs in MLflow, or the first few letters of each; also latest and best
+  sweep          id of a sweep's own run, or latest: all runs below it
+  experiment     name in MLflow: where latest and best look
   metric         what they are compared by; their optimized_metric
   output         a folder for the tables and figures; by default one in outputs/comparisons
 
@@ -18,6 +19,7 @@ interval over draws of the test's sequences (paired bootstrap), and of classes M
 
   python -m seqexp compare runs=3f9c,77a0,e771
   python -m seqexp compare sweep=b02d metric=test/accuracy
+  python -m seqexp compare sweep=latest
 """
 
 import contextlib
@@ -26,12 +28,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlflow.entities import Run
-
-from seqexp.cli.run_lookup import PARENT, Store
+from seqexp.cli.run_lookup import ID_LETTERS, Store
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT
 from seqexp.errors import InputError
 from seqexp.inference import ensemble
@@ -54,61 +55,59 @@ from seqexp.utils.files import RESULT, read_json
 from seqexp.utils.nearest import did_you_mean
 from seqexp.utils.streams import show
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
 UNTOLD = (*NOT_IN_FINGERPRINT, "overrides", "experiment", "trusted_packages")
 """Params that say where and how a run was started, not what it is."""
-
-ID_LETTERS = 8
-"""Of a run's id, in a folder's name."""
 
 
 def compare(
     place: Place,
-    runs: tuple[str, ...] | None = None,
-    sweep: str | None = None,
+    several: Which,
     metric: str | None = None,
     output: str | None = None,
 ) -> None:
     """Print the table of a set of runs, and leave it with its figures in a folder.
 
     Raises:
-        InputError: if neither or both are given, a run is not there, or a metric is none.
+        InputError: if a run is not there, or a metric is none.
     """
-    if (runs is None) == (sweep is None):
-        raise InputError("give either runs=ID,ID,... or sweep=ID, the id of a sweep's own run")
     store = Store(place)
-    parent = None if sweep is None else store.find(sweep, "sweep")
-    found = _named(store, runs or ()) if parent is None else store.jobs(parent)
+    parent = several.parent(store)
+    found = _named(store, several) if parent is None else store.jobs(parent)
     found = list(_each_once(found))
+    if parent is not None:
+        store.note(f"sweep {parent.info.run_id[:ID_LETTERS]} ({parent.info.run_name})")
+    store.tell(found)
     manifest = manifest_of(found, _metric(found, metric))
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
     if manifest.has_folds:
         folders = {name: _folder_of(run) for name, run in _by_name(found).items()}
         manifest.pooled = pooled.pooled(manifest, folders)
-    folder = Path(output) if output is not None else _folder(place, sweep, found)
+    folder = Path(output) if output is not None else _folder(place, parent, found)
     show(f"\n{table_text(manifest)}\n")
     pair = _pair(found) if len(found) == 2 else None
     for file in _kept(manifest, results, folder, pair):
         show(f"  {file}")
 
 
-def _named(store: Store, names: Sequence[str]) -> list[Run]:
+def _named(store: Store, several: Which) -> list["Run"]:
     """The runs of these ids, each once."""
-    found = {run.info.run_id: run for run in (store.find(name, "runs") for name in names)}
-    if len(found) < 2:
-        raise InputError(f"runs is {','.join(names)}; give at least two runs to compare")
-    for run in found.values():
+    found = several.named(store, " to compare")
+    for run in found:
         if "seqexp.fingerprint" not in run.data.tags:
             raise InputError(
                 f"runs has {run.info.run_id} ({run.info.run_name}), which trained nothing; if it is"
                 f" a sweep's own, give sweep={run.info.run_id[:ID_LETTERS]}"
             )
-    return list(found.values())
+    return found
 
 
-def _each_once(found: Sequence[Run]) -> Iterator[Run]:
+def _each_once(found: Sequence["Run"]) -> Iterator["Run"]:
     """Of runs with the same configuration and seed, the newest that finished."""
 
-    def order(run: Run) -> tuple[bool, int]:
+    def order(run: "Run") -> tuple[bool, int]:
         return (run.info.status == "FINISHED", run.info.start_time)
 
     best: dict[str, Run] = {}
@@ -124,7 +123,7 @@ def _each_once(found: Sequence[Run]) -> Iterator[Run]:
             )
 
 
-def _metric(found: Sequence[Run], given: str | None) -> str:
+def _metric(found: Sequence["Run"], given: str | None) -> str:
     """What runs are sorted by: what they all were to optimize, unless it is said."""
     if given is None:
         wanted = sorted({run.data.params["optimized_metric"] for run in found})
@@ -145,7 +144,7 @@ def _metric(found: Sequence[Run], given: str | None) -> str:
 # --- what is known of them --------------------------------------------------------------------
 
 
-def manifest_of(found: Sequence[Run], metric: str) -> Manifest:
+def manifest_of(found: Sequence["Run"], metric: str) -> Manifest:
     """Runs as the jobs of a sweep: what sets them apart are their values, by key."""
     keys = differing_keys([run.data.params for run in found])
     jobs = {}
@@ -172,18 +171,18 @@ def _fold(params: Mapping[str, str]) -> list[int]:
     return [int(value) for value in values] if all(map(str.isdecimal, values)) else []
 
 
-def _folder_of(run: Run) -> Path | None:
+def _folder_of(run: "Run") -> Path | None:
     """The folder of a run on this machine, if what lies there is its own."""
     folder = Path(run.data.tags.get("seqexp.checkpoint.folder", "nowhere"))
     left = result(read_json(folder / RESULT)) if (folder / RESULT).is_file() else None
     return folder if left is not None and left.get("run_id") == run.info.run_id else None
 
 
-def _state(run: Run) -> Any:
+def _state(run: "Run") -> Any:
     return run.info.status if run.info.status in ("RUNNING", "FAILED", "KILLED") else "PENDING"
 
 
-def _by_name(found: Sequence[Run]) -> dict[str, Run]:
+def _by_name(found: Sequence["Run"]) -> dict[str, "Run"]:
     return {run.info.run_id: run for run in found}
 
 
@@ -212,7 +211,7 @@ def _is_untold(key: str) -> bool:
     return name.split(".")[0] in free or key.endswith("._target_")
 
 
-def _result(store: Store, run: Run, metric: str) -> dict[str, Any]:
+def _result(store: Store, run: "Run", metric: str) -> dict[str, Any]:
     """What a run left in its folder; its curve from the store, where that is not to be had."""
     file = Path(run.data.tags.get("seqexp.checkpoint.folder", "nowhere")) / RESULT
     with contextlib.suppress(InputError):
@@ -224,7 +223,7 @@ def _result(store: Store, run: Run, metric: str) -> dict[str, Any]:
     return {"history": {point.step: {curve: point.value} for point in points}}
 
 
-def _pair(found: Sequence[Run]) -> Pair | None:
+def _pair(found: Sequence["Run"]) -> Pair | None:
     """Two runs on one test, said in words; or a line that says why there is no such comparison."""
     names = (found[0].info.run_id[:ID_LETTERS], found[1].info.run_id[:ID_LETTERS])
     try:
@@ -237,7 +236,7 @@ def _pair(found: Sequence[Run]) -> Pair | None:
     return pair
 
 
-def _scores(run: Run) -> ensemble.Scores:
+def _scores(run: "Run") -> ensemble.Scores:
     """What a run has predicted for its test, from its folder.
 
     Raises:
@@ -271,9 +270,9 @@ def said_of_pair(pair: Pair, names: tuple[str, str]) -> Iterator[str]:
 # --- what is left -----------------------------------------------------------------------------
 
 
-def _folder(place: Place, sweep: str | None, found: Sequence[Run]) -> Path:
-    if sweep is not None:
-        name = f"sweep-{found[0].data.tags[PARENT][:ID_LETTERS]}"
+def _folder(place: Place, parent: "Run | None", found: Sequence["Run"]) -> Path:
+    if parent is not None:
+        name = f"sweep-{parent.info.run_id[:ID_LETTERS]}"
     else:
         ids = sorted(run.info.run_id for run in found)
         name = f"runs-{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:ID_LETTERS]}"

@@ -2,7 +2,9 @@
 
 python -m seqexp explain run=RUN input=FILE output=FOLDER [KEY=VALUE ...]
 
-  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
+                 best (by its optimized_metric, or by metric=NAME)
+  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
   input          a file as for predict: FASTA and FASTQ for DNA, tables, a text a line, numbers
   output         a folder for the results; files of these names in it are replaced
   method         by default integrated-gradients; contributions for model=ngrams; ism for a model
@@ -63,6 +65,7 @@ import torch
 from seqexp.cli.predict import batches, saying_what_cannot_be_read
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.cli.written import made
 from seqexp.errors import InputError
 from seqexp.formats.arrays import writing_rows
@@ -88,7 +91,7 @@ Add = Callable[[Explained], None]
 
 def explain(
     place: Place,
-    run: str,
+    one: Which,
     input: str,
     output: str,
     method: Method | None = None,
@@ -111,7 +114,7 @@ def explain(
     if method == "deep-lift":
         refuse_missing()
     store = Store(place)
-    found = store.find(run)
+    found = one.one(store)
     model = store.model(found, trusted)
     explainer = Explainer(model, method, target, baseline)
 
@@ -125,9 +128,9 @@ def explain(
         for batch in chain([first], rest):
             with saying_what_cannot_be_read(model, batch, input):
                 explained = explainer.batch(batch)
-            for one in explained:
-                add(one)
-                summary.add(one)
+            for record in explained:
+                add(record)
+                summary.add(record)
         title = f"What {one_line(found.info.run_name or found.info.run_id)} looks at"
         facts = summary.facts(explainer, found.info.run_id, time.monotonic() - began)
         page = Page(

@@ -2,7 +2,9 @@
 
 python -m seqexp export run=RUN output=FILE.onnx [KEY=VALUE ...]
 
-  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
+                 best (by its optimized_metric, or by metric=NAME)
+  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
   output         file to write, which ends in .onnx
   trusted        your packages whose classes a stored model may name, with commas; none
 
@@ -26,13 +28,14 @@ import torch
 
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.errors import InputError
 from seqexp.inference.onnx_graph.write import graph_of, refuse_without_packages
 from seqexp.utils.files import appearing
 from seqexp.utils.names import visible
 
 
-def export(place: Place, run: str, output: str, trusted: tuple[str, ...] = ()) -> None:
+def export(place: Place, one: Which, output: str, trusted: tuple[str, ...] = ()) -> None:
     """Write the graph, after it was compared with the model.
 
     Raises:
@@ -43,12 +46,12 @@ def export(place: Place, run: str, output: str, trusted: tuple[str, ...] = ()) -
         raise InputError(f"output is {output}; give a file that ends in .onnx")
     torch.set_num_threads(1)
     store = Store(place)
-    found = store.find(run)
+    found = one.one(store)
     saved = store.model(found, trusted)
     try:
         proto, apart = graph_of(saved, found.info.run_id)
     except InputError as error:
-        raise InputError(f"run is {run} ({found.info.run_name}): {error}") from error
+        raise InputError(f"run is {one.run} ({found.info.run_name}): {error}") from error
     try:
         with appearing(Path(output)) as file:
             file.write(proto.SerializeToString())

@@ -16,6 +16,8 @@ from seqexp.cli.resolvers import RANK, folder_name
 from seqexp.config.typed import choices, command_line, typed
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
+from seqexp.utils import garbage
+from seqexp.utils.phases import phase
 
 if TYPE_CHECKING:
     from seqexp.checkpoint.result import Start
@@ -63,15 +65,24 @@ def start_of(
         folder=folder if hydra_config.output_subdir is not None else None,
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
         is_job=is_sweep,
+        swept=swept_keys() if is_sweep else (),
         name=run_label(overrides) if is_sweep else None,
         tags=tags or {},
     )
 
 
 def run_label(overrides: Sequence[str]) -> str | None:
-    """The name of a job of a sweep: its values, without those of places."""
-    elsewhere = ("paths.", "tracking")
-    return command_line(item for item in overrides if not item.startswith(elsewhere)) or None
+    """The name of a job of a sweep: the values that differ, or all but places and labels."""
+    swept = swept_keys()
+    elsewhere = ("paths.", "tracking", "tags", "notes=")
+    told = [item for item in overrides if not item.startswith(elsewhere)]
+    differing = [item for item in told if item.lstrip("+").partition("=")[0] in swept]
+    return command_line(differing or told) or None
+
+
+def swept_keys() -> list[str]:
+    """The keys in which the jobs of a sweep differ, as the sweep has said."""
+    return os.environ.get("SEQEXP_SWEPT", "").split()
 
 
 def own_overrides(hydra_config: Any) -> list[str]:
@@ -127,8 +138,9 @@ def job(config: DictConfig) -> Any:
     if plain["dry_run"]:
         plan(plain, hydra_config)
         return None
-    # seconds of imports: only for a config that is good
-    from seqexp.run import run
+    with phase("loading PyTorch and MLflow"):
+        # seconds of imports: only for a config that is good
+        from seqexp.run import run
 
     if RANK > 0:
         log.setLevel(logging.ERROR)  # the first process speaks for all
@@ -186,6 +198,7 @@ def plan(config: dict[str, Any], hydra_config: Any) -> None:
     """Say what a single run would do."""
     from seqexp.sweep.dry_run import say_plans
 
+    garbage.resume()
     overrides = typed(hydra_config.overrides.task, hydra_config)
     folder = Path(hydra_config.runtime.output_dir)
     if folder == Path.cwd():  # of `dry`

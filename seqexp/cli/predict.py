@@ -4,9 +4,11 @@ python -m seqexp predict run=RUN input=FILE [output=TABLE.csv] [KEY=VALUE ...]
 python -m seqexp predict runs=RUN,RUN|sweep=RUN input=FILE [KEY=VALUE ...]
 python -m seqexp predict run=RUN genome=GENOME.fa [output=TRACK.bw] [KEY=VALUE ...]
 
-  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
-  runs           ids of several: the mean of what they predict, also of different models
-  sweep          id of a sweep's own run: the mean of all its runs
+  run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
+                 best (by its optimized_metric, or by metric=NAME)
+  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
+  runs           several, with commas: the mean of what they predict, also of different models; or
+                 sweep=ID or sweep=latest without run: the mean of all its runs
   weights        of several runs: equal; validation (as the sweep has chosen); or numbers, 1,1,0.5
   input          a file, gzipped or not, or - for standard input, of the layout that the run was
                  trained on: FASTA and FASTQ for DNA, tables (.csv, .tsv, .jsonl), a text a line;
@@ -56,6 +58,7 @@ Of a model of read errors, the input is a file of clusters of reads, and the out
 a record a cluster, as FASTQ with the probability of each letter, or as FASTA (output=FILE.fasta).
 
   python -m seqexp predict run=latest input=peaks.fa.gz output=peaks.csv
+  python -m seqexp predict run=best experiment=fasta input=peaks.fa.gz output=peaks.csv
   python -m seqexp predict runs=3f9c,77a0 input=peaks.fa.gz output=peaks.csv
   python -m seqexp predict run=latest input=peaks.fa.gz what=features output=features.npz
   python -m seqexp predict run=latest input=peaks.fa.gz calibrate=true strands=both
@@ -78,9 +81,10 @@ import numpy as np
 import torch
 
 from seqexp.cli.run_lookup import Store
-from seqexp.cli.several_runs import EQUAL, one_or_several
+from seqexp.cli.several_runs import EQUAL, chosen
 from seqexp.cli.store_location import Place
 from seqexp.cli.tracks import refuse_other_files, write_track
+from seqexp.cli.which import Which
 from seqexp.cli.written import made, written
 from seqexp.decode.denoise import Denoise
 from seqexp.errors import InputError
@@ -123,15 +127,13 @@ What = Literal["predictions", "features", "states", "attention"]
 
 def predict(
     place: Place,
+    either: Which,
     input: str | None = None,
     genome: str | None = None,
     regions: str | None = None,
     step: Count | None = None,
     width: Count | None = None,
     label: str | None = None,
-    run: str | None = None,
-    runs: tuple[str, ...] | None = None,
-    sweep: str | None = None,
     weights: str = EQUAL,
     output: str | None = None,
     what: What = "predictions",
@@ -153,22 +155,20 @@ def predict(
     if genome is not None:
         _refuse_what_files_have(input, what, per, format, column, reads_have_truth)
         refuse_other_files(output)
-        models, shares = _asked(
-            Store(place), run, runs, sweep, weights, calibrate, strands, trusted
-        )
+        models, shares = _asked(Store(place), either, weights, calibrate, strands, trusted)
         track = (genome, regions, step, width, label)
         write_track(models, shares, *track, output=output, batch_size=batch_size)
         return
     input = _file_of(input, regions=regions, step=step, width=width, label=label)
     store = Store(place)
-    if run is None:
-        _refuse_what_one_run_has(runs, sweep, input, what, per)
-        models, shares = _asked(store, run, runs, sweep, weights, calibrate, strands, trusted)
+    if not either.is_one:
+        _refuse_what_one_run_has(input, what, per)
+        models, shares = _asked(store, either, weights, calibrate, strands, trusted)
         several_models = list(models.values())
         _predict_together(several_models, shares, input, output, format, column, batch_size)
         return
     _refuse_other_questions(what, calibrate, strands)
-    models, _ = _asked(store, run, runs, sweep, weights, calibrate, strands, trusted)
+    models, _ = _asked(store, either, weights, calibrate, strands, trusted)
     (model,) = models.values()
     if what != "predictions":
         to = _arrays_of(model, what, per, output)
@@ -240,30 +240,24 @@ def _file_of(source: str | None, **of_genome: object) -> str:
 
 def _asked(
     store: Store,
-    run: str | None,
-    runs: Sequence[str] | None,
-    sweep: str | None,
+    either: Which,
     weights: str,
     calibrate: bool,
     strands: Strands,
     trusted: Sequence[str],
 ) -> tuple[dict[str, SavedModel], list[float]]:
     """The models by run, as they are asked, and the weight of each."""
-    found, shares = one_or_several(store, run, runs, sweep, weights, trusted)
+    found, shares = chosen(store, either, weights, trusted)
     models = {n: asked(one, calibrate, strands, f"run {n}") for n, one in found.items()}
     return models, shares
 
 
-def _refuse_what_one_run_has(
-    runs: Sequence[str] | None, sweep: str | None, source: str, what: What, per: Per
-) -> None:
+def _refuse_what_one_run_has(source: str, what: What, per: Per) -> None:
     """Refuse what can be had of one run only.
 
     Raises:
         InputError: naming the key.
     """
-    if (runs is None) == (sweep is None):
-        raise InputError("give run=ID, or of several runs runs=ID,ID,... or sweep=ID")
     if what != "predictions" or per != "sequence":
         key = f"what is {what}" if what != "predictions" else f"per is {per}"
         raise InputError(f"{key}, which is for one run: give run=ID, or leave it out")

@@ -2,7 +2,9 @@
 
 python -m seqexp reproduce run=RUN [KEY=VALUE ...]
 
-  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
+                 best (by its optimized_metric, or by metric=NAME)
+  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
   trusted        your packages whose classes its config may name, with commas; none. What the
                  stored config trusts counts for nothing.
   files          read: the files of this machine that the config names may be read. They are listed
@@ -40,6 +42,7 @@ from seqexp.checkpoint.provenance import code_version
 from seqexp.checkpoint.result import Start
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.config.check import check_resolved
 from seqexp.config.groups import SUPPLIED, Config
 from seqexp.config.trust import refuse_other_code
@@ -73,7 +76,7 @@ Points = dict[tuple[str, int], list[float]]
 
 
 def reproduce(
-    place: Place, run: str, trusted: tuple[str, ...] = (), files: Literal["ask", "read"] = "ask"
+    place: Place, one: Which, trusted: tuple[str, ...] = (), files: Literal["ask", "read"] = "ask"
 ) -> int:
     """Train a run again and say whether it came out the same; returns 0 if so, else 1.
 
@@ -84,7 +87,7 @@ def reproduce(
     """
     log_to_console(logging.INFO)
     store = Store(place)
-    original = store.find(run)
+    original = one.one(store)
     refuse_unfinished(original)
     stored = store.config(original)
     tell_files(stored, original.info.run_id, place, files)

@@ -51,7 +51,13 @@ def cores() -> int:
     return cores()
 
 
+def unless(said: Any, value: Any) -> Any:
+    """A value that only counts where something else is null."""
+    return value if said is None else None
+
+
 # here and not in main: worker processes of a launcher only import this module
 OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path).absolute()), replace=True)
 OmegaConf.register_new_resolver("cores", cores, replace=True)
+OmegaConf.register_new_resolver("unless", unless, replace=True)
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)

@@ -3,24 +3,31 @@
 Importing this module takes seconds.
 """
 
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from mlflow.entities import Run
+from typing import TYPE_CHECKING, Any
 
 from seqexp.cli.store_location import Place
 from seqexp.errors import InputError
 from seqexp.inference import saved_model as saved
-from seqexp.tracking.store.runs import MODEL, OURS, Runs
+from seqexp.tracking.store.runs import MODEL, OURS, PARENT, Runs
 from seqexp.utils.files import MAX_JSON, parsed
+from seqexp.utils.names import visible
 from seqexp.utils.old_names import with_new_targets
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 __all__ = ["OURS", "PARENT", "Store"]
 
-PARENT = "mlflow.parentRunId"
+MOST_TOLD = 8
+"""Runs that are told of by a line each."""
+
+ID_LETTERS = 8
+"""Of a run's id, in a line."""
 
 
 class Store(Runs):
@@ -33,7 +40,18 @@ class Store(Runs):
     def __init__(self, where: Place) -> None:
         super().__init__(where.uri)
 
-    def text(self, run: Run, path: str) -> str | None:
+    def note(self, line: str) -> None:
+        """Print what was chosen by a word."""
+        print(line, file=sys.stderr)
+
+    def tell(self, found: Sequence["Run"]) -> None:
+        """Print which runs are used, and their model and data."""
+        for run in found[:MOST_TOLD]:
+            print(visible(described(run)), file=sys.stderr)
+        if len(found) > MOST_TOLD:
+            print(f"and {len(found) - MOST_TOLD:,} more runs", file=sys.stderr)
+
+    def text(self, run: "Run", path: str) -> str | None:
         """A text artifact; None where the run has none of this name."""
         with tempfile.TemporaryDirectory() as folder:
             file = self.download(run, path, folder)
@@ -48,7 +66,7 @@ class Store(Runs):
             except (OSError, UnicodeDecodeError) as error:
                 raise InputError(f"{path} of run {run.info.run_id}: {error}") from error
 
-    def config(self, run: Run) -> dict[str, Any]:
+    def config(self, run: "Run") -> dict[str, Any]:
         """The config that a run says it had: material to check, not to trust.
 
         Raises:
@@ -63,25 +81,13 @@ class Store(Runs):
             raise InputError(f"{source}: is damaged: it is no mapping")
         return dict(with_new_targets(found))
 
-    def jobs(self, parent: Run) -> list[Run]:
-        """The runs of a sweep, the first that began first.
-
-        Raises:
-            InputError: if there is none below this run.
-        """
-        found = self.search(f"tags.`{PARENT}` = '{parent.info.run_id}' AND {OURS}")
-        if not found:
-            named = f"{parent.info.run_id} ({parent.info.run_name})"
-            raise InputError(f"sweep is {parent.info.run_id}, but no run is below {named}")
-        return found[::-1]
-
     @contextmanager
-    def model_folder(self, run: Run) -> Iterator[Path | None]:
+    def model_folder(self, run: "Run") -> Iterator[Path | None]:
         """A copy of a run's saved model; None where it has none."""
         with tempfile.TemporaryDirectory() as folder:
             yield self.download(run, MODEL, folder)
 
-    def model(self, run: Run, trusted: Sequence[str] = ()) -> saved.SavedModel:
+    def model(self, run: "Run", trusted: Sequence[str] = ()) -> saved.SavedModel:
         """A run's trained model, rebuilt without running anything that is stored.
 
         Raises:
@@ -96,7 +102,20 @@ class Store(Runs):
             return saved.load(folder, trusted)
 
 
-def _no_config(run: Run) -> dict[str, Any]:
+def described(run: "Run") -> str:
+    """A run, its model and its data, in a line."""
+    params, tags, metrics = run.data.params, run.data.tags, run.data.metrics
+    line = f"run {run.info.run_id[:ID_LETTERS]} ({run.info.run_name})"
+    if "model" in params and "dataset" in params:
+        digest = tags.get("seqexp.data_digest", "not known")[:ID_LETTERS]
+        line += f": {params['model']} on {params['dataset']}, data {digest}"
+    metric = params.get("optimized_metric", "")
+    if metric in metrics:
+        line += f"; {metric} {metrics[metric]:.4g}"
+    return line if run.info.status == "FINISHED" else f"{line}; {run.info.status}"
+
+
+def _no_config(run: "Run") -> dict[str, Any]:
     raise InputError(
         f"run {run.info.run_id} ({run.info.run_name}) has no {saved.CONFIG}; is it a run of seqexp,"
         " and not a sweep?"

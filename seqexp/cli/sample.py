@@ -2,7 +2,9 @@
 
 python -m seqexp sample run=RUN prompt=TEXT [KEY=VALUE ...]
 
-  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
+  run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
+                 best (by its optimized_metric, or by metric=NAME)
+  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
   prompt         what the text begins with
   length         symbols to add; 200
   temperature    below 1 the probable becomes more probable; 0 takes the most probable always; 1
@@ -19,6 +21,7 @@ import torch
 
 from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.decode.sample import Sample
 from seqexp.errors import InputError
 from seqexp.inference import text
@@ -29,7 +32,7 @@ from seqexp.utils.streams import show
 
 def sample(
     place: Place,
-    run: str,
+    one: Which,
     prompt: str,
     length: Count = 200,
     temperature: Temperature = 1.0,
@@ -44,20 +47,20 @@ def sample(
     """
     torch.set_num_threads(1)
     store = Store(place)
-    found = store.find(run)
+    found = one.one(store)
     model = store.model(found, trusted)
     spec = model.spec
     if spec.output is not Output.NEXT_TOKEN:
         names = ", ".join(spec.output_names)
         does = f"predicts {names}" if spec.output.has_numbers else f"tells {names} apart"
         raise InputError(
-            f"run is {run}, whose model ({found.info.run_name}) {does} and does not write; see"
+            f"run is {one.run}, whose model ({found.info.run_name}) {does} and does not write; see"
             " python -m seqexp predict"
         )
     if spec.context is not None:
         raise InputError(
-            f"run is {run}, whose model ({found.info.run_name}) writes a target for what it reads,"
-            " and does not continue a text; see python -m seqexp predict"
+            f"run is {one.run}, whose model ({found.info.run_name}) writes a target for what it"
+            " reads, and does not continue a text; see python -m seqexp predict"
         )
     try:
         ids = text.encode(prompt, spec)

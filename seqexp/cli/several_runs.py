@@ -3,14 +3,17 @@
 import json
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from mlflow.entities import Run
-
-from seqexp.cli.run_lookup import Store
+from seqexp.cli.run_lookup import ID_LETTERS, Store
+from seqexp.cli.which import Which
 from seqexp.errors import InputError
 from seqexp.inference.saved_model import SavedModel
 from seqexp.inference.together import refuse_apart
 from seqexp.utils.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 EQUAL, VALIDATION = "equal", "validation"
 
@@ -18,65 +21,49 @@ WEIGHTS = "ensemble_weights.json"
 """Of a sweep's own run: a row a run."""
 
 
-def one_or_several(
-    store: Store,
-    run: str | None,
-    runs: Sequence[str] | None,
-    sweep: str | None,
-    weights: str,
-    trusted: Sequence[str],
+def chosen(
+    store: Store, which: Which, weights: str, trusted: Sequence[str]
 ) -> tuple[dict[str, SavedModel], list[float]]:
-    """The model of a run, with the weight 1, or those of `several`.
+    """The model of a run with the weight 1; or those of several, by id, and the weight of each.
+
+    Of a sweep, these are its finished runs.
 
     Raises:
-        InputError: if none is given, or runs in two ways; as `several`.
+        InputError: if there is no such run, they predict different things, or a weight is none.
     """
-    if run is None:
-        if (runs is None) == (sweep is None):
-            raise InputError("give run=ID, or of several runs runs=ID,ID,... or sweep=ID")
-        return several(store, runs, sweep, weights, trusted)
-    if runs is not None or sweep is not None or weights != EQUAL:
-        raise InputError("give one run by run=ID; runs, sweep and weights are for several")
-    found = store.find(run)
-    return {found.info.run_id: store.model(found, trusted)}, [1.0]
-
-
-def several(
-    store: Store,
-    runs: Sequence[str] | None,
-    sweep: str | None,
-    weights: str,
-    trusted: Sequence[str],
-) -> tuple[dict[str, SavedModel], list[float]]:
-    """The models of these runs, or of all finished runs of a sweep, by id, and the weight of each.
-
-    Raises:
-        InputError: if they predict different things, or a weight is not known.
-    """
-    parent = None if sweep is None else store.find(sweep, "sweep")
-    found = _named(store, runs or ()) if parent is None else _finished(store.jobs(parent))
+    if which.is_one:
+        if weights != EQUAL:
+            raise InputError(
+                f"weights is {weights}, but weights are for several runs; leave it out"
+            )
+        run = which.one(store)
+        return {run.info.run_id: store.model(run, trusted)}, [1.0]
+    parent = which.parent(store)
+    if parent is None:
+        found = which.named(store, ", or one by run=ID")
+    else:
+        jobs = store.jobs(parent)
+        found = _finished(jobs)
+        count = f"{len(found):,} of {len(jobs):,} runs have finished"
+        store.note(f"sweep {parent.info.run_id[:ID_LETTERS]} ({parent.info.run_name}): {count}")
     shares = _weights(store, found, parent, weights)
     used = [(run, share) for run, share in zip(found, shares, strict=True) if share]
+    store.tell([run for run, _ in used])
     models = {run.info.run_id: store.model(run, trusted) for run, _ in used}
     refuse_apart(models)
     return models, [share for _, share in used]
 
 
-def _named(store: Store, names: Sequence[str]) -> list[Run]:
-    found = {run.info.run_id: run for run in (store.find(name, "runs") for name in names)}
-    if len(found) < 2:
-        raise InputError(f"runs is {','.join(names)}; give at least two runs, or one by run=ID")
-    return list(found.values())
-
-
-def _finished(found: Sequence[Run]) -> list[Run]:
+def _finished(found: Sequence["Run"]) -> list["Run"]:
     finished = [run for run in found if run.info.status == "FINISHED"]
     if not finished:
         raise InputError("no run of this sweep has finished")
     return finished
 
 
-def _weights(store: Store, runs: Sequence[Run], parent: Run | None, weights: str) -> list[float]:
+def _weights(
+    store: Store, runs: Sequence["Run"], parent: "Run | None", weights: str
+) -> list[float]:
     """The weight of each run: equal, as the sweep has chosen by validation, or as given."""
     if weights == EQUAL:
         return [1 / len(runs)] * len(runs)
@@ -103,7 +90,7 @@ def _weights(store: Store, runs: Sequence[Run], parent: Run | None, weights: str
     return shares
 
 
-def _rows(content: str | None, parent: Run) -> list[dict[str, object]]:
+def _rows(content: str | None, parent: "Run") -> list[dict[str, object]]:
     if content is None:
         return []
     try:

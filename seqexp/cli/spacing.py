@@ -2,8 +2,11 @@
 
 python -m seqexp spacing run=RUN motifs=A,B [KEY=VALUE ...]
 
-  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
-  runs           ids of several: the mean over them
+  run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
+                 best (by its optimized_metric, or by metric=NAME)
+  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
+  runs           several, with commas: the mean over them; or sweep=ID or sweep=latest without run:
+                 all its runs
   motifs         two motifs, as for marginalize: each a consensus (TGACTCA), a motif file with one
                  motif, or a built-in one; or one file of several, with names
   names          of one motif file, the two motifs: names=A,B
@@ -40,22 +43,20 @@ import torch
 from matplotlib.figure import Figure
 
 from seqexp.cli.insertions import (
+    Asked,
     Files,
     Row,
     aligned,
-    models_of,
-    random_sequences,
     saying_what_cannot_be_written,
     table_of,
     write,
 )
-from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.errors import InputError
 from seqexp.inference.insertion.backgrounds import Kind
 from seqexp.inference.insertion.effects import (
     ORIENTATIONS,
-    Inserting,
     Mean,
     Spaced,
     mean_of,
@@ -70,8 +71,6 @@ from seqexp.utils.drawing import save
 from seqexp.utils.names import visible
 from seqexp.utils.nearest import did_you_mean
 
-ID_LETTERS = 8
-
 MAX_DISTANCE, MAX_DISTANCES = 100_000, 1000
 
 SHOWN = 5
@@ -82,9 +81,8 @@ RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6})(?::(\d{1,6}))?)?")
 
 def spacing(
     place: Place,
+    either: Which,
     motifs: tuple[str, ...],
-    run: str | None = None,
-    runs: tuple[str, ...] | None = None,
     names: tuple[str, ...] | None = None,
     distances: str = "0-50",
     of: str | None = None,
@@ -104,24 +102,17 @@ def spacing(
     torch.set_num_threads(1)  # results do not depend on the machine's cores
     pair = _pair(motifs, names)
     wanted = distances_of(distances)
-    store = Store(place)
-    models = models_of(store, run, runs, trusted)
-    spec = next(iter(models.values())).spec
+    asked = Asked(place, either, background, count, input, seed, trusted, files)
+    spec = asked.spec
     number = _output(spec, of)
-    longest = len(pair[0]) + max(wanted) + len(pair[1])
-    found = random_sequences(
-        store, place, models, input, background, count, longest, seed, trusted, files
-    )
+    found = asked.backgrounds(len(pair[0]) + max(wanted) + len(pair[1]))
     told = spec.output_names[number]
     print(
         f"A = {pair[0].name}, B = {pair[1].name} at {len(wanted)} distances in {len(found)}"
         f" backgrounds ({background}); what is added to {told} is in {unit_of(spec)}",
         file=sys.stderr,
     )
-    by_run = {
-        name[:ID_LETTERS]: spaced(Inserting(model, found, seed), *pair, wanted)
-        for name, model in models.items()
-    }
+    by_run = {name: spaced(one, *pair, wanted) for name, one in asked.inserting(found).items()}
     rows = [row for name, own in by_run.items() for row in _rows(name, own, number)]
     means = _mean_over_runs(by_run)
     if len(by_run) > 1:

@@ -3,13 +3,13 @@
 Its help text is the docstring of its file. Nothing but the standard library is imported for it.
 """
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqexp.errors import InputError, RunError, Terminated
+from seqexp.utils import garbage
 from seqexp.utils.names import shortened, visible
 from seqexp.utils.streams import at_any_terminal
 
@@ -31,6 +31,9 @@ COMMANDS = {
 
 PLACE = "place"
 """Argument of a command that says where runs are kept; given by the keys of `Place`."""
+
+WHICH = ("one", "several", "either")
+"""Arguments of commands that say which run they are about; given by the keys of `cli/which.py`."""
 
 WORDS = "words"
 """Argument of a command that reads its words itself, since some are no `key=value`."""
@@ -79,29 +82,6 @@ def say_versions() -> None:
         print(f"  {name} {version(name)}")
 
 
-def offer_commands() -> bool:
-    """Print what the Tab key offers of commands and of their arguments.
-
-    The shell gives the line in `COMP_LINE`. Returns whether it is one of a command, of which Hydra
-    knows nothing.
-    """
-    typed = os.environ.get("COMP_LINE", "x").split(" ")[1:]
-    words = [word for word in typed[:-1] if word]
-    if not words:
-        print(*(name for name in COMMANDS if typed and name.startswith(typed[-1])))
-    if not words or words[0] not in COMMANDS:
-        return False
-    from seqexp.config.signature import signature
-
-    parameters = [key for key in signature(COMMANDS[words[0]]).parameters if key != WORDS]
-    if PLACE in parameters:
-        from seqexp.cli.store_location import KEYS
-
-        parameters = [*(key for key in parameters if key != PLACE), *KEYS]
-    print(*(f"{key}=" for key in parameters if key.startswith(typed[-1])))
-    return True
-
-
 def _call(target: str, given: Sequence[str]) -> int:
     from importlib import import_module
 
@@ -111,15 +91,27 @@ def _call(target: str, given: Sequence[str]) -> int:
     module, _, name = target.rpartition(".")
     parameters = signature(target).parameters
     if WORDS in parameters:
-        return int(getattr(import_module(module), name)(given))
+        command = getattr(import_module(module), name)
+        garbage.resume()
+        return int(command(given))
     from seqexp.cli.store_location import KEYS, place
+    from seqexp.cli.which import KEYS as OF_RUNS
+    from seqexp.cli.which import which
 
-    annotations = {key: p.annotation for key, p in parameters.items() if key != PLACE}
-    required = [key for key, p in parameters.items() if key != PLACE and p.required]
-    values = read(given, {**annotations, **KEYS}, required)
+    kind = next((key for key in WHICH if key in parameters), "")
+    of_runs = OF_RUNS.get(kind, {})
+    plain = {key: p for key, p in parameters.items() if key not in (PLACE, kind)}
+    annotations = {key: p.annotation for key, p in plain.items()}
+    required = [*["run"][: kind == "one"], *(key for key, p in plain.items() if p.required)]
+    values = read(given, {**of_runs, **annotations, **KEYS}, required)
     where = place({key: values.pop(key) for key in KEYS if key in values})
+    supplied: dict[str, Any] = {PLACE: where}
+    if kind:
+        asked = {key: values.pop(key) for key in of_runs if key in values}
+        supplied[kind] = which(kind, asked)
     command = getattr(import_module(module), name)  # imports PyTorch and MLflow
-    status: int | None = command(**{PLACE: where}, **values)
+    garbage.resume()
+    status: int | None = command(**supplied, **values)
     return status or 0
 
 

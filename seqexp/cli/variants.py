@@ -3,9 +3,11 @@
 python -m seqexp variants run=RUN input=FILE genome=GENOME.fa output=TABLE.tsv [KEY=VALUE ...]
 python -m seqexp variants runs=RUN,RUN|sweep=RUN input=FILE genome=GENOME.fa output=TABLE.tsv
 
-  run            id of a run in MLflow, its first few letters, or latest (the newest that finished)
-  runs           ids of several: the mean over them, and the standard deviation
-  sweep          id of a sweep's own run: all its runs
+  run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
+                 best (by its optimized_metric, or by metric=NAME)
+  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
+  runs           several, with commas: the mean over them, and the standard deviation; or sweep=ID
+                 or sweep=latest without run: all its runs
   input          VCF, or a table with columns contig, position (from 1), ref, alt and perhaps id;
                  gzipped or not, sorted or not, or - for standard input
   genome         FASTA, or FASTA packed by bgzip; needs the extra [genome]
@@ -42,8 +44,9 @@ from typing import Any
 import torch
 
 from seqexp.cli.run_lookup import Store
-from seqexp.cli.several_runs import EQUAL, one_or_several
+from seqexp.cli.several_runs import EQUAL, chosen
 from seqexp.cli.store_location import Place
+from seqexp.cli.which import Which
 from seqexp.cli.written import written
 from seqexp.errors import InputError
 from seqexp.formats.genome import Genome
@@ -73,12 +76,10 @@ SEPARATORS = {".tsv": "\t", ".csv": ","}
 
 def variants(
     place: Place,
+    either: Which,
     input: str,
     genome: str,
     output: str,
-    run: str | None = None,
-    runs: tuple[str, ...] | None = None,
-    sweep: str | None = None,
     width: Count | None = None,
     calibrate: bool = False,
     batch_size: Count = 256,
@@ -97,7 +98,7 @@ def variants(
         first = next(found, None)  # before the models are fetched
         if first is None:
             raise InputError(f"input is {input}, which holds no variant")
-        known, _ = one_or_several(Store(place), run, runs, sweep, EQUAL, trusted)
+        known, _ = chosen(Store(place), either, EQUAL, trusted)
         for name, model in known.items():
             refuse_other_than_dna(model.spec, name, "variants")
         widths = [width_of(model.spec, name, width) for name, model in known.items()]

@@ -15,7 +15,7 @@ from seqexp.config.typed import KEY, pieces
 from seqexp.errors import ConfigError, InputError
 from seqexp.utils.nearest import CLOSE_OPTION, did_you_mean
 
-EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
+EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
 """Hydra's name of a launcher -> our extra that installs it."""
 
 PACKAGE = "# @package _global_"

@@ -8,6 +8,7 @@ torch.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal
 
 import numpy as np
@@ -32,16 +33,32 @@ _EMPTY = "leave it empty (or NA, NaN, null) where it is not known"
 
 @dataclass(frozen=True)
 class Column:
-    """Values of a column as they stand, and where each stands, for messages."""
+    """Values of a column as they stand, and where each stands, for messages.
+
+    `counts` are how often each value stands; None is once. Then a place is that of the first.
+    """
 
     name: str
     values: Sequence[str]
-    places: Sequence[str]
+    places: Sequence[object]
+    counts: Sequence[int] | None = None
 
-    def known(self) -> list[tuple[str, str]]:
+    def known(self) -> list[tuple[str, object]]:
         """Values that are not missing, each with its place."""
         pairs = zip(self.values, self.places, strict=True)
         return [(value, place) for value, place in pairs if value not in MISSING]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the table."""
+        return len(self.values) if self.counts is None else sum(self.counts)
+
+    @property
+    def num_missing(self) -> int:
+        """Rows without a value."""
+        counts = repeat(1) if self.counts is None else self.counts
+        pairs = zip(self.values, counts, strict=False)
+        return sum(count for value, count in pairs if value in MISSING)
 
 
 def kind_of(columns: Sequence[Column], given: Task | None) -> tuple[Task, list[str]]:
@@ -61,7 +78,7 @@ def kind_of(columns: Sequence[Column], given: Task | None) -> tuple[Task, list[s
         if not column.known():
             raise InputError(
                 f"{column.places[0]}: {column.name} is missing here and in all of"
-                f" {len(column.values):,} rows; give values, or leave out the column"
+                f" {column.num_rows:,} rows; give values, or leave out the column"
             )
     if given is not None:
         _refuse_misfit(columns, given)
@@ -114,9 +131,10 @@ def refuse_missing(column: Column, things: str) -> None:
         if value in MISSING
     ]
     if missing:
-        more = ", ..." if len(missing) > 3 else ""
+        count = column.num_missing
+        more = ", ..." if count > len(missing[:3]) else ""
         raise InputError(
-            f"{len(missing):,} of {len(column.values):,} {things} have no {column.name}:"
+            f"{count:,} of {column.num_rows:,} {things} have no {column.name}:"
             f" {', '.join(missing[:3])}{more}; give one, or remove these rows (a class of such a"
             " name needs another name)"
         )
@@ -128,11 +146,12 @@ def _kind_of_one(column: Column) -> tuple[Task, str]:
     if _look(column) == "numbers":
         if any(map(has_fraction, values)):
             return "regression", "numbers with fractions"
-        if len(values) > MAX_SCALE or (len(known) >= 10 and 2 * len(values) > len(known)):
+        rows = column.num_rows - column.num_missing
+        if len(values) > MAX_SCALE or (rows >= 10 and 2 * len(values) > rows):
             value, place = known[0]
             raise InputError(
                 f"{place}: {column.name} is {value[:40]!r}, and has {len(values):,} different"
-                f" integers in {len(known):,} rows; are they numbers or classes? Give"
+                f" integers in {rows:,} rows; are they numbers or classes? Give"
                 " dataset.task=regression or dataset.task=sequence_class"
             )
     return "sequence_class", f"one column of {len(values)} different values"

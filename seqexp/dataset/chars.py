@@ -4,20 +4,18 @@ import itertools
 import math
 import random
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 from annotated_types import Interval, Len
-from jaxtyping import Integer
 
 from seqexp.data import Data, Sequences
 from seqexp.dataset.characters.encoding import Characters, of_files, of_text
 from seqexp.dataset.own_files import missing
+from seqexp.dataset.tensors import as_tensor
 from seqexp.errors import InputError
 from seqexp.formats.folders import files_in
 from seqexp.formats.text import open_unpacked
@@ -125,7 +123,7 @@ class Chars:
                 f"dataset.valid_share is {self.valid_share}, which leaves {num_valid} of {count}"
                 " characters for validation: too few, so nothing is validated"
             )
-        train, valid, test = torch.split(_as_tensor(text.ids), [num_train, num_valid, num_test])
+        train, valid, test = torch.split(as_tensor(text.ids), [num_train, num_valid, num_test])
         spec = TaskSpec(
             vocabulary=Vocabulary(symbols),
             num_outputs=len(symbols) + 1,  # token ids, of which padding is never the target
@@ -205,11 +203,3 @@ def _notes(path: Path) -> Iterator[str]:
                 " letters alone"
             )
             return
-
-
-def _as_tensor(ids: Integer[np.ndarray, " characters"]) -> Integer[torch.Tensor, " characters"]:
-    """The same memory, or the same file."""
-    with warnings.catch_warnings():
-        # a mapped file cannot be written to, and nobody does
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(ids)

@@ -1,8 +1,10 @@
 """A person's own texts, and what is asked of them: classes, labels, numbers, or next words."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,8 +13,9 @@ from annotated_types import Interval, Len
 from seqexp.data import Data
 from seqexp.dataset.cache import file_digest, key_of
 from seqexp.dataset.folds import Fold, Folds
-from seqexp.dataset.words.answers import answers
-from seqexp.dataset.words.cache import cached
+from seqexp.dataset.mapped import size_of
+from seqexp.dataset.words.answers import answers, answers_of, columns_of
+from seqexp.dataset.words.cache import cached, streamed
 from seqexp.dataset.words.classification import (
     Choices,
     HeadOrTail,
@@ -22,8 +25,9 @@ from seqexp.dataset.words.classification import (
     classification,
 )
 from seqexp.dataset.words.corpus import Corpus, Unit, encode
-from seqexp.dataset.words.documents import Columns, read_documents
-from seqexp.dataset.words.labels import Document, classes_of
+from seqexp.dataset.words.documents import Columns, documents_of, read_documents
+from seqexp.dataset.words.labels import Document, class_names, classes_of
+from seqexp.dataset.words.streamed import LARGE, Classed, Known, Source, Splits
 from seqexp.dataset.words.synthetic import made_reviews
 from seqexp.dataset.words.tokenizer import TOKENIZER
 from seqexp.errors import InputError
@@ -61,7 +65,8 @@ class Text:
             run; None: the test is drawn, or in a file of its own.
         fold: which of the folds is the test, from 0; `valid_share` of the others validates.
         num_made: texts that are made without a path.
-        cache: where tokenised texts are kept, so that later starts are quick; None keeps none.
+        cache: where tokenised texts are kept, so that later starts are quick, and large ones are
+            mapped into memory from; None keeps none.
         max_tokens: size of the vocabulary, with padding and `<unk>`: all others are the most
             frequent words of the texts that are trained on.
         max_length: words, or characters, of a text that are used, at most.
@@ -136,7 +141,21 @@ class Text:
         digests = [f"{split} {file_digest(path)}" for split, path in paths.items()]
         cache = None if self.cache is None else Path(self.cache)
         asked = repr(columns), str(self.task), self.unit
-        return cached(cache, key_of("text 3", TOKENIZER, *asked, *digests), build)
+        key = key_of("text 3", TOKENIZER, *asked, *digests)
+        size = size_of(paths.values())
+        if size > LARGE:
+            return streamed(cache, key, self._source(paths, columns, size))
+        return cached(cache, key, build)
+
+    def _source(self, paths: Mapping[str, Path], columns: Columns, size: int) -> Source:
+        """The same texts, to be read one at a time."""
+
+        def read() -> Splits:
+            return {split: documents_of(path, columns) for split, path in paths.items()}
+
+        return Source(
+            str(self.path), size, read, self.unit, partial(_classed, self.task, columns.asked)
+        )
 
     def _columns(self) -> Columns:
         """Which columns are read: the class as one, or what is asked as it stands."""
@@ -171,3 +190,21 @@ class Text:
             return encode({"train": made}, None, unit=self.unit)
         without = (document._replace(label="") for document in made)
         return replace(encode({"train": without}, ("",), unit=self.unit), task=self.task)
+
+
+def _classed(task: TextTask | None, asked: Sequence[str] | None, known: Known) -> Classed:
+    """Classes of the labels of many texts, or what else is asked of them."""
+    if task == "next_token":
+        return Classed(known.labels, task=task)
+    if asked is None:
+        names, notes = class_names(known.tallies)
+        return Classed([names[label] for label in known.labels], notes)
+    rows: Counter[str] = Counter()
+    for tally in known.tallies.values():
+        rows.update(tally.counts)
+    counts = [rows[label] for label in known.labels]
+    columns = columns_of(known.labels, asked, [*map(known.place_of, known.labels)], counts)
+    kind, classes, notes = answers_of(columns, known.tallies, task)
+    if classes is None:
+        return Classed(known.labels, notes, kind, asked)
+    return Classed([classes[label] for label in known.labels], notes, kind)

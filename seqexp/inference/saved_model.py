@@ -20,6 +20,7 @@ from seqexp.config.trust import refuse_other_code
 from seqexp.errors import InputError
 from seqexp.inference import claims, temperature
 from seqexp.inference.temperature import Temperature
+from seqexp.model.weightless import weightless
 from seqexp.spec import SizedByData, TaskSpec
 from seqexp.utils.files import read_json
 from seqexp.utils.old_names import with_new_targets
@@ -143,7 +144,7 @@ def _refuse_other_weights(
     claimed = claims.header(folder / WEIGHTS)
     is_ours = str(node["_target_"]).startswith("seqexp.")
     try:
-        with torch.device("meta"):
+        with weightless():
             like: nn.Module = made("model", node, str(folder / CONFIG), trusted, spec=spec)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error

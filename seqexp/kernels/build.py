@@ -28,6 +28,8 @@ from typing import IO
 
 import torch
 
+from seqexp.utils.phases import KERNELS, phase
+
 REALS = {torch.float32: "float", torch.float64: "double"}
 """Types of numbers that kernels are built for, and their names in C++."""
 
@@ -36,6 +38,9 @@ COMPILERS = ("c++", "g++", "clang++")
 
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fPIC", "-shared")
 """Nobody asks for errno, without which a loop over square roots becomes one over vectors."""
+
+EXACT = {"tomtom": ("-ffp-contract=off",)}
+"""Flags by source: where numbers are rounded to whole ones, no product is fused with a sum."""
 
 THREADS = (("-fopenmp",), ())
 """With OpenMP; where the compiler has none, by one thread."""
@@ -54,6 +59,7 @@ FUNCTIONS = {
     "convolution": ("forward", "back"),
     "rows": ("catch_up", "step"),
     "pair_hmm": ("align",),
+    "tomtom": ("compare",),
 }
 """Of each source, what its library has to have."""
 
@@ -113,7 +119,7 @@ def _compiler() -> list[str]:
 def _kept(source: Path, command: Sequence[str], version: str, defined: Sequence[str]) -> Path:
     """The library in the cache, built if it is not there."""
     native = "-mcpu=native" if platform.machine() in ("aarch64", "arm64") else "-march=native"
-    flags = [*FLAGS, native, *defined]
+    flags = [*FLAGS, native, *EXACT.get(source.stem, ()), *defined]
     files = sorted(file for file in source.parent.iterdir() if file.is_file())
     sources = [file.read_text(encoding="utf-8") for file in files]
     parts = (*sources, version, _processor(), *command, *flags)
@@ -223,7 +229,9 @@ def _build(command: Sequence[str], file: Path) -> None:
     with tempfile.TemporaryDirectory(dir=file.parent, prefix="building-") as folder:
         for threads in THREADS:
             output = Path(folder) / file.name
-            done = _ran([*command, *threads, "-o", str(output)], TIMEOUT, "to build the kernels")
+            with phase("building kernels, once on this machine", KERNELS):
+                compiling = [*command, *threads, "-o", str(output)]
+                done = _ran(compiling, TIMEOUT, "to build the kernels")
             if done.returncode == 0 and output.is_file():
                 output.chmod(0o700)
                 output.replace(file)

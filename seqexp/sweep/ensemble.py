@@ -121,7 +121,8 @@ def _kept(manifest: Manifest) -> dict[str, Scores]:
     """The predictions of each finished run, by its label; nothing where one has kept none."""
     found: dict[str, Scores] = {}
     for name, entry in manifest.jobs.items():
-        file = None if manifest.folder is None else manifest.folder / name / ensemble.FILE
+        place = manifest.place(name)
+        file = None if place is None else place / ensemble.FILE
         if entry.state != "FINISHED" or file is None or not file.is_file():
             return {}
         label = manifest.label(entry) or name

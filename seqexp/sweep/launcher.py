@@ -1,9 +1,10 @@
 """Settings of launchers (`conf/launcher/*.yaml`), and the cores that their jobs share.
 
-The launchers themselves are Hydra's plugins for joblib, submitit and Ray.
+The launchers themselves are `forked/launcher.py`, and Hydra's plugins for submitit and Ray.
 """
 
 import shutil
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +12,9 @@ from typing import Any, Protocol
 from seqexp.errors import InputError
 from seqexp.ranges import Count, CountOrZero
 from seqexp.utils.workers import cores
+
+CONNECTION_SECONDS = 5
+"""In which a cluster has to answer."""
 
 
 class Launcher(Protocol):
@@ -41,10 +45,10 @@ class Local:
 
 @dataclass(frozen=True)
 class Parallel:
-    """Worker processes on this machine, by joblib.
+    """Processes on this machine, by `seqexp.sweep.forked`.
 
     Args:
-        jobs: worker processes.
+        jobs: at once.
     """
 
     jobs: Count
@@ -98,8 +102,9 @@ class Ray:
     """Tasks of a Ray cluster.
 
     Args:
-        jobs: that run at once, of a cluster that is started here; None for one with an address.
-        address: of a cluster; None starts one on this machine.
+        jobs: that run at once, of a cluster that is started here; None is one a core. A cluster
+            with an address has its own number.
+        address: of a cluster that runs; None starts one on this machine.
         cpus: of a job.
         gpus: of a job.
     """
@@ -124,14 +129,41 @@ def share(num_cores: int, workers: int) -> int:
     return max(1, num_cores // workers)
 
 
-def refuse_missing_commands(launcher: Mapping[str, Any]) -> None:
-    """Refuse to launch by what is not on this machine, before anything is written.
+def refuse_unlaunchable(launcher: Mapping[str, Any]) -> None:
+    """Refuse what this machine or cluster cannot launch, before anything is written.
 
     Raises:
-        InputError: naming the launcher and what is missing.
+        InputError: naming the launcher's key and what is missing.
     """
+    if launcher["_target_"] == f"{Ray.__module__}.Ray" and launcher["address"] is not None:
+        _refuse_cluster(launcher)
     if launcher["_target_"] == f"{Slurm.__module__}.Slurm" and shutil.which("srun") is None:
         raise InputError(
             "launcher is slurm, but this machine has no command srun; start the sweep where Slurm"
             " is, or give launcher=parallel"
         )
+
+
+def _refuse_cluster(launcher: Mapping[str, Any]) -> None:
+    """Refuse a Ray cluster that is given a number of jobs, or that does not answer."""
+    address = str(launcher["address"])
+    if launcher["jobs"] is not None:
+        raise InputError(
+            f"launcher.jobs is {launcher['jobs']}, but the cluster {address} has its own number of"
+            " jobs at once: its cores by launcher.cpus; give launcher.jobs=null"
+        )
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if port.isdecimal():  # Ray itself would wait for five minutes
+            socket.create_connection((host, int(port)), CONNECTION_SECONDS).close()
+        else:
+            import ray  # an extra
+
+            ray.init(address=address, log_to_driver=False, logging_level="error")
+            ray.shutdown()
+    except (OSError, ValueError, OverflowError) as error:
+        reason = str(error).strip().partition("\n")[0][:300]
+        raise InputError(
+            f"launcher.address is {address}: no Ray cluster answers there ({reason}); start one by"
+            " `ray start --head`, or give launcher.address=null"
+        ) from error

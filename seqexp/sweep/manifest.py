@@ -37,7 +37,9 @@ SEED, FOLD = "seed", "dataset.fold"
 class Entry:
     """A job and its result; times are in seconds since 1970.
 
-    `fold` is that of its dataset and the number of folds; empty where there are none.
+    `fold` is that of its dataset and the number of folds; empty where there are none. `adopted` is
+    the folder of its run where another sweep has trained it, from this sweep's; `stands` the id of
+    the light run that stands for it below this one.
     """
 
     fingerprint: str
@@ -52,6 +54,8 @@ class Entry:
     error: str = ""
     traceback: str = ""
     fold: list[int] = field(default_factory=list)
+    adopted: str = ""
+    stands: str | None = None
 
     @property
     def repeat(self) -> Repeat:
@@ -79,6 +83,7 @@ class Manifest:
         links: where to look.
         said: of the mean of all runs, in words.
         pooled: metrics of all folds together, by point and seed.
+        labels: tags and notes that it was given.
     """
 
     folder: Path | None
@@ -91,6 +96,7 @@ class Manifest:
     links: dict[str, str] = field(default_factory=dict)
     said: str = ""
     pooled: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, Entry] = field(default_factory=dict)
 
     @classmethod
@@ -132,15 +138,15 @@ class Manifest:
             self.jobs.setdefault(job.name, entry).overrides = entry.overrides
             self.jobs[job.name].fold = fold_of(job.config["dataset"])
         self.swept = sorted({*swept, *differing([e.given for e in self.jobs.values()])})
-        for name, entry in self.jobs.items():
-            self._look(name, entry)
+        for name in self.jobs:
+            self.look(name)
 
     def note(self, jobs: Sequence[Job], returns: Sequence[JobReturn]) -> None:
         """Take in what a launcher returned; it returns nothing of jobs that it was cut off in."""
         padded = [*returns, *[None] * (len(jobs) - len(returns))]
         for job, returned in zip(jobs, padded, strict=True):
             entry = self.jobs[job.name]
-            self._look(job.name, entry)
+            self.look(job.name)
             # a job that could not even begin leaves nothing in its folder
             if returned is not None and (returned.status is JobStatus.FAILED or not entry.metrics):
                 _take(entry, returned, self.metric)
@@ -167,9 +173,14 @@ class Manifest:
         keys = {*self.swept} - {*but}
         return " ".join(o for o in entry.overrides if o.partition("=")[0] in keys)
 
+    def place(self, name: str) -> Path | None:
+        """The folder of a job's run, which may be another sweep's; None where nothing is kept."""
+        return None if self.folder is None else self.folder / (self.jobs[name].adopted or name)
+
     def result(self, name: str) -> dict[str, Any]:
         """The result file of a job; empty where there is none."""
-        found = _read(self.folder / name / RESULT) if self.folder is not None else {}
+        place = self.place(name)
+        found = {} if place is None else _read(place / RESULT)
         return found if is_result(found) else {}
 
     def state_of_all(self) -> str:
@@ -177,12 +188,14 @@ class Manifest:
         jobs = [[name, entry.state, entry.overrides] for name, entry in self.jobs.items()]
         return json.dumps([self.metric, self.swept, jobs])
 
-    def _look(self, name: str, entry: Entry) -> None:
+    def look(self, name: str) -> None:
         """Take a job's state from its folder, where it has one."""
-        if self.folder is None:
+        folder, entry = self.place(name), self.jobs[name]
+        if folder is None:
             return
-        folder = self.folder / name
         result, run = _read(folder / RESULT), _read(folder / RUN)
+        if entry.adopted and entry.run_id not in (None, result.get("run_id")):
+            return  # its folder is gone, or another run's by now: it stays as it was adopted
         noted = (found.get("run_id") for found in (result, run))
         entry.run_id = next((one for one in noted if one and isinstance(one, str)), entry.run_id)
         if run:
@@ -237,6 +250,8 @@ def _entry(content: Mapping[str, Any]) -> Entry:
     """
     found = Entry(**content)
     _refuse_types(found, Entry)
+    if found.adopted and not re.fullmatch(r"\.\./[^/]+/[0-9a-f]{12}", found.adopted):
+        raise TypeError(f"adopted is {found.adopted!r:.40}")  # it might lead anywhere
     is_whole = all(isinstance(text, str) for text in found.overrides)
     if not is_whole or not all(type(value) in (int, float) for value in found.metrics.values()):
         raise TypeError("overrides are texts, metrics are numbers")

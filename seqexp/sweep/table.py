@@ -235,7 +235,8 @@ def say_table(manifest: Manifest) -> None:
 def table_text(manifest: Manifest) -> str:
     """What a terminal has room for: points where there are seeds, else runs."""
     if has_seeds(points_of(manifest)):
-        method = textwrap.fill(_method(manifest).replace("*", ""), 100)
+        width = min(100, table.columns() or 100)
+        method = textwrap.fill(_method(manifest).replace("*", ""), width)
         return f"{markdown(short_rows_of_points(manifest), MAX_ROWS)}\n\n{method}"
     return markdown(_without(rows_of_runs(manifest), NARROW), MAX_ROWS)
 
@@ -244,7 +245,8 @@ def page(manifest: Manifest) -> str:
     """The sweep's page: points and how they were compared, and every run."""
     runs = markdown(rows_of_runs(manifest), cell=on_a_page)
     if manifest.said:
-        runs = f"{names.markdown(manifest.said)}\n\n{runs}"
+        said = "\n\n".join(names.markdown(line) for line in manifest.said.splitlines())
+        runs = f"{said}\n\n{runs}"
     if not has_seeds(points_of(manifest)):
         return runs
     points = markdown(short_rows_of_points(manifest), cell=on_a_page)
@@ -273,7 +275,8 @@ def markdown(
     write = cell or _shown
     said = rows if most is None or len(rows) <= most else rows[: most - 1]
     columns = [key for key in rows[0] if any(row[key] not in ("", None) for row in rows)]
-    text = table.markdown(columns, ([write(row[column]) for column in columns] for row in said))
+    cells = [[write(row[column]) for column in columns] for row in said]
+    text = table.fitted(columns, cells, table.columns() if cell is None else None)
     left = len(rows) - len(said)
     return f"{text}\n... and {left} more, in the sweep's page" if left else text
 

@@ -1,6 +1,7 @@
 """Records runs in MLflow, by way of a journal.
 
-Importing this module takes seconds; it is imported when a run starts, not before.
+MLflow is imported, which takes seconds, after the first points of a training. A run is begun
+without it where that can be, and what is told before lies in the journal.
 """
 
 import atexit
@@ -9,43 +10,43 @@ import json
 import logging
 import math
 import shutil
+import sys
 import tempfile
 import time
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import mlflow.pyfunc
 import numpy as np
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-from mlflow.types.schema import AnyType
-from PIL import Image
 
 from seqexp.errors import RunError
 from seqexp.ranges import NotNegative
-from seqexp.tracking.journal.items import End, Inputs, Item, Name, Points, Tags
+from seqexp.tracking import wheel
+from seqexp.tracking.journal.items import MODEL, End, Inputs, Item, Name, Points, Tags
 from seqexp.tracking.journal.journal import Journal
 from seqexp.tracking.journal.note import JOURNAL, UNWRITTEN, Note, deliver_command
-from seqexp.tracking.journal.sender import Outbox, Postman
+from seqexp.tracking.journal.sender import Outbox, Postman, first_line
 from seqexp.tracking.journal.waiting import Waiting, lines
+from seqexp.tracking.labels import PAGE, REGISTERED, page
 from seqexp.tracking.store.address import absolute, database_file
-from seqexp.tracking.store.client import StoredRun, connect, input_errors, recorded
 from seqexp.tracking.store.database import holders, patiently
+from seqexp.tracking.store.environment import unfollowed
 from seqexp.tracking.store.links import links
 from seqexp.tracking.store.orphans import close_orphans
-from seqexp.tracking.store.start import Beginning
+from seqexp.tracking.store.quick import input_errors, opened
+from seqexp.tracking.store.start import Beginning, labelled
 from seqexp.tracking.tracker import DataFacts, Kind, ModelFiles, RunFacts, Status
 from seqexp.utils.files import inside, write_whole
 from seqexp.utils.names import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
+    from mlflow.types import ColSpec, ParamSpec
 
 log = logging.getLogger("seqexp")
 
@@ -54,8 +55,14 @@ T = TypeVar("T")
 HURRIED_PATIENCE_SECONDS = 10
 """Of a run that was interrupted: who interrupts it may not wait for long."""
 
+WHEELS = ".wheels"
+"""Folder, among those of artifacts, of the wheels that models have hard links to."""
+
+FINGERPRINT = "seqexp.fingerprint"
+"""Tag of each run that trains something."""
+
 PREVIEW = 256
-"""Pixels of the longer side of what the page loads before the image, as MLflow makes it."""
+"""Pixels at most of the longer side of what the page loads before the image; MLflow's has them."""
 
 
 class MlflowTracker:
@@ -69,6 +76,8 @@ class MlflowTracker:
         artifacts: folder of the artifacts, absolute; None where a server keeps them.
         log_model: keep the trained model with the run.
         patience_seconds: how long a finished run tries to deliver what is left.
+        register: name of a registered model that the trained one becomes a version of.
+        system_metrics: record memory and CPU of the process.
     """
 
     keeps = True
@@ -79,24 +88,36 @@ class MlflowTracker:
         artifacts: str | None = None,
         log_model: bool = True,
         patience_seconds: NotNegative = 60.0,
+        register: str | None = None,
+        system_metrics: bool = False,
     ) -> None:
         self.uri = uri
         self.artifacts = artifacts
         self.log_model = log_model
         self.patience_seconds = patience_seconds
+        self.register = register
+        self.system_metrics = system_metrics
+        self._has_model = False
         self.experiment_id = ""
         self.run_id = ""
 
     def start(self, facts: RunFacts) -> str:
         """Begin a run, or continue one; the first run in a folder creates the database."""
         with input_errors(self.uri):
-            self.client = connect(self.uri)
+            self.client = opened(self.uri)
+            if self.register is not None:
+                from seqexp.tracking.store.models import refuse_without_registry
+
+                refuse_without_registry(self.client, self.uri, self.register)
             self._make_folder(facts.folder)
             begin = Beginning(self.client, self.uri, self.artifacts, self._folder / JOURNAL)
             self.run_id, self.experiment_id = self._patiently(lambda: begin(facts))
             self._own = (self.run_id, facts.parent)
             self._patiently(lambda: close_orphans(self.client, self._own))
+            self._labels = self._patiently(lambda: begin.labels(self.run_id, facts))
             self._open_journal(facts)
+        if facts.parent is None and (told := unfollowed(self.uri)):
+            log.warning(told)
         return self.run_id
 
     def _patiently(self, work: Callable[[], T]) -> T:
@@ -124,16 +145,31 @@ class MlflowTracker:
                 f"{self._journal.folder} does not hold what was told up to the checkpoint; what"
                 " the store has of this run is not recorded again"
             )
+            from seqexp.tracking.store.client import recorded
+
             again = self._patiently(lambda: recorded(self.client, self.run_id))
         self._again: Counter[Name] = again
-        run = StoredRun(self.client, self.run_id, self._journal.files)
-        self._outbox = Outbox(self._journal, run.send, since=self._journal.told)
-        self._postman = Postman(self._outbox, self.uri)
+        self._since = self._journal.told
+        self._postman: Postman | None = None
         self._waiting = Waiting(self._journal, self._tell)
+        if "mlflow" in sys.modules:
+            self._deliver()
+
+    def _deliver(self) -> Postman:
+        """Begin to send what the journal has, which takes MLflow."""
+        if self._postman is None:
+            from seqexp.tracking.store.client import StoredRun
+
+            run = StoredRun(self.client, self.run_id, self._journal.files)
+            self._outbox = Outbox(self._journal, run.send, since=self._since)
+            self._postman = Postman(self._outbox, self.uri)
+        return self._postman
 
     def _tell(self, item: Item) -> None:
         self._journal.append(item)
-        self._postman.told(item)
+        is_training = isinstance(item, Points) and item.step > 0
+        if self._postman is not None or is_training:
+            self._deliver().told(item)
 
     def _is_told(self, *name: *Name) -> bool:
         """Whether it was told before the run was cut off, and comes again; once for each time."""
@@ -182,9 +218,10 @@ class MlflowTracker:
 
     def figure(self, figure: "Figure", path: str) -> None:
         """A PNG artifact."""
-        from seqexp.utils.drawing import save  # with Matplotlib, which who draws has imported
+        from seqexp.utils.drawing import png  # with Matplotlib, which who draws has imported
 
-        self._keep(path, partial(save, figure))
+        content = png(figure)
+        self._keep(path, lambda file: file.write_bytes(content))
 
     def image(self, image: bytes, key: str, step: int) -> None:
         """A PNG image with a step slider, beside the curves.
@@ -197,9 +234,11 @@ class MlflowTracker:
         name = f"images/{series}+step+{step}+timestamp+{_milliseconds()}+{uuid.uuid4()}"
 
         def write(file: Path) -> None:
+            from PIL import Image
+
             file.write_bytes(image)
             small = Image.open(io.BytesIO(image)).convert("RGB")
-            small.thumbnail((PREVIEW, PREVIEW), Image.Resampling.BOX)
+            small = small.reduce(max(1, -(-max(small.size) // PREVIEW)))
             small.save(file.with_name(f"{file.stem}+compressed.webp"), method=0)
 
         self._keep(f"{name}.png", write, image=(key, step))
@@ -208,7 +247,10 @@ class MlflowTracker:
         """A Python-function model, from texts or numbers to a table; holds no pickle."""
         if not self.log_model:
             return
+        import mlflow.pyfunc
         import torch
+        from mlflow.models import ModelSignature
+        from mlflow.types import ParamSchema, Schema
 
         signature = ModelSignature(
             inputs=Schema([_column(name, kind) for name, kind in files.inputs.items()]),
@@ -217,20 +259,24 @@ class MlflowTracker:
         )
         torch_version = torch.__version__.partition("+")[0]
 
+        kept = None if self.artifacts is None else Path(self.artifacts) / WHEELS
+
         def write(folder: Path) -> None:
-            with warnings.catch_warnings():
-                # an input example would be run through the model to guess the signature given here
+            with warnings.catch_warnings(), _versions_unchecked():
                 warnings.filterwarnings("ignore", message=".*input example.*")
                 mlflow.pyfunc.save_model(
                     folder,
                     loader_module=files.loader_module,
                     data_path=str(files.folder),
                     signature=signature,
-                    pip_requirements=["seqexp", f"torch=={torch_version}"],
-                    metadata={"example": files.example},
+                    input_example=_example(files),
+                    pip_requirements=[wheel.requirement(), f"torch=={torch_version}"],
+                    metadata={"example": _in_words(files)},
                 )
+            wheel.put(folder, kept)
 
-        self._keep("model", write)
+        self._keep(MODEL, write, model=MODEL)
+        self._has_model = True
 
     def _keep(self, path: str, write: Callable[[Path], Any], **what: Any) -> None:
         """Write an artifact beside the journal, then tell of it; a full disk ends no training."""
@@ -243,11 +289,26 @@ class MlflowTracker:
             )
 
     def describe(self, markdown: str) -> None:
-        """The description of the run."""
-        self.tags({"mlflow.note.content": markdown})
+        """The description of the run, below its notes."""
+        self.tags({PAGE: page(self._labels, markdown)})
 
-    def finish(self, status: Status) -> None:
+    def label(self, run_ids: Sequence[str], labels: Mapping[str, str]) -> None:
+        """Give tags and notes to runs that have ended; needs no `start`."""
+        shown = {key: visible(value) for key, value in labels.items() if key != REGISTERED}
+        with input_errors(self.uri):
+            client = opened(self.uri)
+            for run_id in run_ids:
+                tags = self._patiently(partial(labelled, client, run_id, shown))
+                if REGISTERED in labels and FINGERPRINT in tags:  # a sweep's own run has no model
+                    from seqexp.tracking.store.models import register  # MLflow
+
+                    log.info(f"its model is {register(client, run_id, labels[REGISTERED])}")
+
+    def finish(self, status: Status) -> dict[str, str]:
         """Close the run when all before has been delivered, and say so if it has not.
+
+        Returns:
+            The labels that its end has given it: the name that its model is registered by.
 
         Raises:
             RunError: if it would be FINISHED, but a full disk keeps something from being written.
@@ -260,7 +321,7 @@ class MlflowTracker:
         self._tell(End("KILLED" if unwritten and status == "FINISHED" else status, _milliseconds()))
         if unwritten:  # the store's disk may be the same one: not the same time again
             patience = max(deadline - time.monotonic(), min(patience, 1.0))
-        is_delivered = self._postman.close(patience)
+        is_delivered = self._deliver().close(patience)
         if is_delivered:
             self._journal.close()
             self._close_cut_off(status)
@@ -272,6 +333,27 @@ class MlflowTracker:
             self._say_undelivered()
         if unwritten:
             self._say_unwritten(unwritten, status)
+        wanted = self.register if self._has_model and status == "FINISHED" else None
+        return {} if wanted is None else self._registered(wanted, is_delivered)
+
+    def _registered(self, name: str, is_delivered: bool) -> dict[str, str]:
+        """Register the model of a run that has delivered it; what fails ends no run."""
+        later = "the same command registers it"
+        if not is_delivered:
+            log.warning(
+                f"tracking: the model is NOT registered as {name}; when it is sent, {later}"
+            )
+            return {}
+        from seqexp.tracking.store.models import register
+
+        try:
+            with input_errors(self.uri):
+                found = self._patiently(partial(register, self.client, self.run_id, name))
+        except Exception as error:
+            log.warning(f"tracking: the model is NOT registered: {first_line(error)}; {later}")
+            return {}
+        log.info(f"the model is {found}")
+        return {REGISTERED: name}
 
     def _wait_for_room(self, deadline: float) -> list[str]:
         """Write what a full disk has kept waiting; returns names of what still does."""
@@ -333,15 +415,55 @@ class MlflowTracker:
         return links(absolute(self.uri), self.experiment_id, self.run_id, optimized_metric)
 
 
-def _column(name: str, kind: Kind) -> ColSpec:
+@contextmanager
+def _versions_unchecked() -> Iterator[None]:
+    """Without MLflow's look at all installed packages, a second of CPU time, for the versions that
+    are noted from what runs here.
+    """
+    from mlflow.utils import environment
+
+    name = "warn_dependency_requirement_mismatches"
+    check = getattr(environment, name, None)
+    if check is None:  # of another version
+        yield
+        return
+    setattr(environment, name, lambda requirements: None)
+    try:
+        yield
+    finally:
+        setattr(environment, name, check)
+
+
+def _example(files: ModelFiles) -> Any:
+    """The example as MLflow takes it: a list for a single column, a table for several."""
+    if files.example is None or len(files.inputs) == 1:
+        return files.example
+    import pandas as pd  # type: ignore[import-untyped]  # MLflow has it already
+
+    return pd.DataFrame([files.example])
+
+
+def _in_words(files: ModelFiles) -> str:
+    """The same, as text where it is one, else as JSON."""
+    found = files.example
+    is_text = isinstance(found, list) and len(found) == 1 and isinstance(found[0], str)
+    return str(found[0]) if is_text else json.dumps(found) if found is not None else ""
+
+
+def _column(name: str, kind: Kind) -> "ColSpec":
     """A column as MLflow describes it."""
+    from mlflow.types import ColSpec
+    from mlflow.types.schema import AnyType
+
     if kind == "features":  # lists of lists of numbers, of which MLflow would refuse integers
         return ColSpec(AnyType(), name or None)  # type: ignore[no-untyped-call]
     return ColSpec(kind, name or None)
 
 
-def _param(name: str, value: bool | str) -> ParamSpec:
+def _param(name: str, value: bool | str) -> "ParamSpec":
     """A choice of a request as MLflow describes it."""
+    from mlflow.types import ParamSpec
+
     return ParamSpec(name, "boolean" if isinstance(value, bool) else "string", value)
 
 

@@ -52,8 +52,12 @@ class NoTracker:
     def describe(self, markdown: str) -> None:
         """Not kept."""
 
-    def finish(self, status: Status) -> None:
+    def label(self, run_ids: Sequence[str], labels: Mapping[str, str]) -> None:
+        """Not kept."""
+
+    def finish(self, status: Status) -> dict[str, str]:
         """Nothing to close."""
+        return {}
 
     def links(self, optimized_metric: str) -> dict[str, str]:
         """Nowhere to look."""

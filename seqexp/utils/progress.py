@@ -1,14 +1,14 @@
 """A bar on a terminal; files and pipes get none."""
 
 import logging
-import multiprocessing
-import os
 import shutil
 import sys
 import time
-from typing import Self, TextIO
+from typing import Self
 
 from seqexp.utils.names import one_line
+from seqexp.utils.phases import is_alone, screen
+from seqexp.utils.streams import is_terminal
 
 log = logging.getLogger("seqexp")
 
@@ -16,11 +16,6 @@ QUIET = 60.0
 """Seconds between two lines of a log."""
 
 FORMAT = "{desc}  {percentage:3.0f}% {bar:20}  {rate_noinv_fmt}  {remaining} left"
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Whether a person looks at it, through something that can move its cursor."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Bar:
@@ -38,6 +33,9 @@ class Bar:
     def __init__(self, total: float, done: float, unit: str, text: str) -> None:
         from tqdm import tqdm
         from tqdm.contrib.logging import logging_redirect_tqdm
+
+        with screen.cleared():
+            screen.bars += 1
 
         class Shown(tqdm):  # type: ignore[misc]
             monitor_interval = 0  # no thread of its own
@@ -68,11 +66,24 @@ class Bar:
         """Take it away."""
         self._redirected.__exit__(None, None, None)
         self._shown.close()
+        with screen.lock:
+            screen.bars -= 1
 
 
 def _columns() -> int:
     """Columns of the terminal, which may be resized; less one, as the last wraps some lines."""
     return shutil.get_terminal_size().columns - 1
+
+
+def in_words(seconds: float) -> str:
+    """About so long, in the unit that fits."""
+    if seconds < 90:
+        return f"{max(1, round(seconds)):,} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60):,} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:,.1f} days"
 
 
 class Work:
@@ -86,8 +97,7 @@ class Work:
 
     def __init__(self, total: float, unit: str, text: str) -> None:
         self.total, self.unit, self.text, self.done = total, unit, text, 0.0
-        is_alone = multiprocessing.parent_process() is None  # a worker of a sweep has no terminal
-        self._bar = Bar(total, 0, unit, text) if is_alone and is_terminal(sys.stderr) else None
+        self._bar = Bar(total, 0, unit, text) if is_alone() and is_terminal(sys.stderr) else None
         self._next = time.monotonic() + QUIET
 
     def __enter__(self) -> Self:

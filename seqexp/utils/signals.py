@@ -204,8 +204,22 @@ class Jobs:
 
 
 def _workers() -> list[int]:
-    """Processes that this one has started."""
-    return [pid for pid, parent in _parents().items() if parent == os.getpid()]
+    """Processes that this one has started, itself or by a server of forks, which is not one."""
+    parents = _parents()
+    own = [pid for pid, parent in parents.items() if parent == os.getpid()]
+    servers = {pid for pid in own if _FORKS in _command(pid)}
+    forked = [pid for pid, parent in parents.items() if parent in servers]
+    return [*(pid for pid in own if pid not in servers), *forked]
+
+
+_FORKS = b"multiprocessing.forkserver"
+
+
+def _command(pid: int) -> bytes:
+    """The words by which a process was started; none if it has ended."""
+    with suppress(OSError):
+        return Path("/proc", str(pid), "cmdline").read_bytes()
+    return b""
 
 
 def _below(root: int) -> list[int]:
@@ -224,7 +238,7 @@ def _parents() -> dict[int, int]:
         with suppress(OSError, ValueError, IndexError):
             # after the command, which may hold blanks and parentheses: state, parent
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if b"resource_tracker" not in (folder / "cmdline").read_bytes():
+            if b"resource_tracker" not in _command(int(folder.name)):
                 found[int(folder.name)] = parent
     if not found:  # no Linux
         found = {child.pid: os.getpid() for child in multiprocessing.active_children() if child.pid}

@@ -28,6 +28,11 @@ def show(text: str = "") -> None:
     print(visible(text))
 
 
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person looks at it, through something that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 class Seen:
     """A terminal to which a table is written: control characters in its cells are escapes."""
 

@@ -7,15 +7,11 @@ and control characters in what others named, are shown as escapes.
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from seqexp.utils.names import visible
-from seqexp.utils.progress import is_terminal
-from seqexp.utils.streams import fitting, silence
-
-if TYPE_CHECKING:
-    pass
-
+from seqexp.utils.phases import OF_PHASE, is_elsewhere, screen
+from seqexp.utils.streams import fitting, is_terminal, silence
 
 RED, YELLOW = "31", "33"
 
@@ -54,7 +50,17 @@ class Formatter(logging.Formatter):
 
 
 class Console(logging.StreamHandler[TextIO]):
-    """Writes to standard output while it has a reader; then the run continues silently."""
+    """Writes to standard output while it has a reader; then the run continues silently.
+
+    Lines of phases are written to files alone where a terminal shows the phases.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or several, above the line that says what goes on."""
+        if getattr(record, OF_PHASE, False) and is_elsewhere():
+            return
+        with screen.cleared():
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
         """Stop writing where the reader has gone, as `head` does, or the disk is full."""

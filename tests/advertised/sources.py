@@ -71,7 +71,8 @@ ELSEWHERE = {
     "deliver outputs tracking.uri": "there is no server of that name",
     "python -m pdoc": "an extra that the tests do not install",
     "python -m pytest": "these are the tests",
-    "launcher=ray": "an extra that the tests do not install",
+    "launcher=ray": "an extra that the tests do not install; tests/tools/cluster/ray_nodes.py",
+    "--nnodes 2": "waits for a second machine",
     "seqexp - experiments": "the first line of the help",
 }
 """What is not typed here, and why."""

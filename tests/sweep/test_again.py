@@ -16,6 +16,8 @@ from conftest import Command
 from filelock import FileLock
 from stopping import stopped
 
+from seqexp.cli.subcommand import run_command
+
 QUICK = ("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "interpret=none")
 
 
@@ -226,3 +228,35 @@ def test_two_processes_never_run_one_sweep(seqexp: Command, tmp_path: Path) -> N
     assert done.returncode == 2
     assert "mine: another process is running this sweep" in done.stderr
     assert not (tmp_path / "outputs/mlflow.db").exists()
+
+
+def test_a_run_of_another_sweep_is_adopted_and_stays_where_it_is(
+    seqexp: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = tmp_path / "outputs"
+    assert seqexp("-m", "model.num_filters=1,2", *QUICK).returncode == 0
+    ((first, [*trained]),) = ((k, v) for k, v in runs(outputs).items() if k)
+    before = content(outputs / "sweeps")
+    grown = ("-m", "model.num_filters=2", "optimizer.lr=0.001,0.01", *QUICK)
+    plan = seqexp(*grown, "dry_run=true")
+    assert "2 runs, 1 done" in plan.stdout, plan.stdout
+    done = seqexp(*grown)
+    assert done.returncode == 0, done.stderr
+    assert "optimizer.lr=0.01: finished in " in done.stdout and "not trained again" in done.stdout
+    assert job_lines(done.stdout) == ["model.num_filters=2 optimizer.lr=0.001"]
+    assert "ensemble of 2 runs" in done.stdout
+
+    # the run is where it was, and a light one stands for it below the new sweep
+    after, found = content(outputs / "sweeps"), runs(outputs)
+    assert {name: after[name] for name in before} == before and found[first] == trained
+    (second,) = {*found} - {"", first}
+    states, names = zip(*sorted(found[second]), strict=True)
+    assert states == ("FINISHED",) * 2 and "optimizer.lr=0.01" in names
+
+    # the same again trains and records nothing; compare finds the run itself
+    again = seqexp(*grown)
+    assert job_lines(again.stdout) == [] and runs(outputs) == found
+    given = [f"sweep={second}", f"paths.outputs={outputs}", f"output={tmp_path / 'out'}"]
+    assert run_command("compare", given) == 0
+    said = capsys.readouterr()
+    assert said.err.count("\nrun ") == 2 and "| optimizer.lr" in said.out

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT, Command
+from omegaconf import OmegaConf
 
+import seqexp.cli.resolvers  # noqa: F401  (what configs compute)
 from seqexp.cli.job import portable
 from seqexp.errors import ConfigError, InputError, NonFiniteError, RunError
-from seqexp.sweep.launcher import Local, Parallel, Ray, Slurm, share
+from seqexp.sweep.launcher import Local, Parallel, Ray, Slurm, refuse_unlaunchable, share
 from seqexp.utils.workers import cores
 
 QUICK = (
@@ -69,6 +71,43 @@ def test_sixteen_processes_at_once_on_a_fresh_database_lose_nothing() -> None:
     assert "runs: {'FINISHED': 17}" in done.stdout
 
 
+def test_a_ray_cluster_has_its_own_number_of_jobs_and_has_to_answer() -> None:
+    launcher = {"_target_": f"{Ray.__module__}.Ray", "address": "127.0.0.1:1", "jobs": 2}
+    with pytest.raises(InputError, match="launcher.jobs is 2, but the cluster 127.0.0.1:1 has its"):
+        refuse_unlaunchable(launcher)
+    with pytest.raises(InputError, match="launcher.address is 127.0.0.1:1: no Ray cluster answers"):
+        refuse_unlaunchable({**launcher, "jobs": None})
+
+
+@pytest.mark.parametrize(
+    ("given", "init"),
+    [
+        (["launcher.jobs=3"], {"address": None, "num_cpus": 3, "object_store_memory": 78643200}),
+        (
+            ["launcher.address=auto"],
+            {"address": "auto", "num_cpus": None, "object_store_memory": None},
+        ),
+    ],
+)
+def test_ray_is_asked_for_no_size_of_a_cluster_that_is_there(
+    given: list[str], init: dict[str, object]
+) -> None:
+    content = OmegaConf.load(ROOT / "conf/launcher/ray.yaml")
+    config = OmegaConf.merge(content, OmegaConf.from_dotlist(given))
+    found = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(found, dict)
+    assert found["hydra"]["launcher"]["ray"]["init"] == {**init, "include_dashboard": False}
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_that_loses_a_node_ends_as_one_that_does_not() -> None:
+    pytest.importorskip("ray")
+    command = [sys.executable, "-m", "tests.tools.cluster.ray_nodes"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sound" in done.stdout
+
+
 def test_cores_are_shared_out_and_no_worker_is_without() -> None:
     assert [share(8, workers) for workers in (1, 2, 3, 8, 9)] == [8, 4, 2, 1, 1]
     assert Parallel(jobs=1).threads() == cores() and Parallel(jobs=10_000).threads() == 1
@@ -108,7 +147,7 @@ def test_an_error_that_cannot_cross_says_the_same_as_one_that_can() -> None:
     assert isinstance(back, RunError) and str(back) == "TwoPartError: x is 3"
 
 
-@pytest.mark.parametrize("option", ["parallel", "slurm", "ray"])
+@pytest.mark.parametrize("option", ["slurm", "ray"])
 def test_a_launcher_that_is_not_installed_names_its_extra(
     seqexp: Command, tmp_path: Path, option: str
 ) -> None:

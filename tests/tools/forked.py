@@ -40,7 +40,7 @@ HEAVY = (
         "mlflow.store.tracking.sqlalchemy_store",
         "alembic",
     ),
-    *("pandas", "matplotlib.pyplot", "PIL.Image", "jinja2", "scipy.stats", "memelite", "optuna"),
+    *("pandas", "matplotlib.pyplot", "PIL.Image", "jinja2", "scipy.stats", "optuna"),
     *("sklearn.linear_model", "sklearn.feature_extraction.text", "sklearn.metrics"),
 )
 """Packages of others, some of which seqexp imports only where it needs them."""

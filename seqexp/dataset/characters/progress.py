@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,42 @@ class Done:
         for index in set(range(len(calls))).difference(missing):
             after(index)
         for place, value in each(function, (calls[index] for index in missing), workers):
-            self.found[step, missing[place]] = value
-            os.write(self._file, _line([step, missing[place], value]))
-            os.fsync(self._file)
+            self._keep(step, missing[place], value)
             after(missing[place])
         return [self.found[step, index] for index in range(len(calls))]
+
+    def stream(
+        self,
+        step: str,
+        function: Callable[..., Any],
+        calls: Iterable[tuple[Any, ...]],
+        workers: int,
+        after: Callable[[int], None],
+        is_sound: Callable[[int, Any], bool],
+    ) -> list[Any]:
+        """As `all`, for calls that are too large to be there together: each is drawn once."""
+        numbers: list[int] = []
+        count = 0
+
+        def missing() -> Iterator[tuple[Any, ...]]:
+            nonlocal count
+            for index, call in enumerate(calls):
+                count = index + 1
+                if (step, index) in self.found and is_sound(index, self.found[step, index]):
+                    after(index)
+                    continue
+                numbers.append(index)
+                yield call
+
+        for place, value in each(function, missing(), workers):
+            self._keep(step, numbers[place], value)
+            after(numbers[place])
+        return [self.found[step, index] for index in range(count)]
+
+    def _keep(self, step: str, index: int, value: Any) -> None:
+        self.found[step, index] = value
+        os.write(self._file, _line([step, index, value]))
+        os.fsync(self._file)
 
 
 def _line(value: Any) -> bytes:

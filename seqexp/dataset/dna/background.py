@@ -193,7 +193,7 @@ class _Drawing:
         read = dna(letters, window.name, self.genome.path)
         if window.strand == "-":
             read = reverse_complement(read)
-        place = f"{self.genome.path}, {window.name}"
+        place = str(self.genome.path)  # one text for all
         self.found.append((window, Record(window.name, read, place=place, window=window)))
 
 

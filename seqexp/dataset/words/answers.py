@@ -22,7 +22,7 @@ from seqexp.dataset.asked import (
 )
 from seqexp.dataset.words.corpus import Corpus
 from seqexp.dataset.words.documents import BETWEEN
-from seqexp.dataset.words.labels import Document, classes_of
+from seqexp.dataset.words.labels import Document, Tally, class_names
 
 
 @dataclass(frozen=True)
@@ -56,27 +56,58 @@ def answers(
         InputError: if values are not of the kind, or do not tell it.
     """
     documents = [document for found in splits.values() for document in found]
-    columns = _columns([d.label for d in documents], names, [d.place for d in documents])
+    tallies = {split: Tally.of(found) for split, found in splits.items()}
+    columns = columns_of([d.label for d in documents], names, [d.place for d in documents])
+    task, classes, notes = answers_of(columns, tallies, given)
+    if classes is None:
+        return Answers(task, tuple(names), splits, tuple(notes))
+    named = {
+        split: [d._replace(label=classes[d.label]) for d in found]
+        for split, found in splits.items()
+    }
+    return Answers(task, (), named, tuple(notes))
+
+
+def answers_of(
+    columns: Sequence[Column], tallies: Mapping[str, Tally], given: Task | None
+) -> tuple[Task, dict[str, str] | None, list[str]]:
+    """The kind of what is asked; the class of each label, or None if it is no class; and notes.
+
+    Args:
+        columns: of all texts.
+        tallies: their joined labels by split.
+        given: as of `answers`.
+
+    Raises:
+        InputError: as `answers`.
+    """
     task, notes = kind_of(columns, given)
     if task == "sequence_class":
         refuse_missing(columns[0], "texts")
         refuse_fractions(columns[0])
-        splits, more = classes_of(splits, key="dataset.targets")
-        return Answers(task, (), splits, (*notes, *more))
+        classes, more = class_names(tallies, key="dataset.targets")
+        return task, classes, [*notes, *more]
     (numbers_of if task == "regression" else labels_of)(columns)
-    return Answers(task, tuple(names), splits, tuple(notes))
+    return task, None, notes
 
 
-def _columns(labels: Sequence[str], names: Sequence[str], places: Sequence[str]) -> list[Column]:
+def columns_of(
+    labels: Sequence[str],
+    names: Sequence[str],
+    places: Sequence[object],
+    counts: Sequence[int] | None = None,
+) -> list[Column]:
+    """Columns of joined labels, as `Column` has them."""
     values = list(zip(*(label.split(BETWEEN) for label in labels), strict=True))
-    return [Column(name, found, places) for name, found in zip(names, values, strict=True)]
+    pairs = zip(names, values, strict=True)
+    return [Column(name, found, places, counts) for name, found in pairs]
 
 
 def targets_by_label(corpus: Corpus) -> Num[np.ndarray, "labels targets"]:
     """Targets of each label of a corpus: its number, or a column a label or value that it holds."""
     if corpus.task == "sequence_class":
         return np.arange(len(corpus.classes))[:, None]
-    columns = _columns(corpus.classes, corpus.names, [""] * len(corpus.classes))
+    columns = columns_of(corpus.classes, corpus.names, [""] * len(corpus.classes))
     return (numbers_of if corpus.task == "regression" else labels_of)(columns)
 
 

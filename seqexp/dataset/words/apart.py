@@ -3,7 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Int, UInt64
 
-from seqexp.dataset.words.corpus import BLOCK, Corpus, Texts
+from seqexp.dataset.mapped import spans
+from seqexp.dataset.words.corpus import Corpus, Texts
 
 Rows = dict[str, tuple[str, Int[np.ndarray, " _"]]]
 """For each split, the corpus' split that it is taken from, and which of its texts."""
@@ -29,11 +30,9 @@ class Apart:
         self.strata = {split: corpus.strata(split) for split in corpus.texts}
         splits = sorted(self.labels, key=lambda split: split != "train")  # which counts from 0
         hashes = [digests(corpus.texts[split]) for split in splits]
-        _, first, inverse = np.unique(
-            np.concatenate(hashes), return_index=True, return_inverse=True
-        )
         borders = np.cumsum([len(found) for found in hashes])[:-1]
-        self.firsts = dict(zip(splits, np.split(first[inverse], borders), strict=True))
+        first = firsts(np.concatenate(hashes))
+        self.firsts = dict(zip(splits, np.split(first, borders), strict=True))
 
     def without_leaks(self, rows: Rows) -> tuple[Rows, list[str]]:
         """Take what is held out out of what is learned from, where texts of each class are left.
@@ -82,6 +81,23 @@ class Apart:
         return self.firsts[source][chosen]
 
 
+def firsts(values: UInt64[np.ndarray, " _"]) -> Int[np.ndarray, " _"]:
+    """The place at which the value of each place stands first.
+
+    It needs 30 bytes a value; `np.unique` needs twice as many.
+    """
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    is_new = np.ones(len(values), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+    del ordered
+    group = np.cumsum(is_new)
+    group -= 1
+    first: Int[np.ndarray, " _"] = np.empty(len(values), dtype=np.int64)
+    first[order] = order[is_new][group]
+    return first
+
+
 def distinct(values: Int[np.ndarray, " _"]) -> Int[np.ndarray, " _"]:
     """Each value once, sorted. `np.unique` takes ten times as long where there are many."""
     ordered = np.sort(values)
@@ -94,15 +110,15 @@ def distinct(values: Int[np.ndarray, " _"]) -> Int[np.ndarray, " _"]:
 def digests(texts: Texts) -> UInt64[np.ndarray, " texts"]:
     """A digest of each text: of its words and their order."""
     hashes = np.empty(len(texts), dtype=np.uint64)
-    for start in range(0, len(texts), BLOCK):
-        offsets = texts.offsets[start : start + BLOCK + 1]
+    for span in spans(texts.offsets):
+        offsets = texts.offsets[span.start : span.stop + 1]
         lengths = np.diff(offsets)
         places = np.arange(offsets[0], offsets[-1]) - np.repeat(offsets[:-1], lengths)
         # no word and place have the number of others: ids are below 2**31
         words = texts.ids[offsets[0] : offsets[-1]].astype(np.uint64)
         mixed = _mixed(words | (places.astype(np.uint64) << np.uint64(31)))
         sums = np.add.reduceat(mixed, offsets[:-1] - offsets[0])
-        hashes[start : start + BLOCK] = _mixed(sums)
+        hashes[span] = _mixed(sums)
     return hashes
 
 
@@ -124,9 +140,11 @@ def _mixed(values: UInt64[np.ndarray, " _"]) -> UInt64[np.ndarray, " _"]:
 def word_notes(corpus: Corpus, rows: Rows, symbols: tuple[str, ...]) -> list[str]:
     """A note on each split whose words are mostly unknown, or whose texts are one word each."""
     # punctuation marks are words too, and say nothing of whether the others are known
-    is_word = np.array([any(map(str.isalnum, word)) for word in corpus.words], dtype=bool)
-    vocabulary = set(symbols)
-    is_known = np.array([word in vocabulary for word in corpus.words], dtype=bool) & is_word
+    count, vocabulary = len(corpus.words), set(symbols)
+    are_words = (any(map(str.isalnum, word)) for word in corpus.words)
+    is_word = np.fromiter(are_words, dtype=bool, count=count)
+    are_known = (word in vocabulary for word in corpus.words)
+    is_known = np.fromiter(are_known, dtype=bool, count=count) & is_word
     sources = {source for source, _ in rows.values()}
     counts = {source: _counts(corpus.texts[source], is_word, is_known) for source in sources}
     notes = []
@@ -162,8 +180,8 @@ def _counts(
     """How many words each text has, and how many known ones."""
     both = is_word.astype(np.int64) + (is_known.astype(np.int64) << 32)  # summed together
     sums = np.empty(len(texts), dtype=np.int64)
-    for start in range(0, len(texts), BLOCK):
-        offsets = texts.offsets[start : start + BLOCK + 1]
+    for span in spans(texts.offsets):
+        offsets = texts.offsets[span.start : span.stop + 1]
         values = both[texts.ids[offsets[0] : offsets[-1]]]
-        sums[start : start + BLOCK] = np.add.reduceat(values, offsets[:-1] - offsets[0])
+        sums[span] = np.add.reduceat(values, offsets[:-1] - offsets[0])
     return sums & 0xFFFFFFFF, sums >> 32

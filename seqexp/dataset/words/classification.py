@@ -17,11 +17,12 @@ from seqexp.dataset.folds import Fold
 from seqexp.dataset.words.answers import as_targets, targets_by_label
 from seqexp.dataset.words.apart import Apart, Rows, digests, distinct, word_notes
 from seqexp.dataset.words.corpus import Corpus, Unit
+from seqexp.dataset.words.matrices import Encoded, Encoding, encoded
 from seqexp.dataset.words.tokenizer import read_vectors, vocabulary
 from seqexp.errors import InputError
 from seqexp.formats.ends import output_names
 from seqexp.seeding import stream_seed
-from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary, WordEncoding
+from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
 
 log = logging.getLogger("seqexp")
 
@@ -57,6 +58,7 @@ class Choices:
     unit: Unit = "words"
     keep_apart: bool = False  # texts of the same words stand in one split
     tested: Fold | None = None  # what is the test instead of a share
+    cache: str | None = None
 
     @classmethod
     def of(cls, dataset: Any, **others: Any) -> "Choices":
@@ -103,24 +105,33 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
     symbols = _symbols(corpus, known, choices.max_tokens)
     longest = max(int(texts.lengths().max()) for texts in corpus.texts.values())
     width = min(choices.max_length, longest)
-    matrices = _matrices(corpus, rows, symbols, width, choices)
+    encoding = Encoding(
+        corpus,
+        rows,
+        _token_ids(corpus, symbols),
+        width,
+        choices.truncate == "head",
+        choices.pad == "left",
+        corpus.task == Output.NEXT_TOKEN,
+    )
+    found = encoded(encoding, choices.cache)
     if choices.unit == "words":
         notes += word_notes(corpus, rows, symbols)
     if corpus.task == Output.NEXT_TOKEN:
-        encoded = {split: _shifted(matrix, split) for split, matrix in matrices.items()}
+        splits = {split: _next_words(found[split]) for split in rows}
         spec = _spec_of_next_words(symbols)
     else:
         values = targets_by_label(corpus)
-        encoded = {
+        splits = {
             split: Sequences(
-                torch.from_numpy(matrices[split]),
+                found[split].tokens,
                 as_targets(values[corpus.texts[source].labels[chosen]]),
                 keys=None if split == "train" else _keys(corpus, source, chosen),
             )
             for split, (source, chosen) in rows.items()
         }
         if not is_class:
-            notes += refuse_unlearnable(corpus.names, encoded["train"].targets.numpy())
+            notes += refuse_unlearnable(corpus.names, splits["train"].targets.numpy())
         names = corpus.classes if is_class else corpus.names
         spec = TaskSpec(
             vocabulary=Vocabulary(symbols),
@@ -136,9 +147,9 @@ def classification(corpus: Corpus, choices: Choices) -> Data:
         )
     return Data(
         spec,
-        train=encoded["train"],
-        valid=encoded["valid"],
-        test=encoded["test"],
+        train=splits["train"],
+        valid=splits["valid"],
+        test=splits["test"],
         vectors=_vectors(choices.vectors, symbols),
         notes=tuple(notes),
     )
@@ -230,28 +241,16 @@ def _symbols(corpus: Corpus, train: Int[np.ndarray, " rows"], max_tokens: int) -
     # most words are too rare: they need not be sorted (one more: `<unk>` may be among them)
     rarest = np.sort(counts)[-max_words - 1] if max_words < len(counts) else 0
     frequent = np.flatnonzero(counts >= max(rarest, 1))
-    words = ((corpus.words[index], int(counts[index])) for index in frequent)
+    words = ((corpus.words[index], int(counts[index])) for index in frequent.tolist())
     return vocabulary(dict(words), max_words)
 
 
-def _matrices(
-    corpus: Corpus,
-    rows: Rows,
-    symbols: tuple[str, ...],
-    width: int,
-    choices: Choices,
-) -> dict[str, Int[np.ndarray, "rows width"]]:
-    """Texts as token ids; words that the vocabulary lacks are `<unk>`, id 1."""
+def _token_ids(corpus: Corpus, symbols: tuple[str, ...]) -> Int[np.ndarray, " words"]:
+    """The token id of each word; words that the vocabulary lacks are `<unk>`, id 1."""
     ids = {symbol: index for index, symbol in enumerate(symbols, start=1)}
     small = len(symbols) < np.iinfo(np.int16).max
-    token_ids = np.array(
-        [ids.get(word, 1) for word in corpus.words], dtype=np.int16 if small else np.int32
-    )
-    cut_head, pad_left = choices.truncate == "head", choices.pad == "left"
-    return {
-        split: corpus.texts[source].matrix(token_ids, width, cut_head, pad_left, chosen)
-        for split, (source, chosen) in rows.items()
-    }
+    found = (ids.get(word, 1) for word in corpus.words)
+    return np.fromiter(found, dtype=np.int16 if small else np.int32, count=len(corpus.words))
 
 
 def _keys(corpus: Corpus, source: str, chosen: Int[np.ndarray, " rows"]) -> Int[Tensor, " rows"]:
@@ -260,23 +259,9 @@ def _keys(corpus: Corpus, source: str, chosen: Int[np.ndarray, " rows"]) -> Int[
     return torch.from_numpy(found.view(np.int64))
 
 
-def _shifted(matrix: Int[np.ndarray, "rows width"], split: str) -> Sequences:
-    """Each word with the one after it as the target, on whichever side rows are padded.
-
-    Texts of one word are left out.
-
-    Raises:
-        InputError: if no text has two words.
-    """
-    tokens, following = torch.from_numpy(matrix[:, :-1]), torch.from_numpy(matrix[:, 1:]).long()
-    following[(following == PAD) | (tokens == PAD)] = IGNORE
-    has_next = (following != IGNORE).any(dim=1)
-    if split == "train" and not has_next.any():
-        raise InputError(
-            "dataset.task is next_token, but no text for training has two words; give longer texts,"
-            " or a larger dataset.max_length"
-        )
-    return Sequences(tokens[has_next], following[has_next])
+def _next_words(found: Encoded) -> Sequences:
+    assert found.following is not None
+    return Sequences(found.tokens, found.following)
 
 
 def _spec_of_next_words(symbols: tuple[str, ...]) -> TaskSpec:

@@ -1,24 +1,21 @@
 """Labelled texts as word ids: all words, before any vocabulary or length is chosen."""
 
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
+from seqexp.dataset.mapped import MANY, spans
 from seqexp.dataset.words.labels import Document
-from seqexp.dataset.words.tokenizer import tokenize
+from seqexp.dataset.words.numbering import Numbered, number
+from seqexp.dataset.words.numbering import Unit as Unit
 from seqexp.errors import InputError
 from seqexp.utils.progress import Work
 from seqexp.utils.workers import cores, each
 
-Unit = Literal["words", "characters"]
-"""What a text is made of; blanks are characters too."""
-
 BLOCK = 1000
-"""Texts that are tokenised, counted, or cut and padded at a time."""
+"""Texts that are tokenised at a time."""
 
 LARGE = 2**24
 """Characters above which several processes tokenise; each takes seconds to start."""
@@ -49,9 +46,9 @@ class Texts:
         chosen = np.zeros(len(self), dtype=bool)
         chosen[rows] = True
         counts = np.zeros(num_words, dtype=np.int64)
-        for start in range(0, len(self), BLOCK):
-            offsets = self.offsets[start : start + BLOCK + 1]
-            is_chosen = np.repeat(chosen[start : start + BLOCK], np.diff(offsets))
+        for span in spans(self.offsets):
+            offsets = self.offsets[span.start : span.stop + 1]
+            is_chosen = np.repeat(chosen[span], np.diff(offsets))
             words = self.ids[offsets[0] : offsets[-1]][is_chosen]
             counts += np.bincount(words, minlength=num_words)
         return counts
@@ -70,13 +67,14 @@ class Texts:
         """
         chosen = np.arange(len(self)) if chosen is None else chosen
         matrix = np.zeros((len(chosen), width), dtype=token_ids.dtype)
-        lengths = self.lengths()[chosen]
-        kept = np.minimum(lengths, width)
-        firsts = self.offsets[chosen] + (lengths - kept if cut_head else 0)
         columns = np.arange(width)
-        for start in range(0, len(chosen), BLOCK):
-            rows = slice(start, start + BLOCK)
-            count, first = kept[rows], firsts[rows]
+        size = max(1, MANY // width)
+        for start in range(0, len(chosen), size):
+            rows = slice(start, start + size)
+            begin = self.offsets[chosen[rows]]
+            lengths = self.offsets[chosen[rows] + 1] - begin
+            count = np.minimum(lengths, width)
+            first = begin + (lengths - count if cut_head else 0)
             # places of the kept words: first[0], first[0] + 1, ..., first[1], ...
             before = np.cumsum(count) - count
             places = np.repeat(first - before, count) + np.arange(count.sum())
@@ -91,15 +89,16 @@ class Corpus:
 
     `notes` are what a reader should know of the labels, a sentence each. `task` is the kind of what
     is asked; where that is no class, each of `classes` holds values of all that is asked, and
-    `names` are theirs.
+    `names` are theirs. `key` is that of its entry in a cache; empty if it has none.
     """
 
-    words: tuple[str, ...]
+    words: Sequence[str]
     classes: tuple[str, ...]
     texts: Mapping[str, Texts]
     notes: tuple[str, ...] = ()
     task: str = "sequence_class"
     names: tuple[str, ...] = ()
+    key: str = ""
 
     def strata(self, split: str) -> Int[np.ndarray, " texts"]:
         """What splits are drawn by: the class of each text; 0 of all where they have none.
@@ -110,14 +109,6 @@ class Corpus:
         labels = self.texts[split].labels
         have_class = self.task in ("sequence_class", "next_token")
         return labels if have_class else np.zeros_like(labels)
-
-
-class Numbered(NamedTuple):
-    """Words of some texts, end to end, numbered in the order in which they are first seen."""
-
-    words: list[str]
-    ids: Int[np.ndarray, " all_words"]
-    lengths: list[int]
 
 
 def encode(
@@ -184,15 +175,3 @@ def _numbered(
         while turn in early:
             yield *blocks[turn], early.pop(turn)
             turn += 1
-
-
-def number(texts: Sequence[str], unit: Unit = "words") -> Numbered:
-    """Tokenise some texts."""
-    pieces: Callable[[str], Sequence[str]] = tokenize if unit == "words" else str
-    known: dict[str, int] = {}
-    ids, lengths = array("i"), []
-    for text in texts:
-        words = pieces(text)
-        ids.extend([known.setdefault(word, len(known)) for word in words])
-        lengths.append(len(words))
-    return Numbered(list(known), np.array(ids, dtype=np.int32), lengths)

@@ -63,12 +63,18 @@ def read_documents(path: Path, columns: Columns) -> list[Document]:
         InputError: naming the file, and the line where there is one: if it is missing, no UTF-8
             text, or malformed; lacks a column; has an empty text; lacks labels; or holds nothing.
     """
+    return list(documents_of(path, columns))
+
+
+def documents_of(path: Path, columns: Columns) -> Iterator[Document]:
+    """As `read_documents`, one at a time; labels that are missing are refused at the end."""
     labels = Labels(path, columns.label)
-    documents = list(_documents(path, columns, labels))
+    document = None
+    for document in _documents(path, columns, labels):
+        yield document
     labels.refuse()
-    if not documents:
+    if document is None:
         raise InputError(f"{path}: holds no texts")
-    return documents
 
 
 def check_documents(path: Path, columns: Columns) -> None:

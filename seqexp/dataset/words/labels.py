@@ -8,7 +8,8 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -116,6 +117,33 @@ def _of_json(value: Any) -> str | None:
     return json.dumps(value) if isinstance(value, int | float) else None
 
 
+@dataclass
+class Tally:
+    """Labels of a split: how often each stands, and which of its texts is the first of each."""
+
+    place_of: Callable[[int], str]
+    """The place of a text, by its number."""
+    counts: dict[str, int] = field(default_factory=dict)
+    firsts: dict[str, int] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, label: str) -> None:
+        """Count the label of the next text."""
+        if label in self.counts:
+            self.counts[label] += 1
+        else:
+            self.counts[label], self.firsts[label] = 1, self.size
+        self.size += 1
+
+    @classmethod
+    def of(cls, documents: Sequence[Document]) -> "Tally":
+        """The labels of documents."""
+        found = cls(lambda number: documents[number].place)
+        for document in documents:
+            found.add(document.label)
+        return found
+
+
 def classes_of(
     splits: Mapping[str, Sequence[Document]],
     things: str = "texts",
@@ -123,25 +151,41 @@ def classes_of(
 ) -> tuple[dict[str, list[Document]], list[str]]:
     """Documents with one label a class, and what a reader should know of the classes.
 
-    Numbers that are equal are one class.
-
     Args:
         splits: documents by split.
         things: what messages call the documents.
         key: that names the column of the labels.
 
     Raises:
-        InputError: if the labels are no classes, or cannot be learned from the training split.
+        InputError: as `class_names`.
     """
-    names, notes = _merged(document.label for found in splits.values() for document in found)
+    tallies = {split: Tally.of(found) for split, found in splits.items()}
+    names, notes = class_names(tallies, things, key)
     named = {
         split: [d if d.label == names[d.label] else d._replace(label=names[d.label]) for d in found]
         for split, found in splits.items()
     }
-    counts = Counter(document.label for document in named["train"])
-    _refuse_measurements(named["train"], counts, things, key)
-    _refuse_unlearnable(named, counts, things)
-    return named, [*notes, *_doubts(sorted(counts))]
+    return named, notes
+
+
+def class_names(
+    tallies: Mapping[str, Tally], things: str = "texts", key: str = "dataset.label_column"
+) -> tuple[dict[str, str], list[str]]:
+    """The class of each label, and what a reader should know of the classes.
+
+    Numbers that are equal are one class.
+
+    Raises:
+        InputError: if the labels are no classes, or cannot be learned from the training split.
+    """
+    names, notes = _merged(label for tally in tallies.values() for label in tally.counts)
+    counts: Counter[str] = Counter()
+    for label, count in tallies["train"].counts.items():
+        counts[names[label]] += count
+    first = names[next(iter(tallies["train"].counts))]
+    _refuse_measurements(tallies["train"], first, counts, things, key)
+    _refuse_unlearnable(tallies, names, counts, things)
+    return names, [*notes, *_doubts(sorted(counts))]
 
 
 def _merged(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -161,42 +205,44 @@ def _merged(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _refuse_measurements(
-    train: Sequence[Document], counts: Mapping[str, int], things: str, key: str
+    train: Tally, first: str, counts: Mapping[str, int], things: str, key: str
 ) -> None:
     """Labels that nearly every text has its own of, and fractions of many values."""
-    first, size = train[0], len(train)
+    size = train.size
     is_numeric = all(map(is_number, counts))
     fraction = next((label for label in counts if is_numeric and has_fraction(label)), None)
     is_id = size >= 10 and 2 * len(counts) > size
     if not is_id and (fraction is None or len(counts) <= MAX_SCALE):
         return
-    example = fraction or first.label
+    example = fraction or first
     what = "numbers, as" if is_numeric else "as"
     raise InputError(
-        f"{first.place}: the labels are {what} {example[:40]!r}, {len(counts):,} different ones in"
-        f" {size:,} {things}: they look like {'measurements or ' if is_numeric else ''}names of the"
-        f" {things}, not like classes; is {key} right? For numbers give dataset.task=regression, or"
-        " divide their range into a few classes"
+        f"{train.place_of(0)}: the labels are {what} {example[:40]!r}, {len(counts):,} different"
+        f" ones in {size:,} {things}: they look like"
+        f" {'measurements or ' if is_numeric else ''}names of the {things}, not like classes; is"
+        f" {key} right? For numbers give dataset.task=regression, or divide their range into a few"
+        " classes"
     )
 
 
 def _refuse_unlearnable(
-    splits: Mapping[str, Sequence[Document]], counts: Mapping[str, int], things: str
+    tallies: Mapping[str, Tally], names: Mapping[str, str], counts: Mapping[str, int], things: str
 ) -> None:
     """Classes that the texts for training lack."""
-    first = splits["train"][0]
+    train = tallies["train"]
     if len(counts) < 2:
         raise InputError(
-            f"{first.place}: all {len(splits['train']):,} {things} have the label {first.label!r};"
-            " at least two classes are needed"
+            f"{train.place_of(0)}: all {train.size:,} {things} have the label"
+            f" {next(iter(counts))!r}; at least two classes are needed"
         )
-    for split in splits.keys() - {"train"}:
-        for document in splits[split]:
-            if document.label not in counts:
+    for split in tallies.keys() - {"train"}:
+        tally = tallies[split]
+        for label, first in tally.firsts.items():
+            if names[label] not in counts:
                 shown = ", ".join(sorted(counts)[:20])
                 raise InputError(
-                    f"{document.place}: no {things.removesuffix('s')} for training has the label"
-                    f" {document.label!r}; these have {shown}"
+                    f"{tally.place_of(first)}: no {things.removesuffix('s')} for training has the"
+                    f" label {names[label]!r}; these have {shown}"
                 )
 
 

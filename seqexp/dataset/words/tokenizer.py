@@ -1,4 +1,4 @@
-"""Words: tokens and vocabulary by torchtext, which nothing else imports; pretrained vectors."""
+"""Words: vocabulary by torchtext, which nothing else imports; pretrained vectors."""
 
 import logging
 from collections import Counter
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 import torchtext
-from torchtext.data.utils import get_tokenizer
 from torchtext.vocab import Vocab
 
 from seqexp.data import WordVectors
+from seqexp.dataset.words.numbering import tokenize as tokenize
 from seqexp.errors import InputError
 from seqexp.formats import vectors
 
@@ -21,17 +21,6 @@ UNKNOWN = "<unk>"
 
 TOKENIZER = f"basic_english of torchtext {torchtext.__version__}"
 """What `tokenize` does, by name: a cache of tokens is sound for the same only."""
-
-_basic_english = get_tokenizer("basic_english")
-
-
-def tokenize(text: str) -> list[str]:
-    """Lower-case words and punctuation marks; `<br />` counts as a space.
-
-    Quotation marks, colons and semicolons are dropped.
-    """
-    words: list[str] = _basic_english(text)
-    return words
 
 
 def vocabulary(counts: Mapping[str, int], max_words: int) -> tuple[str, ...]:

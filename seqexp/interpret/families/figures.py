@@ -8,15 +8,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from seqexp.interpret.families.family import Families, Family, Read
+from seqexp.interpret.families.files import BINS, from_the_middle
 from seqexp.interpret.families.pairs import ARRANGEMENTS, MAX_DISTANCE, Pair
 from seqexp.interpret.filters.figures import draw_bits
 from seqexp.interpret.filters.match_figure import place_hit
 from seqexp.interpret.filters.matrix import information
-from seqexp.utils.drawing import literal
+from seqexp.utils.drawing import colour_legend, literal
 from seqexp.utils.names import one_line
-
-BINS = 31
-"""Of the places of sites."""
 
 MAX_SPACINGS = 6
 """Pairs whose distances are drawn."""
@@ -88,17 +86,6 @@ def _draw_places(axes: Axes, family: Family, given: Read) -> None:
         axes.spines[side].set_visible(False)
 
 
-def from_the_middle(family: Family, given: Read) -> np.ndarray:
-    """Of each site, its middle less that of its sequence, letters."""
-    real = (given.tokens != 0).numpy()
-    first = real.argmax(axis=1)
-    last = real.shape[1] - real[:, ::-1].argmax(axis=1)
-    begins, ends = family.places()
-    rows = family.group.sites.rows
-    middles: np.ndarray = (begins + ends) / 2 - (first[rows] + last[rows]) / 2
-    return middles
-
-
 def pairs_figure(families: Families) -> Figure | None:
     """How much more often than by chance two families stand in one sequence, and how far apart.
 
@@ -140,7 +127,8 @@ def _draw_together(axes: Axes, families: Families, numbers: Sequence[int]) -> No
         text = f"{pair.log2_ratio:+.2f}{stars}\n{pair.both:,} of\n{pair.expected:,.0f}"
         axes.text(i, j, text, ha="center", va="center", fontsize=8)
     limit = max(1.0, float(np.nanmax(np.abs(values))))
-    axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    colour_legend(axes, image, limit)
     names = [f"{n} {one_line(families.found[n - 1].name, 18)}" for n in numbers]
     axes.set_xticks(range(size - 1), names[:-1], fontsize=8, rotation=30, ha="right")
     axes.set_yticks(range(1, size), names[1:], fontsize=8)

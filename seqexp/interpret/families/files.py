@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from seqexp.interpret.families.family import Families, Family, Read
-from seqexp.interpret.families.figures import BINS, from_the_middle
 from seqexp.interpret.families.pairs import ARRANGEMENTS, Pair
 
 PLACED = re.compile(r"(.+):(\d+)-(\d+)(?:\(([+.-])\))?")
@@ -17,6 +16,9 @@ MADE = ("_shuffled", "_reverse")
 """Ends of names of sequences that were made of others."""
 
 BEST_SCORE = 1000
+
+BINS = 31
+"""Of the places of sites."""
 
 
 def rows(
@@ -108,6 +110,17 @@ def _family(family: Family, given: Read) -> dict[str, Any]:
             "sites": numbers.tolist(),
         },
     }
+
+
+def from_the_middle(family: Family, given: Read) -> np.ndarray:
+    """Of each site, its middle less that of its sequence, letters."""
+    real = (given.tokens != 0).numpy()
+    first = real.argmax(axis=1)
+    last = real.shape[1] - real[:, ::-1].argmax(axis=1)
+    begins, ends = family.places()
+    rows = family.group.sites.rows
+    middles: np.ndarray = (begins + ends) / 2 - (first[rows] + last[rows]) / 2
+    return middles
 
 
 def sites_bed(families: Sequence[Family], names: Sequence[str], given: Read) -> str:

@@ -1,23 +1,21 @@
 """Are the learned motifs known ones? Tomtom, against what was planted and against a database.
 
-Source: Gupta et al. (2007), in memelite's implementation (Schreiber 2025): a p-value of the best
-overlap of two matrices on either strand, against overlaps of randomly drawn target columns.
+Source: Gupta et al. (2007): a p-value of the best overlap of two matrices on either strand, against
+overlaps of randomly drawn target columns (`seqexp.kernels.tomtom`).
 """
 
-import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from seqexp.data import Pattern
 from seqexp.formats.dna import LETTERS
 from seqexp.interpret.filters.extraction import LearnedFilter, motif_metrics
 from seqexp.interpret.filters.matrix import chance_bits, information, is_dna
+from seqexp.kernels.tomtom import compare
 
 MIN_BITS = 6.0
 """Of a matrix that can be matched: a flatter one resembles long profiles by chance."""
@@ -154,16 +152,29 @@ def match_database(
     leaves 0 to 2 of the 64.
     """
     queries = [learned for learned in filters if matchable(learned)]
-    from scipy.stats import false_discovery_control  # half a second
-
     hits = _tomtom(queries, database, symbols)
-    q_values = false_discovery_control([hit.p_value for hit in hits])
+    q_values = false_discovery_rates([hit.p_value for hit in hits])
     hits = [replace(hit, q_value=float(q)) for hit, q in zip(hits, q_values, strict=True)]
     hits = [hit for hit in hits if hit.q_value <= max_q]
     found = {hit.filter_index for hit in hits}
     limits = _best_by_chance([f for f in queries if f.index in found], database, symbols)
     hits = [hit for hit in hits if hit.p_value < limits[hit.filter_index]]
     return sorted(hits, key=lambda hit: hit.p_value)
+
+
+def false_discovery_rates(p_values: Sequence[float]) -> list[float]:
+    """The q-value of each p-value.
+
+    Source: Benjamini & Hochberg (1995); as scipy's `false_discovery_control`, whose import takes
+    half a second.
+    """
+    given = np.asarray(p_values, dtype=float)
+    order = np.argsort(given)
+    count = len(given)
+    scaled = given[order] * (count / np.arange(1, count + 1))
+    found = np.empty(count)
+    found[order] = np.minimum.accumulate(scaled[::-1])[::-1]
+    return list(np.clip(found, 0, 1).tolist())
 
 
 def _best_by_chance(
@@ -175,8 +186,9 @@ def _best_by_chance(
     for learned in queries:
         motif = _letters_first(learned.motif, symbols)
         shuffled = [motif[:, order.permutation(motif.shape[1])] for _ in range(NUM_SHUFFLES)]
-        found = _run_tomtom(shuffled, [_letters_first(t.ppm, symbols) for t in targets], nearest=1)
-        limits[learned.index] = float(np.partition(found[0].ravel(), MAX_AS_GOOD)[MAX_AS_GOOD])
+        found = compare(shuffled, [_letters_first(target.ppm, symbols) for target in targets])
+        best = found.p_values.min(axis=1)
+        limits[learned.index] = float(np.partition(best, MAX_AS_GOOD)[MAX_AS_GOOD])
     return limits
 
 
@@ -209,7 +221,7 @@ def _tomtom(
     """Every query with every target."""
     if not queries or not targets or not is_dna(symbols):
         return []
-    found = _run_tomtom(
+    found = compare(
         [_letters_first(learned.motif, symbols) for learned in queries],
         [_letters_first(target.ppm, symbols) for target in targets],
     )
@@ -217,14 +229,14 @@ def _tomtom(
         Hit(
             learned.index,
             target,
-            p_value=float(p_value),
+            p_value=float(found.p_values[place]),
             q_value=1.0,
-            offset=int(offset),
-            overlap=int(overlap),
-            reverse=bool(strand),
+            offset=int(found.offsets[place]),
+            overlap=int(found.lengths[place]),
+            reverse=bool(found.turned[place]),
         )
-        for learned, rows in zip(queries, found.transpose(1, 2, 0), strict=True)
-        for target, (p_value, _, offset, overlap, strand) in zip(targets, rows, strict=True)
+        for row, learned in enumerate(queries)
+        for place, target in (((row, column), one) for column, one in enumerate(targets))
     ]
 
 
@@ -234,29 +246,3 @@ def _letters_first(
     """As Tomtom wants it: a row a letter, A C G T, which backwards is the complement."""
     rows: np.ndarray = ppm[:, [list(symbols).index(letter) for letter in LETTERS]].T
     return rows
-
-
-def _run_tomtom(
-    queries: Sequence[Float[np.ndarray, "4 _"]],
-    targets: Sequence[Float[np.ndarray, "4 _"]],
-    nearest: int | None = None,
-) -> Float[np.ndarray, "values queries targets"]:
-    """memelite's Tomtom: p-value, score, offset, overlap, strand; of all targets or the nearest.
-
-    It takes a minute to compile when it is first used on a machine.
-    """
-    if not queries:
-        return np.empty((5, 0, len(targets)))
-    # numba's OpenMP layer would change PyTorch's threads, and make training many times slower
-    os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
-    threads = torch.get_num_threads()
-    try:
-        from memelite.tomtom import tomtom  # a second
-
-        with warnings.catch_warnings():
-            # few targets: their own columns are the background that is wanted
-            warnings.filterwarnings("ignore", message="tomtom was given")
-            found: np.ndarray = tomtom(list(queries), list(targets), n_nearest=nearest, n_jobs=1)
-    finally:
-        torch.set_num_threads(threads)
-    return found

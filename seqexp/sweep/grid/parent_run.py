@@ -38,6 +38,7 @@ class Parent:
             folder=manifest.folder,
             run_id=manifest.run_id,
             mark=manifest.mark,
+            labels=manifest.labels,
         )
         self.run_id = manifest.run_id = self.tracker.start(facts)
         self.tracker.tags({"seqexp.cli.job": str(len(manifest.jobs))})
@@ -51,7 +52,7 @@ class Parent:
         manifest, tracker = self.manifest, self.tracker
         found = ensemble.try_ensembles(manifest)
         manifest.said = ensemble.sentences(found)
-        folders = {name: manifest.folder and manifest.folder / name for name in manifest.jobs}
+        folders = {name: manifest.place(name) for name in manifest.jobs}
         manifest.pooled = pooled.pooled(manifest, folders)
         runs = rows_of_runs(manifest)
         tracker.describe(page(manifest))

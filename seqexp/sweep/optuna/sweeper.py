@@ -26,10 +26,11 @@ from seqexp.errors import ConfigError, InputError, SweepError
 from seqexp.metrics import IN_TRAINING, higher_is_better
 from seqexp.sweep.grid.sweeper import UNNAMED, CheckedSweeper
 from seqexp.sweep.job import Job, is_for_jobs, key_of
-from seqexp.sweep.launcher import Launcher, refuse_missing_commands
+from seqexp.sweep.launcher import Launcher, refuse_unlaunchable
 from seqexp.sweep.manifest import held
 from seqexp.sweep.optuna.settings import Optuna
 from seqexp.sweep.optuna.space import Choice, Space, read_override, read_space
+from seqexp.utils import garbage
 from seqexp.utils.files import RESULT, read_json, set_aside
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class SearchingSweeper(CheckedSweeper):
         assert self.config is not None and self.launcher is not None and self.hydra_context
         if importlib.util.find_spec("optuna") is None:
             raise InputError("sweeper=optuna: a package is missing; pip install 'seqexp[optuna]'")
+        garbage.resume()
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = parser.parse_overrides(arguments)
         fixed = [str(o.input_line) for o in given if not o.is_sweep_override()]
@@ -91,8 +93,9 @@ class SearchingSweeper(CheckedSweeper):
         if self.config.dry_run:
             self._say_search()
             return
-        refuse_missing_commands(base.config["launcher"])
+        refuse_unlaunchable(base.config["launcher"])
         with self._place(base.config) as folder:
+            self._prepare()
             epochs = base.config["trainer"]["epochs"]
             study = Study(self.settings, self.space, folder, maximize, epochs)
             taken_up = study.take_up()

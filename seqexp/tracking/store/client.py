@@ -30,6 +30,7 @@ from seqexp.tracking.store.database import (
     patiently,
     refuse_unsound,
 )
+from seqexp.tracking.store.models import log_model
 from seqexp.utils.files import refuse_links_below
 
 for _noisy in ("mlflow", "alembic"):
@@ -68,13 +69,13 @@ def connect(uri: str, is_written: bool = True) -> MlflowClient:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         guard(uri)
         _probe(uri)
-        return MlflowClient(uri)
+        return MlflowClient(uri, uri)  # MLFLOW_REGISTRY_URI is not followed
     guard(None)
     if is_written:
         file.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(file):  # while its tables are made it looks like one of an older MLflow
         refuse_unsound(file, is_written)
-        return patiently(file, lambda: MlflowClient(uri))
+        return patiently(file, lambda: MlflowClient(uri, uri))
 
 
 def _probe(uri: str) -> None:
@@ -216,6 +217,9 @@ class StoredRun:
         if not folder.is_dir():  # removed after it was delivered
             return
         refuse_links_below(folder)  # they might lead to any file of who delivers
+        if item.model is not None:
+            log_model(self.client, self.run_id, folder / item.model)
+            return
         self.client.log_artifacts(self.run_id, str(folder))
         if item.image is not None and not self._has_images:
             self._tags({"mlflow.loggedImages": "True"})

@@ -4,8 +4,11 @@ Nothing is changed by a look. A database that another process has locked is wait
 """
 
 import contextlib
+import importlib.metadata
+import importlib.util
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -275,11 +278,23 @@ def _refuse_other_tables(file: Path, tables: set[str], version: list[str]) -> No
 
 
 def _known_versions() -> tuple[set[str], str, str]:
-    """Versions of the tables that the installed MLflow knows, the latest, and MLflow's own."""
-    import mlflow  # seconds; whoever opens a store imports it anyway
-    from alembic.script import ScriptDirectory
+    """Versions of the tables that the installed MLflow knows, the latest, and MLflow's own.
 
-    scripts = Path(str(mlflow.__file__)).parent / "store" / "db_migrations"
-    found = ScriptDirectory(str(scripts))
-    known = {script.revision for script in found.walk_revisions()}
-    return known, str(found.get_current_head()), str(mlflow.__version__)
+    They stand in its files; the import of MLflow would take as long as PyTorch's.
+    """
+    found = importlib.util.find_spec("mlflow")
+    assert found is not None and found.origin is not None
+    scripts = Path(found.origin).parent / "store" / "db_migrations" / "versions"
+    texts = [script.read_text(encoding="utf-8") for script in scripts.glob("*.py")]
+    known, before = (
+        {name for text in texts for name in re.findall(rf"^{key} = [\"'](\w+)[\"']", text, re.M)}
+        for key in ("revision", "down_revision")
+    )
+    (latest,) = known - before
+    return known, latest, importlib.metadata.version("mlflow")
+
+
+def version_of(file: Path) -> str | None:
+    """The version of a database's tables; None where it has none."""
+    _, version = patiently(file, lambda: _looked_at(file))
+    return version[0] if len(version) == 1 else None

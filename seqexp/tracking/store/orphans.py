@@ -3,16 +3,18 @@
 import socket
 from collections.abc import Collection
 from pathlib import Path
-
-from mlflow import MlflowClient
+from typing import TYPE_CHECKING
 
 from seqexp.utils.lock import unused
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 HOST, FOLDER, PID = "seqexp.host", "seqexp.checkpoint.folder", "seqexp.pid"
 """Tags that say where a run is at work."""
 
 
-def close_orphans(client: MlflowClient, own: Collection[str | None]) -> list[str]:
+def close_orphans(client: "MlflowClient", own: Collection[str | None]) -> list[str]:
     """Set to KILLED the runs of this machine in whose folder no process works; returns their ids.
 
     Args:

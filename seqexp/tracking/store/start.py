@@ -5,22 +5,24 @@ import os
 import re
 import socket
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-
-from mlflow import MlflowClient
-from mlflow.entities import Param
-from mlflow.exceptions import MlflowException
+from typing import TYPE_CHECKING, Any
 
 from seqexp.errors import InputError
 from seqexp.metrics import higher_is_better
 from seqexp.tracking.journal.note import Note
+from seqexp.tracking.labels import NOTES, changes
 from seqexp.tracking.store.address import absolute, is_served
-from seqexp.tracking.store.client import is_refusal
-from seqexp.tracking.store.links import view_of_runs
 from seqexp.tracking.store.orphans import FOLDER, HOST, PID
+from seqexp.tracking.store.quick import Pair, QuickClient, is_of_mlflow
+from seqexp.tracking.store.view import view_of_runs
 from seqexp.tracking.tracker import RunFacts
 from seqexp.utils.names import one_line, visible
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 TOKEN = "seqexp.token"
 """Tag by which a run is found whose id could not be noted."""
@@ -41,12 +43,13 @@ class Beginning:
     """
 
     def __init__(
-        self, client: MlflowClient, uri: str, artifacts: str | None, journal: Path
+        self, client: "MlflowClient | QuickClient", uri: str, artifacts: str | None, journal: Path
     ) -> None:
         self.client = client
         self.uri = uri
         self.artifacts = None if is_served(uri) else artifacts
         self.journal = journal
+        self._is_new = False  # whether this process has created the run
 
     def __call__(self, facts: RunFacts) -> tuple[str, str]:
         """Ids of the run and its experiment.
@@ -74,28 +77,45 @@ class Beginning:
             self._choose_columns(experiment, facts)
         return run_id, experiment
 
+    def labels(self, run_id: str, facts: RunFacts) -> dict[str, str]:
+        """Give a run that goes on its tags and notes; returns the notes, old or new."""
+        given = _labels(facts)
+        tags = given if self._is_new else labelled(self.client, run_id, given)
+        return {NOTES: tags[NOTES]} if NOTES in tags else {}
+
     def _choose_columns(self, experiment: str, facts: RunFacts) -> None:
         """Choose the columns of the table of runs that the printed address opens."""
         metric = facts.params.get("optimized_metric")
-        if metric is not None:
-            view = view_of_runs(metric, higher_is_better(metric), facts.headline)
-            with suppress(MlflowException):  # a table without them is no reason to fail
-                self.client.set_experiment_tag(experiment, *view)
+        if metric is None:
+            return
+        more = (metric, higher_is_better(metric), facts.headline, facts.columns)
+        try:
+            tags = self.client.get_experiment(experiment).tags
+            name, value = view_of_runs(*more, tags.get(view_of_runs(*more)[0]))
+            if tags.get(name) != value:
+                self.client.set_experiment_tag(experiment, name, value)
+        except Exception as error:  # a table without them is no reason to fail
+            if not is_of_mlflow(error):
+                raise
 
     def _experiment_of(self, run_id: str) -> str:
-        try:
+        with self._unless_gone(run_id):
             return str(self.client.get_run(run_id).info.experiment_id)
-        except MlflowException as error:
-            raise self._gone(run_id, error) from error
 
-    def _gone(self, run_id: str, error: MlflowException) -> Exception:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST" and not is_refusal(error):
-            return error
-        return InputError(
-            f"{self.journal.parent}: its run {run_id} cannot be continued in {self.uri} ({error});"
-            " give the tracking.uri that it was started with, restore the run, or move the folder"
-            " away to start anew"
-        )
+    @contextmanager
+    def _unless_gone(self, run_id: str) -> Iterator[None]:
+        """Say of a run that is not there what to do."""
+        try:
+            yield
+        except Exception as error:
+            is_gone = getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
+            if not is_of_mlflow(error) or not (is_gone or _is_refusal(error)):
+                raise
+            raise InputError(
+                f"{self.journal.parent}: its run {run_id} cannot be continued in {self.uri}"
+                f" ({error}); give the tracking.uri that it was started with, restore the run, or"
+                " move the folder away to start anew"
+            ) from error
 
     def _experiment(self, facts: RunFacts) -> str:
         if facts.parent:  # the page of a sweep lists the runs of its own experiment only
@@ -120,15 +140,17 @@ class Beginning:
         location = Path(self.artifacts).as_uri() if self.artifacts else None
         try:
             return str(self.client.create_experiment(name, location))
-        except MlflowException as error:  # another run may just have done so
+        except Exception as error:  # another run may just have done so
+            if not is_of_mlflow(error):
+                raise
             found = self.client.get_experiment_by_name(name)
-            if found is None and is_refusal(error):
+            if found is None and _is_refusal(error):
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(
                     f"experiment_name is {name[:40]!r}, which MLflow does not take ({reason});"
                     " give another"
                 ) from error
-            if found is None or not is_refusal(error):
+            if found is None or not _is_refusal(error):
                 raise
             return str(found.experiment_id)
 
@@ -152,32 +174,59 @@ class Beginning:
             TOKEN: token,
             **_place(),
             **facts.tags,
+            **changes({}, _labels(facts)),
         }
         if facts.folder:
             tags[FOLDER] = str(facts.folder.absolute())
         if facts.parent:
             tags["mlflow.parentRunId"] = facts.parent
+        self._is_new = True
         run = self.client.create_run(experiment, tags=tags, run_name=one_line(facts.name, _MAX_KEY))
         return str(run.info.run_id)
 
     def _go_on(self, run_id: str) -> None:
-        try:
+        with self._unless_gone(run_id):
             self.client.update_run(run_id, status="RUNNING")
-        except MlflowException as error:
-            raise self._gone(run_id, error) from error
         for tag, value in _place().items():
             self.client.set_tag(run_id, tag, value)
 
     def _log_params(self, run_id: str, facts: RunFacts) -> None:
         values = {_key(key): _shortened(visible(value)) for key, value in facts.params.items()}
-        params = [Param(key, value) for key, value in values.items()]
+        params = [self._param(key, value) for key, value in values.items()]
         for start in range(0, len(params), 100):  # MLflow takes a hundred at a time
             try:
                 self.client.log_batch(run_id, params=params[start : start + 100])
-            except MlflowException as error:
+            except Exception as error:
                 # it was begun by another command of the same run, whose words for it stay
                 if "Changing param values" not in str(error):
                     raise
+
+    def _param(self, key: str, value: str) -> Any:
+        if isinstance(self.client, QuickClient):
+            return Pair(key, value)
+        from mlflow.entities import Param
+
+        return Param(key, value)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether MLflow will never take it; an error of its own has imported it."""
+    from seqexp.tracking.store.client import is_refusal
+
+    return is_refusal(error)
+
+
+def labelled(client: Any, run_id: str, labels: Mapping[str, str]) -> dict[str, str]:
+    """Give a run tags and notes; returns all tags that it has then."""
+    tags: dict[str, str] = dict(client.get_run(run_id).data.tags)
+    changed = changes(tags, labels)
+    for key, value in changed.items():
+        client.set_tag(run_id, key, value)
+    return {**tags, **changed}
+
+
+def _labels(facts: RunFacts) -> dict[str, str]:
+    return {key: visible(value) for key, value in facts.labels.items()}
 
 
 def _place() -> dict[str, str]:

@@ -1,14 +1,11 @@
-"""Matching by Tomtom: copies are found where they lie, chance is not taken for a hit.
-
-The first test that calls Tomtom compiles it where that was never done: a minute.
-"""
+"""Matching by Tomtom: copies are found where they lie, chance is not taken for a hit."""
 
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from seqexp.data import Pattern
 from seqexp.formats.motifs import load_motifs, read_motifs
@@ -24,6 +21,7 @@ from seqexp.interpret.filters.motif_files import jaspar_text, meme_text
 from seqexp.interpret.filters.tomtom import (
     Hit,
     compared,
+    false_discovery_rates,
     match_database,
     match_planted,
     matchable,
@@ -170,14 +168,12 @@ def test_nothing_planted_nothing_claimed(database: list[Pattern]) -> None:
 # --- numbers ----------------------------------------------------------------------------------
 
 
-def test_threads_of_pytorch_are_left_as_they_were(database: list[Pattern]) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        match_database([learned(database[0].ppm)], database, DNA, 0.05)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+def test_false_discovery_rates_are_scipys() -> None:
+    from scipy.stats import false_discovery_control
+
+    p_values = np.random.default_rng(5).uniform(size=50) ** 3
+    assert false_discovery_rates(p_values.tolist()) == false_discovery_control(p_values).tolist()
+    assert false_discovery_rates([]) == []
 
 
 # --- files and figures ------------------------------------------------------------------------
@@ -196,6 +192,8 @@ def test_motif_files_are_read_back(tmp_path: Path, write) -> None:  # type: igno
     np.testing.assert_allclose(motif.ppm(), counts / HITS, atol=1e-6)
 
 
+@pytest.mark.slow  # its import takes a second
+@pytest.mark.skipif(find_spec("memelite") is None, reason="memelite is not installed")
 def test_memelite_reads_the_meme_file(tmp_path: Path) -> None:
     from memelite.io import read_meme
 

@@ -1,5 +1,6 @@
-"""Our sweepers, where Hydra looks for them: it loads plugins from the package `hydra_plugins`."""
+"""Our sweepers and launcher, where Hydra looks for plugins: in the package `hydra_plugins`."""
 
+from seqexp.sweep.forked.launcher import ForkedLauncher as OurLauncher
 from seqexp.sweep.grid.sweeper import CheckedSweeper
 from seqexp.sweep.optuna.sweeper import SearchingSweeper
 
@@ -10,3 +11,7 @@ class Sweeper(CheckedSweeper):
 
 class OptunaSweeper(SearchingSweeper):
     """`sweeper=optuna`."""
+
+
+class ForkedLauncher(OurLauncher):
+    """`launcher=parallel`."""
