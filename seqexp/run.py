@@ -324,7 +324,7 @@ def label_again(place: Place, result: Result) -> None:
         place.parts.tracker.label([result.run_id], labels)
         place.folder.label(labels)
         if told := in_words(labels):
-            log.info(f"its {told} are in MLflow now")
+            log.info(f"labelled in MLflow: {told}")
 
 
 def gone_on_from(

@@ -98,7 +98,7 @@ def _of_run(client: MlflowClient, run: Run) -> Any:
 
 def _create(client: MlflowClient, run: Run) -> Any:
     """A LoggedModel with the name and the params of its run."""
-    name = re.sub(r"""[/:.%"']""", "-", str(run.info.run_name or MODEL))
+    name = re.sub(r"""[/:.%"']""", "-", str(run.info.run_name or "seqexp"))
     return client.create_logged_model(
         run.info.experiment_id, name, run.info.run_id, params=dict(run.data.params)
     )
@@ -262,9 +262,8 @@ def _note_version(client: MlflowClient, run: Run, name: str, version: str) -> No
     for model_id in _outputs(run):
         tags = client.get_logged_model(model_id).tags
         known = json.loads(tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
-        entry = {"name": name, "version": version}
-        if entry not in known:
-            told = json.dumps([*known, entry])
+        if (name, version) not in [(one["name"], str(one["version"])) for one in known]:
+            told = json.dumps([*known, {"name": name, "version": version}])
             client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: told})
 
 
