@@ -23,6 +23,7 @@ from seqexp.checkpoint.result import Result, Start
 from seqexp.cli.predict import predict
 from seqexp.cli.resolvers import folder_name
 from seqexp.cli.store_location import place
+from seqexp.cli.which import Which
 from seqexp.config.check import check
 from seqexp.config.groups import CONF
 from seqexp.data import Pattern
@@ -434,7 +435,7 @@ def test_a_run_on_records_of_odd_names_finishes_and_is_used(
     assert result.run_id is not None
     where = place({"paths.outputs": str(tmp_path)})
     output = tmp_path / "=1+1 $(touch x).csv"
-    predict(where, given["positives"], run=result.run_id, output=str(output))
+    predict(where, Which(run=result.run_id), given["positives"], output=str(output))
     assert not OBEYED.search(capsys.readouterr().err)
     with output.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))

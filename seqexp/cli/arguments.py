@@ -341,7 +341,7 @@ def typed_folder() -> list[str]:
 
 def dry(arguments: Sequence[str]) -> list[str]:
     """Have a single dry run leave no folder; a sweep knows that by itself."""
-    is_dry = "dry_run=true" in [item.lstrip("+").lower() for item in arguments]
+    is_dry = {"dry_run=true", "dry_run=timed"} & {item.lstrip("+").lower() for item in arguments}
     if not is_dry or {"-m", "--multirun"} & set(arguments):
         return []
     given = any(item.startswith("hydra.run.dir=") for item in arguments)

@@ -5,6 +5,8 @@ import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +21,9 @@ from seqexp.cli.which import Which
 from seqexp.errors import InputError
 from seqexp.inference.inputs import read
 from seqexp.inference.insertion.backgrounds import Background, Kind, backgrounds, rows_of_test
-from seqexp.inference.insertion.effects import refuse_other_models
+from seqexp.inference.insertion.effects import Inserting, refuse_other_models
 from seqexp.inference.saved_model import SavedModel
+from seqexp.spec import TaskSpec
 from seqexp.utils.files import write_whole
 from seqexp.utils.names import visible
 
@@ -29,56 +32,87 @@ Files = Literal["ask", "read"]
 Row = Mapping[str, str | int | float]
 
 
-def models_of(store: Store, which: Which, trusted: Sequence[str]) -> dict[str, SavedModel]:
-    """The models of one run, or of several, by the ids of their runs.
+ID_LETTERS = 8
+"""Of a run, in tables and names of files."""
 
-    Raises:
-        InputError: if there is no such run, or a model predicts no one thing of DNA.
+
+@dataclass(frozen=True)
+class Asked:
+    """The models that are asked, and the backgrounds that motifs are put into.
+
+    The arguments are words of both command lines; `input` is a file of sequences, None the test of
+    the first run.
     """
-    models, _ = chosen(store, which, EQUAL, trusted)
-    for model in models.values():
-        refuse_other_models(model.spec)
-    return models
 
+    place: Place
+    which: Which
+    background: Kind
+    count: int
+    input: str | None
+    seed: int
+    trusted: Sequence[str]
+    files: Files
 
-def random_sequences(
-    store: Store,
-    place: Place,
-    models: Mapping[str, SavedModel],
-    source: str | None,
-    kind: Kind,
-    count: int,
-    longest: int,
-    seed: int,
-    trusted: Sequence[str],
-    files: Files,
-) -> list[Background]:
-    """Backgrounds made of a file, or of the test of the first run.
+    @cached_property
+    def store(self) -> Store:
+        """Where the runs are."""
+        return Store(self.place)
 
-    Raises:
-        InputError: if there is no such file, the data of the run cannot be had, or nothing is long
-            enough.
-    """
-    (first, model), *_ = models.items()
-    if source is not None:
-        found = read(model, source, "auto", None)
-        rows = [np.array(one.values, dtype=np.int64) for one in found]
+    @cached_property
+    def models(self) -> dict[str, SavedModel]:
+        """The models of one run, or of several, by the ids of their runs.
+
+        Raises:
+            InputError: if there is no such run, or a model predicts no one thing of DNA.
+        """
+        models, _ = chosen(self.store, self.which, EQUAL, self.trusted)
+        for model in models.values():
+            refuse_other_models(model.spec)
+        return models
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Of the first model."""
+        return next(iter(self.models.values())).spec
+
+    def backgrounds(self, longest: int) -> list[Background]:
+        """Sequences in which so many letters have room.
+
+        Raises:
+            InputError: if there is no such file, the data of the run cannot be had, or nothing is
+                long enough.
+        """
+        rows = self._of_test() if self.input is None else self._of_file(self.input)
+        size = len(self.spec.vocabulary.symbols)
+        return backgrounds(rows, self.background, self.count, longest, size, self.seed)
+
+    def inserting(self, found: Sequence[Background]) -> dict[str, Inserting]:
+        """Each model with these backgrounds, by the first letters of its run's id."""
+        return {
+            name[:ID_LETTERS]: Inserting(model, found, self.seed)
+            for name, model in self.models.items()
+        }
+
+    def _of_file(self, source: str) -> list[np.ndarray]:
+        model = next(iter(self.models.values()))
+        rows = [np.array(one.values, dtype=np.int64) for one in read(model, source, "auto", None)]
         if not rows:
             raise InputError(f"input is {source}, which holds no sequence")
-    else:
-        run = store.find(first)
-        stored = store.config(run)
-        tell_files(stored, first, place, files)
+        return rows
+
+    def _of_test(self) -> list[np.ndarray]:
+        first = next(iter(self.models))
+        stored = self.store.config(self.store.find(first))
+        tell_files(stored, first, self.place, self.files)
         try:
-            data = load(parts(rebuilt(stored, first, place, trusted), only_trains=True))
+            whole = rebuilt(stored, first, self.place, self.trusted)
+            data = load(parts(whole, only_trains=True))
         except InputError as error:
             raise InputError(
-                f"{error}\n  backgrounds are made of the test of run {first[:8]}, which cannot be"
-                " read again; give other sequences by input=FILE"
+                f"{error}\n  backgrounds are made of the test of run {first[:ID_LETTERS]}, which"
+                " cannot be read again; give other sequences by input=FILE"
             ) from error
-        rows = rows_of_test(data.test, data.spec)
-    size = len(model.spec.vocabulary.symbols)
-    return backgrounds(rows, kind, count, longest, size, seed)
+        return rows_of_test(data.test, data.spec)
 
 
 def table_of(rows: Sequence[Row], output: str | None) -> str:

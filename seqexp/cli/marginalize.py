@@ -41,15 +41,13 @@ import numpy as np
 import torch
 
 from seqexp.cli.insertions import (
+    Asked,
     Files,
     Row,
     aligned,
-    models_of,
-    random_sequences,
     table_of,
     write,
 )
-from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
 from seqexp.cli.which import Which
 from seqexp.errors import InputError
@@ -65,8 +63,6 @@ from seqexp.inference.insertion.motifs import Motif, motifs_of
 from seqexp.inference.saved_model import SavedModel
 from seqexp.ranges import Count, Seed
 from seqexp.spec import Output
-
-ID_LETTERS = 8
 
 
 def marginalize(
@@ -89,16 +85,12 @@ def marginalize(
     """
     torch.set_num_threads(1)  # results do not depend on the machine's cores
     motifs = motifs_of(motif, "motif", names)
-    store = Store(place)
-    models = models_of(store, either, trusted)
-    longest = max(map(len, motifs))
-    found = random_sequences(
-        store, place, models, input, background, count, longest, seed, trusted, files
-    )
-    unit = unit_of(next(iter(models.values())).spec)
+    asked = Asked(place, either, background, count, input, seed, trusted, files)
+    unit = unit_of(asked.spec)
+    found = asked.backgrounds(max(map(len, motifs)))
     what = f"{len(motifs)} motif{'s' if len(motifs) > 1 else ''} in {len(found)} backgrounds"
     print(f"{what} ({background}); adds is in {unit}", file=sys.stderr)
-    inserting = {name: Inserting(model, found, seed) for name, model in models.items()}
+    inserting = asked.inserting(found)
     rows = [row for one in motifs for row in _rows(one, inserting)]
     if output is None:
         print(aligned(rows))
@@ -119,7 +111,7 @@ def _rows(motif: Motif, inserting: dict[str, Inserting]) -> Iterator[Row]:
     for output in shown_outputs(spec):
         for name, one in inserting.items():
             without = one.without[:, output]
-            yield _row(motif, name[:ID_LETTERS], one.saved, output, without, changes[name])
+            yield _row(motif, name, one.saved, output, without, changes[name])
         if len(inserting) > 1:
             each = np.array([change[:, output].mean() for change in changes.values()])
             mean = np.mean(list(changes.values()), axis=0)

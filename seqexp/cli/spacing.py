@@ -43,23 +43,20 @@ import torch
 from matplotlib.figure import Figure
 
 from seqexp.cli.insertions import (
+    Asked,
     Files,
     Row,
     aligned,
-    models_of,
-    random_sequences,
     saying_what_cannot_be_written,
     table_of,
     write,
 )
-from seqexp.cli.run_lookup import Store
 from seqexp.cli.store_location import Place
 from seqexp.cli.which import Which
 from seqexp.errors import InputError
 from seqexp.inference.insertion.backgrounds import Kind
 from seqexp.inference.insertion.effects import (
     ORIENTATIONS,
-    Inserting,
     Mean,
     Spaced,
     mean_of,
@@ -73,8 +70,6 @@ from seqexp.spec import TaskSpec
 from seqexp.utils.drawing import save
 from seqexp.utils.names import visible
 from seqexp.utils.nearest import did_you_mean
-
-ID_LETTERS = 8
 
 MAX_DISTANCE, MAX_DISTANCES = 100_000, 1000
 
@@ -107,24 +102,17 @@ def spacing(
     torch.set_num_threads(1)  # results do not depend on the machine's cores
     pair = _pair(motifs, names)
     wanted = distances_of(distances)
-    store = Store(place)
-    models = models_of(store, either, trusted)
-    spec = next(iter(models.values())).spec
+    asked = Asked(place, either, background, count, input, seed, trusted, files)
+    spec = asked.spec
     number = _output(spec, of)
-    longest = len(pair[0]) + max(wanted) + len(pair[1])
-    found = random_sequences(
-        store, place, models, input, background, count, longest, seed, trusted, files
-    )
+    found = asked.backgrounds(len(pair[0]) + max(wanted) + len(pair[1]))
     told = spec.output_names[number]
     print(
         f"A = {pair[0].name}, B = {pair[1].name} at {len(wanted)} distances in {len(found)}"
         f" backgrounds ({background}); what is added to {told} is in {unit_of(spec)}",
         file=sys.stderr,
     )
-    by_run = {
-        name[:ID_LETTERS]: spaced(Inserting(model, found, seed), *pair, wanted)
-        for name, model in models.items()
-    }
+    by_run = {name: spaced(one, *pair, wanted) for name, one in asked.inserting(found).items()}
     rows = [row for name, own in by_run.items() for row in _rows(name, own, number)]
     means = _mean_over_runs(by_run)
     if len(by_run) > 1:

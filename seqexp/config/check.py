@@ -98,7 +98,7 @@ class Root:
     trusted_packages: list[str]
     seeds: Count | None
     force: bool
-    dry_run: bool
+    dry_run: bool | Literal["timed"]
     tags: dict[str, Any] = field(default_factory=dict)
     notes: str | None = None
 

@@ -16,8 +16,8 @@ import time
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,7 +62,7 @@ FINGERPRINT = "seqexp.fingerprint"
 """Tag of each run that trains something."""
 
 PREVIEW = 256
-"""Pixels of the longer side of what the page loads before the image, as MLflow makes it."""
+"""Pixels at most of the longer side of what the page loads before the image; MLflow's has them."""
 
 
 class MlflowTracker:
@@ -218,9 +218,10 @@ class MlflowTracker:
 
     def figure(self, figure: "Figure", path: str) -> None:
         """A PNG artifact."""
-        from seqexp.utils.drawing import save  # with Matplotlib, which who draws has imported
+        from seqexp.utils.drawing import png  # with Matplotlib, which who draws has imported
 
-        self._keep(path, partial(save, figure))
+        content = png(figure)
+        self._keep(path, lambda file: file.write_bytes(content))
 
     def image(self, image: bytes, key: str, step: int) -> None:
         """A PNG image with a step slider, beside the curves.
@@ -237,7 +238,7 @@ class MlflowTracker:
 
             file.write_bytes(image)
             small = Image.open(io.BytesIO(image)).convert("RGB")
-            small.thumbnail((PREVIEW, PREVIEW), Image.Resampling.BOX)
+            small = small.reduce(max(1, -(-max(small.size) // PREVIEW)))
             small.save(file.with_name(f"{file.stem}+compressed.webp"), method=0)
 
         self._keep(f"{name}.png", write, image=(key, step))
@@ -261,7 +262,7 @@ class MlflowTracker:
         kept = None if self.artifacts is None else Path(self.artifacts) / WHEELS
 
         def write(folder: Path) -> None:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _versions_unchecked():
                 warnings.filterwarnings("ignore", message=".*input example.*")
                 mlflow.pyfunc.save_model(
                     folder,
@@ -428,6 +429,25 @@ def _in_words(files: ModelFiles) -> str:
     found = files.example
     is_text = isinstance(found, list) and len(found) == 1 and isinstance(found[0], str)
     return str(found[0]) if is_text else json.dumps(found) if found is not None else ""
+
+
+@contextmanager
+def _versions_unchecked() -> Iterator[None]:
+    """Without MLflow's look at all installed packages, a second of CPU time, for the versions that
+    are noted from what runs here.
+    """
+    from mlflow.utils import environment
+
+    name = "warn_dependency_requirement_mismatches"
+    check = getattr(environment, name, None)
+    if check is None:  # of another version
+        yield
+        return
+    setattr(environment, name, lambda requirements: None)
+    try:
+        yield
+    finally:
+        setattr(environment, name, check)
 
 
 def _column(name: str, kind: Kind) -> "ColSpec":

@@ -1,10 +1,12 @@
 """Figures whose texts stand as they are, and their files."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from weakref import WeakKeyDictionary
 
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -57,6 +59,21 @@ def save(figure: Figure, target: Path | BinaryIO, dpi: int | None = None) -> Non
     with boxes_for_missing():
         _place_axes(figure, size)
         figure.savefig(target, format="png", dpi=size)
+
+
+_drawn: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG file, drawn once: drawing takes longer than all that is drawn.
+
+    Who changes the figure afterwards does not change the file.
+    """
+    if figure not in _drawn:
+        file = io.BytesIO()
+        save(figure, file)
+        _drawn[figure] = file.getvalue()
+    return _drawn[figure]
 
 
 def _place_axes(figure: Figure, dpi: float) -> None:

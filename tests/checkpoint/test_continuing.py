@@ -6,16 +6,20 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from training import train
+from training import composed, train
 
 from seqexp.checkpoint import store
+from seqexp.checkpoint.continuing import EPOCHS, Earlier, why_not
 from seqexp.checkpoint.encode import same
+from seqexp.checkpoint.provenance import CODE
 from seqexp.checkpoint.result import Result
 from seqexp.checkpoint.store import files
+from seqexp.config.check import check
 from seqexp.tracking.store.address import sqlite_uri
 
 TINY = ("dataset.num_train=60", "dataset.num_test=20", "dataset.num_valid=20")
 MEASURED = ("trainer.log_every_steps=1", "trainer.batch_size=20", "trainer.average=ema")
+FEW = ("interpret.num_traced=0", "interpret.num_sequences=20", "model.num_filters=1")
 TIMED = ("time/", "speed/", "train/starts")
 
 
@@ -41,7 +45,7 @@ def curves(outputs: Path, result: Result) -> dict[str, list[tuple[int, float]]]:
 
 def test_forty_epochs_after_twenty_have_the_bits_of_forty_from_the_start(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    given = (*TINY, *MEASURED, "interpret=filters", "interpret.match=false")
+    given = (*TINY, *MEASURED, "interpret=filters", "interpret.match=false", *FEW)
     first = train(one, *given, "trainer.epochs=1")
     more = train(one, *given, "trainer.epochs=2")
     whole = train(two, *given, "trainer.epochs=2")
@@ -57,17 +61,30 @@ def test_what_keeps_a_run_from_going_on_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "seqexp")
-    for given, why in (
-        (("schedule=cosine",), "cosine plans the learning rate for all epochs"),
-        (("trainer.checkpoint=null",), "it kept no checkpoint"),
-        (("trainer.starts=2", "trainer.start_epochs=2"), "were chosen by 1 epochs"),
-    ):
-        words, outputs = (*TINY, "tracking=none", *given), tmp_path / str(len(given[0]))
-        train(outputs, *words, "trainer.epochs=1")
-        caplog.clear()
-        train(outputs, *words, "trainer.epochs=2")
-        lines = [line for line in caplog.messages if "does not go on" in line]
-        assert len(lines) == 1 and why in lines[0] and "trains from the start" in lines[0]
+    words = (*TINY, "tracking=none", "trainer.checkpoint=null")
+    train(tmp_path, *words, "trainer.epochs=1")
+    train(tmp_path, *words, "trainer.epochs=2")
+    lines = [line for line in caplog.messages if "does not go on" in line]
+    assert len(lines) == 1 and "kept no checkpoint; trains from the start" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "why"),
+    [
+        ("schedule=cosine", {}, "cosine plans the learning rate for all epochs"),
+        ("trainer.starts=2", {}, "its initial weights were chosen by 1 epochs"),
+        ("seed=0", {CODE: "other"}, "the code that computes is another one now"),
+        ("schedule=plateau", {}, None),
+        ("trainer.patience=3", {}, None),
+    ],
+)
+def test_schedules_starts_and_code_decide(
+    tmp_path: Path, given: str, change: dict[str, str], why: str | None
+) -> None:
+    origin = {EPOCHS: "1", CODE: "this", **change}
+    earlier = Earlier(tmp_path, origin, Result())
+    config = check(composed(tmp_path, given))
+    assert why_not(config, earlier, {EPOCHS: "2", CODE: "this"}) == why
 
 
 def test_other_settings_and_force_begin_anew_without_a_word(

@@ -104,13 +104,6 @@ class Source:
         return next(found, self.name)
 
 
-def size_of(paths: Iterable[Path]) -> int:
-    """Bytes of files, or of the files in folders; packed ones count as three times as many."""
-    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
-    sizes = (file.stat().st_size * (3 if file.suffix == ".gz" else 1) for file in files)
-    return sum(sizes)
-
-
 def write_streamed(
     entry: Path, source: Source, workers: int | None = None
 ) -> tuple[dict[str, Any], dict[str, int]]:

@@ -1,7 +1,6 @@
 """One page on what a run learned, complete in itself: what one would show to a colleague."""
 
 import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from seqexp.interpret.filters.match_figure import place_hit, why_no_hit
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.filters.tomtom import Hit, Learned
 from seqexp.metrics import higher_is_better
-from seqexp.utils.drawing import literal, save
+from seqexp.utils.drawing import literal, png
 from seqexp.utils.names import SHORT, one_line, visible
 
 Rows = Sequence[Mapping[str, object]]
@@ -88,9 +87,7 @@ def report_page(page: Page) -> str:
         page=page,
         verdict=verdict(page),
         curve=_image(_curve(page)) if page.history else None,
-        pictures={
-            name.replace("_", " "): _image(figure, dpi=80) for name, figure in page.pictures.items()
-        },
+        pictures={name.replace("_", " "): _image(figure) for name, figure in page.pictures.items()},
         motifs=[] if families else [_motif(page, learned) for learned in drawn],
         note=note,
         families=rows(families, page.families.unit),
@@ -98,8 +95,8 @@ def report_page(page: Page) -> str:
         unspecific=list(page.families.unspecific),
         num_little=len(page.families.found) - len(families),
         pairs=pair_rows(page.families.pairs),
-        pairs_picture=_image(page.pairs, dpi=80) if page.pairs is not None else None,
-        where=_image(page.where, dpi=80) if page.where is not None else None,
+        pairs_picture=_image(page.pairs) if page.pairs is not None else None,
+        where=_image(page.where) if page.where is not None else None,
     )
 
 
@@ -178,13 +175,6 @@ def _beside_yardsticks(metrics: Mapping[str, float], name: str) -> Iterator[str]
                 f"By {name.replace('_', ' ')} the model is {order} {method}:"
                 f" {own:.4g} and {value:.4g}."
             )
-
-
-def png(figure: Figure, dpi: int = 100) -> bytes:
-    """A figure as a file."""
-    file = io.BytesIO()
-    save(figure, file, dpi)
-    return file.getvalue()
 
 
 def _motif(page: Page, learned: LearnedFilter) -> dict[str, object]:
@@ -279,6 +269,6 @@ def _seen(value: object) -> object:
     return visible(str(value)) if is_text else value
 
 
-def _image(figure: Figure, dpi: int = 100) -> str:
-    """The content of a picture, as a page holds it."""
-    return base64.b64encode(png(figure, dpi)).decode()
+def _image(figure: Figure) -> str:
+    """The content of a picture, as a page holds it; the same file as among the artifacts."""
+    return base64.b64encode(png(figure)).decode()

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -36,6 +36,7 @@ def start_server(module: str) -> None:
     if METHOD != "forkserver":
         return
     forkserver.set_forkserver_preload([module])
+    resource_tracker.ensure_running()  # which ends with no signal blocked
     with _blocked():
         forkserver.ensure_running()
 
