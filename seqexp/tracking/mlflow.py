@@ -415,22 +415,6 @@ class MlflowTracker:
         return links(absolute(self.uri), self.experiment_id, self.run_id, optimized_metric)
 
 
-def _example(files: ModelFiles) -> Any:
-    """The example as MLflow takes it: a list for a single column, a table for several."""
-    if files.example is None or len(files.inputs) == 1:
-        return files.example
-    import pandas as pd  # type: ignore[import-untyped]  # MLflow has it already
-
-    return pd.DataFrame([files.example])
-
-
-def _in_words(files: ModelFiles) -> str:
-    """The same, as text where it is one, else as JSON."""
-    found = files.example
-    is_text = isinstance(found, list) and len(found) == 1 and isinstance(found[0], str)
-    return str(found[0]) if is_text else json.dumps(found) if found is not None else ""
-
-
 @contextmanager
 def _versions_unchecked() -> Iterator[None]:
     """Without MLflow's look at all installed packages, a second of CPU time, for the versions that
@@ -448,6 +432,22 @@ def _versions_unchecked() -> Iterator[None]:
         yield
     finally:
         setattr(environment, name, check)
+
+
+def _example(files: ModelFiles) -> Any:
+    """The example as MLflow takes it: a list for a single column, a table for several."""
+    if files.example is None or len(files.inputs) == 1:
+        return files.example
+    import pandas as pd  # type: ignore[import-untyped]  # MLflow has it already
+
+    return pd.DataFrame([files.example])
+
+
+def _in_words(files: ModelFiles) -> str:
+    """The same, as text where it is one, else as JSON."""
+    found = files.example
+    is_text = isinstance(found, list) and len(found) == 1 and isinstance(found[0], str)
+    return str(found[0]) if is_text else json.dumps(found) if found is not None else ""
 
 
 def _column(name: str, kind: Kind) -> "ColSpec":
