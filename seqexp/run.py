@@ -220,9 +220,9 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         Written(parts.decoder, run),
         Pictures(run),
         denoised,
+        KeptModel(parts.config, run, calibration),  # before what takes longer: it is sent meanwhile
         Page(title, typed, parts.filters, run, filters, predictions, denoised, samples),
         Reads(parts.decoder, run, parts.reads_backwards, twin),
-        KeptModel(parts.config, run, calibration),
         KeptPredictions(run, start.folder, start.is_job),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),

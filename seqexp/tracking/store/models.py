@@ -78,9 +78,16 @@ def log_model(client: Any, run_id: str, folder: Path) -> None:
     if found.model_id not in _outputs(run):
         step = max((metric.step for metric in _metrics(run)), default=0)
         client.log_outputs(run_id, [LoggedModelOutput(found.model_id, step)])
-    if metrics := list(_linked_metrics(run, found.model_id)):
-        client.log_batch(run_id, metrics=metrics)
     client.finalize_logged_model(found.model_id, "READY")
+
+
+def link_metrics(client: Any, run_id: str) -> None:
+    """Show the metrics of a run that has ended on the page of its model; again, nothing changes."""
+    client = of_mlflow(client)
+    run = client.get_run(run_id)
+    for model_id in _outputs(run):
+        if metrics := list(_linked_metrics(run, model_id)):
+            client.log_batch(run_id, metrics=metrics)
 
 
 def _outputs(run: Run) -> list[str]:
