@@ -65,6 +65,7 @@ from seqexp.checkpoint.provenance import (
     sizes,
 )
 from seqexp.checkpoint.result import Result, Start, Story
+from seqexp.config.differing import differing
 from seqexp.config.groups import Config
 from seqexp.config.typed import command_line
 from seqexp.errors import InputError, RunError, StoppedError
@@ -202,13 +203,19 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     twin = partial(train_twin, parts, place.device, place.folder, stop)
     calibration = Calibration(run)
     denoised = Denoised(parts.decoder, run, getattr(parts.dataset, "channel", None))
+    written, pictures = Written(parts.decoder, run), Pictures(run)
+    reads = Reads(parts.decoder, run, parts.reads_backwards, twin)
+    gradients = Gradients(parts.gradient_flow, run)
+    drawn = (written, pictures, reads, gradients)
+    differs = differing(parts.config, start.choices)
+    seen = (filters, predictions, denoised, (samples, written), drawn)
     return [
         Curves(run),
         SystemUse(run, bool(parts.config["tracking"].get("system_metrics"))),
         Console(run.training.settings, run.data.spec.output),
         Kernels(run),
         Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
-        Gradients(parts.gradient_flow, run),
+        gradients,
         Constant(run),
         CountedNGrams(run),
         SpeakingNGrams(run),
@@ -217,12 +224,12 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         PredictionsOfTest(run, start.folder),
         filters,
         samples,
-        Written(parts.decoder, run),
-        Pictures(run),
+        written,
+        pictures,
         denoised,
-        KeptModel(parts.config, run, calibration),  # before what takes longer: it is sent meanwhile
-        Page(title, typed, parts.filters, run, filters, predictions, denoised, samples),
-        Reads(parts.decoder, run, parts.reads_backwards, twin),
+        reads,
+        KeptModel(parts.config, run, calibration),  # sent while the page is drawn
+        Page(title, typed, differs, parts.filters, run, *seen),
         KeptPredictions(run, start.folder, start.is_job),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),

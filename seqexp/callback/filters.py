@@ -219,6 +219,7 @@ class LearnedFilters(Callback):
         )
 
     def _keep_filters(self, filters: Sequence[LearnedFilter]) -> None:
+        from seqexp.interpret.filters.card import card
         from seqexp.interpret.filters.figures import filter_figure, slider_page
 
         assert self.settings is not None
@@ -228,7 +229,9 @@ class LearnedFilters(Callback):
         figure = filter_figure(filters, symbols, patterns, title, shown)
         self.tracker.figure(figure, "filters/filters.png")
         if self.frames:
-            self.tracker.text(slider_page(self.frames), "filters/forming.html")
+            kept, epoch = self._kept_epoch()
+            image = card(filters, symbols, patterns, kept)
+            self.tracker.text(slider_page(self.frames, image, epoch), "filters/forming.html")
         rows = [learned.row(spec.output_names) for learned in ranked(filters)]
         self.tracker.table(rows, "filters/filters.json")
         if len(symbols) > MAX_COUNTED:
@@ -236,6 +239,15 @@ class LearnedFilters(Callback):
             return
         counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
         self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
+
+    def _kept_epoch(self) -> tuple[str, int | None]:
+        """What the tested weights are, in words, and of which epoch; None: an average, or none."""
+        training = self.training
+        if training.average is not None:
+            return "kept: averaged weights", None
+        is_best = training.settings.test_weights == "best" and training.best_epoch > 0
+        epoch = training.best_epoch if is_best else training.epoch
+        return f"kept: epoch {epoch}", epoch
 
     def _keep_motifs(self, learned: Learned) -> None:
         """For other tools, and what the motifs resemble."""

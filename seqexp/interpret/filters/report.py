@@ -38,7 +38,9 @@ YARDSTICKS = {
 class Page:
     """What stands on the page.
 
-    `command` is what was typed, `about` a sentence on the data. `intervals` are of the test's
+    `command` is what was typed, `differing` what differs from the defaults, `about` a sentence on
+    the data. `by_class` has a row a class, `took` seconds and memory; `also` are further figures.
+    `intervals` are of the test's
     measures by their names, over its sequences, and `worst` are those that it predicts worst.
     `written` is a text of the model's.
     `history` has the metrics of each epoch, `metrics` those of the run, of which `headline` names
@@ -70,6 +72,10 @@ class Page:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     worst: Rows = ()
     written: str = ""
+    differing: Rows = ()
+    by_class: Rows = ()
+    also: Mapping[str, Figure] = field(default_factory=dict)
+    took: Rows = ()
 
 
 def report_page(page: Page) -> str:
@@ -88,6 +94,7 @@ def report_page(page: Page) -> str:
         verdict=verdict(page),
         curve=_image(_curve(page)) if page.history else None,
         pictures={name.replace("_", " "): _image(figure) for name, figure in page.pictures.items()},
+        also={name.replace("_", " "): _image(one) for name, one in page.also.items()},
         motifs=[] if families else [_motif(page, learned) for learned in drawn],
         note=note,
         families=rows(families, page.families.unit),

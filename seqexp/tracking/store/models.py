@@ -25,7 +25,6 @@ from seqexp.metrics import higher_is_better
 from seqexp.tracking.journal.items import MODEL
 from seqexp.tracking.labels import REGISTERED
 from seqexp.tracking.store.address import is_served, local_path
-from seqexp.tracking.store.quick import QuickClient
 from seqexp.tracking.wheel import FOLDER as WHEELS
 from seqexp.tracking.wheel import linked
 
@@ -47,7 +46,7 @@ _UNKNOWN = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "FEATURE_DISABLED")
 
 def of_mlflow(client: Any) -> MlflowClient:
     """MLflow's own client, of one that begins runs without it; this one knows no models."""
-    found: MlflowClient = client.mlflows() if isinstance(client, QuickClient) else client
+    found: MlflowClient = client if isinstance(client, MlflowClient) else client.mlflows()
     return found
 
 
