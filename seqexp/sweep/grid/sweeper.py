@@ -441,7 +441,7 @@ def _label_again(jobs: Sequence[Job], manifest: Manifest) -> None:
     if new and finished and run_ids:
         jobs[0].part("tracking").label(run_ids, new)
         if told := in_words(new):
-            log.info(f"their {told} are in MLflow now")
+            log.info(f"labelled in MLflow: {told}")
     manifest.labels.update(new)
     manifest.save()
 
