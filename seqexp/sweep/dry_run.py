@@ -15,11 +15,11 @@ from seqexp.checkpoint.folder import RunFolder
 from seqexp.checkpoint.identity import REPORTING_CODE
 from seqexp.checkpoint.provenance import reports_of
 from seqexp.config.groups import Config
-from seqexp.config.instantiate import build
 from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
 from seqexp.model.weightless import weightless
+from seqexp.sweep.job import workers_of
 from seqexp.sweep.timed import Timed, timed
 from seqexp.trainer.solving import Solves
 from seqexp.utils.files import read_json
@@ -151,8 +151,7 @@ def say_plans(runs: Sequence[tuple[str, Config, Path | None]]) -> None:
     show(_table(plans, width))
     print(f"\n{filled(_total(plans), width)}\nNothing was started; without dry_run it is.")
     if any(plan.seconds for plan in plans):
-        workers = build(runs[0][1]["launcher"]).workers
-        print(filled(_expected(plans, workers), width))
+        print(filled(_expected(plans, workers_of(runs[0][1])), width))
     faults = dict.fromkeys(plan.fault for plan in plans if plan.fault)
     if faults:
         raise InputError("\n  ".join(["some could not start:", *faults]))

@@ -58,6 +58,11 @@ class Job:
         return build(self.config[group])
 
 
+def workers_of(config: Config) -> int:
+    """Jobs that the launcher of a sweep runs at once."""
+    return int(build(config["launcher"]).workers)
+
+
 def settled(config: Config) -> Config:
     """A checked config in which the run that its model starts from has its whole name.
 

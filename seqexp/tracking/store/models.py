@@ -25,7 +25,6 @@ from seqexp.metrics import higher_is_better
 from seqexp.tracking.journal.items import MODEL
 from seqexp.tracking.labels import REGISTERED
 from seqexp.tracking.store.address import is_served, local_path
-from seqexp.tracking.store.quick import QuickClient
 from seqexp.tracking.wheel import FOLDER as WHEELS
 from seqexp.tracking.wheel import linked
 
@@ -47,7 +46,7 @@ _UNKNOWN = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "FEATURE_DISABLED")
 
 def of_mlflow(client: Any) -> MlflowClient:
     """MLflow's own client, of one that begins runs without it; this one knows no models."""
-    found: MlflowClient = client.mlflows() if isinstance(client, QuickClient) else client
+    found: MlflowClient = client if isinstance(client, MlflowClient) else client.mlflows()
     return found
 
 
@@ -78,9 +77,16 @@ def log_model(client: Any, run_id: str, folder: Path) -> None:
     if found.model_id not in _outputs(run):
         step = max((metric.step for metric in _metrics(run)), default=0)
         client.log_outputs(run_id, [LoggedModelOutput(found.model_id, step)])
-    if metrics := list(_linked_metrics(run, found.model_id)):
-        client.log_batch(run_id, metrics=metrics)
     client.finalize_logged_model(found.model_id, "READY")
+
+
+def link_metrics(client: Any, run_id: str) -> None:
+    """Show the metrics of a run that has ended on the page of its model; again, nothing changes."""
+    client = of_mlflow(client)
+    run = client.get_run(run_id)
+    for model_id in _outputs(run):
+        if metrics := list(_linked_metrics(run, model_id)):
+            client.log_batch(run_id, metrics=metrics)
 
 
 def _outputs(run: Run) -> list[str]:
@@ -98,7 +104,7 @@ def _of_run(client: MlflowClient, run: Run) -> Any:
 
 def _create(client: MlflowClient, run: Run) -> Any:
     """A LoggedModel with the name and the params of its run."""
-    name = re.sub(r"""[/:.%"']""", "-", str(run.info.run_name or MODEL))
+    name = re.sub(r"""[/:.%"']""", "-", str(run.info.run_name or "seqexp"))
     return client.create_logged_model(
         run.info.experiment_id, name, run.info.run_id, params=dict(run.data.params)
     )
@@ -262,9 +268,8 @@ def _note_version(client: MlflowClient, run: Run, name: str, version: str) -> No
     for model_id in _outputs(run):
         tags = client.get_logged_model(model_id).tags
         known = json.loads(tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
-        entry = {"name": name, "version": version}
-        if entry not in known:
-            told = json.dumps([*known, entry])
+        if (name, version) not in [(one["name"], str(one["version"])) for one in known]:
+            told = json.dumps([*known, {"name": name, "version": version}])
             client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: told})
 
 
