@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.category import StrCategoryLocator
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage, BboxImage
 from matplotlib.text import Text
@@ -51,7 +52,9 @@ def colour_legend(axes: Axes, image: AxesImage, limit: float) -> None:
     would take longer to draw than the map.
     """
     box = TransformedBbox(Bbox.from_bounds(1.004, 0.0, 0.008, 1.0), axes.transAxes)
-    ramp = BboxImage(box, cmap=image.get_cmap(), norm=image.norm, origin="lower", clip_on=False)
+    ramp = BboxImage(
+        box, cmap=image.get_cmap(), norm=Normalize(-limit, limit), origin="lower", clip_on=False
+    )
     ramp.set_data(np.linspace(-limit, limit, 32)[:, None])
     axes.add_artist(ramp)
     for height, value, align in (
