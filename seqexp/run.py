@@ -1,6 +1,7 @@
 """One run, from a checked config to its report."""
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -228,7 +229,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         pictures,
         denoised,
         reads,
-        KeptModel(parts.config, run, calibration),
+        KeptModel(parts.config, run, calibration),  # sent while the page is drawn
         Page(title, typed, differs, parts.filters, run, *seen),
         KeptPredictions(run, start.folder, start.is_job),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
@@ -265,9 +266,13 @@ def train(run: Observed, callbacks: Sequence[Callback], stop: Stop, update: Upda
 
 def end(callbacks: Sequence[Callback], result: Result) -> None:
     """Have all callbacks do what they do at the end of a run, and say what goes on."""
-    for callback in callbacks:
-        with contextlib.nullcontext() if callback.doing is None else phase(*callback.doing):
-            callback.at_end(result)
+    gc.freeze()  # what is there already is not garbage, and takes long to look through
+    try:
+        for callback in callbacks:
+            with contextlib.nullcontext() if callback.doing is None else phase(*callback.doing):
+                callback.at_end(result)
+    finally:
+        gc.unfreeze()
 
 
 # --- what was begun before --------------------------------------------------------------------
@@ -331,7 +336,7 @@ def label_again(place: Place, result: Result) -> None:
         place.parts.tracker.label([result.run_id], labels)
         place.folder.label(labels)
         if told := in_words(labels):
-            log.info(f"its {told} are in MLflow now")
+            log.info(f"labelled in MLflow: {told}")
 
 
 def gone_on_from(

@@ -38,7 +38,7 @@ from seqexp.dataset.dna.shuffle import dinucleotide_shuffle
 from seqexp.dataset.dna.splits import SPLITS, Form, drawn, duplicate_notes, form_of, without_leaks
 from seqexp.dataset.dna.windows import Centre
 from seqexp.dataset.folds import Fold, Folds
-from seqexp.dataset.mapped import size_of
+from seqexp.dataset.mapped import joined, size_of
 from seqexp.dataset.own_files import found
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
@@ -243,7 +243,7 @@ class Fasta:
             Sequences(
                 _tokens(parts[name], alphabet, self.length, self.pad == "left"),
                 question.targets(parts[name]),
-                names=[record.name for record in parts[name]],
+                names=joined(record.name for record in parts[name]),
             )
             for name in SPLITS
         )

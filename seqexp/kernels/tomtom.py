@@ -118,8 +118,8 @@ def _of_both_strands(
         np.where(is_turned, values[:, half:], values[:, :half]) for values in numbers
     )
     # 1 - (1 - p)^2, which does not become 0 for a small p
-    p_values = least * (2 - least)
-    return Overlaps(p_values, scores, offsets, lengths, is_turned.astype(np.int64))
+    both = least * (2 - least)
+    return Overlaps(both, scores, offsets, lengths, is_turned.astype(np.int64))
 
 
 def _columns(motifs: Sequence[Matrix], bins: int | None = None) -> _Columns:

@@ -26,8 +26,8 @@ Stepwise = Literal["python", "compiled", "compiled-bf16", "reference"]
 """A kernel that takes masks for h and padding; the compiled one under autocast, too."""
 
 SMALL = 32
-"""Hidden size up to which `auto` compiles an LSTM that PyTorch's layer could compute as well: that
-takes 0.6 to 0.8 of its time. Larger ones keep the bits that they had.
+"""Hidden size up to which `auto` compiles an LSTM without recurrent dropout, which PyTorch's layer
+could compute as well: that takes 0.6 to 0.8 of its time. All others keep the bits that they had.
 """
 
 
@@ -195,8 +195,9 @@ class RecurrentLayer(nn.Module):
             return True
         if self.cell.name != "lstm" or inputs.dtype != torch.float32:
             return False
-        is_large = self.hidden_size > SMALL or self.began_with == "fused"
-        return is_large or self.compiled().binary is None
+        is_small = self.hidden_size <= SMALL and self.dropout.recurrent == 0
+        # one that began without the compiled recurrence goes on so
+        return not is_small or self.began_with is not None or self.compiled().binary is None
 
     def _fused(
         self, inputs: Float[Tensor, "batch time inputs"], state: State

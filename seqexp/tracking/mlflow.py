@@ -41,6 +41,7 @@ from seqexp.tracking.store.orphans import close_orphans
 from seqexp.tracking.store.quick import input_errors, opened
 from seqexp.tracking.store.start import Beginning, labelled
 from seqexp.tracking.tracker import DataFacts, Kind, ModelFiles, RunFacts, Status
+from seqexp.utils.beside import Picture, png_of
 from seqexp.utils.files import inside, write_whole
 from seqexp.utils.names import visible
 
@@ -216,11 +217,9 @@ class MlflowTracker:
         content = json.dumps({"columns": columns, "data": data})
         self._keep(path, lambda file: file.write_text(content, encoding="utf-8"), table=path)
 
-    def figure(self, figure: "Figure", path: str) -> None:
+    def figure(self, figure: "Figure | Picture", path: str) -> None:
         """A PNG artifact."""
-        from seqexp.utils.drawing import png  # with Matplotlib, which who draws has imported
-
-        content = png(figure)
+        content = png_of(figure)
         self._keep(path, lambda file: file.write_bytes(content))
 
     def image(self, image: bytes, key: str, step: int) -> None:

@@ -9,6 +9,8 @@ from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
 
+    from seqexp.utils.beside import Picture
+
 
 class NoTracker:
     """A tracker for trials: metrics are printed, nothing is kept."""
@@ -36,7 +38,7 @@ class NoTracker:
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
         """Not kept."""
 
-    def figure(self, figure: "Figure", path: str) -> None:
+    def figure(self, figure: "Figure | Picture", path: str) -> None:
         """Not kept."""
 
     def image(self, image: bytes, key: str, step: int) -> None:

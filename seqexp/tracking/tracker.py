@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
 
+    from seqexp.utils.beside import Picture
+
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 Kind = Literal["string", "double", "features"]
@@ -115,7 +117,7 @@ class Tracker(Protocol):
         """Keep a table, all rows with the same columns."""
         ...
 
-    def figure(self, figure: "Figure", path: str) -> None:
+    def figure(self, figure: "Figure | Picture", path: str) -> None:
         """Keep a figure, sharp."""
         ...
 

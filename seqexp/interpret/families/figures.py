@@ -86,13 +86,10 @@ def _draw_places(axes: Axes, family: Family, given: Read) -> None:
         axes.spines[side].set_visible(False)
 
 
-def pairs_figure(families: Families) -> Figure | None:
-    """How much more often than by chance two families stand in one sequence, and how far apart.
-
-    None where there are no two.
+def pairs_figure(families: Families) -> Figure:
+    """How much more often than by chance two families, of which there are pairs, stand in one
+    sequence, and how far apart.
     """
-    if not families.pairs:
-        return None
     numbers = sorted({number for pair in families.pairs for number in (pair.one, pair.other)})
     drawn = sorted(families.pairs, key=lambda pair: pair.spacing_p)[:MAX_SPACINGS]
     drawn = [pair for pair in drawn if pair.counts.any()]

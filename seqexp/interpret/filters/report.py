@@ -19,7 +19,8 @@ from seqexp.interpret.filters.match_figure import place_hit, why_no_hit
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.filters.tomtom import Hit, Learned
 from seqexp.metrics import higher_is_better
-from seqexp.utils.drawing import literal, png
+from seqexp.utils.beside import Picture, png_of
+from seqexp.utils.drawing import literal
 from seqexp.utils.names import SHORT, one_line, visible
 
 Rows = Sequence[Mapping[str, object]]
@@ -60,13 +61,13 @@ class Page:
     symbols: Sequence[str]
     output_names: Sequence[str]
     max_shown: int
-    where: Figure | None = None
+    where: Figure | Picture | None = None
     headline: Sequence[str] = ("accuracy",)
     metrics: Mapping[str, float] = field(default_factory=dict)
     pictures: Mapping[str, Figure] = field(default_factory=dict)
     families: Families = field(default_factory=Families)
-    family_figures: Mapping[int, Figure] = field(default_factory=dict)
-    pairs: Figure | None = None
+    family_figures: Mapping[int, Figure | Picture] = field(default_factory=dict)
+    pairs: Figure | Picture | None = None
     command: str = ""
     about: str = ""
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -276,6 +277,6 @@ def _seen(value: object) -> object:
     return visible(str(value)) if is_text else value
 
 
-def _image(figure: Figure) -> str:
+def _image(figure: Figure | Picture) -> str:
     """The content of a picture, as a page holds it; the same file as among the artifacts."""
-    return base64.b64encode(png(figure)).decode()
+    return base64.b64encode(png_of(figure)).decode()
