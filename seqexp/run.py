@@ -229,7 +229,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         pictures,
         denoised,
         reads,
-        KeptModel(parts.config, run, calibration),
+        KeptModel(parts.config, run, calibration),  # sent while the page is drawn
         Page(title, typed, differs, parts.filters, run, *seen),
         KeptPredictions(run, start.folder, start.is_job),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
@@ -336,7 +336,7 @@ def label_again(place: Place, result: Result) -> None:
         place.parts.tracker.label([result.run_id], labels)
         place.folder.label(labels)
         if told := in_words(labels):
-            log.info(f"its {told} are in MLflow now")
+            log.info(f"labelled in MLflow: {told}")
 
 
 def gone_on_from(

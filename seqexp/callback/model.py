@@ -15,6 +15,7 @@ from seqexp.checkpoint.result import Result
 from seqexp.config.groups import Config
 from seqexp.data import Data
 from seqexp.inference import pyfunc, saved_model, text
+from seqexp.inference.seen import seen
 from seqexp.spec import Features, Input, is_real
 from seqexp.tracking.tracker import ModelFiles
 from seqexp.utils.phases import WRITING
@@ -44,7 +45,9 @@ class KeptModel(Callback):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
             assert isinstance(model, nn.Module)
-            saved_model.save(path, model, data.spec, self.config, self.calibration.found)
+            known = seen(data.train, data.spec, self.run.training.seed)
+            fitted = self.calibration.found
+            saved_model.save(path, model, data.spec, self.config, fitted, known)
             inputs, outputs = pyfunc.input_columns(data.spec), pyfunc.output_columns(data.spec)
             loader = pyfunc.__name__
             files = ModelFiles(path, loader, inputs, outputs, example(data), pyfunc.PARAMS)

@@ -1,7 +1,7 @@
 """Which is better? The table and figures of a sweep, for any runs.
 
 python -m seqexp compare runs=RUN,RUN,... [KEY=VALUE ...]
-python -m seqexp compare sweep=RUN|latest [KEY=VALUE ...]
+python -m seqexp compare sweep=RUN [KEY=VALUE ...]
 
   runs           ids of runs in MLflow, or the first few letters of each; also latest and best
   sweep          id of a sweep's own run, or latest: all runs below it

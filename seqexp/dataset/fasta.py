@@ -20,7 +20,7 @@ from seqexp.dataset.dna.answers import Question, answered, refuse_unfit
 from seqexp.dataset.dna.columns import columns_of
 from seqexp.dataset.dna.folds import FoldBy, by_fold
 from seqexp.dataset.dna.homology import with_families
-from seqexp.dataset.dna.interval_files import SHUFFLE
+from seqexp.dataset.dna.interval_files import SHUFFLE, named_files
 from seqexp.dataset.dna.labelled import (
     Read,
     Record,
@@ -38,7 +38,7 @@ from seqexp.dataset.dna.shuffle import dinucleotide_shuffle
 from seqexp.dataset.dna.splits import SPLITS, Form, drawn, duplicate_notes, form_of, without_leaks
 from seqexp.dataset.dna.windows import Centre
 from seqexp.dataset.folds import Fold, Folds
-from seqexp.dataset.mapped import size_of
+from seqexp.dataset.mapped import joined, size_of
 from seqexp.dataset.own_files import found
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
@@ -243,7 +243,7 @@ class Fasta:
             Sequences(
                 _tokens(parts[name], alphabet, self.length, self.pad == "left"),
                 question.targets(parts[name]),
-                names=[record.name for record in parts[name]],
+                names=joined(record.name for record in parts[name]),
             )
             for name in SPLITS
         )
@@ -267,11 +267,14 @@ class Fasta:
         """Whether sequences are so many that they are mapped from files; if not, says why."""
         given = (self.positives, self.sequences, self.table)
         named = [Path(path) for path in given if path is not None]
+        if self.intervals is not None:
+            named += map(Path, named_files(self.intervals).values())
         if self.positives is not None and self.negatives != SHUFFLE:
             named.append(Path(self.negatives))
         if not all(path.is_file() for path in named) or size_of(named) <= LARGE:
             return False
         in_memory = {
+            "dataset.intervals": self.intervals,
             "dataset.table": self.table,
             "dataset.sequences": self.sequences,
             "dataset.splits": self.splits,
@@ -294,8 +297,7 @@ class Fasta:
         cache = None if self.cache is None else Path(self.cache)
         columns = [columns_of(path, alphabet, cache) for path in paths]
         pool = Pool([(found, 1 - number) for number, found in enumerate(columns)], alphabet)
-        every = np.arange(len(pool), dtype=np.int32)
-        self._refuse_length(pool.lengths(every), pool.name, alphabet)
+        self._refuse_length(pool.every_length(), pool.name, alphabet)
         naming = Naming(
             self.valid_names, self.test_names, self.valid_share, self.test_share, self.seed
         )

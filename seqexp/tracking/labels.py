@@ -39,10 +39,12 @@ def leaves(tags: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def in_words(labels: Mapping[str, str]) -> str:
-    """Their names: `notes and tags owner, team`; empty where there are none."""
+    """Their names: `notes, tags owner and team`; empty where there are none."""
     tags = [key for key in labels if key not in (NOTES, REGISTERED)]
-    parts = ["notes"] * (NOTES in labels) + [f"tags {', '.join(tags)}"] * bool(tags)
-    return " and ".join(parts)
+    parts = ["notes"] * (NOTES in labels)
+    if tags:
+        parts.append(f"{'tags' if len(tags) > 1 else 'tag'} {' and '.join(tags)}")
+    return ", ".join(parts)
 
 
 def page(labels: Mapping[str, str], description: str) -> str:

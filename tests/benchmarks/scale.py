@@ -395,11 +395,11 @@ def commanded(*overrides: str) -> dict[str, float]:
     return {"seconds": time.perf_counter() - began, **peaks}
 
 
-def measure_commands(what: str, given: tuple[str, ...], folder: Path) -> None:
+def measure_commands(what: str, given: tuple[str, ...], folder: Path, starts: int) -> None:
     """The same twice: with nothing encoded, and with everything."""
     few = ("model.num_filters=2", "trainer.epochs=1", "trainer.batch_size=512")
     common = (f"paths.outputs={folder / 'outputs'}", "model=cnn1d", *few, *given)
-    for start in ("first", "second"):
+    for start in ("first", "second")[:starts]:
         found = commanded(*common, f"seed={0 if start == 'first' else 1}", "dataset.seed=0")
         print(
             f"  {what}, {start} start: {found['seconds']:.0f} s; private memory at most"
@@ -408,21 +408,21 @@ def measure_commands(what: str, given: tuple[str, ...], folder: Path) -> None:
         )
 
 
-def measure_words(megabytes: int, folder: Path) -> None:
+def measure_words(megabytes: int, folder: Path, starts: int) -> None:
     file = folder / "texts.csv"
     make_words(file, megabytes * 10**6)
     print(f"{megabytes:,} MB of reviews", flush=True)
     small = ("model.embedding_size=4", "model.filter_width=3")
-    measure_commands("words", ("dataset=text", f"dataset.path={file}", *small), folder)
+    measure_commands("words", ("dataset=text", f"dataset.path={file}", *small), folder, starts)
 
 
-def measure_dna(count: int, folder: Path) -> None:
+def measure_dna(count: int, folder: Path, starts: int) -> None:
     files = {"positives": b"GGAAGGAAGG", "negatives": b""}
     for name, planted in files.items():
         make_dna(folder / f"{name}.fa", count // 2, planted)
     print(f"{count:,} sequences of 200 letters", flush=True)
     named = tuple(f"dataset.{name}={folder / name}.fa" for name in files)
-    measure_commands("dna", ("dataset=fasta", *named), folder)
+    measure_commands("dna", ("dataset=fasta", *named), folder, starts)
 
 
 def rates(pairs: str) -> dict[str, Any]:
@@ -481,6 +481,7 @@ def main() -> None:
     parser.add_argument("--imdb", type=Path, help="folder of aclImdb_v1.tar.gz")
     parser.add_argument("--words", type=int, nargs="+", help="MB of reviews")
     parser.add_argument("--sequences", type=int, nargs="+", help="of DNA")
+    parser.add_argument("--starts", type=int, default=2, help="of each command")
     parser.add_argument("--rates", action="store_true")
     parser.add_argument("--child", nargs="+")
     given = parser.parse_args()
@@ -496,7 +497,7 @@ def main() -> None:
     for sizes, measured in ((given.words, measure_words), (given.sequences, measure_dna)):
         for size in sizes or []:
             with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-                measured(size, Path(folder))
+                measured(size, Path(folder), given.starts)
     if given.rates or given.words or given.sequences:
         return
     for megabytes in given.megabytes:

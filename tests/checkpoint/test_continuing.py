@@ -23,11 +23,11 @@ FEW = ("interpret.num_traced=0", "interpret.num_sequences=20", "model.num_filter
 TIMED = ("time/", "speed/", "train/starts")
 
 
-def last_state(outputs: Path, epochs: int) -> dict[str, Any]:
-    """The training in the last checkpoint of the run of so many epochs."""
+def last_states(outputs: Path, epochs: int) -> list[dict[str, Any]]:
+    """The trainings in the last checkpoints of the runs of so many epochs, without their time."""
     found = [store.read(files(folder)[-1]) for folder in outputs.glob("runs/*/checkpoints")]
-    (state,) = (s for s in found if s["origin"]["trainer.epochs"] == str(epochs))
-    return {**state["training"], "progress": {**state["training"]["progress"], "seconds": 0.0}}
+    trained = [s["training"] for s in found if s["origin"][EPOCHS] == str(epochs)]
+    return [{**one, "progress": {**one["progress"], "seconds": 0.0}} for one in trained]
 
 
 def curves(outputs: Path, result: Result) -> dict[str, list[tuple[int, float]]]:
@@ -44,17 +44,18 @@ def curves(outputs: Path, result: Result) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_forty_epochs_after_twenty_have_the_bits_of_forty_from_the_start(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
     given = (*TINY, *MEASURED, "interpret=filters", "interpret.match=false", *FEW)
-    first = train(one, *given, "trainer.epochs=1")
-    more = train(one, *given, "trainer.epochs=2")
-    whole = train(two, *given, "trainer.epochs=2")
-    assert more.run_id != first.run_id and same(last_state(one, 2), last_state(two, 2))
-    found = curves(one, more)
-    assert found == curves(two, whole)
+    first = train(tmp_path, *given, "trainer.epochs=1")
+    more = train(tmp_path, *given, "trainer.epochs=2")
+    whole = train(tmp_path, *given, "trainer.epochs=2", "force=true")
+    one, other = last_states(tmp_path, 2)
+    assert len({first.run_id, more.run_id, whole.run_id}) == 3 and same(one, other)
+    found = curves(tmp_path, more)
+    assert found == curves(tmp_path, whole)
     assert [step for step, _ in found["step/loss_nats"]] == [*range(1, 13)]
-    tags = MlflowClient(sqlite_uri(one / "mlflow.db")).get_run(str(more.run_id)).data.tags
-    assert tags["seqexp.continued_from"] == first.run_id
+    client = MlflowClient(sqlite_uri(tmp_path / "mlflow.db"))
+    tags = [client.get_run(str(one.run_id)).data.tags for one in (more, whole)]
+    assert [one.get("seqexp.continued_from") for one in tags] == [first.run_id, None]
 
 
 def test_what_keeps_a_run_from_going_on_is_said(

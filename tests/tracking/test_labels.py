@@ -125,7 +125,7 @@ def test_a_finished_run_gets_the_tags_of_a_later_command_once(
     config = plain(outputs, "++tags.owner=bob", "++tags.team=x", "notes='why not'")
     with caplog.at_level("INFO", logger="seqexp"):
         assert run(config, Start(folder=folder)).run_id == result.run_id
-    assert "its notes and tags owner, team are in MLflow now" in caplog.text
+    assert "labelled in MLflow: notes, tags owner and team" in caplog.text
     tags = tags_of(outputs, result)
     assert (tags["owner"], tags["team"]) == ("bob", "x") and tags[PAGE].startswith("why not\n\n|")
     monkeypatch.setattr(MlflowTracker, "label", None)  # nothing is new: no store is opened

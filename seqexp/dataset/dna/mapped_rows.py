@@ -123,6 +123,7 @@ def rows_of(
 
     def make(entry: Path) -> Found:
         _write(entry, pool, *parts(), how)
+        pool.forget()
         found = _read(entry, pool)
         if found is None:
             raise OSError(0, "it does not keep what is written")
@@ -136,6 +137,7 @@ def _write(entry: Path, pool: Pool, parts: dict[str, Rows], notes: list[str], ho
     shuffles = _Shuffles(entry, pool, how.seed)
     if how.is_shuffled:
         shuffles.make(parts)
+    every = pool.every_length()
     table = np.zeros(256, dtype=np.uint8)
     for letter, number in pool.alphabet.ids().items():
         table[letter] = number
@@ -143,7 +145,7 @@ def _write(entry: Path, pool: Pool, parts: dict[str, Rows], notes: list[str], ho
     lengths: list[int] = []
     counts: dict[str, tuple[int, int]] = {}
     for name, rows in parts.items():
-        found = pool.lengths(rows)
+        found = every[rows]
         lengths += [int(found.min()), int(found.max())] if len(rows) else []
         width = how.length or int(found.max(initial=1))
         with ExitStack() as stack:

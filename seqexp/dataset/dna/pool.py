@@ -6,6 +6,7 @@ All that is done with records in memory is done here with numbers of records.
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -42,10 +43,18 @@ class Pool:
         self.labels: Int8[np.ndarray, " records"] = np.repeat(
             np.array([label for _, label in files], dtype=np.int8), np.diff(self.starts)
         )
-        self.groups = _groups(np.concatenate([columns.forms for columns, _ in files]))
+
+    @cached_property
+    def groups(self) -> Int32[np.ndarray, " records"]:
+        """A number of each record, which those of equal sequences share."""
+        return _groups([columns.forms for columns, _ in self.files])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
+
+    def forget(self) -> None:
+        """Drop what only splits need."""
+        vars(self).pop("groups", None)
 
     def sequence(self, row: int) -> str:
         """The letters of a record."""
@@ -56,6 +65,13 @@ class Pool:
         """The name of a record."""
         columns, place = self._at(row)
         return columns.names[place]
+
+    def every_length(self) -> Int32[np.ndarray, " records"]:
+        """Letters of all records."""
+        found: np.ndarray = np.concatenate(
+            [np.diff(columns.ends).astype(np.int32) for columns, _ in self.files]
+        )
+        return found
 
     def lengths(self, rows: Rows) -> Int32[np.ndarray, " rows"]:
         """Letters of some records."""
@@ -91,16 +107,31 @@ class Pool:
         return self.files[number][0], int(row - self.starts[number])
 
 
-def _groups(forms: UInt64[np.ndarray, "records 2"]) -> Int32[np.ndarray, " records"]:
-    """A number of each record, which those of equal sequences share."""
-    order = np.lexsort((forms[:, 1], forms[:, 0]))
-    is_new = np.ones(len(order), dtype=bool)
-    for start in range(1, len(order), MANY):
-        here, before = order[start : start + MANY], order[start - 1 : start - 1 + MANY]
-        is_new[start : start + MANY] = (forms[here] != forms[before[: len(here)]]).any(axis=1)
+def _groups(forms: Sequence[UInt64[np.ndarray, "_ 2"]]) -> Int32[np.ndarray, " records"]:
+    """A number of each record, which those of equal digests share."""
+    first = np.concatenate([one[:, 0] for one in forms])
+    order = np.argsort(first, kind="stable")
+    differs = _differs(first, order)
+    second = np.concatenate([one[:, 1] for one in forms])
+    is_new = differs | _differs(second, order)
+    if (is_new & ~differs).any():  # two digests that begin alike
+        order = np.lexsort((second, first))
+        is_new = _differs(first, order) | _differs(second, order)
+    del first, second
     groups = np.empty(len(order), dtype=np.int32)
     groups[order] = np.cumsum(is_new, dtype=np.int32) - 1
     return groups
+
+
+def _differs(
+    values: UInt64[np.ndarray, " records"], order: Int64[np.ndarray, " records"]
+) -> Bool[np.ndarray, " records"]:
+    """Whether a value differs from the one before, in an order; the first does."""
+    found = np.ones(len(order), dtype=bool)
+    for start in range(1, len(order), MANY):
+        here = values[order[start - 1 : start + MANY]]
+        found[start : start + MANY] = here[1:] != here[:-1]
+    return found
 
 
 # --- splits -------------------------------------------------------------------------------------

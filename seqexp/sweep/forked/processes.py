@@ -24,6 +24,9 @@ from seqexp.utils.signals import SIGNALS
 
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
+SERVER = "SEQEXP_FORK_SERVER"
+"""Environment variable by which a module that is preloaded knows that it is."""
+
 STOPPED = 130
 """Exit status of a process that was told to end before its work was done."""
 
@@ -37,8 +40,12 @@ def start_server(module: str) -> None:
         return
     forkserver.set_forkserver_preload([module])
     resource_tracker.ensure_running()  # which ends with no signal blocked
-    with _blocked():
-        forkserver.ensure_running()
+    os.environ[SERVER] = "1"
+    try:
+        with _blocked():
+            forkserver.ensure_running()
+    finally:
+        del os.environ[SERVER]
 
 
 @contextlib.contextmanager

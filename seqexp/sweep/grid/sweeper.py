@@ -142,7 +142,7 @@ class CheckedSweeper(BasicSweeper):
         manifest.save()
 
         self._prepare()
-        from seqexp.sweep.grid.parent_run import Parent  # MLflow: only for a sweep that is good
+        from seqexp.sweep.grid.parent_run import Parent  # figures: only for a sweep that is good
 
         parent = Parent(jobs[0], manifest)
         returns: list[JobReturn] = []
@@ -441,7 +441,7 @@ def _label_again(jobs: Sequence[Job], manifest: Manifest) -> None:
     if new and finished and run_ids:
         jobs[0].part("tracking").label(run_ids, new)
         if told := in_words(new):
-            log.info(f"their {told} are in MLflow now")
+            log.info(f"labelled in MLflow: {told}")
     manifest.labels.update(new)
     manifest.save()
 

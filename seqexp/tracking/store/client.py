@@ -30,7 +30,7 @@ from seqexp.tracking.store.database import (
     patiently,
     refuse_unsound,
 )
-from seqexp.tracking.store.models import log_model
+from seqexp.tracking.store.models import link_metrics, log_model
 from seqexp.utils.files import refuse_links_below
 
 for _noisy in ("mlflow", "alembic"):
@@ -195,6 +195,8 @@ class StoredRun:
             self._artifacts(item)
         elif isinstance(item, End):
             self.client.set_terminated(self.run_id, item.status, item.time)
+            if item.status == "FINISHED":
+                link_metrics(self.client, self.run_id)
 
     def _tags(self, values: Mapping[str, str]) -> None:
         self.client.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in values.items()])

@@ -77,9 +77,16 @@ def log_model(client: Any, run_id: str, folder: Path) -> None:
     if found.model_id not in _outputs(run):
         step = max((metric.step for metric in _metrics(run)), default=0)
         client.log_outputs(run_id, [LoggedModelOutput(found.model_id, step)])
-    if metrics := list(_linked_metrics(run, found.model_id)):
-        client.log_batch(run_id, metrics=metrics)
     client.finalize_logged_model(found.model_id, "READY")
+
+
+def link_metrics(client: Any, run_id: str) -> None:
+    """Show the metrics of a run that has ended on the page of its model; again, nothing changes."""
+    client = of_mlflow(client)
+    run = client.get_run(run_id)
+    for model_id in _outputs(run):
+        if metrics := list(_linked_metrics(run, model_id)):
+            client.log_batch(run_id, metrics=metrics)
 
 
 def _outputs(run: Run) -> list[str]:
@@ -97,7 +104,7 @@ def _of_run(client: MlflowClient, run: Run) -> Any:
 
 def _create(client: MlflowClient, run: Run) -> Any:
     """A LoggedModel with the name and the params of its run."""
-    name = re.sub(r"""[/:.%"']""", "-", str(run.info.run_name or MODEL))
+    name = re.sub(r"""[/:.%"']""", "-", str(run.info.run_name or "seqexp"))
     return client.create_logged_model(
         run.info.experiment_id, name, run.info.run_id, params=dict(run.data.params)
     )
@@ -261,9 +268,8 @@ def _note_version(client: MlflowClient, run: Run, name: str, version: str) -> No
     for model_id in _outputs(run):
         tags = client.get_logged_model(model_id).tags
         known = json.loads(tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
-        entry = {"name": name, "version": version}
-        if entry not in known:
-            told = json.dumps([*known, entry])
+        if (name, version) not in [(one["name"], str(one["version"])) for one in known]:
+            told = json.dumps([*known, {"name": name, "version": version}])
             client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: told})
 
 

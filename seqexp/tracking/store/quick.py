@@ -196,34 +196,22 @@ class QuickClient:
     @_or_by_mlflow
     def get_experiment_by_name(self, name: str) -> Any:
         """The experiment of a name, also one that was deleted; None where there is none."""
-        query = "SELECT experiment_id, name, lifecycle_stage FROM experiments WHERE name = ?"
         with self._database() as database:
-            row = database.execute(query, (name,)).fetchone()
-        return None if row is None else _experiment(*row)
+            found = _experiments(database, "name = ?", (name,))
+        return found[0] if found else None
+
+    @_or_by_mlflow
+    def get_experiment(self, experiment: str) -> Any:
+        """The experiment of an id."""
+        with self._database() as database:
+            found = _experiments(database, "experiment_id = ?", (int(experiment),))
+        return found[0] if found else _NOT_HERE
 
     @_or_by_mlflow
     def search_experiments(self) -> Any:
         """All that are not deleted."""
-        query = (
-            "SELECT experiment_id, name, lifecycle_stage FROM experiments"
-            " WHERE lifecycle_stage = 'active'"
-        )
         with self._database() as database:
-            return [_experiment(*row) for row in database.execute(query)]
-
-    @_or_by_mlflow
-    def get_experiment(self, experiment_id: str) -> Any:
-        """An experiment with its tags."""
-        query = "SELECT experiment_id, name, lifecycle_stage FROM experiments"
-        tags = "SELECT key, value FROM experiment_tags WHERE experiment_id = ?"
-        given = (int(experiment_id),)
-        with self._database() as database:
-            row = database.execute(f"{query} WHERE experiment_id = ?", given).fetchone()
-            if row is None:
-                return _NOT_HERE
-            found = _experiment(*row)
-            found.tags = dict(database.execute(tags, given).fetchall())
-        return found
+            return _experiments(database, "lifecycle_stage = 'active'")
 
     @_or_by_mlflow
     def set_experiment_tag(self, experiment: str, key: str, value: str) -> Any:
@@ -405,8 +393,19 @@ def _condition(where: str, key: str, sign: str, value: str) -> tuple[str, list[s
     return f"EXISTS ({has})", [key, value]
 
 
-def _experiment(number: int, name: str, stage: str) -> SimpleNamespace:
-    return SimpleNamespace(experiment_id=str(number), name=name, lifecycle_stage=stage)
+def _experiments(
+    database: sqlite3.Connection, where: str, given: Sequence[Any] = ()
+) -> list[SimpleNamespace]:
+    """Experiments, with the names that MLflow gives to their facts."""
+    query = f"SELECT experiment_id, name, lifecycle_stage FROM experiments WHERE {where}"
+    of_one = "SELECT key, value FROM experiment_tags WHERE experiment_id = ?"
+    return [
+        SimpleNamespace(
+            **{"experiment_id": str(number), "name": name, "lifecycle_stage": stage},
+            tags=dict(database.execute(of_one, (number,)).fetchall()),
+        )
+        for number, name, stage in database.execute(query, given).fetchall()
+    ]
 
 
 INFO = (

@@ -106,6 +106,9 @@ def test_the_champion_is_the_best_by_the_optimized_metric(
         "version 1 of motifs; version 2 stays the champion by best/valid_loss_nats"
     )
     assert len(client.search_model_versions("name = 'motifs'")) == 2
+    model_id = client.get_run(runs[0]).outputs.model_outputs[0].model_id
+    noted = json.loads(client.get_logged_model(model_id).tags["mlflow.modelVersions"])
+    assert noted == [{"name": "motifs", "version": "1"}]
     assert client.get_run(runs[1]).data.tags["seqexp.registered"] == "motifs"
 
 

@@ -70,7 +70,7 @@ def test_it_writes_the_rows_that_mlflow_writes(uri: str) -> None:
     assert found[0] == found[1]
     assert len(found[1]["tags"]) == 5 and len(found[1]["params"]) == 3
     tags = MlflowClient(uri).get_experiment_by_name("motif").tags
-    assert tags["shown"] == "by QuickClient"
+    assert tags["shown"] == "by QuickClient" and client.get_experiment("1").tags == tags
 
 
 def test_it_finds_the_runs_that_mlflow_finds(uri: str) -> None:
