@@ -2,13 +2,23 @@
 
 import sys
 
-from seqexp.cli.subcommand import COMMANDS, run_command, say_versions
 from seqexp.utils import garbage
 
 
 def main() -> None:
     """Entry of `python -m seqexp` and of the command `seqexp`."""
     garbage.pause()
+    try:
+        begin()
+    except KeyboardInterrupt:  # while it still imports: what runs hears Ctrl-C itself
+        print("seqexp: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def begin() -> None:
+    """Do what the first word says."""
+    from seqexp.cli.subcommand import COMMANDS, run_command, say_versions
+
     given = sys.argv[1:]
     if given and given[0] in COMMANDS:
         sys.exit(run_command(given[0], given[1:]))

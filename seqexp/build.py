@@ -204,6 +204,14 @@ def keep_freed_memory() -> None:
         mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
 
 
+def give_back_memory() -> None:
+    """Have the C library give back what it keeps, where it is glibc: reading needs more than all
+    that follows.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def load(parts: Parts) -> Data:
     """The data.
 
@@ -213,6 +221,7 @@ def load(parts: Parts) -> Data:
     name = parts.config["dataset"]["_target_"]
     with told_whose("dataset", name):
         loaded = parts.dataset.load()
+    give_back_memory()
     data = validated(checked(loaded, name), parts.settings, parts.schedule["_target_"])
     refuse_unfit(parts.decoder, data)
     return scored(data.at_most(parts.settings.max_sequences, parts.seed), parts.config["task"])

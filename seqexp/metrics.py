@@ -140,12 +140,18 @@ METRICS: dict[str, Better] = {
     "step/grad_norm": "neither",
     "step/grad_norm_clipped": "neither",
     "step/learning_rate": "neither",
+    "system/process_memory_megabytes": "neither",
+    "system/process_cpu_percentage": "neither",
+    "system/system_memory_usage_percentage": "neither",
+    "system/gpu_memory_megabytes": "neither",
 }
 """Every metric that a run can log. `step/*` are logged by update, `motif/*` and `test/*` at an
 epoch or at the end, `reads/*` at the end, as means over the clusters of reads whose true sequence
 is known, `best/*` are of the epoch that `trainer.monitor` finds best, the others once an epoch;
 losses are means in nats per scored token. `best/valid_accuracy` is the accuracy at that epoch,
 `best/valid_accuracy_max` the highest of all epochs.
+
+`system/*` are recorded with `tracking.system_metrics`, by update.
 
 `calibration/temperature` is fitted on validation: probabilities are softmax(logits / temperature).
 `test/ece_calibrated` is `test/ece` with it.

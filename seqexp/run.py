@@ -1,6 +1,7 @@
 """One run, from a checked config to its report."""
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -48,6 +49,7 @@ from seqexp.callback.report import Page
 from seqexp.callback.samples import Samples
 from seqexp.callback.scores import KeptPredictions
 from seqexp.callback.speaking import SpeakingNGrams
+from seqexp.callback.system_use import SystemUse
 from seqexp.callback.tested import PredictionsOfTest
 from seqexp.callback.written import Written
 from seqexp.checkpoint import store
@@ -64,11 +66,13 @@ from seqexp.checkpoint.provenance import (
     sizes,
 )
 from seqexp.checkpoint.result import Result, Start, Story
+from seqexp.config.differing import differing
 from seqexp.config.groups import Config
 from seqexp.config.typed import command_line
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.inference import from_run
 from seqexp.metrics import HEADLINE
+from seqexp.tracking.labels import in_words, labels_after, labels_of
 from seqexp.tracking.tracker import DataFacts
 from seqexp.trainer.distributed import Processes, joined
 from seqexp.trainer.loop import fit
@@ -118,6 +122,7 @@ def run(
         begun = processes.told(begun)
         if begun.result is not None and begun.state is None:
             say_again(begun.result)
+            label_again(place, begun.result)
             return begun.result
         is_new = begun.state is None
         earlier = from_run.read(parts.config) if is_new else None
@@ -199,12 +204,19 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
     twin = partial(train_twin, parts, place.device, place.folder, stop)
     calibration = Calibration(run)
     denoised = Denoised(parts.decoder, run, getattr(parts.dataset, "channel", None))
+    written, pictures = Written(parts.decoder, run), Pictures(run)
+    reads = Reads(parts.decoder, run, parts.reads_backwards, twin)
+    gradients = Gradients(parts.gradient_flow, run)
+    drawn = (written, pictures, reads, gradients)
+    differs = differing(parts.config, start.choices)
+    seen = (filters, predictions, denoised, (samples, written), drawn)
     return [
         Curves(run),
+        SystemUse(run, bool(parts.config["tracking"].get("system_metrics"))),
         Console(run.training.settings, run.data.spec.output),
         Kernels(run),
         Pruning(parts.sweeper, parts.optimized_metric, run),  # before who would draw for nothing
-        Gradients(parts.gradient_flow, run),
+        gradients,
         Constant(run),
         CountedNGrams(run),
         SpeakingNGrams(run),
@@ -213,12 +225,12 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         PredictionsOfTest(run, start.folder),
         filters,
         samples,
-        Written(parts.decoder, run),
-        Pictures(run),
+        written,
+        pictures,
         denoised,
-        Page(title, typed, parts.filters, run, filters, predictions, denoised, samples),
-        Reads(parts.decoder, run, parts.reads_backwards, twin),
-        KeptModel(parts.config, run, calibration),
+        reads,
+        KeptModel(parts.config, run, calibration),  # sent while the page is drawn
+        Page(title, typed, differs, parts.filters, run, *seen),
         KeptPredictions(run, start.folder, start.is_job),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),
@@ -254,9 +266,13 @@ def train(run: Observed, callbacks: Sequence[Callback], stop: Stop, update: Upda
 
 def end(callbacks: Sequence[Callback], result: Result) -> None:
     """Have all callbacks do what they do at the end of a run, and say what goes on."""
-    for callback in callbacks:
-        with contextlib.nullcontext() if callback.doing is None else phase(*callback.doing):
-            callback.at_end(result)
+    gc.freeze()  # what is there already is not garbage, and takes long to look through
+    try:
+        for callback in callbacks:
+            with contextlib.nullcontext() if callback.doing is None else phase(*callback.doing):
+                callback.at_end(result)
+    finally:
+        gc.unfreeze()
 
 
 # --- what was begun before --------------------------------------------------------------------
@@ -311,6 +327,16 @@ def begun_before(
     if not changes or result.pruned is not None:  # a search stopped it before it was reported
         return Begun(run_id, result)
     return Begun(run_id, result, weights_of(folder, origin, changes), changes)
+
+
+def label_again(place: Place, result: Result) -> None:
+    """Give a finished run the tags and notes of a later command."""
+    labels = place.folder.new_labels(labels_after(place.parts.config))
+    if labels and result.run_id is not None and place.parts.tracker.keeps:
+        place.parts.tracker.label([result.run_id], labels)
+        place.folder.label(labels)
+        if told := in_words(labels):
+            log.info(f"labelled in MLflow: {told}")
 
 
 def gone_on_from(
@@ -385,7 +411,8 @@ def start_recording(
         tags[CONTINUED_FROM] = str(begun.earlier.result.run_id)
     headline = HEADLINE[run.data.spec.output]
     result.run_id = run.tracker.start(replace(facts, tags=tags, headline=headline))
-    place.folder.begin(result.run_id, origin, reports_of(place.parts.config))
+    reports, labels = reports_of(place.parts.config), labels_of(place.parts.config)
+    place.folder.begin(result.run_id, origin, reports, labels)
 
 
 def tell_start(place: Place, run: Observed, origin: Mapping[str, str], starts: int) -> None:
@@ -448,7 +475,7 @@ def recording(run: Observed, folder: RunFolder) -> Iterator[None]:
         result.history = story.history
         try:
             with phase("writing to the store of runs", WRITING):
-                tracker.finish(result.status)
+                folder.label(tracker.finish(result.status))
         except RunError as error:  # a full disk has kept something from being written
             result.status, result.error = "KILLED", f"{type(error).__name__}: {error}"
             with suppress(OSError):  # which would hide what is missing

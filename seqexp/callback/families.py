@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,24 +20,28 @@ from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.windows import HasFilters
 from seqexp.interpret.letters import have_logo
 from seqexp.spec import Output
-from seqexp.utils.phases import DRAWING, phase
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # half a second, and only for its name
+from seqexp.utils.beside import Make, Picture, pictures
 
 log = logging.getLogger("seqexp")
 
 MAX_LETTERS = 2**26
 """Of the sequences in which sites are looked for; of more, some are drawn by class."""
 
-Kept = tuple[Families, dict[int, "Figure"], "Figure | None"]
-"""Families, the figure of each of the first ones, and that of their pairs."""
+PAIRS = "families/pairs.png"
+
+Kept = tuple[Families, dict[str, Picture]]
+"""Families, and figures by path: of each of the first ones, and of their pairs."""
+
+
+def path_of(number: int) -> str:
+    """The path of a family's figure."""
+    return f"families/{number}.png"
 
 
 def keep_families(
     settings: Filters, run: Observed, model: HasFilters, database: Sequence[Pattern]
 ) -> Kept | None:
-    """Keep `families.json`, `families/*.png` and `sites.bed`; None where there is nothing to read.
+    """Keep `families.json` and `sites.bed`, and draw figures; None where there is nothing to read.
 
     Families are of letters, and of sequences of which something is told as a whole.
     """
@@ -52,17 +56,16 @@ def keep_families(
     found = find_families(model, given, share, trim_bits, known, lambda line: log.info(f"  {line}"))
     from seqexp.interpret.families.figures import family_figure, pairs_figure
 
-    with phase("drawing motif families", DRAWING):
-        shown = found.telling[: settings.max_shown]
-        figures = {family.index: family_figure(family, given) for family in shown}
-        for number, figure in figures.items():
-            tracker.figure(figure, f"families/{number}.png")
-        pairs = pairs_figure(found)
-        if pairs is not None:
-            tracker.figure(pairs, "families/pairs.png")
+    shown = found.telling[: settings.max_shown]
+    makes: dict[str, Make] = {
+        path_of(one.index): partial(family_figure, one, given) for one in shown
+    }
+    if found.pairs:
+        makes[PAIRS] = partial(pairs_figure, found)
+    drawn = pictures(makes)
     tracker.text(json.dumps(as_json(found, given), indent=1), "families.json")
     tracker.text(sites_bed(found.telling, names, given), "sites.bed")
-    return found, figures, pairs
+    return found, drawn
 
 
 def has_families(data: Data) -> bool:

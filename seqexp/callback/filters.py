@@ -4,15 +4,15 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.callback.baselines import compare_with_baselines, has_baselines
-from seqexp.callback.families import keep_families
+from seqexp.callback.families import PAIRS, keep_families, path_of
 from seqexp.callback.saliency import outputs_shown, show_where, why_nowhere
 from seqexp.checkpoint.result import Result
 from seqexp.data import Pattern, Sequences
@@ -32,11 +32,9 @@ from seqexp.interpret.filters.tomtom import Learned, compared
 from seqexp.interpret.filters.windows import HasFilters, reads_both_strands
 from seqexp.spec import Output
 from seqexp.trainer.training import Report
+from seqexp.utils.beside import Make, Picture, pictures
 from seqexp.utils.names import one_line
 from seqexp.utils.phases import DRAWING, INTERPRETING, phase
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # half a second, and only for its name
 
 log = logging.getLogger("seqexp")
 
@@ -81,15 +79,16 @@ class LearnedFilters(Callback):
         self.tracker, self.training, self.data = tracker, run.training, data
         self.found = Learned()
         self.families: Families = Families()
-        self.family_figures: dict[int, Figure] = {}
-        self.pairs: Figure | None = None  # how families stand together
+        self.family_figures: dict[int, Picture] = {}
+        self.pairs: Picture | None = None  # how families stand together
         self.methods: list[dict[str, Any]] = []  # simpler ones beside this model
-        self.where: Figure | None = None  # its evidence is along some sequences
+        self.where: Picture | None = None  # its evidence is along some sequences
         self.database: list[Pattern] = []
         if settings is not None and settings.database is not None:
             found = load_motifs(settings.database)  # before anything is trained
             self.database = [Pattern(matrix.name, matrix.ppm()) for matrix in found]
         self.frames: dict[int, bytes] = {}  # epoch -> PNG
+        self.drawn: dict[str, Picture] = {}  # by path, beside what goes on
         # drawing takes longer than reading: not where nobody would see it
         self.draws = tracker.keeps
         symbols = data.spec.vocabulary.symbols
@@ -152,10 +151,15 @@ class LearnedFilters(Callback):
         with phase("grouping filters to motif families"):
             self._find_families()
         with phase("looking for the evidence along sequences"):
-            agreement, self.where = show_where(settings, run, learned.filters)
+            agreement, where = show_where(settings, run, learned.filters)
+        self.where = next(iter(where.values()), None)
+        self.drawn |= where
         run.log({**learned.metrics, **agreement}, self.training.epoch)
         found, self.methods = compare_with_baselines(settings, run, self.database)
         run.log(found, 0)
+        with phase("drawing filters", DRAWING):
+            for path, picture in self.drawn.items():
+                self.tracker.figure(picture, path)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -184,10 +188,10 @@ class LearnedFilters(Callback):
         with phase("reading filters that have learned nothing"):
             learned = replace(learned, metrics={**learned.metrics, **self._chance(filters)})
         if self.draws:
-            with phase("drawing filters", DRAWING):
-                self._keep_filters(filters)
-                if is_dna(symbols):
-                    self._keep_motifs(learned)
+            self.drawn |= pictures(self._figures(learned))
+            self._keep_filters(filters)
+            if is_dna(symbols):
+                self._keep_motifs(learned)
         return learned
 
     def _comparing(self) -> str:
@@ -203,7 +207,11 @@ class LearnedFilters(Callback):
             return
         found = keep_families(self.settings, self.run, model, self.database)
         if found is not None:
-            self.families, self.family_figures, self.pairs = found
+            self.families, drawn = found
+            shown = {one.index: drawn.get(path_of(one.index)) for one in self.families.telling}
+            self.family_figures = {k: one for k, one in shown.items() if one is not None}
+            self.pairs = drawn.get(PAIRS)
+            self.drawn |= drawn
 
     def _chance(self, filters: Sequence[LearnedFilter]) -> dict[str, float]:
         """What filters that have learned nothing come to on the same sequences."""
@@ -218,17 +226,30 @@ class LearnedFilters(Callback):
             self.training.seed,
         )
 
-    def _keep_filters(self, filters: Sequence[LearnedFilter]) -> None:
-        from seqexp.interpret.filters.figures import filter_figure, slider_page
+    def _figures(self, learned: Learned) -> dict[str, Make]:
+        """How the figures of filters are made, by path."""
+        from seqexp.interpret.filters.figures import filter_figure
+        from seqexp.interpret.filters.match_figure import match_figure
 
         assert self.settings is not None
-        spec, patterns = self.data.spec, self.data.patterns
+        symbols, shown = self.data.spec.vocabulary.symbols, self.settings.max_shown
+        given = learned.filters, symbols, self.data.patterns, "what the filters learned", shown
+        makes: dict[str, Make] = {"filters/filters.png": partial(filter_figure, *given)}
+        for name, hits, against in learned.comparisons() if is_dna(symbols) else ():
+            of_matches = learned.filters, hits, symbols, against, shown
+            makes[f"filters/{name}.png"] = partial(match_figure, *of_matches)
+        return makes
+
+    def _keep_filters(self, filters: Sequence[LearnedFilter]) -> None:
+        spec = self.data.spec
         symbols = spec.vocabulary.symbols
-        title, shown = "what the filters learned", self.settings.max_shown
-        figure = filter_figure(filters, symbols, patterns, title, shown)
-        self.tracker.figure(figure, "filters/filters.png")
         if self.frames:
-            self.tracker.text(slider_page(self.frames), "filters/forming.html")
+            from seqexp.interpret.filters.card import card
+            from seqexp.interpret.filters.figures import slider_page
+
+            kept, epoch = self._kept_epoch()
+            image = card(filters, symbols, self.data.patterns, kept)
+            self.tracker.text(slider_page(self.frames, image, epoch), "filters/forming.html")
         rows = [learned.row(spec.output_names) for learned in ranked(filters)]
         self.tracker.table(rows, "filters/filters.json")
         if len(symbols) > MAX_COUNTED:
@@ -237,20 +258,25 @@ class LearnedFilters(Callback):
         counts = {f"filter_{learned.index}": learned.counts(symbols) for learned in filters}
         self.tracker.text(json.dumps(counts, indent=2), "filters/pfm.json")
 
+    def _kept_epoch(self) -> tuple[str, int | None]:
+        """What the tested weights are, in words, and of which epoch; None: an average, or none."""
+        training = self.training
+        if training.average is not None:
+            return "kept: averaged weights", None
+        is_best = training.settings.test_weights == "best" and training.best_epoch > 0
+        epoch = training.best_epoch if is_best else training.epoch
+        return f"kept: epoch {epoch}", epoch
+
     def _keep_motifs(self, learned: Learned) -> None:
         """For other tools, and what the motifs resemble."""
-        from seqexp.interpret.filters.match_figure import match_figure
         from seqexp.interpret.filters.motif_files import jaspar_text, meme_text
 
-        assert self.settings is not None
-        symbols, shown = self.data.spec.vocabulary.symbols, self.settings.max_shown
+        symbols = self.data.spec.vocabulary.symbols
         found = [one for one in ranked(learned.filters) if len(one.motif)]
         if found:
             self.tracker.text(jaspar_text(found, symbols), "filters/motifs.jaspar")
             self.tracker.text(meme_text(found, symbols), "filters/motifs.meme")
-        for name, hits, against in learned.comparisons():
-            figure = match_figure(learned.filters, hits, symbols, against, shown)
-            self.tracker.figure(figure, f"filters/{name}.png")
+        for name, hits, _ in learned.comparisons():
             if hits:
                 self.tracker.table([hit.row() for hit in hits], f"filters/{name}.json")
 

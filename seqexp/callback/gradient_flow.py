@@ -1,9 +1,10 @@
 """Shows in MLflow how far back gradients reach: before training, on the way, at the end."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqexp.callback.base import Callback, Observed
+from seqexp.checkpoint.result import Result
 from seqexp.errors import InputError
 from seqexp.interpret.gradient_flow.measure import (
     Flow,
@@ -13,6 +14,14 @@ from seqexp.interpret.gradient_flow.measure import (
     measure,
 )
 from seqexp.trainer.training import Report
+from seqexp.utils.phases import DRAWING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
+
+
+CALLED = "how far back gradients reach"
+"""The figure, in the report."""
 
 
 class Gradients(Callback):
@@ -26,6 +35,7 @@ class Gradients(Callback):
         InputError: if it is to be measured of a model that is not recurrent.
     """
 
+    doing = ("drawing how far back gradients reach", DRAWING)
     name = "flow"
 
     def __init__(self, settings: GradientFlow | None, run: Observed) -> None:
@@ -34,6 +44,7 @@ class Gradients(Callback):
         self.every = settings.every_epochs if settings is not None else None
         self.flows: list[Flow] = []
         self.updates: list[tuple[int, float, float]] = []  # update, norm, norm after clipping
+        self.figures: dict[str, Figure] = {}
         # drawing takes longer than measuring: not where nobody would see it
         self.draws = run.tracker.keeps
         if settings is not None and self.every is not None:
@@ -84,6 +95,16 @@ class Gradients(Callback):
         self.flows = [Flow.from_dict(flow) for flow in state["flows"]]
         self.updates = list(state["updates"])
 
+    def at_end(self, result: Result) -> None:
+        """Draw all that was measured, for the report."""
+        if self.draws and self.flows:
+            self.figures[CALLED] = self._figure()
+
+    def _figure(self) -> "Figure":
+        from seqexp.interpret.gradient_flow.figures import flow_figure
+
+        return flow_figure(self.flows, self.updates, self.training.settings.clip_norm)
+
     def close(self) -> None:
         """Keep figure and table of all that was measured, also of a run that explodes."""
         if not self.flows:
@@ -93,9 +114,7 @@ class Gradients(Callback):
             for flow in (self.flows[0], self.flows[-1])
         ]
         if self.draws:
-            from seqexp.interpret.gradient_flow.figures import flow_figure
-
-            figure = flow_figure(self.flows, self.updates, self.training.settings.clip_norm)
+            figure = self.figures.get(CALLED) or self._figure()
             self.tracker.figure(figure, "gradient_flow/gradient_flow.png")
             rows = [row for flow in self.flows for row in flow.rows()]
             self.tracker.table(rows, "gradient_flow/norms.json")

@@ -113,7 +113,7 @@ class Kernels(Callback):
                 " anew"
             )
         for layer in self.layers:
-            layer.began_with = was
+            layer.began_with = was or "fused"
         self.stepwise = was
         self.say()
 

@@ -1,8 +1,8 @@
 """Keeps the tested model, with all that is needed to load it from the run alone."""
 
-import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from seqexp.checkpoint.result import Result
 from seqexp.config.groups import Config
 from seqexp.data import Data
 from seqexp.inference import pyfunc, saved_model, text
+from seqexp.inference.seen import seen
 from seqexp.spec import Features, Input, is_real
 from seqexp.tracking.tracker import ModelFiles
 from seqexp.utils.phases import WRITING
@@ -44,27 +45,29 @@ class KeptModel(Callback):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
             assert isinstance(model, nn.Module)
-            saved_model.save(path, model, data.spec, self.config, self.calibration.found)
+            known = seen(data.train, data.spec, self.run.training.seed)
+            fitted = self.calibration.found
+            saved_model.save(path, model, data.spec, self.config, fitted, known)
             inputs, outputs = pyfunc.input_columns(data.spec), pyfunc.output_columns(data.spec)
             loader = pyfunc.__name__
             files = ModelFiles(path, loader, inputs, outputs, example(data), pyfunc.PARAMS)
             self.run.tracker.model(files)
 
 
-def example(data: Data) -> str:
-    """What the model takes for the first sequence of the test, as text, or as JSON; shortened."""
+def example(data: Data) -> Any:
+    """What the model takes for the first sequence of the test, shortened; None: there is none.
+
+    A list of one where there is one column, else cells by column.
+    """
     test, spec = data.test, data.spec
     if not len(test):
-        return ""
+        return None
     batch = next(test.chosen(torch.arange(1, device=test.tokens.device)).batches(1))
     values = {pyfunc.SEQUENCE: (batch.tokens, spec.input)}
     if batch.context is not None and spec.context is not None:
         values[pyfunc.CONTEXT] = (batch.context, spec.context)
     shown = {name: _example(*values[name]) for name in pyfunc.read_inputs(spec)}
-    first = next(iter(shown.values()))
-    if len(shown) > 1:
-        return json.dumps(shown)
-    return first if isinstance(first, str) else json.dumps([first])
+    return shown if len(shown) > 1 else list(shown.values())
 
 
 def _example(rows: Num[Tensor, "1 time ..."], made_of: Input) -> str | list[list[float]]:

@@ -24,6 +24,9 @@ WORST = 20
 SHOWN = 200
 """Symbols of each."""
 
+MOST_CLASSES = 60
+"""That a table has a row of."""
+
 OF_CLASSES = (Output.SEQUENCE_CLASS, Output.TOKEN_CLASS, Output.NEXT_TOKEN)
 
 
@@ -97,14 +100,58 @@ def _by_sequence(values: np.ndarray, numbers: np.ndarray) -> Interval | None:
 def worst(run: Observed, kept: Mapping[str, Tensor]) -> list[dict[str, Cell]]:
     """The test's sequences that cost most, a row each; nothing of one stream of text."""
     spec, test = run.data.spec, run.data.test
-    numbers, each = kept["numbers"], costs(spec, kept)
-    rows, place = torch.unique(numbers, return_inverse=True)
+    rows, place, mean = _by_row(spec, kept)
     if len(rows) < 2:
         return []
-    sums = torch.zeros(len(rows)).index_add(0, place, each.float())
-    mean = sums / torch.bincount(place)
     order = mean.argsort(descending=True)[:WORST].tolist()
     return list(_rows(run, kept, place, mean, order, rows, test.names))
+
+
+def worst_of(spec: TaskSpec, kept: Mapping[str, Tensor]) -> int:
+    """The number of the test's row that costs most."""
+    rows, _, mean = _by_row(spec, kept)
+    return int(rows[int(mean.argmax())])
+
+
+def _by_row(spec: TaskSpec, kept: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Numbers of the rows of the test, the row of each prediction, and the mean cost of a row."""
+    rows, place = torch.unique(kept["numbers"], return_inverse=True)
+    sums = torch.zeros(len(rows)).index_add(0, place, costs(spec, kept).float())
+    return rows, place, sums / torch.bincount(place)
+
+
+def by_class(spec: TaskSpec, kept: Mapping[str, Tensor]) -> list[dict[str, Cell]]:
+    """A row a class or label: how many there are in the test, precision, recall and F1.
+
+    Nothing of numbers and next tokens, and of more than `MOST_CLASSES`.
+    """
+    logits, targets, names = kept["logits"], kept["targets"], spec.output_names
+    if not 1 < len(names) <= MOST_CLASSES:
+        return []
+    if spec.output in (Output.SEQUENCE_CLASS, Output.TOKEN_CLASS):
+        truth = functional.one_hot(targets[:, 0].long(), len(names)).bool()
+        found = functional.one_hot(probabilities(logits).argmax(dim=1), len(names)).bool()
+    elif spec.output is Output.MULTI_LABEL:
+        known = is_scored(targets)
+        truth, found = (targets == 1) & known, (logits > 0) & known
+    else:
+        return []
+    both, there, said = ((part).sum(dim=0).tolist() for part in (truth & found, truth, found))
+    return [
+        {
+            "class": one_line(name),
+            "in the test": there[index],
+            "predicted": said[index],
+            "precision": _ratio(both[index], said[index]),
+            "recall": _ratio(both[index], there[index]),
+            "F1": _ratio(2 * both[index], there[index] + said[index]),
+        }
+        for index, name in enumerate(names)
+    ]
+
+
+def _ratio(count: int, of: int) -> float | str:
+    return count / of if of else "-"
 
 
 def _rows(

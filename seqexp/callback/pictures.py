@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from seqexp.inference import text
 from seqexp.spec import Features, Output, ReadsContext, attends
 from seqexp.utils.phases import DRAWING
 from seqexp.utils.pixels import channels_of, picture_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
 
 log = logging.getLogger("seqexp")
 
@@ -31,6 +35,7 @@ class Pictures(Callback):
 
     def __init__(self, run: Observed) -> None:
         self.tracker, self.training, self.data = run.tracker, run.training, run.data
+        self.figures: dict[str, Figure] = {}
 
     def before(self) -> None:
         """Say where attention is to be had that is not drawn."""
@@ -66,10 +71,12 @@ class Pictures(Callback):
             )
             if picture is not None
         ]
-        self.tracker.figure(gallery(said, "questions of the test"), "pictures/answers.png")
+        self.figures["questions with their answers"] = gallery(said, "questions of the test")
+        self.tracker.figure(self.figures["questions with their answers"], "pictures/answers.png")
         if weights is not None and len(shape) == 2:
             figure = attention_gallery(said, weights.numpy().reshape(-1, *shape))
             self.tracker.figure(figure, "pictures/attention.png")
+            self.figures["what the answers looked at"] = figure
 
     @torch.no_grad()
     def _answers(self, batch: Batch) -> tuple[list[int], Tensor | None, Sequence[int]]:

@@ -1,5 +1,6 @@
-"""A bar of the whole training on a terminal."""
+"""A bar of the whole training on a terminal, and how long it will take."""
 
+import logging
 import sys
 import time
 from types import TracebackType
@@ -10,17 +11,29 @@ from seqexp.callback.base import Callback
 from seqexp.data import Data
 from seqexp.trainer.training import Report, Training
 from seqexp.utils.phases import is_alone
-from seqexp.utils.progress import Bar
+from seqexp.utils.progress import Bar, in_words
 from seqexp.utils.streams import is_terminal
+
+log = logging.getLogger("seqexp")
 
 SECONDS = 0.1
 """Between two looks at the bar: a training never waits for the terminal."""
+
+WARM, TIMED = 2, 5.0
+"""Updates before those that are timed, and the seconds that they are timed for."""
+
+LONG = 60.0
+"""Expected seconds that are worth a line."""
+
+FORWARD = 1 / 3
+"""Share of an update's time that predicting takes, without gradients."""
 
 
 class Progress(Callback):
     """A bar of the whole training, with its loss, its rate and the time left.
 
-    It goes away when all is trained, and lines of the log appear above it.
+    It goes away when all is trained, and lines of the log appear above it. After the first updates
+    a line says how long all will take, where that is long.
 
     Args:
         training: what is shown.
@@ -28,16 +41,27 @@ class Progress(Callback):
         unit: what is counted, in the plural.
         per_step: of these an update, on average.
         wanted: whether this process speaks at all.
+        scored: what is predicted for validation and test, in updates of as many tokens.
     """
 
     def __init__(
-        self, training: Training, total_steps: int, unit: str, per_step: float, wanted: bool
+        self,
+        training: Training,
+        total_steps: int,
+        unit: str,
+        per_step: float,
+        wanted: bool,
+        scored: float = 0.0,
     ) -> None:
         self.training, self.total_steps = training, total_steps
         self.unit, self.per_step = unit, per_step
         self.wanted = wanted and is_terminal(sys.stderr)
+        self.scored = scored
         self._next = 0.0
         self._bar: Bar | None = None
+        self._expects = wanted
+        self._first = 0  # update that this process begins after
+        self._timed: tuple[int, float] | None = None  # the update that is timed from, and when
 
     def __enter__(self) -> Self:
         self.before()
@@ -53,6 +77,7 @@ class Progress(Callback):
 
     def before(self) -> None:
         """Show the bar."""
+        self._first = self.training.step
         if self.wanted:
             total, done = self.total_steps * self.per_step, self.training.step * self.per_step
             self._bar = Bar(total, done, self.unit, self._place())
@@ -67,11 +92,33 @@ class Progress(Callback):
         """Show how far the training is, unless it has just been shown."""
         if report.kind == "test" or (report.kind == "epoch" and self.training.is_done):
             self.close()
+        if self._expects:
+            self._expect()
         if self._bar is None or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + SECONDS
         text = f"{self._place()}  {self._loss(report)}"
         self._bar.show(self.training.step * self.per_step, text)
+
+    def _expect(self) -> None:
+        """Time some updates, then say how long the rest will take."""
+        step, now = self.training.step, time.monotonic()
+        if self._timed is None:
+            if step >= self._first + WARM:
+                self._timed = (step, now)
+            return
+        first, began = self._timed
+        if step == first or now - began < TIMED:
+            return
+        self._expects = False
+        left = self.total_steps - step
+        share = left / max(1, self.total_steps)
+        seconds = (left + FORWARD * self.scored * share) * (now - began) / (step - first)
+        if seconds >= LONG:
+            log.info(
+                f"  expected: about {in_words(seconds)} for {left:,} updates, of"
+                f" {self.training.settings.epochs} epochs, unless stopped early"
+            )
 
     def _place(self) -> str:
         return f"epoch {max(1, self.training.epoch)}/{self.training.settings.epochs}"
@@ -90,5 +137,9 @@ def shown(training: Training, data: Data) -> Progress:
     steps = total_steps(training.settings, data)
     split, unit = data.train, "tokens" if data.train.is_stream else "sequences"
     count = split.tokens.numel() if split.is_stream else len(split)
-    per_step = count * training.settings.epochs / steps
-    return Progress(training, steps, unit, per_step, training.processes.is_first and is_alone())
+    epochs = training.settings.epochs
+    per_step = count * epochs / steps
+    train, valid, test = (part.tokens.shape[:2].numel() for part in data.splits().values())
+    scored = steps / max(1, epochs) * (epochs * valid + test) / max(1, train)
+    wanted = training.processes.is_first and is_alone()
+    return Progress(training, steps, unit, per_step, wanted, scored)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -32,6 +32,9 @@ from seqexp.tracking.none import NoTracker
 from seqexp.trainer.loop import fit
 from seqexp.utils.phases import INTERPRETING, phase
 from seqexp.utils.signals import Stop
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
 
 log = logging.getLogger("seqexp")
 
@@ -68,6 +71,7 @@ class Reads(Callback):
         self.run = run
         self.tracker, self.training, self.data = run.tracker, run.training, run.data
         self.backwards, self.train_twin = backwards, train_twin
+        self.figures: dict[str, Figure] = {}
 
     def at_end(self, result: Result) -> None:
         """Decode by all methods; keep a table of them, the sequences and pictures.
@@ -234,12 +238,14 @@ class Reads(Callback):
             sure = self._certainties(decoded)
             figure = alignment_figure(cluster.reads, decoded, cluster.truth, sure, title)
             self.tracker.figure(figure, f"reads/alignment_{index}.png")
+            self.figures[f"reads, decoded sequence and truth, {index + 1}"] = figure
         known = [(cluster.reads, decoded, cluster.truth) for cluster, decoded in pairs]
         before = [(read, truth) for reads, _, truth in known if truth for read in reads]
         after = [(decoded, truth) for _, decoded, truth in known if truth]
         if after:
             figure = profile_figure(before, after, f"errors before and after: {wanted.method}")
             self.tracker.figure(figure, "reads/errors.png")
+            self.figures["errors of reads, and after decoding"] = figure
 
     def _certainties(self, decoded: str) -> list[float] | None:
         """Of each letter, by the network; None where it did not write the whole sequence."""

@@ -1,24 +1,35 @@
 """Keeps one page on what a run learned."""
 
-import sys
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import Tensor
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.callback.console import summary_names
 from seqexp.callback.denoise import Denoised
 from seqexp.callback.filters import LearnedFilters
-from seqexp.callback.outcome import intervals, worst
+from seqexp.callback.outcome import by_class, intervals, worst, worst_of
 from seqexp.callback.predictions import Predictions
 from seqexp.callback.samples import Samples
+from seqexp.callback.spent import memory, seconds_by_part
+from seqexp.callback.written import Written
 from seqexp.checkpoint.provenance import sizes
 from seqexp.checkpoint.result import Result
 from seqexp.data import Data, Sequences
 from seqexp.interpret.filters.extraction import Filters
+from seqexp.interpret.states import over
 from seqexp.metrics import HEADLINE
-from seqexp.spec import Output
+from seqexp.spec import Output, is_real
 from seqexp.utils.names import one_line
 from seqexp.utils.phases import DRAWING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
+
+MAX_READ = 5000
+"""Positions of a sequence that states are computed of."""
 
 NAMED = 5
 """Classes, labels or numbers that a sentence names."""
@@ -36,18 +47,28 @@ BESIDE = ("best/epoch",)
 """Metrics on the page that are not of the test."""
 
 
+class HasFigures(Protocol):
+    """A callback that has drawn something for the page."""
+
+    @property
+    def figures(self) -> Mapping[str, "Figure"]:
+        """By what they are called."""
+
+
 class Page(Callback):
     """Writes `report.html`, of every run that keeps anything.
 
     Args:
         title: of the page.
         command: what was typed.
+        differing: key, value and default of what differs from the defaults.
         settings: of what is read of filters; None where that is off.
         run: that ends.
         filters: what they learned.
         predictions: pictures of the test.
         denoised: pictures of how reads err.
-        samples: what a model of the next token writes.
+        writers: what a model of the next token writes, or one of targets.
+        others: further callbacks that have drawn figures.
     """
 
     doing = ("drawing report.html", DRAWING)
@@ -56,21 +77,24 @@ class Page(Callback):
         self,
         title: str,
         command: str,
+        differing: Sequence[tuple[str, Any, Any]],
         settings: Filters | None,
         run: Observed,
         filters: LearnedFilters,
         predictions: Predictions,
         denoised: Denoised,
-        samples: Samples,
+        writers: Sequence[Samples | Written],
+        others: Sequence[HasFigures] = (),
     ) -> None:
+        self.differing, self.others = differing, others
         self.title, self.command, self.settings, self.run = title, command, settings, run
         self.filters, self.predictions, self.denoised = filters, predictions, denoised
-        self.samples = samples
+        self.writers = writers
 
     def at_end(self, result: Result) -> None:
         """Put what others have measured and drawn on one page."""
         learned = self.filters.found
-        pictures = {**self.predictions.figures, **self.denoised.figures}
+        also = {name: figure for one in self.others for name, figure in one.figures.items()}
         if not self.run.tracker.keeps:
             return
         from seqexp.interpret.filters.report import Page as Content
@@ -86,10 +110,17 @@ class Page(Callback):
         content = Content(
             title=self.title,
             command=self.command,
+            differing=[
+                {"key": key, "value": _value(value), "default": _value(default)}
+                for key, value, default in self.differing
+            ],
+            by_class=by_class(spec, kept) if kept else [],
+            also={**self.denoised.figures, **also, **self._states(kept)},
+            took=self._took(),
             about=about(data),
             intervals=intervals(spec, kept) if kept else {},
             worst=worst(self.run, kept) if kept else [],
-            written=self.samples.final,
+            written=next((one.final for one in self.writers if one.final), ""),
             history=self.run.story.history,
             results=[{"metric": n, "value": metrics[n]} for n in shown if n not in said],
             baselines=methods,
@@ -102,7 +133,7 @@ class Page(Callback):
             where=self.filters.where,
             headline=HEADLINE[spec.output],
             metrics=metrics,
-            pictures=pictures,
+            pictures=self.predictions.figures,
             families=self.filters.families,
             family_figures=self.filters.family_figures,
             pairs=self.filters.pairs,
@@ -116,22 +147,39 @@ class Page(Callback):
             for key, value in sizes(self.run.data).items()
             if key not in ("notes", "vocabulary") and value is not None
         }
-        seconds = metrics.get("time/train_seconds")
-        if seconds is not None:
-            known["seconds of training"] = f"{seconds:,.1f}"
-        if (most := memory()) is not None:
-            known["most memory of the process"] = f"{most / 2**20:,.0f} MiB"
         return list(known.items())
 
+    def _took(self) -> list[dict[str, str]]:
+        """Seconds by part, and memory."""
+        parts = seconds_by_part(self.run.story, self.run.data)
+        rows = [{"part": part, "took": f"{seconds:,.1f} s"} for part, seconds in parts.items()]
+        sizes = [
+            {"part": what, "took": f"{most / 2**20:,.0f} MiB"} for what, most in memory().items()
+        ]
+        return [*rows, *sizes]
 
-def memory() -> int | None:
-    """The most that this process has had, bytes; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # on Windows
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most
+    def _states(self, kept: Mapping[str, Tensor]) -> dict[str, "Figure"]:
+        """Hidden states and gates of a recurrent network over the test sequence that went worst."""
+        training, data = self.run.training, self.run.data
+        spec, test = data.spec, data.test
+        if spec.context is not None or not len(test):
+            return {}
+        number = worst_of(spec, kept) if kept else 0
+        row = test.tokens[number]
+        row = row[is_real(row[None])[0]][:MAX_READ]
+        model: Any = training.model
+        model.eval()
+        found = over(model, row.to(training.device))
+        if found is None:
+            return {}
+        from seqexp.interpret.states_figure import states_figure
+
+        symbols = [] if spec.features is not None else spec.vocabulary.decode(row.tolist())
+        name = test.names[number] if test.names else f"sequence {number + 1}"
+        which = "the first of the test" if number == 0 and not kept else "which cost most"
+        title = f"gates and hidden states over {one_line(name)} of the test, {which}"
+        shown = symbols[found.first - 1 :]
+        return {"gates and hidden states": states_figure(found, shown, title)}
 
 
 def about(data: Data) -> str:
@@ -149,6 +197,11 @@ def about(data: Data) -> str:
     kind = "Pieces of a text" if data.train.is_stream else "Sequences"
     begins = f"{kind} of at most {longest:,} positions, each {what}"
     return f"{begins}: {', '.join(counts)}{asked}."
+
+
+def _value(value: Any) -> str:
+    """As one would type it; nothing where there is no default."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _uses(data: Data) -> list[tuple[str, Sequences]]:

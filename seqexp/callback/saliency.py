@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +16,7 @@ from seqexp.interpret.saliency.mutagenesis import Trace, agreement, trace
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output, TaskSpec
 from seqexp.trainer.training import Training
-from seqexp.utils.phases import DRAWING, phase
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # half a second, and only for its name
+from seqexp.utils.beside import Make, Picture, pictures
 
 MAX_SYMBOLS = 30
 """An alphabet whose every letter can be tried at every place."""
@@ -34,15 +32,15 @@ def show_where(
     settings: Filters | None,
     run: Observed,
     filters: Sequence[LearnedFilter],
-) -> tuple[dict[str, float], "Figure | None"]:
-    """Keep a figure of some sequences that hold what an output stands for; the last, and a few.
+) -> tuple[dict[str, float], dict[str, Picture]]:
+    """Draw a figure of some sequences that hold what an output stands for; the last, and a few.
 
-    Returns how well importance agrees with what was planted, where that is known, and the figure of
-    the last output. Does nothing where `why_nowhere` has a reason.
+    Returns how well importance agrees with what was planted, where that is known, and the figures
+    by path, that of the last output first. Does nothing where `why_nowhere` has a reason.
     """
     training, data = run.training, run.data
     if settings is None or why_nowhere(data.spec) is not None:
-        return {}, None
+        return {}, {}
     draws = settings.num_traced > 0 and run.tracker.keeps
     # of several labels, something else was planted for each
     is_known = data.test.planted is not None and data.spec.output is Output.SEQUENCE_CLASS
@@ -50,31 +48,30 @@ def show_where(
     last, *others = outputs_shown(data.spec)
     traces = _traces(training, data, max(count, settings.num_traced if draws else 0), last)
     order = [learned.index for learned in ranked(filters) if learned.hits]
-    figure = None
+    makes: dict[str, Make] = {}
     if draws:
-        with phase("drawing the evidence along sequences", DRAWING):
-            figure = _keep(traces[: settings.num_traced], order, run, last, "sequences")
-            for output in others:
-                name = re.sub(r"[^A-Za-z0-9_.-]", "_", data.spec.output_names[output])[:40]
-                of_output = _traces(training, data, settings.num_traced, output)
-                _keep(of_output, order, run, output, f"{output + 1}_{name}")
+        makes |= _figure(traces[: settings.num_traced], order, run, last, "sequences")
+        for output in others:
+            name = re.sub(r"[^A-Za-z0-9_.-]", "_", data.spec.output_names[output])[:40]
+            of_output = _traces(training, data, settings.num_traced, output)
+            makes |= _figure(of_output, order, run, output, f"{output + 1}_{name}")
     # a dead filter points to nothing
     strengths = np.array([learned.strength * (learned.hits > 0) for learned in filters])
-    return (agreement(traces, strengths) if count else {}), figure
+    return (agreement(traces, strengths) if count else {}), pictures(makes)
 
 
-def _keep(
+def _figure(
     traces: Sequence[Trace], filters: Sequence[int], run: Observed, output: int, name: str
-) -> "Figure | None":
+) -> dict[str, Make]:
+    """How the figure is made, by its path; nothing without a sequence."""
     if not traces:
-        return None
+        return {}
     from seqexp.interpret.saliency.figure import where_figure
 
     spec = run.data.spec
-    symbols, unit = spec.vocabulary.symbols, UNITS[spec.output]
-    figure = where_figure(traces, symbols, filters, spec.output_names[output], unit)
-    run.tracker.figure(figure, f"where/{name}.png")
-    return figure
+    names, unit = spec.output_names, UNITS[spec.output]
+    make = partial(where_figure, traces, spec.vocabulary.symbols, filters, names[output], unit)
+    return {f"where/{name}.png": make}
 
 
 UNITS = {

@@ -6,7 +6,7 @@ For every task with a context whose next tokens are predicted: translations, sou
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
 from seqexp.utils.phases import INTERPRETING
 from seqexp.utils.pixels import channels_of, picture_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # half a second, and only for its name
 
 log = logging.getLogger("seqexp")
 
@@ -78,6 +81,8 @@ class Written(Callback):
         how = how_to_write(decoder) if writes_targets(self.data.spec) else None
         self.how = None if how is None else replace(how, max_length=self._longest(how))
         self.pages: list[str] = []
+        self.figures: dict[str, Figure] = {}
+        self.final = ""
 
     def _longest(self, how: Writing) -> int:
         """Half as much again as the longest target of training, and some: no more is worth it."""
@@ -141,7 +146,8 @@ class Written(Callback):
         self.run.log(score.metrics("test"), 0)
         self.tracker.tags({f"seqexp.{name}": said for name, said in score.signatures.items()})
         self.tracker.table([_cells(row) for row in rows[:MAX_ROWS]], "samples/written.json")
-        self.tracker.text(_page("with the tested weights", rows[:NUM_SHOWN]), "samples/final.txt")
+        self.final = _page("with the tested weights", rows[:NUM_SHOWN])
+        self.tracker.text(self.final, "samples/final.txt")
         self._keep_attention(rows)
         self._keep_gallery(rows)
         log.info("\n" + _page("with the tested weights", rows[:NUM_SAID]))
@@ -195,6 +201,7 @@ class Written(Callback):
                 *(row.source, picture),
             )
             self.tracker.figure(figure, f"attention/example_{place}.png")
+            self.figures[f"what is attended to, {place + 1}"] = figure
 
     def _keep_gallery(self, rows: Sequence[Row]) -> None:
         """Draw pictures of the test with what is written of them, where contexts are pictures."""
@@ -212,7 +219,9 @@ class Written(Callback):
                 is_right = row.written == row.target
                 lines = [] if is_right else [f"right is: {_text(row.target)}"]
                 said.append(Said(picture, [*lines, _text(row.written)], is_right))
-        self.tracker.figure(gallery(said, "captions of the test"), "pictures/written.png")
+        figure = gallery(said, "captions of the test")
+        self.tracker.figure(figure, "pictures/written.png")
+        self.figures["pictures with what is written of them"] = figure
 
 
 def contexts_of(split: Sequences) -> Tensor:

@@ -64,7 +64,7 @@ def state_to_continue(
         return None
     found = sorted(_earlier(folder.path, origin), key=lambda one: -one.epochs)
     for earlier in found[:1]:
-        why = _why_not(config, earlier, origin) or _reported(config, earlier)
+        why = why_not(config, earlier, origin) or _reported(config, earlier)
         state: dict[str, Any] | None = None
         if why is None:
             try:
@@ -122,7 +122,7 @@ def _reported(config: Config, earlier: Earlier) -> str | None:
     return f"it was reported otherwise ({changes[0]})" if changes else None
 
 
-def _why_not(config: Config, earlier: Earlier, origin: Mapping[str, str]) -> str | None:
+def why_not(config: Config, earlier: Earlier, origin: Mapping[str, str]) -> str | None:
     """Why a run cannot go on from an earlier one; None if it can."""
     trainer, schedule = config["trainer"], str(config["schedule"]["_target_"])
     if earlier.origin.get(CODE) != origin.get(CODE):

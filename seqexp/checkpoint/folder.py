@@ -105,12 +105,29 @@ class RunFolder:
             raise self._foreign(RUN)
         return [] if noted is None else list(_differing(was, reports))
 
+    def new_labels(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """The tags and notes that the run has not yet been given."""
+        was: Any = (self._read(RUN) or {}).get("labels", {})
+        if not are_texts(was):
+            raise self._foreign(RUN)
+        return {key: value for key, value in labels.items() if was.get(key) != value}
+
+    def label(self, labels: Mapping[str, str]) -> None:
+        """Note tags and notes that a run has been given after its end."""
+        noted = self._read(RUN)
+        if noted is not None:
+            self._write(RUN, {**noted, "labels": {**noted.get("labels", {}), **labels}})
+
     def begin(
-        self, run_id: str | None, origin: Mapping[str, str], reports: Mapping[str, str]
+        self,
+        run_id: str | None,
+        origin: Mapping[str, str],
+        reports: Mapping[str, str],
+        labels: Mapping[str, str] | None = None,
     ) -> None:
-        """Note which run this is, and how it is reported."""
+        """Note which run this is, how it is reported, and what it is labelled with."""
         process = {"pid": os.getpid(), "host": platform.node()}
-        what = {"origin": dict(origin), "reports": dict(reports)}
+        what = {"origin": dict(origin), "reports": dict(reports), "labels": dict(labels or {})}
         self._write(RUN, {"run_id": run_id, **process, **what})
         if self.path is not None:  # of an interrupted one that goes on
             (self.path / RESULT).unlink(missing_ok=True)

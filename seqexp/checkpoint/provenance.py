@@ -19,6 +19,7 @@ from seqexp.checkpoint.identity import (
 from seqexp.checkpoint.result import Start
 from seqexp.config.groups import NOT_IN_FINGERPRINT, REPORTING, UNTOLD, Config
 from seqexp.config.typed import command_line
+from seqexp.tracking.labels import labels_of
 from seqexp.tracking.tracker import RunFacts
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def run_facts(
         folder=start.folder,
         run_id=run_id,
         mark=mark,
+        columns=start.swept or own_keys(start.overrides),
+        labels=labels_of(config),
     )
 
 
@@ -94,16 +97,22 @@ def run_name(model: str, dataset: str, seed: int, overrides: Sequence[str]) -> s
 
     Keys go by their last part, and files by their name.
     """
-    unsaid = {"model", "dataset", "seed", *NOT_IN_FINGERPRINT}
     pairs = [item.lstrip("+").partition("=")[::2] for item in overrides]
+    unsaid = ("model", "dataset", "seed")
     own = [
         f"{key.rpartition('.')[2]}={Path(value).name if value.startswith(('/', '.')) else value}"
         for key, value in pairs
-        if key not in unsaid and key.partition(".")[0] not in (*NOT_IN_FINGERPRINT, "hydra")
+        if key in own_keys(overrides) and key not in unsaid
     ]
     words = " ".join(own)
     shown = f"{words[:MAX_WORDS]}..." if len(words) > MAX_WORDS else words
     return " ".join([f"{model}-{dataset}", *([shown] if shown else []), f"seed{seed}"])
+
+
+def own_keys(overrides: Sequence[str]) -> list[str]:
+    """The keys of overrides that say what is computed and shown, in their order."""
+    keys = [item.lstrip("+").partition("=")[0] for item in overrides]
+    return [key for key in keys if key.partition(".")[0] not in (*NOT_IN_FINGERPRINT, "hydra")]
 
 
 def lineage(config: Config) -> dict[str, str]:

@@ -19,6 +19,7 @@ class Start:
     parent: str | None = None  # run id of the sweep
     name: str | None = None
     is_job: bool = False  # of a sweep
+    swept: Sequence[str] = ()  # keys in which the jobs of the sweep differ
     tags: Mapping[str, str] = field(default_factory=dict)  # beside those that every run has
 
 

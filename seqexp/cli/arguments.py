@@ -10,7 +10,7 @@ from pathlib import Path
 from seqexp.cli.subcommand import COMMANDS
 from seqexp.cli.which import WORDS
 from seqexp.config.groups import CONF
-from seqexp.config.typed import KEY, ROOT, SECTIONS, Kinds, as_typed, pieces
+from seqexp.config.typed import KEY, ROOT, SECTIONS, TAG, Kinds, as_typed, pieces
 from seqexp.errors import InputError
 from seqexp.utils.nearest import nearest
 
@@ -36,6 +36,9 @@ VALUED = (*FOLDERS, "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
 """Flags after which a value has to stand."""
 
 FLAGS = (*MODES, *HELPS, *VALUED, "--resolve")
+
+TAG_KEY = re.compile(r"tags(\.[A-Za-z_][\w-]*)+")
+"""The key of a tag, as Hydra can read it."""
 
 FROM_RUN = "model.from_run"
 
@@ -186,6 +189,12 @@ class Known:
 
     def pair(self, plus: str, key: str, value: str) -> Iterator[str]:
         """Faults of a group's choice; other keys are for the config check."""
+        if key.startswith(TAG) and not TAG_KEY.fullmatch(key):
+            yield (
+                f"{shlex.quote(plus + key)}: the parts of a tag's name begin with a letter, and"
+                " have letters, digits, _ and -; give another, as tags.owner=ann"
+            )
+            return
         if key not in self.ours:
             if re.search(r"[@:]|//", key) or (
                 "/" in key and not key.startswith(("hydra/", *(f"{g}/" for g in self.ours)))
@@ -332,7 +341,7 @@ def typed_folder() -> list[str]:
 
 def dry(arguments: Sequence[str]) -> list[str]:
     """Have a single dry run leave no folder; a sweep knows that by itself."""
-    is_dry = "dry_run=true" in [item.lstrip("+").lower() for item in arguments]
+    is_dry = {"dry_run=true", "dry_run=timed"} & {item.lstrip("+").lower() for item in arguments}
     if not is_dry or {"-m", "--multirun"} & set(arguments):
         return []
     given = any(item.startswith("hydra.run.dir=") for item in arguments)

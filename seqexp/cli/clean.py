@@ -8,9 +8,11 @@ python -m seqexp clean [yes=true]
                  by its own store only
 
 It offers what belongs to runs that the store of the folder has not, or that you have deleted there:
-folders with checkpoints, and artifacts. It keeps all else: runs that stand in the store, runs of
-other stores, runs that go on or have something undelivered, downloads, links, and what it does not
-know. Runs that were deleted in MLflow's pages stay in its database; `mlflow gc` takes them out.
+folders with checkpoints, artifacts, and models. It keeps all else: runs that stand in the store,
+what a registered model has a version of, runs of other stores, runs that go on or have something
+undelivered, downloads, links, and what it does not know. A model shares its files with its run, so
+that their sizes count twice. Runs that were deleted in MLflow's pages stay in its database;
+`mlflow gc` takes them out.
 
   python -m seqexp clean
   python -m seqexp clean yes=true paths.outputs=other_outputs
@@ -19,7 +21,7 @@ know. Runs that were deleted in MLflow's pages stay in its database; `mlflow gc`
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,7 +40,7 @@ from seqexp.utils.lock import is_held, unused
 from seqexp.utils.names import visible
 from seqexp.utils.table import pairs
 
-ARTIFACTS = "mlartifacts"
+ARTIFACTS, MODELS = "mlartifacts", "models"
 
 PAGE = 1000
 """Runs that the store is asked for at a time."""
@@ -71,8 +73,9 @@ def clean(place: Place, yes: bool = False) -> int:
     """
     if place.is_named:
         raise InputError("tracking.uri: leave it out; a folder is cleaned by its own store")
-    known = standings(Store(place))
-    found = list(folders(place.outputs, absolute(place.uri), known))
+    store = Store(place)
+    known = standings(store)
+    found = list(folders(place.outputs, absolute(place.uri), known, registered(store)))
     _say(place.outputs, found)
     offered = [one for one in found if one.reason is not None]
     if not offered:
@@ -111,13 +114,33 @@ def standings(store: Store) -> dict[str, Standing]:
                 return found
 
 
-def folders(outputs: Path, uri: str, known: Mapping[str, Standing]) -> Iterator[Found]:
-    """Folders of runs and of artifacts, and whether each may go.
+def registered(store: Store) -> frozenset[str]:
+    """Parts of the addresses of all versions of registered models: ids of runs and of models."""
+    found: set[str] = set()
+    with input_errors(store.uri):
+        token = None
+        while True:
+            page = store.client.search_model_versions(max_results=PAGE, page_token=token)
+            for version in page:
+                found |= {*str(version.source).split("/"), str(version.run_id)}
+            token = page.token
+            if not token:
+                return frozenset(found)
+
+
+def folders(
+    outputs: Path,
+    uri: str,
+    known: Mapping[str, Standing],
+    versions: Collection[str] = (),
+) -> Iterator[Found]:
+    """Folders of runs, of artifacts and of models, and whether each may go.
 
     Args:
         outputs: that they are below.
         uri: of its store.
         known: how each run stands in it.
+        versions: ids of runs and models that a registered model has a version of: their files stay.
     """
     places = [*outputs.glob("runs/*"), *outputs.glob("sweeps/*/*")]
     before = [old for path in places for old in path.glob(f"{PREVIOUS}/[0-9]*")]
@@ -125,10 +148,26 @@ def folders(outputs: Path, uri: str, known: Mapping[str, Standing]) -> Iterator[
         if path.is_dir() and not path.is_symlink() and path.name != PREVIOUS:
             yield Found(path, size_of(path), "folders of runs", _of_run(path, uri, known))
     for path in sorted(outputs.glob(f"{ARTIFACTS}/*")):
-        if path.is_dir() and not path.is_symlink():
+        if path.is_dir() and not path.is_symlink() and path.name != MODELS:
             is_id = re.fullmatch(r"[0-9a-f]{32}", path.name) is not None
-            reason = _of_standing(known.get(path.name, "unknown")) if is_id else None
+            stays = not is_id or path.name in versions
+            reason = None if stays else _of_standing(known.get(path.name, "unknown"))
             yield Found(path, size_of(path), "artifacts", reason)
+    for path in sorted(outputs.glob(f"{ARTIFACTS}/{MODELS}/m-*")):
+        if path.is_dir() and not path.is_symlink():
+            run_id = _run_of_model(path)
+            stays = run_id is None or path.name in versions
+            reason = None if stays else _of_standing(known.get(str(run_id), "unknown"))
+            yield Found(path, size_of(path), "models", reason)
+
+
+def _run_of_model(path: Path) -> str | None:
+    """The run that a model says it is of; None where it says none."""
+    file = path / "artifacts" / "MLmodel"
+    if file.is_symlink() or not file.is_file():
+        return None
+    found = re.search(r"^run_id: ([0-9a-f]{32})$", file.read_text("utf-8", "replace"), re.M)
+    return found[1] if found else None
 
 
 def _of_run(path: Path, uri: str, known: Mapping[str, Standing]) -> str | None:
@@ -170,7 +209,7 @@ def size_of(folder: Path) -> int:
 def _say(outputs: Path, found: list[Found]) -> None:
     """What lies where."""
     rows: list[tuple[str, str]] = []
-    for what in ("folders of runs", "artifacts"):
+    for what in ("folders of runs", "artifacts", "models"):
         own = [one for one in found if one.what == what]
         rows.append((what, f"{len(own):,}, {_mb(sum(one.size for one in own))}"))
     seen = sum(one.size for one in found if PREVIOUS not in one.path.parts)

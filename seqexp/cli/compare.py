@@ -1,7 +1,7 @@
 """Which is better? The table and figures of a sweep, for any runs.
 
 python -m seqexp compare runs=RUN,RUN,... [KEY=VALUE ...]
-python -m seqexp compare sweep=RUN|latest [KEY=VALUE ...]
+python -m seqexp compare sweep=RUN [KEY=VALUE ...]
 
   runs           ids of runs in MLflow, or the first few letters of each; also latest and best
   sweep          id of a sweep's own run, or latest: all runs below it
@@ -28,9 +28,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-from mlflow.entities import Run
+from typing import TYPE_CHECKING, Any
 
 from seqexp.cli.run_lookup import ID_LETTERS, Store
 from seqexp.cli.store_location import Place
@@ -56,6 +54,9 @@ from seqexp.utils.drawing import save
 from seqexp.utils.files import RESULT, read_json
 from seqexp.utils.nearest import did_you_mean
 from seqexp.utils.streams import show
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 UNTOLD = (*NOT_IN_FINGERPRINT, "overrides", "experiment", "trusted_packages")
 """Params that say where and how a run was started, not what it is."""
@@ -91,7 +92,7 @@ def compare(
         show(f"  {file}")
 
 
-def _named(store: Store, several: Which) -> list[Run]:
+def _named(store: Store, several: Which) -> list["Run"]:
     """The runs of these ids, each once."""
     found = several.named(store, " to compare")
     for run in found:
@@ -103,10 +104,10 @@ def _named(store: Store, several: Which) -> list[Run]:
     return found
 
 
-def _each_once(found: Sequence[Run]) -> Iterator[Run]:
+def _each_once(found: Sequence["Run"]) -> Iterator["Run"]:
     """Of runs with the same configuration and seed, the newest that finished."""
 
-    def order(run: Run) -> tuple[bool, int]:
+    def order(run: "Run") -> tuple[bool, int]:
         return (run.info.status == "FINISHED", run.info.start_time)
 
     best: dict[str, Run] = {}
@@ -122,7 +123,7 @@ def _each_once(found: Sequence[Run]) -> Iterator[Run]:
             )
 
 
-def _metric(found: Sequence[Run], given: str | None) -> str:
+def _metric(found: Sequence["Run"], given: str | None) -> str:
     """What runs are sorted by: what they all were to optimize, unless it is said."""
     if given is None:
         wanted = sorted({run.data.params["optimized_metric"] for run in found})
@@ -143,7 +144,7 @@ def _metric(found: Sequence[Run], given: str | None) -> str:
 # --- what is known of them --------------------------------------------------------------------
 
 
-def manifest_of(found: Sequence[Run], metric: str) -> Manifest:
+def manifest_of(found: Sequence["Run"], metric: str) -> Manifest:
     """Runs as the jobs of a sweep: what sets them apart are their values, by key."""
     keys = differing_keys([run.data.params for run in found])
     jobs = {}
@@ -170,18 +171,18 @@ def _fold(params: Mapping[str, str]) -> list[int]:
     return [int(value) for value in values] if all(map(str.isdecimal, values)) else []
 
 
-def _folder_of(run: Run) -> Path | None:
+def _folder_of(run: "Run") -> Path | None:
     """The folder of a run on this machine, if what lies there is its own."""
     folder = Path(run.data.tags.get("seqexp.checkpoint.folder", "nowhere"))
     left = result(read_json(folder / RESULT)) if (folder / RESULT).is_file() else None
     return folder if left is not None and left.get("run_id") == run.info.run_id else None
 
 
-def _state(run: Run) -> Any:
+def _state(run: "Run") -> Any:
     return run.info.status if run.info.status in ("RUNNING", "FAILED", "KILLED") else "PENDING"
 
 
-def _by_name(found: Sequence[Run]) -> dict[str, Run]:
+def _by_name(found: Sequence["Run"]) -> dict[str, "Run"]:
     return {run.info.run_id: run for run in found}
 
 
@@ -210,7 +211,7 @@ def _is_untold(key: str) -> bool:
     return name.split(".")[0] in free or key.endswith("._target_")
 
 
-def _result(store: Store, run: Run, metric: str) -> dict[str, Any]:
+def _result(store: Store, run: "Run", metric: str) -> dict[str, Any]:
     """What a run left in its folder; its curve from the store, where that is not to be had."""
     file = Path(run.data.tags.get("seqexp.checkpoint.folder", "nowhere")) / RESULT
     with contextlib.suppress(InputError):
@@ -222,7 +223,7 @@ def _result(store: Store, run: Run, metric: str) -> dict[str, Any]:
     return {"history": {point.step: {curve: point.value} for point in points}}
 
 
-def _pair(found: Sequence[Run]) -> Pair | None:
+def _pair(found: Sequence["Run"]) -> Pair | None:
     """Two runs on one test, said in words; or a line that says why there is no such comparison."""
     names = (found[0].info.run_id[:ID_LETTERS], found[1].info.run_id[:ID_LETTERS])
     try:
@@ -235,7 +236,7 @@ def _pair(found: Sequence[Run]) -> Pair | None:
     return pair
 
 
-def _scores(run: Run) -> ensemble.Scores:
+def _scores(run: "Run") -> ensemble.Scores:
     """What a run has predicted for its test, from its folder.
 
     Raises:
@@ -269,7 +270,7 @@ def said_of_pair(pair: Pair, names: tuple[str, str]) -> Iterator[str]:
 # --- what is left -----------------------------------------------------------------------------
 
 
-def _folder(place: Place, parent: Run | None, found: Sequence[Run]) -> Path:
+def _folder(place: Place, parent: "Run | None", found: Sequence["Run"]) -> Path:
     if parent is not None:
         name = f"sweep-{parent.info.run_id[:ID_LETTERS]}"
     else:

@@ -65,15 +65,24 @@ def start_of(
         folder=folder if hydra_config.output_subdir is not None else None,
         parent=os.environ.get("SEQEXP_PARENT_RUN") if is_sweep else None,
         is_job=is_sweep,
+        swept=swept_keys() if is_sweep else (),
         name=run_label(overrides) if is_sweep else None,
         tags=tags or {},
     )
 
 
 def run_label(overrides: Sequence[str]) -> str | None:
-    """The name of a job of a sweep: its values, without those of places."""
-    elsewhere = ("paths.", "tracking")
-    return command_line(item for item in overrides if not item.startswith(elsewhere)) or None
+    """The name of a job of a sweep: the values that differ, or all but places and labels."""
+    swept = swept_keys()
+    elsewhere = ("paths.", "tracking", "tags", "notes=")
+    told = [item for item in overrides if not item.startswith(elsewhere)]
+    differing = [item for item in told if item.lstrip("+").partition("=")[0] in swept]
+    return command_line(differing or told) or None
+
+
+def swept_keys() -> list[str]:
+    """The keys in which the jobs of a sweep differ, as the sweep has said."""
+    return os.environ.get("SEQEXP_SWEPT", "").split()
 
 
 def own_overrides(hydra_config: Any) -> list[str]:

@@ -104,6 +104,7 @@ from seqexp.inference.prediction import (
 )
 from seqexp.inference.representation import Inner, represented, representing
 from seqexp.inference.saved_model import SavedModel
+from seqexp.inference.seen import Watch
 from seqexp.inference.together import comparable_of, predicted_together
 from seqexp.ranges import Count
 from seqexp.spec import Output, TaskSpec
@@ -435,12 +436,18 @@ def batches(found: Iterable[Given], size: int, most: int = MAX_POSITIONS) -> Ite
 
 
 def _records(model: SavedModel, source: str, format: Format, column: str | None) -> Iterator[Given]:
-    """The records of a file; says at its end of how many a part was not read."""
+    """The records of a file; says at its end how they are unlike those of the training, and of how
+    many a part was not read.
+    """
     cut = count = 0
+    watch = Watch(model.seen, model.spec)
     for given in read(model, source, format, column):
         count += 1
         cut += given.is_cut
+        watch.add(given.values)
         yield given
+    for note in watch.notes():
+        print(f"note: {visible(note)}", file=sys.stderr)
     if cut and model.spec.words is not None:
         end = "beginning" if model.spec.words.truncate == "head" else "end"
         print(

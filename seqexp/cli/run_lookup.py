@@ -8,9 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from mlflow.entities import Run
+from typing import TYPE_CHECKING, Any
 
 from seqexp.cli.store_location import Place
 from seqexp.errors import InputError
@@ -19,6 +17,9 @@ from seqexp.tracking.store.runs import MODEL, OURS, PARENT, Runs
 from seqexp.utils.files import MAX_JSON, parsed
 from seqexp.utils.names import visible
 from seqexp.utils.old_names import with_new_targets
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 __all__ = ["OURS", "PARENT", "Store"]
 
@@ -43,14 +44,14 @@ class Store(Runs):
         """Print what was chosen by a word."""
         print(line, file=sys.stderr)
 
-    def tell(self, found: Sequence[Run]) -> None:
+    def tell(self, found: Sequence["Run"]) -> None:
         """Print which runs are used, and their model and data."""
         for run in found[:MOST_TOLD]:
             print(visible(described(run)), file=sys.stderr)
         if len(found) > MOST_TOLD:
             print(f"and {len(found) - MOST_TOLD:,} more runs", file=sys.stderr)
 
-    def text(self, run: Run, path: str) -> str | None:
+    def text(self, run: "Run", path: str) -> str | None:
         """A text artifact; None where the run has none of this name."""
         with tempfile.TemporaryDirectory() as folder:
             file = self.download(run, path, folder)
@@ -65,7 +66,7 @@ class Store(Runs):
             except (OSError, UnicodeDecodeError) as error:
                 raise InputError(f"{path} of run {run.info.run_id}: {error}") from error
 
-    def config(self, run: Run) -> dict[str, Any]:
+    def config(self, run: "Run") -> dict[str, Any]:
         """The config that a run says it had: material to check, not to trust.
 
         Raises:
@@ -81,12 +82,12 @@ class Store(Runs):
         return dict(with_new_targets(found))
 
     @contextmanager
-    def model_folder(self, run: Run) -> Iterator[Path | None]:
+    def model_folder(self, run: "Run") -> Iterator[Path | None]:
         """A copy of a run's saved model; None where it has none."""
         with tempfile.TemporaryDirectory() as folder:
             yield self.download(run, MODEL, folder)
 
-    def model(self, run: Run, trusted: Sequence[str] = ()) -> saved.SavedModel:
+    def model(self, run: "Run", trusted: Sequence[str] = ()) -> saved.SavedModel:
         """A run's trained model, rebuilt without running anything that is stored.
 
         Raises:
@@ -101,7 +102,7 @@ class Store(Runs):
             return saved.load(folder, trusted)
 
 
-def described(run: Run) -> str:
+def described(run: "Run") -> str:
     """A run, its model and its data, in a line."""
     params, tags, metrics = run.data.params, run.data.tags, run.data.metrics
     line = f"run {run.info.run_id[:ID_LETTERS]} ({run.info.run_name})"
@@ -114,7 +115,7 @@ def described(run: Run) -> str:
     return line if run.info.status == "FINISHED" else f"{line}; {run.info.status}"
 
 
-def _no_config(run: Run) -> dict[str, Any]:
+def _no_config(run: "Run") -> dict[str, Any]:
     raise InputError(
         f"run {run.info.run_id} ({run.info.run_name}) has no {saved.CONFIG}; is it a run of seqexp,"
         " and not a sweep?"

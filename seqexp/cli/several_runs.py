@@ -3,8 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-
-from mlflow.entities import Run
+from typing import TYPE_CHECKING
 
 from seqexp.cli.run_lookup import ID_LETTERS, Store
 from seqexp.cli.which import Which
@@ -12,6 +11,9 @@ from seqexp.errors import InputError
 from seqexp.inference.saved_model import SavedModel
 from seqexp.inference.together import refuse_apart
 from seqexp.utils.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 EQUAL, VALIDATION = "equal", "validation"
 
@@ -52,14 +54,16 @@ def chosen(
     return models, [share for _, share in used]
 
 
-def _finished(found: Sequence[Run]) -> list[Run]:
+def _finished(found: Sequence["Run"]) -> list["Run"]:
     finished = [run for run in found if run.info.status == "FINISHED"]
     if not finished:
         raise InputError("no run of this sweep has finished")
     return finished
 
 
-def _weights(store: Store, runs: Sequence[Run], parent: Run | None, weights: str) -> list[float]:
+def _weights(
+    store: Store, runs: Sequence["Run"], parent: "Run | None", weights: str
+) -> list[float]:
     """The weight of each run: equal, as the sweep has chosen by validation, or as given."""
     if weights == EQUAL:
         return [1 / len(runs)] * len(runs)
@@ -86,7 +90,7 @@ def _weights(store: Store, runs: Sequence[Run], parent: Run | None, weights: str
     return shares
 
 
-def _rows(content: str | None, parent: Run) -> list[dict[str, object]]:
+def _rows(content: str | None, parent: "Run") -> list[dict[str, object]]:
     if content is None:
         return []
     try:

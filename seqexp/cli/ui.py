@@ -28,7 +28,8 @@ from seqexp.cli.store_location import Place
 from seqexp.errors import InputError
 from seqexp.metrics import higher_is_better
 from seqexp.tracking.store.address import is_served
-from seqexp.tracking.store.links import sorted_runs, table_of_runs, view_of_runs
+from seqexp.tracking.store.links import sorted_runs, table_of_runs
+from seqexp.tracking.store.view import view_of_runs
 from seqexp.utils.names import one_line
 from seqexp.utils.signals import sigterm_raises
 from seqexp.utils.table import pairs

@@ -13,7 +13,7 @@ import shlex
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from seqexp.config.experiments import Others
-from seqexp.config.groups import CONF, OPTIONAL_GROUPS, SUPPLIED, Config
+from seqexp.config.groups import CONF, OPTIONAL_GROUPS, SUPPLIED, WORDS, Config
 from seqexp.config.own import own_parameters, with_own
 from seqexp.config.signature import (
     Parameter,
@@ -54,6 +54,9 @@ OURS = "seqexp."
 
 SECTIONS = ("paths", "task")
 """Keys beside the groups that hold keys of their own."""
+
+LATER = ("task", *WORDS)
+"""Keys that runs of earlier versions do not have."""
 
 _TORCH_RANGES: dict[str, Any] = {
     # torch.optim annotates no ranges; these are the ones that its constructors raise on
@@ -95,7 +98,9 @@ class Root:
     trusted_packages: list[str]
     seeds: Count | None
     force: bool
-    dry_run: bool
+    dry_run: bool | Literal["timed"]
+    tags: dict[str, Any] = field(default_factory=dict)
+    notes: str | None = None
 
 
 def check(config: DictConfig, where: str = "", others: Others = NO_OTHERS) -> Config:
@@ -279,7 +284,7 @@ def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
             trusted = _strings(config.get("trusted_packages"))
             yield key, _node_faults(key, value, SUPPLIED[key], trusted)
     for key in known:
-        if key not in config and key != "task":  # which runs of before do not have
+        if key not in config and key not in LATER:
             yield key, [f"{key}: missing; give it a value"]
     metric = config.get("optimized_metric")
     if isinstance(metric, str) and not is_known(metric):
@@ -448,6 +453,8 @@ def describe(annotation: Any) -> str:
         return " or ".join([*part, *(describe(item) for item in known)])
     if origin is tuple and arguments[-1] is not Ellipsis:
         return "a list of " + " and ".join(describe(item) for item in arguments)
+    if origin is dict and arguments[1] is Any:
+        return "a mapping of names, as {owner: ann}"
     if origin is dict:
         return f"a mapping ({describe(arguments[1])} each)"
     if origin is not None and arguments:

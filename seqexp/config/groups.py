@@ -10,9 +10,9 @@ from typing import Any, Literal
 Config = dict[str, Any]
 """A resolved composition: plain dicts, lists and values."""
 
-Decides = Literal["results", "report", "record", "sweep"]
+Decides = Literal["results", "report", "record", "words", "sweep"]
 """What a part of the config decides: the weights of a run, what is shown of them, where the run is
-kept, how a sweep runs."""
+kept, what a person says of it, how a sweep runs."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ BESIDE: dict[str, Decides] = {
     "seed": "results",
     "task": "results",
     "experiment_name": "record",
+    "tags": "words",
+    "notes": "words",
     "optimized_metric": "record",
     "trusted_packages": "results",
     "seeds": "sweep",
@@ -87,13 +89,18 @@ PYTORCH = {name: group.pytorch for name, group in GROUPS.items() if group.pytorc
 DECIDES: dict[str, Decides] = {**{name: group.decides for name, group in GROUPS.items()}, **BESIDE}
 """Part of a config -> what it decides."""
 
-NOT_IN_FINGERPRINT = tuple(n for n, decides in DECIDES.items() if decides in ("record", "sweep"))
-"""Parts of a config that say where a run is kept, or what is done with it, not what it computes."""
+WORDS = tuple(name for name, decides in DECIDES.items() if decides == "words")
+"""Parts of a config that a person says of a run."""
+
+NOT_IN_FINGERPRINT = tuple(
+    name for name, decides in DECIDES.items() if decides in ("record", "words", "sweep")
+)
+"""Parts of a config that say where a run is kept, or what is said of it, not what it computes."""
 
 REPORTING = tuple(name for name, decides in DECIDES.items() if decides == "report")
 """Parts of a config that say what is shown of a trained model."""
 
-UNTOLD = tuple(name for name, decides in DECIDES.items() if decides == "sweep")
+UNTOLD = tuple(name for name, decides in DECIDES.items() if decides in ("words", "sweep"))
 """Parts that may differ when a run is resumed, and that are not logged as its parameters."""
 
 

@@ -38,6 +38,9 @@ BRACKETS = {"(": ")", "[": "]", "{": "}"}
 SHELLS = re.compile(r"[^\w@%+=:,./\[\]-]|=~|^~", re.ASCII)
 """What a shell would not leave as it is; brackets alone it does."""
 
+TAG, NOTES = "tags.", "notes"
+"""Keys of words that a person says of a run: whatever stands there is a text."""
+
 ROOT = "seqexp.config.check.Root"
 SECTIONS = {"paths": "seqexp.config.check.Paths", "task": "seqexp.config.check.Scoring"}
 
@@ -69,7 +72,7 @@ class Kinds:
 
     def is_text(self, key: str) -> bool:
         """Whether a text or a path stands there, and nothing else."""
-        if key in self.groups:
+        if key in self.groups or key.startswith(TAG):
             return True
         found = [_plain_types(annotation) for annotation in self.annotations(key)]
         return bool(found) and all(kinds & {str, Path} and not kinds & {Any} for kinds in found)
@@ -149,7 +152,7 @@ def _as_typed(argument: str, kinds: Kinds, is_sweep: bool) -> str:
     if is_plain(value):
         return argument
     read = _reader(kinds, key)
-    if not is_sweep:
+    if not is_sweep or key == NOTES or key.startswith(TAG):  # of all runs of a sweep
         return f"{plus}{key}={read(value)}"
     told = _each_piece(value, read, strips=key in kinds.groups or read is _quoted_if_unreadable)
     return f"{plus}{key}={told}"

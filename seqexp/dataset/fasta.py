@@ -1,6 +1,7 @@
 """Your own sequences, and what is asked of them: classes, labels or numbers."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,14 +10,17 @@ import numpy as np
 import psutil
 import torch
 from annotated_types import Len
+from jaxtyping import Int
 
 from seqexp.data import Data, Sequences
 from seqexp.dataset.asked import Task
+from seqexp.dataset.cache import file_digest, key_of
 from seqexp.dataset.dna.alphabets import Alphabet, alphabet_of, as_it_stands, told_by
 from seqexp.dataset.dna.answers import Question, answered, refuse_unfit
+from seqexp.dataset.dna.columns import columns_of
 from seqexp.dataset.dna.folds import FoldBy, by_fold
 from seqexp.dataset.dna.homology import with_families
-from seqexp.dataset.dna.interval_files import SHUFFLE
+from seqexp.dataset.dna.interval_files import SHUFFLE, named_files
 from seqexp.dataset.dna.labelled import (
     Read,
     Record,
@@ -25,12 +29,16 @@ from seqexp.dataset.dna.labelled import (
     records_of_table,
     values_by_name,
 )
+from seqexp.dataset.dna.mapped_rows import How, rows_of
 from seqexp.dataset.dna.peaks import Peaks
+from seqexp.dataset.dna.pool import Naming, Pool, Rows, letter_notes, split
+from seqexp.dataset.dna.pool import duplicate_notes as duplicate_notes_of
+from seqexp.dataset.dna.pool import without_leaks as leaks_removed
 from seqexp.dataset.dna.shuffle import dinucleotide_shuffle
 from seqexp.dataset.dna.splits import SPLITS, Form, drawn, duplicate_notes, form_of, without_leaks
 from seqexp.dataset.dna.windows import Centre
 from seqexp.dataset.folds import Fold, Folds
-from seqexp.dataset.mapped import joined
+from seqexp.dataset.mapped import joined, size_of
 from seqexp.dataset.own_files import found
 from seqexp.errors import InputError
 from seqexp.formats.dna import reverse_complement
@@ -38,6 +46,11 @@ from seqexp.formats.expressions import found_in
 from seqexp.ranges import Count, CountOrZero, HeldOutShare, Seed, Share
 from seqexp.seeding import stream_seed
 from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
+
+log = logging.getLogger("seqexp")
+
+LARGE = 2**25
+"""Bytes of files above which sequences are mapped from files, not held in memory."""
 
 LABEL = "label"
 """Column that is asked for where none is named."""
@@ -107,6 +120,8 @@ class Fasta:
             split, and so are all that they connect. Words of one short repeat do not count. None:
             equal sequences only, and intervals that overlap.
         reverse_complement: add the other strand of each training sequence as a row of its own.
+        cache: where token ids of many positives and negatives are kept and mapped into memory from;
+            None keeps them in a temporary folder.
         seed: selects splits and shuffles.
 
     A sequence that stands in two splits, on either strand, would make a test of memory: it is
@@ -145,6 +160,7 @@ class Fasta:
     min_length: Count = 20
     keep_together: Count | None = None
     reverse_complement: bool = False
+    cache: str | None = None
     seed: Seed = 0
 
     output = "sequence_class"
@@ -152,6 +168,8 @@ class Fasta:
     def load(self) -> Data:
         """Read, split and encode."""
         given = alphabet_of(self.alphabet)
+        if given is not None and self._is_mapped(given):
+            return self._mapped(given)
         read = as_it_stands if given is None else given.read
         records, question, notes, files = self._read(read)
         if given is None:
@@ -160,7 +178,8 @@ class Fasta:
             notes.append(f"dataset.alphabet is {alphabet.name}, as the letters tell")
         else:
             alphabet = given
-        self._refuse_length(records, alphabet)
+        lengths = np.array([len(record.sequence) for record in records])
+        self._refuse_length(lengths, lambda row: records[row].name, alphabet)
         if self.keep_together is not None or self.intervals is not None:
             records = with_families(records, self.keep_together)
         form = form_of(alphabet.has_strands)
@@ -219,14 +238,7 @@ class Fasta:
         lengths = {len(record.sequence) for part in parts.values() for record in part}
         longest = max(lengths)
         _refuse_too_much(sum(map(len, parts.values())), self.length or longest)
-        spec = TaskSpec(
-            vocabulary=Vocabulary(alphabet.symbols),
-            num_outputs=len(question.names),
-            output=Output(question.task),
-            output_names=question.names,
-            length=self.length or (longest if len(lengths) == 1 else None),
-            words=None if self.length is None else WordEncoding("tail", self.pad, "letters"),
-        )
+        spec = self._spec(question, alphabet, (min(lengths), longest))
         train, valid, test = (
             Sequences(
                 _tokens(parts[name], alphabet, self.length, self.pad == "left"),
@@ -236,6 +248,77 @@ class Fasta:
             for name in SPLITS
         )
         return Data(spec, train, valid, test, notes=tuple(note for note in notes if note))
+
+    def _spec(self, question: Question, alphabet: Alphabet, lengths: tuple[int, int]) -> TaskSpec:
+        """The spec of sequences from the shortest length to the longest."""
+        shortest, longest = lengths
+        return TaskSpec(
+            vocabulary=Vocabulary(alphabet.symbols),
+            num_outputs=len(question.names),
+            output=Output(question.task),
+            output_names=question.names,
+            length=self.length or (longest if shortest == longest else None),
+            words=None if self.length is None else WordEncoding("tail", self.pad, "letters"),
+        )
+
+    # --- more than memory holds ---------------------------------------------------------------
+
+    def _is_mapped(self, alphabet: Alphabet) -> bool:
+        """Whether sequences are so many that they are mapped from files; if not, says why."""
+        given = (self.positives, self.sequences, self.table)
+        named = [Path(path) for path in given if path is not None]
+        if self.intervals is not None:
+            named += map(Path, named_files(self.intervals).values())
+        if self.positives is not None and self.negatives != SHUFFLE:
+            named.append(Path(self.negatives))
+        if not all(path.is_file() for path in named) or size_of(named) <= LARGE:
+            return False
+        in_memory = {
+            "dataset.intervals": self.intervals,
+            "dataset.table": self.table,
+            "dataset.sequences": self.sequences,
+            "dataset.splits": self.splits,
+            "dataset.folds": self.folds,
+            "dataset.keep_together": self.keep_together,
+            "a dataset.alphabet of other letters than ASCII": not "".join(
+                alphabet.symbols
+            ).isascii(),
+        }
+        why = next((key for key, value in in_memory.items() if value), None)
+        if why is not None:
+            log.info(f"with {why}, all sequences are held in memory: some 1,000 bytes each")
+        return why is None
+
+    def _mapped(self, alphabet: Alphabet) -> Data:
+        """As `load`, of positives and negatives in files that are mapped."""
+        assert self.positives is not None
+        is_shuffled = self.negatives == SHUFFLE
+        paths = [Path(self.positives), *([] if is_shuffled else [Path(self.negatives)])]
+        cache = None if self.cache is None else Path(self.cache)
+        columns = [columns_of(path, alphabet, cache) for path in paths]
+        pool = Pool([(found, 1 - number) for number, found in enumerate(columns)], alphabet)
+        self._refuse_length(pool.every_length(), pool.name, alphabet)
+        naming = Naming(
+            self.valid_names, self.test_names, self.valid_share, self.test_share, self.seed
+        )
+
+        def parts() -> tuple[dict[str, Rows], list[str]]:
+            notes = [*letter_notes(pool), *duplicate_notes_of(pool)]
+            left, removed = leaks_removed(pool, split(pool, naming))
+            return left, [*notes, *removed]
+
+        how = How(
+            *(self.seed, is_shuffled, self.reverse_complement, self.length, self.pad == "left")
+        )
+        key = key_of("dna 1", *map(file_digest, paths), repr((alphabet, naming, how)))
+        found = rows_of(pool, parts, how, cache, key)
+        splits = [found.parts[name] for name in SPLITS]
+        train, valid, test = (
+            Sequences(part.tokens, part.targets, names=part.names) for part in splits
+        )
+        names = dict.fromkeys(note for one in columns for note in one.notes)
+        spec = self._spec(Question(), alphabet, found.lengths)
+        return Data(spec, train, valid, test, notes=(*names, *found.notes))
 
     def _read(self, read: Read) -> tuple[list[Record], Question, list[str], dict[str, str]]:
         """Records with their answers, what is asked of them, notes, and texts to keep."""
@@ -284,7 +367,12 @@ class Fasta:
             records, notes = records + others, list(dict.fromkeys(notes + more))
         return records, notes
 
-    def _refuse_length(self, records: Sequence[Record], alphabet: Alphabet) -> None:
+    def _refuse_length(
+        self,
+        lengths: Int[np.ndarray, " records"],
+        name_of: Callable[[int], str],
+        alphabet: Alphabet,
+    ) -> None:
         """Refuse what the choices of lengths and strands do not fit."""
         if self.reverse_complement and not alphabet.has_strands:
             raise InputError(
@@ -292,18 +380,19 @@ class Fasta:
                 f" ({alphabet.name or 'dataset.alphabet'}), which alone have another strand; give"
                 " false"
             )
-        short = [record for record in records if len(record.sequence) < self.min_length]
-        if short:
+        is_short = lengths < self.min_length
+        if is_short.any():
+            first = int(is_short.argmax())
             raise InputError(
-                f"dataset.min_length is {self.min_length}, but {len(short)} of {len(records)}"
-                f" sequences are shorter, as {short[0].name!r} with {len(short[0].sequence)}"
+                f"dataset.min_length is {self.min_length}, but {is_short.sum()} of {len(lengths)}"
+                f" sequences are shorter, as {name_of(first)!r} with {lengths[first]}"
                 " letters; remove them, or give a smaller min_length and filters as narrow"
             )
-        longest = max(records, key=lambda record: len(record.sequence))
-        if self.length is not None and len(longest.sequence) > self.length:
+        longest = int(lengths.argmax())
+        if self.length is not None and lengths[longest] > self.length:
             raise InputError(
-                f"dataset.length is {self.length}, but {longest.name!r} has"
-                f" {len(longest.sequence)} letters; give at least as many, or null"
+                f"dataset.length is {self.length}, but {name_of(longest)!r} has"
+                f" {lengths[longest]} letters; give at least as many, or null"
             )
         if self.length is None and self.pad == "left":
             raise InputError("dataset.pad is left, but dataset.length is null; give a length")

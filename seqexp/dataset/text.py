@@ -13,6 +13,7 @@ from annotated_types import Interval, Len
 from seqexp.data import Data
 from seqexp.dataset.cache import file_digest, key_of
 from seqexp.dataset.folds import Fold, Folds
+from seqexp.dataset.mapped import size_of
 from seqexp.dataset.words.answers import answers, answers_of, columns_of
 from seqexp.dataset.words.cache import cached, streamed
 from seqexp.dataset.words.classification import (
@@ -26,7 +27,7 @@ from seqexp.dataset.words.classification import (
 from seqexp.dataset.words.corpus import Corpus, Unit, encode
 from seqexp.dataset.words.documents import Columns, documents_of, read_documents
 from seqexp.dataset.words.labels import Document, class_names, classes_of
-from seqexp.dataset.words.streamed import LARGE, Classed, Known, Source, Splits, size_of
+from seqexp.dataset.words.streamed import LARGE, Classed, Known, Source, Splits
 from seqexp.dataset.words.synthetic import made_reviews
 from seqexp.dataset.words.tokenizer import TOKENIZER
 from seqexp.errors import InputError

@@ -4,6 +4,7 @@ One rule: `A C G T` in either case; `U` is `T`; the other IUPAC codes (`N R Y S 
 which leave the letter open, become `N`. All else is refused.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from seqexp.errors import InputError
@@ -19,6 +20,7 @@ _OPEN = b"RYSWKMBDHVryswkmbdhv"
 _KNOWN = (IUPAC + IUPAC.lower()).encode()
 _READ_AS = bytes.maketrans(_KNOWN, (b"ACGTT" + b"N" * 11) * 2)
 _TURN = str.maketrans(LETTERS, "TGCA")
+_TURN_BYTES = bytes.maketrans(LETTERS.encode(), b"TGCA")
 
 
 def reverse_complement(sequence: str) -> str:
@@ -58,6 +60,30 @@ def dna(letters: str, name: str, place: Path | str) -> str:
     if read.count(b"N") == len(read):
         raise InputError(f"{place}: {name} has no A, C, G or T; remove it")
     return read.decode("ascii")
+
+
+def all_sound(sequences: Sequence[bytes]) -> bool:
+    """Whether `dna` takes all sequences. A quick look at many together, which may say no of some
+    that it would take.
+    """
+    if not all(sequences):
+        return False
+    code = b"".join(sequences)
+    if code.translate(None, _KNOWN):
+        return False
+    if len(code.translate(None, _OPEN + b"Nn")) == len(code):
+        return True
+    return all(2 * len(one.translate(None, _OPEN + b"Nn")) > len(one) for one in sequences)
+
+
+def read_as(letters: bytes) -> bytes:
+    """Letters that are sound, as this module reads them."""
+    return letters.translate(_READ_AS)
+
+
+def turned(letters: bytes) -> bytes:
+    """As `reverse_complement`, of letters as bytes."""
+    return letters.translate(_TURN_BYTES)[::-1]
 
 
 def _first_unknown(letters: str) -> str:

@@ -18,7 +18,8 @@ from seqexp.config.instantiate import build
 from seqexp.config.own import arguments
 from seqexp.config.trust import refuse_other_code
 from seqexp.errors import InputError
-from seqexp.inference import claims, temperature
+from seqexp.inference import claims, seen, temperature
+from seqexp.inference.seen import Seen
 from seqexp.inference.temperature import Temperature
 from seqexp.model.weightless import weightless
 from seqexp.spec import SizedByData, TaskSpec
@@ -40,6 +41,7 @@ class SavedModel:
         spec: of the dataset.
         config: the whole composition.
         temperature: that validation has fitted.
+        seen: what the sequences of its training were like.
         divided_by: by what logits are divided when it is asked: 1, or the temperature.
         strands: of DNA that it is asked about.
     """
@@ -48,6 +50,7 @@ class SavedModel:
     spec: TaskSpec
     config: dict[str, Any]
     temperature: Temperature = Temperature()
+    seen: Seen = Seen()
     divided_by: float = 1.0
     strands: Literal["one", "both"] = "one"
 
@@ -64,8 +67,11 @@ def save(
     spec: TaskSpec,
     config: dict[str, Any],
     fitted: Temperature | None = None,
+    known: Seen | None = None,
 ) -> None:
-    """Write a model's folder; `config` is the whole composition, `fitted` its temperature."""
+    """Write a model's folder; `config` is the whole composition, `fitted` its temperature, `known`
+    what it was trained on.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
@@ -73,6 +79,8 @@ def save(
     (folder / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
     if fitted is not None:
         temperature.write(folder, fitted)
+    if known is not None:
+        seen.write(folder, known)
 
 
 def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
@@ -106,7 +114,7 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> SavedModel:
     for name, tensor in model.named_parameters():
         if not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{folder / WEIGHTS}: {name} has inf or nan, which predicts nothing")
-    return SavedModel(model.eval(), spec, config, temperature.read(folder))
+    return SavedModel(model.eval(), spec, config, temperature.read(folder), seen.read(folder))
 
 
 def made(

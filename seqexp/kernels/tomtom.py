@@ -114,9 +114,12 @@ def _of_both_strands(
     half = p_values.shape[1] // 2
     least = np.minimum(p_values[:, :half], p_values[:, half:])
     is_turned = numbers[0][:, :half] <= numbers[0][:, half:]
-    best = (np.where(is_turned, values[:, half:], values[:, :half]) for values in numbers)
+    scores, offsets, lengths = (
+        np.where(is_turned, values[:, half:], values[:, :half]) for values in numbers
+    )
     # 1 - (1 - p)^2, which does not become 0 for a small p
-    return Overlaps(least * (2 - least), *best, is_turned.astype(np.int64))
+    both = least * (2 - least)
+    return Overlaps(both, scores, offsets, lengths, is_turned.astype(np.int64))
 
 
 def _columns(motifs: Sequence[Matrix], bins: int | None = None) -> _Columns:

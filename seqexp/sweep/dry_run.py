@@ -1,4 +1,7 @@
-"""Plans runs without starting them: `dry_run=true`. Nothing is written or downloaded."""
+"""Plans runs without starting them: `dry_run=true`. Nothing is written or downloaded.
+
+`dry_run=timed` also says how long they take, by a few updates (see `timed.py`).
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,14 +19,21 @@ from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
 from seqexp.model.weightless import weightless
+from seqexp.sweep.job import workers_of
+from seqexp.sweep.timed import Timed, timed
 from seqexp.trainer.solving import Solves
 from seqexp.utils.files import read_json
 from seqexp.utils.names import one_line
+from seqexp.utils.phases import phase
+from seqexp.utils.progress import in_words
 from seqexp.utils.streams import show
 from seqexp.utils.table import columns, filled, fitted
 
 OF_A_LOG = 100
 """Columns of a plan in a file or a pipe, since its first cell is a command."""
+
+TIMED = "timed"
+"""Value of `dry_run` that has updates timed."""
 
 DONE, REPORTED = "done", "to report again"
 """What a plan calls a finished run, and one whose report alone has changed."""
@@ -41,6 +51,7 @@ class Plan:
         steps: updates in all, if it is not stopped early.
         done: of these, updates that need not be taken again.
         fault: why it cannot start.
+        seconds: that its training, validation and test take, if a few updates were timed.
     """
 
     label: str
@@ -50,15 +61,18 @@ class Plan:
     steps: int | None = None
     done: int = 0
     fault: str = ""
+    seconds: float | None = None
 
 
 class Planner:
     """Builds data and models to count them, each once.
 
-    A model is built without memory for its weights, as PyTorch's device `meta` has it.
+    A model is built without memory for its weights, as PyTorch's device `meta` has it; where a plan
+    is to be timed, one of each kind is trained for a moment.
     """
 
     def __init__(self) -> None:
+        self._timed: dict[str, Timed] = {}
         self._data: dict[str, Data | InputError] = {}
         self._parameters: dict[str, tuple[int, bool]] = {}
 
@@ -73,17 +87,27 @@ class Planner:
             return Plan(label, state, fault=str(error))
         try:
             parameters, is_solved = self._count(run, data)
+            steps = 0 if is_solved else total_steps(run.settings, data)
+            done = steps if state in (DONE, REPORTED) else min(done, steps)
+            left = float(state not in (DONE, REPORTED)) if is_solved else 1 - done / max(1, steps)
+            seconds = None
+            if config["dry_run"] == TIMED:
+                seconds = self._seconds(run, data, steps, left) if left else 0.0
         except InputError as error:
             return Plan(label, state, sequences=_size(data), fault=str(error))
-        steps = 0 if is_solved else total_steps(run.settings, data)
-        return Plan(
-            label,
-            state,
-            parameters,
-            _size(data),
-            steps,
-            steps if state in (DONE, REPORTED) else min(done, steps),
-        )
+        return Plan(label, state, parameters, _size(data), steps, done, seconds=seconds)
+
+    def _seconds(self, run: Parts, data: Data, steps: int, left: float) -> float:
+        """Of what is left of a run, a share; runs that differ in their seeds alone are timed once.
+
+        A model that is solved for takes no steps, but its epochs take time.
+        """
+        parts = ("model", "optimizer", "schedule", "trainer")
+        key = json.dumps([*(run.config[part] for part in parts), _size(data), data.spec.to_dict()])
+        if key not in self._timed:
+            with phase("timing a few updates"):
+                self._timed[key] = timed(run, data)
+        return self._timed[key].total(round(steps * left), run.settings.epochs * left)
 
     def _load(self, config: Config) -> tuple[Parts, Data]:
         with only_looking():
@@ -121,10 +145,13 @@ def say_plans(runs: Sequence[tuple[str, Config, Path | None]]) -> None:
         InputError: at the end, if a run could not start.
     """
     planner = Planner()
-    plans = [planner.plan(*run) for run in runs]
+    with phase("reading the data and counting"):
+        plans = [planner.plan(*run) for run in runs]
     width = columns() or OF_A_LOG
     show(_table(plans, width))
     print(f"\n{filled(_total(plans), width)}\nNothing was started; without dry_run it is.")
+    if any(plan.seconds for plan in plans):
+        print(filled(_expected(plans, workers_of(runs[0][1])), width))
     faults = dict.fromkeys(plan.fault for plan in plans if plan.fault)
     if faults:
         raise InputError("\n  ".join(["some could not start:", *faults]))
@@ -182,10 +209,27 @@ def _table(plans: Sequence[Plan], width: int) -> str:
         numbers = [plan.parameters, plan.steps]
         parameters, steps = ("" if number is None else f"{number:,}" for number in numbers)
         sequences = "cannot start" if plan.fault else plan.sequences
-        cells.append(
-            [one_line(plan.label, 240) or "as configured", plan.state, parameters, sequences, steps]
-        )
-    return fitted(["run", "state", "parameters", "trained on", "steps"], cells, width)
+        label = one_line(plan.label, 240) or "as configured"
+        time = "" if plan.seconds is None else in_words(plan.seconds)
+        cells.append([label, plan.state, parameters, sequences, steps, time])
+    header = ["run", "state", "parameters", "trained on", "steps", "time"]
+    if all(plan.seconds is None for plan in plans):
+        header, cells = header[:-1], [row[:-1] for row in cells]
+    return fitted(header, cells, width)
+
+
+def _expected(plans: Sequence[Plan], workers: int) -> str:
+    """How long all of them take, in words."""
+    total = sum(plan.seconds or 0.0 for plan in plans)
+    count = sum(bool(plan.seconds) for plan in plans)
+    told = f"expected: about {in_words(total)}"
+    if min(count, workers) > 1:
+        shared = total / min(count, workers)
+        told += f" one after the other, {in_words(shared)} by {workers} workers"
+    return (
+        f"{told}, by a few timed updates and some of the validation. Reading the data, and what"
+        " follows the test, come to that."
+    )
 
 
 def _total(plans: Sequence[Plan]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from seqexp.checkpoint.identity import code_digest, fingerprint, identity
-from seqexp.config.groups import Config
+from seqexp.config.groups import WORDS, Config
 from seqexp.config.instantiate import build
 from seqexp.errors import InputError
 
@@ -58,6 +58,11 @@ class Job:
         return build(self.config[group])
 
 
+def workers_of(config: Config) -> int:
+    """Jobs that the launcher of a sweep runs at once."""
+    return int(build(config["launcher"]).workers)
+
+
 def settled(config: Config) -> Config:
     """A checked config in which the run that its model starts from has its whole name.
 
@@ -79,6 +84,12 @@ def key_of(override: Override) -> str:
 def is_for_jobs(override: str) -> bool:
     """Whether a job has to know an override."""
     return override.lstrip("+").partition("=")[0] not in OF_A_SWEEP
+
+
+def tells_apart(override: str) -> bool:
+    """Whether an override may tell a job from others: it is for jobs, and no label of them."""
+    key = override.lstrip("+").partition("=")[0]
+    return is_for_jobs(override) and key.partition(".")[0] not in WORDS
 
 
 def seeds_override(

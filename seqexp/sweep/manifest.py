@@ -83,6 +83,7 @@ class Manifest:
         links: where to look.
         said: of the mean of all runs, in words.
         pooled: metrics of all folds together, by point and seed.
+        labels: tags and notes that it was given.
     """
 
     folder: Path | None
@@ -95,6 +96,7 @@ class Manifest:
     links: dict[str, str] = field(default_factory=dict)
     said: str = ""
     pooled: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, Entry] = field(default_factory=dict)
 
     @classmethod

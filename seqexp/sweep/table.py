@@ -245,7 +245,8 @@ def page(manifest: Manifest) -> str:
     """The sweep's page: points and how they were compared, and every run."""
     runs = markdown(rows_of_runs(manifest), cell=on_a_page)
     if manifest.said:
-        runs = f"{names.markdown(manifest.said)}\n\n{runs}"
+        said = "\n\n".join(names.markdown(line) for line in manifest.said.splitlines())
+        runs = f"{said}\n\n{runs}"
     if not has_seeds(points_of(manifest)):
         return runs
     points = markdown(short_rows_of_points(manifest), cell=on_a_page)

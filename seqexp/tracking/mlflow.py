@@ -16,8 +16,8 @@ import time
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,18 +26,22 @@ import numpy as np
 
 from seqexp.errors import RunError
 from seqexp.ranges import NotNegative
-from seqexp.tracking.journal.items import End, Inputs, Item, Name, Points, Tags
+from seqexp.tracking import wheel
+from seqexp.tracking.journal.items import MODEL, End, Inputs, Item, Name, Points, Tags
 from seqexp.tracking.journal.journal import Journal
 from seqexp.tracking.journal.note import JOURNAL, UNWRITTEN, Note, deliver_command
-from seqexp.tracking.journal.sender import Outbox, Postman
+from seqexp.tracking.journal.sender import Outbox, Postman, first_line
 from seqexp.tracking.journal.waiting import Waiting, lines
+from seqexp.tracking.labels import PAGE, REGISTERED, page
 from seqexp.tracking.store.address import absolute, database_file
 from seqexp.tracking.store.database import holders, patiently
+from seqexp.tracking.store.environment import unfollowed
 from seqexp.tracking.store.links import links
 from seqexp.tracking.store.orphans import close_orphans
 from seqexp.tracking.store.quick import input_errors, opened
-from seqexp.tracking.store.start import Beginning
+from seqexp.tracking.store.start import Beginning, labelled
 from seqexp.tracking.tracker import DataFacts, Kind, ModelFiles, RunFacts, Status
+from seqexp.utils.beside import Picture, png_of
 from seqexp.utils.files import inside, write_whole
 from seqexp.utils.names import visible
 
@@ -52,8 +56,14 @@ T = TypeVar("T")
 HURRIED_PATIENCE_SECONDS = 10
 """Of a run that was interrupted: who interrupts it may not wait for long."""
 
+WHEELS = ".wheels"
+"""Folder, among those of artifacts, of the wheels that models have hard links to."""
+
+FINGERPRINT = "seqexp.fingerprint"
+"""Tag of each run that trains something."""
+
 PREVIEW = 256
-"""Pixels of the longer side of what the page loads before the image, as MLflow makes it."""
+"""Pixels at most of the longer side of what the page loads before the image; MLflow's has them."""
 
 
 class MlflowTracker:
@@ -67,6 +77,8 @@ class MlflowTracker:
         artifacts: folder of the artifacts, absolute; None where a server keeps them.
         log_model: keep the trained model with the run.
         patience_seconds: how long a finished run tries to deliver what is left.
+        register: name of a registered model that the trained one becomes a version of.
+        system_metrics: record memory and CPU of the process.
     """
 
     keeps = True
@@ -77,11 +89,16 @@ class MlflowTracker:
         artifacts: str | None = None,
         log_model: bool = True,
         patience_seconds: NotNegative = 60.0,
+        register: str | None = None,
+        system_metrics: bool = False,
     ) -> None:
         self.uri = uri
         self.artifacts = artifacts
         self.log_model = log_model
         self.patience_seconds = patience_seconds
+        self.register = register
+        self.system_metrics = system_metrics
+        self._has_model = False
         self.experiment_id = ""
         self.run_id = ""
 
@@ -89,12 +106,19 @@ class MlflowTracker:
         """Begin a run, or continue one; the first run in a folder creates the database."""
         with input_errors(self.uri):
             self.client = opened(self.uri)
+            if self.register is not None:
+                from seqexp.tracking.store.models import refuse_without_registry
+
+                refuse_without_registry(self.client, self.uri, self.register)
             self._make_folder(facts.folder)
             begin = Beginning(self.client, self.uri, self.artifacts, self._folder / JOURNAL)
             self.run_id, self.experiment_id = self._patiently(lambda: begin(facts))
             self._own = (self.run_id, facts.parent)
             self._patiently(lambda: close_orphans(self.client, self._own))
+            self._labels = self._patiently(lambda: begin.labels(self.run_id, facts))
             self._open_journal(facts)
+        if facts.parent is None and (told := unfollowed(self.uri)):
+            log.warning(told)
         return self.run_id
 
     def _patiently(self, work: Callable[[], T]) -> T:
@@ -193,11 +217,10 @@ class MlflowTracker:
         content = json.dumps({"columns": columns, "data": data})
         self._keep(path, lambda file: file.write_text(content, encoding="utf-8"), table=path)
 
-    def figure(self, figure: "Figure", path: str) -> None:
+    def figure(self, figure: "Figure | Picture", path: str) -> None:
         """A PNG artifact."""
-        from seqexp.utils.drawing import save  # with Matplotlib, which who draws has imported
-
-        self._keep(path, partial(save, figure))
+        content = png_of(figure)
+        self._keep(path, lambda file: file.write_bytes(content))
 
     def image(self, image: bytes, key: str, step: int) -> None:
         """A PNG image with a step slider, beside the curves.
@@ -214,7 +237,7 @@ class MlflowTracker:
 
             file.write_bytes(image)
             small = Image.open(io.BytesIO(image)).convert("RGB")
-            small.thumbnail((PREVIEW, PREVIEW), Image.Resampling.BOX)
+            small = small.reduce(max(1, -(-max(small.size) // PREVIEW)))
             small.save(file.with_name(f"{file.stem}+compressed.webp"), method=0)
 
         self._keep(f"{name}.png", write, image=(key, step))
@@ -235,20 +258,24 @@ class MlflowTracker:
         )
         torch_version = torch.__version__.partition("+")[0]
 
+        kept = None if self.artifacts is None else Path(self.artifacts) / WHEELS
+
         def write(folder: Path) -> None:
-            with warnings.catch_warnings():
-                # an input example would be run through the model to guess the signature given here
+            with warnings.catch_warnings(), _versions_unchecked():
                 warnings.filterwarnings("ignore", message=".*input example.*")
                 mlflow.pyfunc.save_model(
                     folder,
                     loader_module=files.loader_module,
                     data_path=str(files.folder),
                     signature=signature,
-                    pip_requirements=["seqexp", f"torch=={torch_version}"],
-                    metadata={"example": files.example},
+                    input_example=_example(files),
+                    pip_requirements=[wheel.requirement(), f"torch=={torch_version}"],
+                    metadata={"example": _in_words(files)},
                 )
+            wheel.put(folder, kept)
 
-        self._keep("model", write)
+        self._keep(MODEL, write, model=MODEL)
+        self._has_model = True
 
     def _keep(self, path: str, write: Callable[[Path], Any], **what: Any) -> None:
         """Write an artifact beside the journal, then tell of it; a full disk ends no training."""
@@ -261,11 +288,26 @@ class MlflowTracker:
             )
 
     def describe(self, markdown: str) -> None:
-        """The description of the run."""
-        self.tags({"mlflow.note.content": markdown})
+        """The description of the run, below its notes."""
+        self.tags({PAGE: page(self._labels, markdown)})
 
-    def finish(self, status: Status) -> None:
+    def label(self, run_ids: Sequence[str], labels: Mapping[str, str]) -> None:
+        """Give tags and notes to runs that have ended; needs no `start`."""
+        shown = {key: visible(value) for key, value in labels.items() if key != REGISTERED}
+        with input_errors(self.uri):
+            client = opened(self.uri)
+            for run_id in run_ids:
+                tags = self._patiently(partial(labelled, client, run_id, shown))
+                if REGISTERED in labels and FINGERPRINT in tags:  # a sweep's own run has no model
+                    from seqexp.tracking.store.models import register  # MLflow
+
+                    log.info(f"its model is {register(client, run_id, labels[REGISTERED])}")
+
+    def finish(self, status: Status) -> dict[str, str]:
         """Close the run when all before has been delivered, and say so if it has not.
+
+        Returns:
+            The labels that its end has given it: the name that its model is registered by.
 
         Raises:
             RunError: if it would be FINISHED, but a full disk keeps something from being written.
@@ -290,6 +332,27 @@ class MlflowTracker:
             self._say_undelivered()
         if unwritten:
             self._say_unwritten(unwritten, status)
+        wanted = self.register if self._has_model and status == "FINISHED" else None
+        return {} if wanted is None else self._registered(wanted, is_delivered)
+
+    def _registered(self, name: str, is_delivered: bool) -> dict[str, str]:
+        """Register the model of a run that has delivered it; what fails ends no run."""
+        later = "the same command registers it"
+        if not is_delivered:
+            log.warning(
+                f"tracking: the model is NOT registered as {name}; when it is sent, {later}"
+            )
+            return {}
+        from seqexp.tracking.store.models import register
+
+        try:
+            with input_errors(self.uri):
+                found = self._patiently(partial(register, self.client, self.run_id, name))
+        except Exception as error:
+            log.warning(f"tracking: the model is NOT registered: {first_line(error)}; {later}")
+            return {}
+        log.info(f"the model is {found}")
+        return {REGISTERED: name}
 
     def _wait_for_room(self, deadline: float) -> list[str]:
         """Write what a full disk has kept waiting; returns names of what still does."""
@@ -349,6 +412,41 @@ class MlflowTracker:
     def links(self, optimized_metric: str) -> dict[str, str]:
         """The command for a local store, and the pages of the run and its experiment."""
         return links(absolute(self.uri), self.experiment_id, self.run_id, optimized_metric)
+
+
+@contextmanager
+def _versions_unchecked() -> Iterator[None]:
+    """Without MLflow's look at all installed packages, a second of CPU time, for the versions that
+    are noted from what runs here.
+    """
+    from mlflow.utils import environment
+
+    name = "warn_dependency_requirement_mismatches"
+    check = getattr(environment, name, None)
+    if check is None:  # of another version
+        yield
+        return
+    setattr(environment, name, lambda requirements: None)
+    try:
+        yield
+    finally:
+        setattr(environment, name, check)
+
+
+def _example(files: ModelFiles) -> Any:
+    """The example as MLflow takes it: a list for a single column, a table for several."""
+    if files.example is None or len(files.inputs) == 1:
+        return files.example
+    import pandas as pd  # type: ignore[import-untyped]  # MLflow has it already
+
+    return pd.DataFrame([files.example])
+
+
+def _in_words(files: ModelFiles) -> str:
+    """The same, as text where it is one, else as JSON."""
+    found = files.example
+    is_text = isinstance(found, list) and len(found) == 1 and isinstance(found[0], str)
+    return str(found[0]) if is_text else json.dumps(found) if found is not None else ""
 
 
 def _column(name: str, kind: Kind) -> "ColSpec":

@@ -9,6 +9,8 @@ from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
 
+    from seqexp.utils.beside import Picture
+
 
 class NoTracker:
     """A tracker for trials: metrics are printed, nothing is kept."""
@@ -36,7 +38,7 @@ class NoTracker:
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
         """Not kept."""
 
-    def figure(self, figure: "Figure", path: str) -> None:
+    def figure(self, figure: "Figure | Picture", path: str) -> None:
         """Not kept."""
 
     def image(self, image: bytes, key: str, step: int) -> None:
@@ -52,8 +54,12 @@ class NoTracker:
     def describe(self, markdown: str) -> None:
         """Not kept."""
 
-    def finish(self, status: Status) -> None:
+    def label(self, run_ids: Sequence[str], labels: Mapping[str, str]) -> None:
+        """Not kept."""
+
+    def finish(self, status: Status) -> dict[str, str]:
         """Nothing to close."""
+        return {}
 
     def links(self, optimized_metric: str) -> dict[str, str]:
         """Nowhere to look."""

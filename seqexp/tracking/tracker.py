@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
 
+    from seqexp.utils.beside import Picture
+
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 Kind = Literal["string", "double", "features"]
@@ -27,6 +29,9 @@ class RunFacts:
             was told after it comes again: points and images, known by key and step, are then not
             recorded a second time. None: the run was finished, and nothing comes again.
         headline: measures of the test that the kind of task is judged by, for the table of runs.
+        columns: keys of the config that tell runs apart, for the same table.
+        labels: tags and notes that a person gives it, see `tracking/labels.py`; a run that goes on
+            gets them too.
     """
 
     experiment: str
@@ -38,6 +43,8 @@ class RunFacts:
     run_id: str | None = None
     mark: int | None = 0
     headline: Sequence[str] = ("accuracy",)
+    columns: Sequence[str] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class ModelFiles:
         loader_module: the module that loads it.
         inputs: kinds of the columns that it reads, by name; a single one has the empty name.
         outputs: kinds of the columns of its predictions.
-        example: of what it reads, as text or JSON.
+        example: of what it reads: a list of one, or cells by column; None: there is none.
         params: choices that may be given with each request, by name, with their defaults.
     """
 
@@ -66,7 +73,7 @@ class ModelFiles:
     loader_module: str
     inputs: Mapping[str, Kind]
     outputs: Mapping[str, Kind]
-    example: str
+    example: Any
     params: Mapping[str, bool | str] = field(default_factory=dict)
 
 
@@ -110,7 +117,7 @@ class Tracker(Protocol):
         """Keep a table, all rows with the same columns."""
         ...
 
-    def figure(self, figure: "Figure", path: str) -> None:
+    def figure(self, figure: "Figure | Picture", path: str) -> None:
         """Keep a figure, sharp."""
         ...
 
@@ -133,8 +140,19 @@ class Tracker(Protocol):
         """The text at the top of the run's page."""
         ...
 
-    def finish(self, status: Status) -> None:
+    def label(self, run_ids: Sequence[str], labels: Mapping[str, str]) -> None:
+        """Give tags and notes to runs that have ended; needs no `start`.
+
+        Raises:
+            InputError: if the store cannot be used.
+        """
+        ...
+
+    def finish(self, status: Status) -> Mapping[str, str]:
         """Write what is left, and close the run; never fails because its store is away.
+
+        Returns:
+            Labels that the end has given it, see `RunFacts.labels`.
 
         Raises:
             RunError: if it would be FINISHED, but something could not be written.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqexp.data import Batch
-from seqexp.spec import Carry, Model, first_carry, has_members, scores_targets
+from seqexp.spec import Carry, HasMembers, Model, ScoresTargets, first_carry
 from seqexp.task.base import Task
 
 
@@ -24,6 +24,9 @@ class Losses(nn.Module):
     def __init__(self, model: Model, task: Task, device: torch.device, bf16: bool) -> None:
         super().__init__()
         self.model, self.task, self.device, self.bf16 = model, task, device, bf16
+        # asked once: protocols take longer to look through than a small model's layer
+        self.scoring = model if isinstance(model, ScoresTargets) else None
+        self.group = model if isinstance(model, HasMembers) else None
 
     def forward(
         self, parts: Sequence[Batch], carry: Carry | None, seed: int
@@ -53,13 +56,13 @@ class Losses(nn.Module):
 
     def _cost(self, part: Batch, carry: Carry | None) -> tuple[Tensor, Tensor, Carry]:
         """Nats of a part, what else is counted, and the state after it."""
-        if scores_targets(self.model):
+        if self.scoring is not None and self.scoring.scores_targets:
             with self._precision():
-                cost, carry = self.model.target_nats(part.tokens, part.targets, carry)
+                cost, carry = self.scoring.target_nats(part.tokens, part.targets, carry)
             return cost, cost.new_zeros(0), carry
-        if has_members(self.model):
+        if self.group is not None and self.group.has_members:
             with self._precision():
-                members, carry = self.model.members(part.tokens, carry)
+                members, carry = self.group.members(part.tokens, carry)
             costs = [self.task.nats(logits, part.targets) for logits in members]
             counted = self.task.extras(torch.stack(members).mean(dim=0), part.targets)
             return torch.stack(costs).mean(), counted, carry

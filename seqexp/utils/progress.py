@@ -75,6 +75,17 @@ def _columns() -> int:
     return shutil.get_terminal_size().columns - 1
 
 
+def in_words(seconds: float) -> str:
+    """About so long, in the unit that fits."""
+    if seconds < 90:
+        return f"{max(1, round(seconds)):,} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60):,} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:,.1f} days"
+
+
 class Work:
     """Progress of a long work: a bar on a terminal, else a line of the log a minute.
 

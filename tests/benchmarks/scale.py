@@ -12,6 +12,19 @@ And the peak of an epoch of experiment=imdb, training and validation, over that 
 PyTorch over the same tensors with the same model (--updates bounds both).
 
 python -m tests.benchmarks.scale --imdb FOLDER [--updates 1000]
+
+Words and DNA, as whole commands: made reviews (--words, MB) and positives and negatives of 200
+letters (--sequences) are trained on for an epoch by two filters, validated, tested and reported
+on, twice: the first command encodes them. The memory of the command and of its workers is looked
+at 20 times a second.
+
+python -m tests.benchmarks.scale --words 20 200
+python -m tests.benchmarks.scale --sequences 100000 1000000
+
+Rates of encoding a second of CPU time, of the same text and records with what came before, in turn
+(torchtext's tokens one by one; records of DNA as objects).
+
+python -m tests.benchmarks.scale --rates [--pairs 7]
 """
 
 import argparse
@@ -26,7 +39,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +325,153 @@ def measure_imdb(data: Path, updates: int) -> None:
         print(f"  {name} {ours[name]:.0f} MB, bare {plain[name]:.0f} MB: {ratio:.3f}")
 
 
+def make_words(path: Path, size: int) -> None:
+    """Reviews of 200 words in two classes; words of a law of Zipf, 400,000 different ones."""
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    letters = np.array(list("etaoinshrdlucmfwypvbgkjqxz"))
+    sizes = draw.integers(2, 11, 400_000)
+    words = np.array(["".join(letters[draw.integers(26, size=size)]) for size in sizes])
+    chances = np.cumsum((np.arange(len(words)) + 2.7) ** -1.07)
+    chances /= chances[-1]
+    with path.open("w") as file:
+        file.write("text,label\n")
+        while file.tell() < size:
+            chosen = words[np.searchsorted(chances, draw.random((1000, 200)))]
+            labels = draw.integers(2, size=1000).tolist()
+            for row, label in zip(chosen.tolist(), labels, strict=True):
+                file.write(
+                    f'"{" ".join(row)}, it is. {label * "Good!"}",{("bad", "good")[label]}\n'
+                )
+
+
+def make_dna(path: Path, count: int, planted: bytes) -> None:
+    """Random sequences of 200 letters, named by places, with something planted in each."""
+    import numpy as np
+
+    draw = np.random.default_rng(len(planted))
+    with path.open("wb") as file:
+        for start in range(0, count, 10_000):
+            size = min(10_000, count - start)
+            letters = np.frombuffer(b"ACGT", dtype=np.uint8)[draw.integers(4, size=(size, 200))]
+            letters[:, 90 : 90 + len(planted)] = np.frombuffer(planted, dtype=np.uint8)
+            rows = enumerate(letters, start)
+            file.write(
+                b"".join(
+                    b">chr%d:%d-%d\n%b\n" % (1 + i % 22, i, i + 200, row.tobytes())
+                    for i, row in rows
+                )
+            )
+
+
+def private_of(process: Any) -> float:
+    """RssAnon of a process, MB; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    found = (line.split()[1] for line in lines if line.startswith("RssAnon"))
+    return int(next(found, "0")) / 1000
+
+
+def commanded(*overrides: str) -> dict[str, float]:
+    """A whole command: seconds, and private memory at most, MB, of it and of its workers."""
+    import psutil
+
+    command = [sys.executable, "-m", "seqexp", "trainer.num_threads=1", *overrides]
+    began, peaks = time.perf_counter(), {"command": 0.0, "worker": 0.0}
+    with tempfile.TemporaryFile() as said:
+        with subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as going:
+            while going.poll() is None:
+                peaks["command"] = max(peaks["command"], private_of(going.pid))
+                with suppress(psutil.Error):
+                    for child in psutil.Process(going.pid).children(recursive=True):
+                        peaks["worker"] = max(peaks["worker"], private_of(child.pid))
+                time.sleep(0.05)
+        if going.returncode:
+            said.seek(0)
+            raise RuntimeError(said.read().decode()[-2000:])
+    return {"seconds": time.perf_counter() - began, **peaks}
+
+
+def measure_commands(what: str, given: tuple[str, ...], folder: Path, starts: int) -> None:
+    """The same twice: with nothing encoded, and with everything."""
+    few = ("model.num_filters=2", "trainer.epochs=1", "trainer.batch_size=512")
+    common = (f"paths.outputs={folder / 'outputs'}", "model=cnn1d", *few, *given)
+    for start in ("first", "second")[:starts]:
+        found = commanded(*common, f"seed={0 if start == 'first' else 1}", "dataset.seed=0")
+        print(
+            f"  {what}, {start} start: {found['seconds']:.0f} s; private memory at most"
+            f" {found['command']:.0f} MB, of a worker {found['worker']:.0f} MB",
+            flush=True,
+        )
+
+
+def measure_words(megabytes: int, folder: Path, starts: int) -> None:
+    file = folder / "texts.csv"
+    make_words(file, megabytes * 10**6)
+    print(f"{megabytes:,} MB of reviews", flush=True)
+    small = ("model.embedding_size=4", "model.filter_width=3")
+    measure_commands("words", ("dataset=text", f"dataset.path={file}", *small), folder, starts)
+
+
+def measure_dna(count: int, folder: Path, starts: int) -> None:
+    files = {"positives": b"GGAAGGAAGG", "negatives": b""}
+    for name, planted in files.items():
+        make_dna(folder / f"{name}.fa", count // 2, planted)
+    print(f"{count:,} sequences of 200 letters", flush=True)
+    named = tuple(f"dataset.{name}={folder / name}.fa" for name in files)
+    measure_commands("dna", ("dataset=fasta", *named), folder, starts)
+
+
+def rates(pairs: str) -> dict[str, Any]:
+    """MB a second of CPU time: before and now, in turn."""
+    from torchtext.data.utils import get_tokenizer
+
+    from seqexp.dataset.dna.alphabets import DNA
+    from seqexp.dataset.dna.fasta_blocks import cut, encode
+    from seqexp.dataset.dna.labelled import records_of_fasta
+    from seqexp.dataset.words.numbering import number
+
+    basic = get_tokenizer("basic_english")
+    with tempfile.TemporaryDirectory() as name:
+        words, dna = Path(name) / "words.csv", Path(name) / "dna.fa"
+        make_words(words, 4 * 10**6)
+        make_dna(dna, 40_000, b"")
+        texts = words.read_text().splitlines()
+
+        def one_by_one() -> None:
+            known: dict[str, int] = {}
+            for text in texts:
+                [known.setdefault(word, len(known)) for word in basic(text)]
+
+        ways: dict[str, tuple[Path, Any]] = {
+            "words before": (words, one_by_one),
+            "words": (words, lambda: number(texts)),
+            "dna before": (dna, lambda: records_of_fasta(dna)),
+            "dna": (dna, lambda: [encode(block, DNA) for block in cut(dna, dna)]),
+        }
+        found: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(int(pairs)):
+            for way, (file, work) in ways.items():
+                began = time.process_time()
+                work()
+                found[way].append(file.stat().st_size / 1e6 / (time.process_time() - began))
+    return found
+
+
+def measure_rates(pairs: int) -> None:
+    found = alone_in_a_process("rates", pairs)
+    for way, values in found.items():
+        low, middle, high = statistics.quantiles(values, n=4)
+        print(f"  {way}: {middle:.1f} MB a second of one core ({low:.1f} to {high:.1f})")
+    for way in ("words", "dna"):
+        ratios = [b / a for a, b in zip(found[f"{way} before"], found[way], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print(f"  {way}, now over before: {middle:.2f} ({low:.2f} to {high:.2f})")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--megabytes", type=int, nargs="+", default=[20, 200, 2000])
@@ -319,6 +479,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--folder", type=Path, help="where texts are made; they are removed")
     parser.add_argument("--imdb", type=Path, help="folder of aclImdb_v1.tar.gz")
+    parser.add_argument("--words", type=int, nargs="+", help="MB of reviews")
+    parser.add_argument("--sequences", type=int, nargs="+", help="of DNA")
+    parser.add_argument("--starts", type=int, default=2, help="of each command")
+    parser.add_argument("--rates", action="store_true")
     parser.add_argument("--child", nargs="+")
     given = parser.parse_args()
     if given.child:
@@ -328,12 +492,20 @@ def main() -> None:
     if given.imdb:
         measure_imdb(given.imdb, given.updates)
         return
+    if given.rates:
+        measure_rates(given.pairs)
+    for sizes, measured in ((given.words, measure_words), (given.sequences, measure_dna)):
+        for size in sizes or []:
+            with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+                measured(size, Path(folder), given.starts)
+    if given.rates or given.words or given.sequences:
+        return
     for megabytes in given.megabytes:
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
             measure(Path(folder), megabytes, given.updates, given.pairs)
 
 
-CHILDREN = {child.__name__: child for child in (encode, train, compare, imdb, tensors, bare)}
+CHILDREN = {child.__name__: child for child in (encode, train, compare, imdb, tensors, bare, rates)}
 
 if __name__ == "__main__":
     main()

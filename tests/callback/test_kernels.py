@@ -48,7 +48,8 @@ def interrupted(folder: Path, *overrides: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["model.recurrent_dropout=0.0"], "fused, PyTorch's own layer"),
+        (["model.recurrent_dropout=0.0", "model.hidden_size=33"], "fused, PyTorch's own layer"),
+        (["model.recurrent_dropout=0.0"], "compiled, by "),  # small
         ([], "compiled, by "),
         (["model.kernel=python"], "python, since model.kernel is python"),
         (["model.kernel=python", "trainer.precision=bf16"], "python, since model.kernel is python"),
@@ -113,6 +114,21 @@ def test_a_run_goes_on_in_pytorch_where_it_began_so_though_there_is_a_compiler_n
         again(tmp_path / "run", *overrides)
     assert f"  {said}, as the run began" in caplog.messages
     assert same(final(tmp_path / "run"), final(tmp_path / "whole"))
+
+
+@needs_a_compiler
+def test_a_small_lstm_that_began_in_pytorchs_layer_goes_on_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = (*DROPS, "model.recurrent_dropout=0.0")
+    with monkeypatch.context() as patch:
+        patch.setattr("seqexp.model.recurrent_layer.SMALL", 0)
+        again(tmp_path / "whole", *overrides)
+        interrupted(tmp_path / "run", *overrides)
+    again(tmp_path / "run", *overrides)
+    assert same(final(tmp_path / "run"), final(tmp_path / "whole"))
+    again(tmp_path / "compiled", *overrides)
+    assert not same(final(tmp_path / "compiled"), final(tmp_path / "whole"))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from seqexp.callback import saliency
 from seqexp.callback.base import Observed
 from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.pictures import Pictures
@@ -17,7 +18,6 @@ from seqexp.callback.samples import Samples
 from seqexp.data import Data, Sequences
 from seqexp.decode.sample import Sample
 from seqexp.interpret.filters.extraction import Filters
-from seqexp.interpret.saliency import figure as figure_of
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.convolution import Convolution
 from seqexp.model.lstm import LSTM
@@ -61,13 +61,14 @@ def observed(data: Data, model: Any) -> tuple[Observed, Kept]:
 def test_of_several_labels_or_numbers_a_few_have_a_figure_each(
     output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figure_of, "where_figure", lambda traces, *given: given[2])  # takes seconds
+    monkeypatch.setattr(saliency, "pictures", lambda makes: makes)  # drawing takes seconds
     data = data_of(spec_of(output, 6))
     run, kept = observed(data, CNN1D(data.spec, num_filters=2, filter_width=3))
-    _, figure = show_where(Filters(num_traced=1), run, [])
-    drawn: Any = figure
-    assert drawn == "n 5" and len(kept.figures) == MAX_OUTPUTS
-    assert kept.figures[:2] == ["where/sequences.png", "where/1_n_0.png"]
+    _, figures = show_where(Filters(num_traced=1), run, [])
+    makes: Any = figures
+    assert len(makes) == MAX_OUTPUTS and not kept.figures
+    assert list(makes)[:2] == ["where/sequences.png", "where/1_n_0.png"]
+    assert [make.args[3] for make in makes.values()][:2] == ["n 5", "n 0"]
 
 
 SAID = {
@@ -92,7 +93,7 @@ def test_where_evidence_is_not_shown_a_line_says_why(
         LearnedFilters(Filters(), run).before()
     assert told in caplog.text
     if why_nowhere(spec) is not None:
-        assert show_where(Filters(), run, []) == ({}, None) and not kept.figures
+        assert show_where(Filters(), run, []) == ({}, {}) and not kept.figures
 
 
 def test_what_was_asked_for_in_vain_is_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from training import train
 
-from seqexp.callback.outcome import costs, intervals
+from seqexp.callback.outcome import by_class, costs, intervals, worst_of
 from seqexp.spec import NO_SYMBOLS, Features, Output, TaskSpec, Vocabulary
 
 LETTERS = Vocabulary(tuple("ACGT"))
@@ -35,6 +35,29 @@ def test_labels_and_numbers_that_are_missing_cost_nothing() -> None:
     assert low < 5 < high
 
 
+def test_each_class_has_its_precision_and_recall() -> None:
+    spec = TaskSpec(LETTERS, 3, Output.SEQUENCE_CLASS, ("a", "b", "c"))
+    said = torch.nn.functional.one_hot(torch.tensor([0, 0, 1, 1]), 3) * 5.0
+    kept = {"logits": said, "targets": torch.tensor([[0], [0], [0], [1]])}
+    kept["numbers"] = torch.tensor([4, 5, 6, 7])
+    first, second, third = by_class(spec, kept)
+    assert [*first.values()] == ["a", 3, 2, 1.0, 2 / 3, 0.8]
+    assert [*second.values()] == ["b", 1, 2, 0.5, 1.0, 2 / 3]
+    assert [*third.values()] == ["c", 0, 0, "-", "-", "-"]
+    assert worst_of(spec, kept) == 6  # the only one that is wrong
+
+
+def test_each_label_is_counted_where_it_is_known() -> None:
+    spec = TaskSpec(LETTERS, 2, Output.MULTI_LABEL, ("a", "b"))
+    targets = torch.tensor([[1, -100], [0, 1]])
+    kept = {"logits": torch.tensor([[2.0, 2.0], [2.0, -1.0]]), "targets": targets}
+    first, second = by_class(spec, kept)
+    assert [*first.values()] == ["a", 1, 2, 0.5, 1.0, 2 / 3]
+    assert [*second.values()] == ["b", 1, 0, "-", 0.0, 0.0]
+    numbers = TaskSpec(LETTERS, 2, Output.REGRESSION, ("a", "b"))
+    assert by_class(numbers, kept) == []
+
+
 def test_one_text_is_no_sample_of_texts() -> None:
     spec = TaskSpec(LETTERS, 5, Output.NEXT_TOKEN, ("", *"ACGT"))
     kept = {
@@ -48,10 +71,18 @@ def test_one_text_is_no_sample_of_texts() -> None:
 @pytest.mark.parametrize(
     ("overrides", "shown"),
     [
-        (("experiment=hello", "decode.length=5"), ("What it writes", "the next symbol")),
+        (
+            ("experiment=hello", "decode.length=5"),
+            ("What it writes", "the next symbol", "hidden states"),
+        ),
         (
             ("dataset=tagging", "dataset.num_made=40", "model=lstm"),
-            ("Where it is most wrong", "a class of each position", "95 % interval"),
+            (
+                "Where it is most wrong",
+                "a class of each position",
+                "95 % interval",
+                "class by class",
+            ),
         ),
     ],
 )
@@ -62,5 +93,5 @@ def test_every_run_has_a_page(
     page = tmp_path / "mlartifacts" / str(result.run_id) / "artifacts" / "report.html"
     text = page.read_text(encoding="utf-8")
     assert f"python -m seqexp {' '.join(overrides)}" in text
-    for words in shown:
+    for words in (*shown, "What differs from the defaults", "What it took", "training"):
         assert words in text

@@ -54,13 +54,23 @@ def test_what_the_store_has_not_goes_and_all_else_stays(
     assert f"{own[deleted]}" in said and "its run is deleted" in said
 
     assert run_command("clean", [*given, "yes=true"]) == 0
-    assert "4 folders are deleted" in capsys.readouterr().out
+    assert "6 folders are deleted" in capsys.readouterr().out
     gone = [own[deleted], *(outputs / "mlartifacts" / name for name in (deleted, "a" * 32))]
     assert not any(path.exists() for path in gone)
     assert not (outputs / "mlartifacts" / undelivered).exists()
     stays = [own[kept], own[undelivered], other, outputs / "mlartifacts" / kept]
     stays += [outputs / "mlartifacts" / "mine", outputs / "data", outputs / "mlflow.db"]
     assert all(path.exists() for path in stays)
+    models = [path.name for path in (outputs / "mlartifacts" / "models").iterdir()]
+    assert models == [client.get_run(kept).outputs.model_outputs[0].model_id]
+
+    # a version of a registered model outlives its run
+    client.create_registered_model("mine")
+    client.create_model_version("mine", f"file://{outputs}/mlartifacts/models/{models[0]}", kept)
+    client.delete_run(kept)
+    assert run_command("clean", [*given, "yes=true"]) == 0
+    assert (outputs / "mlartifacts" / "models" / models[0]).exists()
+    assert (outputs / "mlartifacts" / kept).exists() and not own[kept].exists()
 
 
 def test_a_folder_is_cleaned_by_its_own_store_only(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Command
 
+from seqexp import __main__ as entry
 from seqexp.cli.arguments import forgiving
 
 QUICK = ("trainer=smoke", "dataset.num_train=50", "interpret.every_epochs=null")
@@ -235,3 +236,20 @@ def test_a_run_that_is_refused_when_its_data_are_there_leaves_nothing(
     done = seqexp("dataset=chars", "model=rnn", "trainer=smoke", "decode.prompt=Q")
     assert done.returncode == 2 and "decode.prompt: 'Q'" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_modules_are_imported_leaves_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "seqexp.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    monkeypatch.setattr(sys, "argv", ["seqexp"])
+    monkeypatch.delitem(sys.modules, "seqexp.cli.main", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "seqexp: interrupted\n"

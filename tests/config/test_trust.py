@@ -3,14 +3,20 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import ROOT
+from hydra import compose, initialize_config_dir
 
-from seqexp.config.groups import SUPPLIED
+from seqexp.build import build_optimizer, build_torch, parts
+from seqexp.cli import resolvers  # noqa: F401  (what its import adds to OmegaConf)
+from seqexp.config.check import check
+from seqexp.config.groups import CONF, SUPPLIED
 from seqexp.config.trust import name_fault, offered, refuse_other_code
-from seqexp.errors import InputError
+from seqexp.errors import ConfigError, InputError
 
 NAMED = sorted(
     {
@@ -134,6 +140,18 @@ def __getattr__(name):
 """
 
 
+TOOLS = """
+import torch
+
+class Halved(torch.optim.SGD):
+    def __init__(self, params, lr: float = 0.1, momentum: float = 0.0, nesterov: bool = False):
+        super().__init__(params, lr / 2, momentum, nesterov=nesterov)
+
+def falling(optimizer, share: float):
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share ** step)
+"""
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("own")
@@ -179,3 +197,29 @@ def test_instructions_of_hydra_are_refused(name: str) -> None:
 def test_names_outside_of_groups_are_refused(key: str) -> None:
     with pytest.raises(InputError, match=f"{key}.a._target_ is 'os.system'; allowed are no names"):
         refuse_other_code({key: {"a": {"_target_": "os.system"}}}, "x", [])
+
+
+def test_an_own_optimizer_and_schedule_need_their_package_and_then_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_tools.py").write_text(TOOLS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = [
+        *("optimizer=sgd", "schedule=constant", "optimizer._target_=my_tools.Halved"),
+        *("schedule._target_=my_tools.falling", "+schedule.share=0.5"),
+        *("~optimizer.weight_decay", "~optimizer.fused", "optimizer.lr=0.5"),
+    ]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = [compose("config", [*given, *t]) for t in ([], ["trusted_packages=[my_tools]"])]
+    with pytest.raises(ConfigError) as error:
+        check(composed[0])
+    assert str(error.value).count("add your package, as trusted_packages=[my_tools]") == 2
+    own = parts(check(composed[1]), only_trains=True)
+    model = torch.nn.Linear(1, 1)
+    optimizer = build_optimizer(own.optimizer, model, torch.device("cpu"))
+    scheduler = build_torch("schedule", own.schedule, optimizer=optimizer)
+    assert scheduler.get_last_lr() == [0.25]
+    model(torch.ones(1, 1)).sum().backward()
+    optimizer.step()
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.125]

@@ -48,6 +48,7 @@ KINDS = [
     (Output.SEQUENCE_CLASS, 4, "macro_f1"),
     (Output.MULTI_LABEL, 3, "auroc"),
     (Output.TOKEN_CLASS, 3, "accuracy"),
+    (Output.NEXT_TOKEN, 4, "accuracy"),
     (Output.REGRESSION, 2, "r2"),
 ]
 

@@ -107,7 +107,7 @@ def test_the_same_input_gives_the_same_bits(kernel: str, cell: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_auto_fuses_an_lstm_until_recurrent_dropout_or_padding_forbid_it(
+def test_auto_fuses_an_lstm_that_is_not_small_until_dropout_or_padding_forbid_it(
     next_token_spec: TaskSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -120,15 +120,19 @@ def test_auto_fuses_an_lstm_until_recurrent_dropout_or_padding_forbid_it(
     monkeypatch.setitem(FUSED, "lstm", counted)
     tokens = torch.randint(1, 5, (3, 6))
     padded = torch.nn.functional.pad(tokens, (0, 2))
-    for rate, kernel, given, expected in [
-        (0.0, "auto", tokens, 1),
-        (0.0, "auto", padded, 0),
-        (0.0, "python", tokens, 0),
-        (0.5, "auto", tokens, 0),
+    no_compiler = built("lstm", "float").binary is None
+    for rate, kernel, given, expected, size in [
+        (0.0, "auto", tokens, 1, 64),
+        (0.0, "auto", padded, 0, 64),
+        (0.0, "python", tokens, 0, 64),
+        (0.5, "auto", tokens, 0, 64),
+        (0.0, "auto", tokens, int(no_compiler), 32),
+        (0.0, "fused", tokens, 1, 32),
     ]:
         calls.clear()
-        LSTM(next_token_spec, recurrent_dropout=rate, kernel=kernel)(given)  # type: ignore[arg-type]
-        assert len(calls) == expected, (rate, kernel)
+        model = LSTM(next_token_spec, hidden_size=size, recurrent_dropout=rate, kernel=kernel)  # type: ignore[arg-type]
+        model(given)
+        assert len(calls) == expected, (rate, kernel, size)
 
 
 def test_kernels_keep_the_state_in_full_precision_under_autocast(next_token_spec: TaskSpec) -> None:

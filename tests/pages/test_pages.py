@@ -72,11 +72,23 @@ def child(outputs: Path, parent: str) -> str:
 def test_the_table_has_the_sweep_and_its_jobs_sorted(browser: Browser, pages: str) -> None:
     browser.open(f"{pages}/runs?{VIEW}", "5 matching runs", "Metrics", "best/valid_loss_nats")
     # of the columns only those that have room are drawn, once what hides a quarter is closed
-    shown = browser.wait("test/accuracy", "test/loss_nats", "optimizer.lr", "seed")
+    shown = browser.wait("test/accuracy", "test/loss_nats", "model.num_filters", "seed")
     browser.picture("table")
+    assert browser.cut_heads() == []
     assert "Sort: best/valid_loss_nats" in shown
-    assert shown.count("model.num_filters=4") == shown.count("model.num_filters=1") == 2
-    assert "sweep model.num_filters" in shown
+    for seed in (0, 1):
+        for filters in (1, 4):
+            assert f"model.num_filters={filters} seed={seed}\n" in shown
+    assert "sweep model.num_filters seed" in shown
+
+
+def test_a_sweeps_jobs_are_nested_where_runs_are_sorted_by_time(
+    browser: Browser, pages: str
+) -> None:
+    shown = browser.open(f"{pages}/runs?workflowType=machine_learning", "sweep model.num_filters")
+    browser.picture("nested")
+    assert "model.num_filters=4 seed=0" not in shown
+    assert browser.count("[data-testid='expander-cell'], .is-expander, [class*='xpander']") >= 1
 
 
 def test_a_sweeps_page_says_which_is_better(browser: Browser, pages: str, parent: str) -> None:
@@ -91,16 +103,33 @@ def test_a_sweeps_page_says_which_is_better(browser: Browser, pages: str, parent
 
 def test_a_runs_curves_are_drawn(browser: Browser, pages: str, child: str) -> None:
     browser.open(f"{pages}/runs/{child}/model-metrics?workflowType=machine_learning", "grad")
+    browser.scroll_to("grad")  # below baselines, which are single values
     assert browser.count(".js-plotly-plot .scatterlayer .trace") >= 1
     browser.picture("curves")
 
 
-def test_the_filters_of_all_runs_form_under_a_slider(browser: Browser, pages: str) -> None:
-    browser.open(f"{pages}/runs?compareRunsMode=CHART&{VIEW}", "Model metrics")
-    browser.scroll_to("Model metrics")
-    browser.wait("filters")
+def test_charts_begin_with_training_beside_validation_and_with_images(
+    browser: Browser, pages: str
+) -> None:
+    browser.open(f"{pages}/runs?compareRunsMode=CHART&{VIEW}", "curves", "images", "baseline")
+    shown = browser.wait("train/loss_nats vs valid/loss_nats")
+    assert shown.index("curves\n") < shown.index("images\n") < shown.index("baseline\n")
+    browser.picture("charts")
+    browser.scroll_to("images")
     assert browser.count("[role='slider']") == 1  # over the epochs, for all runs together
+    assert browser.count("img[src^='blob:'], img[src*='get-artifact']") >= 1
     browser.picture("filters")
+
+
+def test_the_models_page_has_the_metrics_of_its_test(
+    browser: Browser, pages: str, child: str, outputs: Path
+) -> None:
+    run = MlflowClient(f"sqlite:///{outputs}/mlflow.db").get_run(child)
+    (model,) = run.outputs.model_outputs
+    page = f"{pages}/models/{model.model_id}?workflowType=machine_learning"
+    shown = browser.open(page, "Ready", "test/accuracy")
+    browser.picture("model")
+    assert "Source run" in shown and "motif (#" in shown
 
 
 def test_the_report_is_read_in_the_artifacts(browser: Browser, pages: str, child: str) -> None:

@@ -1,6 +1,7 @@
 """What a sweep knows of its jobs: from their folders, and from what a launcher returned."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,29 @@ def test_seeds_and_a_seed_contradict_each_other() -> None:
     assert seeds_override(None, parser.parse_overrides(["seed=0,1"])) == []
     with pytest.raises(InputError, match=r"seeds is 3 and seed=0,1 is given too"):
         seeds_override(3, parser.parse_overrides(["++seed=0,1"]))
+
+
+def test_an_adopted_job_keeps_its_result_when_its_folder_changes_or_goes(tmp_path: Path) -> None:
+    one, old, new = job(1), tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    leave(old, one, "result.json", result("FINISHED"))
+    manifest = Manifest.read(new)
+    manifest.expect([one], ["model.num_filters"])
+    entry = manifest.entry(one)
+    assert entry.state == "PENDING"
+    entry.adopted = f"../old/{one.name}"
+    manifest.look(one.name)
+    manifest.save()
+    assert (entry.state, entry.run_id, entry.metrics) == ("FINISHED", "r", {METRIC: 0.5})
+    leave(old, one, "result.json", {**result("FAILED"), "run_id": "another"})  # by force=true
+    for _ in range(2):
+        again = Manifest.read(new)
+        again.expect([one], ["model.num_filters"])
+        assert again.entry(one) == entry
+        shutil.rmtree(old, ignore_errors=True)
+    content = json.loads((new / MANIFEST).read_text())
+    content["jobs"][one.name]["adopted"] = "../../elsewhere"
+    (new / MANIFEST).write_text(json.dumps(content))
+    with pytest.raises(InputError, match="adopted is '../../elsewhere'"):
+        Manifest.read(new)

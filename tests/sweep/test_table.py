@@ -7,7 +7,7 @@ from seqexp.sweep import table
 from seqexp.sweep.figures import curve_of
 from seqexp.sweep.statistics import Point
 from seqexp.sweep.table import headline, shown
-from seqexp.tracking.store.links import view_of_runs
+from seqexp.tracking.store.view import view_of_runs
 
 LOSS = "best/valid_loss_nats"
 

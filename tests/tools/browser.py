@@ -140,6 +140,13 @@ class Browser:
             time.sleep(0.2)
         return 0
 
+    def cut_heads(self) -> list[str]:
+        """Heads of columns in view that have no room for their text."""
+        heads = ".ag-header-cell-text, .ag-header-cell [class*='abel']"
+        found = f'[...document.querySelectorAll("{heads}")]'
+        found += ".filter(e => e.scrollWidth > e.offsetWidth + 1).map(e => e.innerText)"
+        return [str(text) for text in self.driver.execute_script(f"return {found}")]
+
     def picture(self, name: str) -> Path:
         """Keep what is shown now, when it has come to rest."""
         before, now = b"", self.driver.get_screenshot_as_png()

@@ -91,7 +91,7 @@ def of_files(
         found = read(entry) if any(map(is_gzipped, files)) else None
         if found is not None:  # nothing has to be unpacked
             return found
-    with _unpacked(files) as plain:
+    with unpacked(files) as plain:
         cuts = [
             block
             for file, source in zip(plain, files, strict=True)
@@ -104,7 +104,7 @@ def of_files(
 
 
 @contextmanager
-def _unpacked(files: Sequence[Path]) -> Iterator[list[Path]]:
+def unpacked(files: Sequence[Path]) -> Iterator[list[Path]]:
     """The files, those that are gzipped unpacked for the time being.
 
     Raises:

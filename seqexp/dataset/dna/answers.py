@@ -1,6 +1,6 @@
 """What is asked of sequences: their classes, labels or numbers, from columns as they stand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -120,7 +120,7 @@ def refuse_unfit(parts: dict[str, list[Record]], question: Question) -> list[str
         InputError: naming the split, if it has no sequences, or lacks a class that it needs.
     """
     if question.is_binary:
-        _refuse_one_class(parts)
+        refuse_one_class({name: _counts(part) for name, part in parts.items()})
         return []
     for name in ("train", "test"):
         if not parts[name]:
@@ -165,13 +165,22 @@ def _value_notes(parts: dict[str, list[Record]], question: Question) -> list[str
     return notes
 
 
-def _refuse_one_class(parts: dict[str, list[Record]]) -> None:
-    whole = [record for part in parts.values() for record in part]
-    for name, part in {"whole": whole, **parts}.items():
-        positives = sum(record.label == 1 for record in part)
-        negatives = len(part) - positives
-        is_one_class = bool(part) and not (positives and negatives)
-        if is_one_class or (not part and name != "valid"):
+def _counts(part: Sequence[Record]) -> tuple[int, int]:
+    positives = sum(record.label == 1 for record in part)
+    return positives, len(part) - positives
+
+
+def refuse_one_class(counts: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse splits that lack a class, by the positives and negatives of each.
+
+    Raises:
+        InputError: naming the split.
+    """
+    whole = tuple(map(sum, zip(*counts.values(), strict=True)))
+    for name, (positives, negatives) in {"whole": whole, **counts}.items():
+        count = positives + negatives
+        is_one_class = bool(count) and not (positives and negatives)
+        if is_one_class or (not count and name != "valid"):
             where = "the dataset as a whole" if name == "whole" else f"the {name} split"
             raise InputError(
                 f"{where} has {positives} positives and {negatives} negatives; both are needed:"

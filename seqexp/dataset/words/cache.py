@@ -18,7 +18,8 @@ import numpy as np
 from seqexp.dataset.cache import UNSOUND, checked_index, found_or_made
 from seqexp.dataset.mapped import Strings, kept, mapped
 from seqexp.dataset.words.corpus import Corpus, Texts
-from seqexp.dataset.words.streamed import Source, array_file, write_streamed
+from seqexp.dataset.words.joining import array_file
+from seqexp.dataset.words.streamed import Source, write_streamed
 from seqexp.utils.files import appearing, write_whole
 
 log = logging.getLogger("seqexp")

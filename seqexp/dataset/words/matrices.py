@@ -20,7 +20,7 @@ from seqexp.dataset.mapped import LARGE, MANY, growing, kept, mapped
 from seqexp.dataset.tensors import as_tensor
 from seqexp.dataset.words.apart import Rows
 from seqexp.dataset.words.corpus import Corpus
-from seqexp.dataset.words.streamed import array_file
+from seqexp.dataset.words.joining import array_file
 from seqexp.errors import InputError
 from seqexp.spec import IGNORE, PAD
 from seqexp.utils.files import write_whole

@@ -9,22 +9,21 @@ import time
 import zipfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from seqexp.dataset.characters.progress import Done
-from seqexp.dataset.mapped import StringsWriter, growing
+from seqexp.dataset.mapped import growing
+from seqexp.dataset.words.joining import array_file, join
 from seqexp.dataset.words.labels import Document, Tally
-from seqexp.dataset.words.numbering import Unit, number_into, read_numbered
+from seqexp.dataset.words.numbering import Unit, number_into
 from seqexp.errors import InputError
 from seqexp.utils.progress import Work
-from seqexp.utils.workers import cores
+from seqexp.utils.workers import cores, each
 
 log = logging.getLogger("seqexp")
 
@@ -33,9 +32,6 @@ PART = 2**22
 
 LARGE = 2**24
 """Bytes of files above which texts are encoded here."""
-
-_MANY_WORDS = 2**16
-"""Words that are written together."""
 
 Splits = Mapping[str, Iterable[Document]]
 
@@ -104,13 +100,6 @@ class Source:
         return next(found, self.name)
 
 
-def size_of(paths: Iterable[Path]) -> int:
-    """Bytes of files, or of the files in folders; packed ones count as three times as many."""
-    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
-    sizes = (file.stat().st_size * (3 if file.suffix == ".gz" else 1) for file in files)
-    return sum(sizes)
-
-
 def write_streamed(
     entry: Path, source: Source, workers: int | None = None
 ) -> tuple[dict[str, Any], dict[str, int]]:
@@ -127,13 +116,28 @@ def write_streamed(
     """
     began = time.monotonic()
     blocks = _Blocks(entry, source, PART)
-    blocks.number(workers or min(cores(), 1 + source.size // LARGE))
+    workers = workers or min(cores(), 1 + source.size // LARGE)
+    blocks.number(workers)
     found = source.classed(blocks.known())
-    with ExitStack() as stack:
-        index, checksums = _joined(entry, blocks, found, stack)
+    num_words, checksums = _joined(entry, blocks, workers)
+    classes = sorted(set(found.classes))
+    places = {name: number for number, name in enumerate(classes)}
+    class_of = np.array([places[name] for name in found.classes], dtype=np.int32)
+    for split, numbers in blocks.labels.items():
+        with growing(array_file(entry, split, "labels"), np.int32) as labels:
+            labels.add(class_of[np.array(numbers, dtype=np.int32)])
+        checksums[f"{split}.labels"] = labels.checksum
+    index = {
+        "num_words": num_words,
+        "classes": classes,
+        "splits": list(blocks.labels),
+        "notes": list(found.notes),
+        "task": found.task,
+        "names": list(found.names),
+    }
     log.info(
         f"{source.name}: {sum(map(len, blocks.labels.values())):,} texts,"
-        f" {index['num_words']:,} different words, in {time.monotonic() - began:.1f} s"
+        f" {num_words:,} different words, in {time.monotonic() - began:.1f} s"
     )
     return index, checksums
 
@@ -218,60 +222,19 @@ class _Blocks:
         )
 
 
-def _joined(
-    entry: Path, blocks: _Blocks, found: Classed, stack: ExitStack
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """Write words, ids, offsets and labels of all blocks; returns the index and the checksums."""
-    known: dict[str, int] = {}
-    checksums: dict[str, int] = {}
-    for split in blocks.labels:
-        with (
-            growing(array_file(entry, split, "ids"), np.int32) as ids,
-            growing(array_file(entry, split, "offsets"), np.int64) as offsets,
-        ):
-            end = 0
-            offsets.add(np.zeros(1, dtype=np.int64))
-            for index in (i for i, of in enumerate(blocks.splits) if of == split):
-                part = _part(blocks, index)
-                numbers = [known.setdefault(word, len(known)) for word in part.words]
-                ids.add(np.array(numbers, dtype=np.int32)[part.ids])
-                ends = np.cumsum(part.lengths, dtype=np.int64) + end
-                offsets.add(ends)
-                end = int(ends[-1])
-        checksums |= {f"{split}.ids": ids.checksum, f"{split}.offsets": offsets.checksum}
-    classes = sorted(set(found.classes))
-    places = {name: number for number, name in enumerate(classes)}
-    class_of = np.array([places[name] for name in found.classes], dtype=np.int32)
-    for split, numbers_of in blocks.labels.items():
-        with growing(array_file(entry, split, "labels"), np.int32) as labels:
-            labels.add(class_of[np.array(numbers_of, dtype=np.int32)])
-        checksums[f"{split}.labels"] = labels.checksum
-    content = stack.enter_context(growing(array_file(entry, "words", "letters"), np.uint8))
-    offsets = stack.enter_context(growing(array_file(entry, "words", "offsets"), np.int64))
-    words = StringsWriter(content, offsets)
-    everything = iter(known)
-    while some := list(islice(everything, _MANY_WORDS)):
-        words.add(some)
-    checksums |= {"words.letters": content.checksum, "words.offsets": offsets.checksum}
-    facts = {
-        "num_words": len(known),
-        "classes": classes,
-        "splits": list(blocks.labels),
-        "notes": list(found.notes),
-        "task": found.task,
-        "names": list(found.names),
+def _joined(entry: Path, blocks: _Blocks, workers: int) -> tuple[int, dict[str, int]]:
+    """Join all blocks in a process that ends then: a dictionary of all words needs much memory.
+
+    Returns the number of different words, and checksums.
+    """
+    files = {
+        split: [blocks.file(index) for index, of in enumerate(blocks.splits) if of == split]
+        for split in blocks.labels
     }
-    return facts, checksums
-
-
-def _part(blocks: _Blocks, index: int) -> Any:
+    call = (entry, files, blocks.source.unit)
     try:
-        return read_numbered(blocks.file(index), blocks.source.unit)
+        ((_, found),) = each(join, [call], min(2, workers))
     except (ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
         blocks.remove()
-        raise OSError(0, f"{blocks.file(index)} is damaged: {error}") from error
-
-
-def array_file(entry: Path, split: str, name: str) -> Path:
-    """The file of an array."""
-    return entry.with_name(f"{entry.name}-{split}-{name}.npy")
+        raise OSError(0, f"{blocks.folder} is damaged: {error}") from error
+    return found

@@ -79,6 +79,7 @@ def _pictures(
         else:
             draw_attention(panel, picture, row.reshape(shape))
         panel.set_title(one_line(symbol, 20), fontsize=10)
-    figure.suptitle(one_line(title, 80))
+    how = "lighter" if picture is not None else "darker"
+    figure.suptitle(f"{one_line(title, 80)}\n{how} where more is attended to", fontsize=11)
     figure.tight_layout()
     return literal(figure)

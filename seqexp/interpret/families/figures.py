@@ -13,7 +13,7 @@ from seqexp.interpret.families.pairs import ARRANGEMENTS, MAX_DISTANCE, Pair
 from seqexp.interpret.filters.figures import draw_bits
 from seqexp.interpret.filters.match_figure import place_hit
 from seqexp.interpret.filters.matrix import information
-from seqexp.utils.drawing import literal
+from seqexp.utils.drawing import colour_legend, literal
 from seqexp.utils.names import one_line
 
 MAX_SPACINGS = 6
@@ -86,13 +86,10 @@ def _draw_places(axes: Axes, family: Family, given: Read) -> None:
         axes.spines[side].set_visible(False)
 
 
-def pairs_figure(families: Families) -> Figure | None:
-    """How much more often than by chance two families stand in one sequence, and how far apart.
-
-    None where there are no two.
+def pairs_figure(families: Families) -> Figure:
+    """How much more often than by chance two families, of which there are pairs, stand in one
+    sequence, and how far apart.
     """
-    if not families.pairs:
-        return None
     numbers = sorted({number for pair in families.pairs for number in (pair.one, pair.other)})
     drawn = sorted(families.pairs, key=lambda pair: pair.spacing_p)[:MAX_SPACINGS]
     drawn = [pair for pair in drawn if pair.counts.any()]
@@ -127,7 +124,8 @@ def _draw_together(axes: Axes, families: Families, numbers: Sequence[int]) -> No
         text = f"{pair.log2_ratio:+.2f}{stars}\n{pair.both:,} of\n{pair.expected:,.0f}"
         axes.text(i, j, text, ha="center", va="center", fontsize=8)
     limit = max(1.0, float(np.nanmax(np.abs(values))))
-    axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    colour_legend(axes, image, limit)
     names = [f"{n} {one_line(families.found[n - 1].name, 18)}" for n in numbers]
     axes.set_xticks(range(size - 1), names[:-1], fontsize=8, rotation=30, ha="right")
     axes.set_yticks(range(1, size), names[1:], fontsize=8)

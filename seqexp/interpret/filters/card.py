@@ -67,8 +67,9 @@ class Paper:
 
     def text(self, x: int, y: int, content: str, size: int, anchor: str = "mm") -> None:
         """A line of text; `anchor` as Pillow has it: m is the middle, r the right."""
-        draw = ImageDraw.Draw(self._ink(INK))
-        draw.text((x, y), content, fill=255, font=_font(size), anchor=anchor)
+        mask, left, top = _written(content, size, anchor)
+        if mask is not None:
+            self._ink(INK).paste(255, (x + left, y + top), mask)
 
     def line(self, x0: int, y0: int, x1: int, y1: int) -> None:
         """A thin straight line."""
@@ -88,8 +89,12 @@ class Paper:
         places = np.zeros((SIZE, SIZE), np.uint8)
         palette = [np.full((1, 3), 255)]
         for index, (color, ink) in enumerate(self._inks.items()):
-            shades = np.asarray(ink) >> 4
-            np.copyto(places, shades + np.uint8(index * SHADES), where=shades > 0)
+            box = ink.getbbox()
+            if box is not None:
+                left, top, right, bottom = box
+                shades = np.asarray(ink.crop(box)) >> 4
+                part = places[top:bottom, left:right]
+                np.copyto(part, shades + np.uint8(index * SHADES), where=shades > 0)
             share = np.arange(1, SHADES + 1)[:, None] / SHADES
             palette.append(255 * (1 - share * (1 - np.array(to_rgb(color)))))
         image = Image.fromarray(places, "P")
@@ -185,6 +190,21 @@ def _ticks(low: float, high: float, height: int) -> list[float]:
 def _font(size: int, name: str = "DejaVuSans.ttf") -> ImageFont.FreeTypeFont:
     """Matplotlib's own, which is there on each machine."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
+
+
+@functools.lru_cache(maxsize=500)
+def _written(content: str, size: int, anchor: str) -> tuple[Image.Image | None, int, int]:
+    """A text as an image, and its left and top corner from the place that it is anchored at.
+
+    Numbers of places are the same on each card. None where there is nothing to see.
+    """
+    left, top, right, bottom = (round(edge) for edge in _font(size).getbbox(content, anchor=anchor))
+    if right <= left or bottom <= top:
+        return None, 0, 0
+    image = Image.new("L", (right - left, bottom - top))
+    draw = ImageDraw.Draw(image)
+    draw.text((-left, -top), content, fill=255, font=_font(size), anchor=anchor)
+    return image, left, top
 
 
 @functools.cache

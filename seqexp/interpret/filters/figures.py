@@ -17,7 +17,7 @@ from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.letters import MAX_LETTERS, centred, have_logo, label_of, letter_of, numbered
 from seqexp.interpret.logo import draw_logo
-from seqexp.utils.drawing import literal
+from seqexp.utils.drawing import colour_legend, literal
 from seqexp.utils.names import one_line
 
 
@@ -67,11 +67,11 @@ def blocks_of_axes(
         rows * lines,
         per_line,
         left=0.06 / per_line + 0.01,
-        right=0.99,
+        right=1 - 0.06 / per_line,
         bottom=0.45 / height,
         top=1 - 0.9 / height,
         hspace=0.55,
-        wspace=0.12,
+        wspace=0.16,
     )
     places = [divmod(index, per_line) for index in range(count)]
     return figure, [
@@ -82,22 +82,41 @@ def blocks_of_axes(
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>filters while they form</title>
 <style>body {{font-family: sans-serif; text-align: center}} img {{max-width: 100%}}
-input {{width: 60%}}</style>
+input {{width: 60%}} output {{display: inline-block; min-width: 9rem; text-align: left}}</style>
 <p><input type="range" min="0" max="{last}" value="{last}" id="step"
- aria-label="epoch"></p><img id="image" alt="logos of the filters">
+ aria-label="epoch"> <output id="when" for="step"></output></p>
+<img id="image" alt="logos of the filters">
 <script>
 const frames = {frames};
+const names = {names};
 const step = document.getElementById("step"), image = document.getElementById("image");
-step.oninput = () => {{ image.src = "data:image/png;base64," + frames[step.value]; }};
+step.oninput = () => {{
+ image.src = "data:image/png;base64," + frames[step.value];
+ document.getElementById("when").textContent = names[step.value];
+}};
 step.oninput();
 </script>
 """
 
 
-def slider_page(frames: Mapping[int, bytes]) -> str:
-    """One HTML page, complete in itself, that shows the PNG images of a series with a slider."""
-    encoded = [base64.b64encode(frames[step]).decode() for step in sorted(frames)]
-    return _PAGE.format(last=len(encoded) - 1, frames=json.dumps(encoded))
+def slider_page(
+    frames: Mapping[int, bytes], kept: bytes | None = None, kept_epoch: int | None = None
+) -> str:
+    """One HTML page, complete in itself, that shows the PNG images of a series with a slider.
+
+    Args:
+        frames: by epoch.
+        kept: image of the weights that were tested and kept, the last position; None: there is
+            none.
+        kept_epoch: that they are of; None: no epoch was chosen.
+    """
+    images = {f"epoch {step}": frames[step] for step in sorted(frames)}
+    if kept is not None:
+        images["kept" if kept_epoch is None else f"kept: epoch {kept_epoch}"] = kept
+    encoded = [base64.b64encode(image).decode() for image in images.values()]
+    return _PAGE.format(
+        last=len(encoded) - 1, frames=json.dumps(encoded), names=json.dumps(list(images))
+    )
 
 
 def draw_bits(
@@ -115,15 +134,16 @@ def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> Non
     limit = float(np.abs(learned.weights).max()) or 1.0
     width = len(learned.weights)
     extent = (0.5, width + 0.5, len(symbols) - 0.5, -0.5)  # places are counted from 1
-    axes.imshow(
+    image = axes.imshow(
         learned.weights.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
     )
+    colour_legend(axes, image, limit)
     if len(symbols) <= MAX_LETTERS:
         shown = [label_of(symbol) for symbol in symbols]
         axes.set_yticks(range(len(symbols)), shown, fontsize=10 if len(symbols) < 8 else 5)
     axes.set_xticks(range(1, width + 1))
     largest = one_line(learned.consensus, 40)
-    title = f"filter {learned.index}: weights within ±{limit:.2g}; largest: {largest}"
+    title = f"filter {learned.index}: weights; largest: {largest}"
     axes.set_title(title, fontsize=13)
 
 

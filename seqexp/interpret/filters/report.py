@@ -1,7 +1,6 @@
 """One page on what a run learned, complete in itself: what one would show to a colleague."""
 
 import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,8 @@ from seqexp.interpret.filters.match_figure import place_hit, why_no_hit
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.filters.tomtom import Hit, Learned
 from seqexp.metrics import higher_is_better
-from seqexp.utils.drawing import literal, save
+from seqexp.utils.beside import Picture, png_of
+from seqexp.utils.drawing import literal
 from seqexp.utils.names import SHORT, one_line, visible
 
 Rows = Sequence[Mapping[str, object]]
@@ -39,7 +39,9 @@ YARDSTICKS = {
 class Page:
     """What stands on the page.
 
-    `command` is what was typed, `about` a sentence on the data. `intervals` are of the test's
+    `command` is what was typed, `differing` what differs from the defaults, `about` a sentence on
+    the data. `by_class` has a row a class, `took` seconds and memory; `also` are further figures.
+    `intervals` are of the test's
     measures by their names, over its sequences, and `worst` are those that it predicts worst.
     `written` is a text of the model's.
     `history` has the metrics of each epoch, `metrics` those of the run, of which `headline` names
@@ -59,18 +61,22 @@ class Page:
     symbols: Sequence[str]
     output_names: Sequence[str]
     max_shown: int
-    where: Figure | None = None
+    where: Figure | Picture | None = None
     headline: Sequence[str] = ("accuracy",)
     metrics: Mapping[str, float] = field(default_factory=dict)
     pictures: Mapping[str, Figure] = field(default_factory=dict)
     families: Families = field(default_factory=Families)
-    family_figures: Mapping[int, Figure] = field(default_factory=dict)
-    pairs: Figure | None = None
+    family_figures: Mapping[int, Figure | Picture] = field(default_factory=dict)
+    pairs: Figure | Picture | None = None
     command: str = ""
     about: str = ""
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     worst: Rows = ()
     written: str = ""
+    differing: Rows = ()
+    by_class: Rows = ()
+    also: Mapping[str, Figure] = field(default_factory=dict)
+    took: Rows = ()
 
 
 def report_page(page: Page) -> str:
@@ -88,9 +94,8 @@ def report_page(page: Page) -> str:
         page=page,
         verdict=verdict(page),
         curve=_image(_curve(page)) if page.history else None,
-        pictures={
-            name.replace("_", " "): _image(figure, dpi=80) for name, figure in page.pictures.items()
-        },
+        pictures={name.replace("_", " "): _image(figure) for name, figure in page.pictures.items()},
+        also={name.replace("_", " "): _image(one) for name, one in page.also.items()},
         motifs=[] if families else [_motif(page, learned) for learned in drawn],
         note=note,
         families=rows(families, page.families.unit),
@@ -98,8 +103,8 @@ def report_page(page: Page) -> str:
         unspecific=list(page.families.unspecific),
         num_little=len(page.families.found) - len(families),
         pairs=pair_rows(page.families.pairs),
-        pairs_picture=_image(page.pairs, dpi=80) if page.pairs is not None else None,
-        where=_image(page.where, dpi=80) if page.where is not None else None,
+        pairs_picture=_image(page.pairs) if page.pairs is not None else None,
+        where=_image(page.where) if page.where is not None else None,
     )
 
 
@@ -178,13 +183,6 @@ def _beside_yardsticks(metrics: Mapping[str, float], name: str) -> Iterator[str]
                 f"By {name.replace('_', ' ')} the model is {order} {method}:"
                 f" {own:.4g} and {value:.4g}."
             )
-
-
-def png(figure: Figure, dpi: int = 100) -> bytes:
-    """A figure as a file."""
-    file = io.BytesIO()
-    save(figure, file, dpi)
-    return file.getvalue()
 
 
 def _motif(page: Page, learned: LearnedFilter) -> dict[str, object]:
@@ -279,6 +277,6 @@ def _seen(value: object) -> object:
     return visible(str(value)) if is_text else value
 
 
-def _image(figure: Figure, dpi: int = 100) -> str:
-    """The content of a picture, as a page holds it."""
-    return base64.b64encode(png(figure, dpi)).decode()
+def _image(figure: Figure | Picture) -> str:
+    """The content of a picture, as a page holds it; the same file as among the artifacts."""
+    return base64.b64encode(png_of(figure)).decode()

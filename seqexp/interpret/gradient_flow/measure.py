@@ -204,6 +204,10 @@ class Flow:
         ]
 
 
+MAX_LOOKED_AT = 2**27
+"""Tokens among which the longest sequences are sought; of more, in a part of them."""
+
+
 def draw_sample(
     sequences: Sequences, output: Output, settings: GradientFlow, seed: int = 0
 ) -> Sample:
@@ -212,7 +216,11 @@ def draw_sample(
     That is the last scored token where each has a target, and the last real one, where the loss
     is, of one prediction a sequence. Of a stream, the loss is at token 2 * `max_lag`, so that no
     state that is looked at is near the start. Lags end where the shortest of the sequences begins.
+    Of more than `MAX_LOOKED_AT` tokens, some sequences are drawn first, by class.
     """
+    if not sequences.is_stream and sequences.tokens.numel() > MAX_LOOKED_AT:
+        rows = MAX_LOOKED_AT // (2**5 * sequences.tokens[0].numel())
+        sequences = sequences.at_most(max(settings.num_sequences, rows), seed)
     tokens, targets = sequences.tokens, sequences.targets
     if sequences.is_stream:
         reach = 2 * settings.max_lag + 1

@@ -11,7 +11,7 @@ from seqexp.interpret.attributions.places import place_of, window_around
 from seqexp.interpret.letters import label_of, letter_of
 from seqexp.interpret.logo import draw_logo
 from seqexp.interpret.saliency.mutagenesis import Trace
-from seqexp.utils.drawing import literal
+from seqexp.utils.drawing import colour_legend, literal
 from seqexp.utils.names import one_line
 
 MAX_TRACKS = 4
@@ -51,7 +51,7 @@ def where_figure(
     height = figure.get_figheight()
     figure.subplots_adjust(
         left=0.95 / figure.get_figwidth(),
-        right=1 - 0.2 / figure.get_figwidth(),
+        right=1 - 0.55 / figure.get_figwidth(),
         bottom=0.5 / height,
         top=1 - 0.5 / height,
         hspace=0.55,
@@ -105,11 +105,12 @@ def _tracks(axes: Axes, trace: Trace, filters: Sequence[int]) -> None:
 def _changes(axes: Axes, trace: Trace, symbols: Sequence[str]) -> None:
     limit = float(np.abs(trace.changes).max()) or 1.0
     extent = (0.5, len(trace.letters) + 0.5, len(symbols) - 0.5, -0.5)
-    axes.imshow(
+    image = axes.imshow(
         trace.changes.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
     )
     axes.set_yticks(range(len(symbols)), [label_of(symbol) for symbol in symbols])
-    axes.set_ylabel(f"replaced by\n(within ±{limit:.2g})", fontsize=10)
+    axes.set_ylabel("replaced by", fontsize=10)
+    colour_legend(axes, image, limit)
 
 
 def _importance(axes: Axes, trace: Trace, symbols: Sequence[str]) -> None:

@@ -1,6 +1,9 @@
 """`launcher=parallel`: each job in a process of its own, forked from one that has all imported."""
 
+import contextlib
+import importlib
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +42,7 @@ class ForkedLauncher(Launcher):
         self.hydra_context = hydra_context
 
     def prepare(self) -> None:
-        """Begin with what all jobs need, beside what the caller still has to do."""
+        """Begin to import what all jobs need, beside what the caller still has to do."""
         start_server(PRELOADED)
 
     def launch(
@@ -51,6 +54,7 @@ class ForkedLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         self.prepare()
+        threading.Thread(target=_import_for_the_end, daemon=True).start()
         shared = (self.hydra_context, self.config, self.task_function, Singleton.get_state())
         calls = [
             (initial_job_idx + number, tuple(overrides), *shared)
@@ -61,6 +65,12 @@ class ForkedLauncher(Launcher):
             _told(one, call[1]) if isinstance(one, Ended) else one
             for one, call in zip(found, calls, strict=True)
         ]
+
+
+def _import_for_the_end() -> None:
+    """Import what a sweep's own run needs, while this process only waits for jobs."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("seqexp.tracking.store.client")
 
 
 def execute(

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -23,6 +23,9 @@ import cloudpickle  # type: ignore[import-untyped]
 from seqexp.utils.signals import SIGNALS
 
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+SERVER = "SEQEXP_FORK_SERVER"
+"""Environment variable by which a module that is preloaded knows that it is."""
 
 STOPPED = 130
 """Exit status of a process that was told to end before its work was done."""
@@ -36,8 +39,13 @@ def start_server(module: str) -> None:
     if METHOD != "forkserver":
         return
     forkserver.set_forkserver_preload([module])
-    with _blocked():
-        forkserver.ensure_running()
+    resource_tracker.ensure_running()  # which ends with no signal blocked
+    os.environ[SERVER] = "1"
+    try:
+        with _blocked():
+            forkserver.ensure_running()
+    finally:
+        del os.environ[SERVER]
 
 
 @contextlib.contextmanager

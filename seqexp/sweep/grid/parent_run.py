@@ -38,6 +38,7 @@ class Parent:
             folder=manifest.folder,
             run_id=manifest.run_id,
             mark=manifest.mark,
+            labels=manifest.labels,
         )
         self.run_id = manifest.run_id = self.tracker.start(facts)
         self.tracker.tags({"seqexp.cli.job": str(len(manifest.jobs))})

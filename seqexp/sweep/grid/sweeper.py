@@ -9,7 +9,7 @@ same command again runs only what is missing.
 import logging
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seqexp.config.check import check
 from seqexp.config.experiments import for_others
-from seqexp.config.groups import Config
+from seqexp.config.groups import WORDS, Config
 from seqexp.config.typed import as_typed, command_line, roots_of, typed
 from seqexp.errors import ConfigError, InputError, StoppedError, SweepError
 from seqexp.sweep.adoption import adopt, adoptable, stand_for
@@ -39,10 +39,12 @@ from seqexp.sweep.job import (
     settled,
     sweep_identity,
     sweep_name,
+    tells_apart,
 )
 from seqexp.sweep.launcher import refuse_unlaunchable
 from seqexp.sweep.manifest import Manifest, differing, held
 from seqexp.sweep.replicas import parted, stacks, told
+from seqexp.tracking.labels import in_words, labels_after
 from seqexp.utils import garbage, table
 from seqexp.utils.files import LOCK, set_aside
 from seqexp.utils.lock import is_held, wait_for
@@ -50,8 +52,8 @@ from seqexp.utils.signals import Jobs
 
 log = logging.getLogger("seqexp")
 
-PARENT = "SEQEXP_PARENT_RUN"
-"""Environment variable that tells the jobs the run id of their sweep."""
+PARENT, SWEPT = "SEQEXP_PARENT_RUN", "SEQEXP_SWEPT"
+"""Environment variables that tell the jobs the run id of their sweep, and the keys that differ."""
 
 MAX_JOBS = 100_000
 """Of a sweep; all of them are composed and checked before the first one starts."""
@@ -129,6 +131,7 @@ class CheckedSweeper(BasicSweeper):
     def _go_on(self, jobs: Sequence[Job], manifest: Manifest) -> list[list[JobReturn]]:
         missing = [job for job in jobs if manifest.entry(job).state != "FINISHED"]
         _say_what_is_there(jobs, manifest)
+        _label_again(jobs, manifest)
         if not missing and manifest.closed == manifest.state_of_all():
             from seqexp.sweep.table import say_table
 
@@ -139,14 +142,14 @@ class CheckedSweeper(BasicSweeper):
         manifest.save()
 
         self._prepare()
-        from seqexp.sweep.grid.parent_run import Parent  # MLflow: only for a sweep that is good
+        from seqexp.sweep.grid.parent_run import Parent  # figures: only for a sweep that is good
 
         parent = Parent(jobs[0], manifest)
         returns: list[JobReturn] = []
         try:
             for job in jobs:
                 stand_for(job, manifest, parent.run_id)
-            with _told(parent.run_id):
+            with have_told(parent.run_id, manifest.swept):
                 for job_batch in self._batches(missing, manifest):
                     returns += self._launch(job_batch, len(returns), manifest)
         except BaseException as error:
@@ -271,7 +274,7 @@ class CheckedSweeper(BasicSweeper):
             others = for_others(composed.hydra)
             with open_dict(composed):
                 del composed["hydra"]
-            shown = tuple(filter(is_for_jobs, typed(overrides, self.config.hydra)))
+            shown = tuple(filter(tells_apart, typed(overrides, self.config.hydra)))
             try:
                 config = settled(check(composed, others=others))
                 jobs.append(Job(shown, config, dataset, tuple(overrides)))
@@ -370,18 +373,20 @@ def _in_jobs(found: Sequence[str], number: int) -> str:
 
 
 @contextmanager
-def _told(run_id: str | None) -> Iterator[None]:
-    """Have the jobs know their parent."""
-    os.environ[PARENT] = run_id or ""
+def have_told(run_id: str | None, swept: Iterable[str]) -> Iterator[None]:
+    """Have the jobs know their parent, and what they differ in."""
+    os.environ.update({PARENT: run_id or "", SWEPT: " ".join(swept)})
     try:
         yield
     finally:
-        del os.environ[PARENT]
+        del os.environ[PARENT], os.environ[SWEPT]
 
 
 def _refuse_swept(given: Sequence[Override]) -> None:
     for override in given:
-        if key_of(override) in OF_A_SWEEP and override.is_sweep_override():
+        key = key_of(override)
+        is_one = key in OF_A_SWEEP or key.partition(".")[0] in WORDS
+        if is_one and override.is_sweep_override():
             line = str(override.input_line).lstrip("+")
             raise InputError(f"{line}: is for a sweep as a whole; give one value")
 
@@ -425,6 +430,20 @@ def _say_what_is_there(jobs: Sequence[Job], manifest: Manifest) -> None:
     noun = "job" if len(jobs) == 1 else "jobs"
     where = f"; {manifest.folder}" if manifest.folder is not None else ""
     log.info(f"sweep of {len(jobs)} {noun}: {', '.join(counts)}{where}")
+
+
+def _label_again(jobs: Sequence[Job], manifest: Manifest) -> None:
+    """Give a sweep, and its jobs that have finished, the tags and notes of a later command."""
+    given = labels_after(jobs[0].config)
+    new = {key: value for key, value in given.items() if manifest.labels.get(key) != value}
+    finished = [entry for entry in map(manifest.entry, jobs) if entry.state == "FINISHED"]
+    run_ids = [run_id for run_id in (manifest.run_id, *(e.run_id for e in finished)) if run_id]
+    if new and finished and run_ids:
+        jobs[0].part("tracking").label(run_ids, new)
+        if told := in_words(new):
+            log.info(f"labelled in MLflow: {told}")
+    manifest.labels.update(new)
+    manifest.save()
 
 
 def _raise_unfinished(jobs: Sequence[Job], manifest: Manifest) -> None:

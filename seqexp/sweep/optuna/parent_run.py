@@ -1,7 +1,6 @@
 """The search's own run in MLflow: parent of its trials' runs, with their table and history."""
 
 import logging
-import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +11,12 @@ from typing import Any
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from seqexp.metrics import higher_is_better
-from seqexp.sweep.grid.sweeper import PARENT
+from seqexp.sweep.grid.sweeper import have_told
 from seqexp.sweep.job import Job
 from seqexp.sweep.optuna.figure import history_figure
 from seqexp.sweep.optuna.study import Study
 from seqexp.sweep.table import csv_text, markdown, on_a_page, shown
+from seqexp.tracking.labels import labels_after, labels_of
 from seqexp.tracking.tracker import RunFacts, Status, Tracker
 from seqexp.utils import names
 from seqexp.utils.table import pairs
@@ -56,8 +56,21 @@ class SearchRun:
             tags={"seqexp.sweep": str(folder)},
             folder=folder,  # the same run, where the search was begun before
             mark=study.told.get("mark", 0),
+            labels=labels_of(base.config),
         )
         self.run_id = self.tracker.start(facts)
+        self._label_again(labels_after(base.config))
+
+    def _label_again(self, labels: Mapping[str, str]) -> None:
+        """Give trials of earlier commands the tags and notes of this one."""
+        told: Mapping[str, str] = self.study.told.get("labels", {})
+        new = {key: value for key, value in labels.items() if told.get(key) != value}
+        results = (one.user_attrs.get("result", {}) for one in self.study.trials())
+        run_ids = [result["run_id"] for result in results if result.get("run_id")]
+        if new and run_ids:
+            self.tracker.label(run_ids, new)
+        if new:
+            self.study.tell_of_run({**self.study.told, "labels": {**told, **new}})
 
     @property
     def num_done(self) -> int:
@@ -68,15 +81,14 @@ class SearchRun:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Have the jobs know their parent, and close it whatever happens."""
-        os.environ[PARENT] = self.run_id or ""
         status: Status = "FINISHED"
         try:
-            yield
+            with have_told(self.run_id, self.study.space):
+                yield
         except BaseException as error:
             status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
             raise
         finally:
-            del os.environ[PARENT]
             self._close(status)
 
     def tell(self, trial: Trial, values: Mapping[str, str], found: Mapping[str, Any]) -> None:

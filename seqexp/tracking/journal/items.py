@@ -8,6 +8,9 @@ from typing import Any
 
 from seqexp.errors import InputError
 
+MODEL = "model"
+"""Path of a run's model among its artifacts."""
+
 Name = tuple[str, str, int]
 """Kind, key and step: by these a point or an image that comes again is recognised."""
 
@@ -44,6 +47,7 @@ class Files:
     folder: str
     image: tuple[str, int] | None = None  # key and step, of an image of a series
     table: str | None = None  # its path, of a table
+    model: str | None = None  # its path, of a model as MLflow saves it
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,7 @@ _FIELDS: dict[str, dict[str, tuple[bool, Callable[[Any], bool]]]] = {
         "folder": (True, _is_folder),
         "image": (False, _is_image),
         "table": (False, lambda value: value is None or _is_text(value)),
+        "model": (False, lambda value: value in (None, MODEL)),
     },
     "End": {
         "status": (True, lambda value: value in ("FINISHED", "FAILED", "KILLED")),

@@ -148,7 +148,9 @@ class Postman:
         while True:
             closing = self._closing.is_set()
             try:
-                while self._outbox.deliver_batch():
+                # what is told meanwhile waits for more: a training tells something all the time
+                told = self._outbox.journal.told
+                while self._outbox.journal.delivered < told and self._outbox.deliver_batch():
                     self._say_back()
                     pause = PAUSES[0]
                     if closing:

@@ -99,3 +99,11 @@ def default_uri() -> str:
     """The store where the configuration says nothing else: as `conf/tracking/mlflow.yaml`."""
     outputs = os.environ.get("SEQEXP_OUTPUTS", "outputs")
     return absolute(sqlite_uri(Path(outputs, "mlflow.db")))
+
+
+def local_path(address: str) -> Path | None:
+    """The folder that an address of artifacts means; None if it is no folder of this machine."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
+        return None
+    return Path(unquote(parts.path) if parts.scheme else address)

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-
-from mlflow.entities import Run
+from typing import TYPE_CHECKING
 
 from seqexp.errors import InputError
 from seqexp.metrics import METRICS, higher_is_better, is_known, without_name
 from seqexp.utils.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 OPTIMIZED = "optimized_metric"
 """Param of a run: what it is compared by."""
@@ -16,7 +18,7 @@ NO_CANDIDATES = ("seqexp.pruned", "seqexp.reproduces")
 """Tags of runs that a search has stopped, and of those that only repeat another one."""
 
 
-def best_of(found: Sequence[Run], metric: str | None, key: str) -> tuple[Run, list[str]]:
+def best_of(found: Sequence["Run"], metric: str | None, key: str) -> tuple["Run", list[str]]:
     """The run with the best value of a metric, and a line for each thing to be known of the choice.
 
     Of runs that are equally good, it is the one that began first.
@@ -46,7 +48,7 @@ def best_of(found: Sequence[Run], metric: str | None, key: str) -> tuple[Run, li
     return best, [*_notes(metric, values, len(runs) - len(candidates), best)]
 
 
-def _optimized(runs: Sequence[Run], key: str) -> str:
+def _optimized(runs: Sequence["Run"], key: str) -> str:
     wanted = sorted({run.data.params.get(OPTIMIZED, "") for run in runs} - {""})
     if len(wanted) != 1:
         told = " and ".join(wanted) or "nothing"
@@ -62,7 +64,7 @@ def _refuse_other(metric: str) -> None:
         raise InputError(f"metric is {metric}, of which neither more nor less is better")
 
 
-def _notes(metric: str, values: dict[str, float], absent: int, best: Run) -> Iterator[str]:
+def _notes(metric: str, values: dict[str, float], absent: int, best: "Run") -> Iterator[str]:
     value, direction = values[best.info.run_id], "highest" if higher_is_better(metric) else "lowest"
     yield f"best is the {direction} {metric} of {len(values) - absent:,} finished runs"
     if absent:

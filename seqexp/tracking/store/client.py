@@ -30,6 +30,7 @@ from seqexp.tracking.store.database import (
     patiently,
     refuse_unsound,
 )
+from seqexp.tracking.store.models import link_metrics, log_model
 from seqexp.utils.files import refuse_links_below
 
 for _noisy in ("mlflow", "alembic"):
@@ -68,13 +69,13 @@ def connect(uri: str, is_written: bool = True) -> MlflowClient:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         guard(uri)
         _probe(uri)
-        return MlflowClient(uri)
+        return MlflowClient(uri, uri)  # MLFLOW_REGISTRY_URI is not followed
     guard(None)
     if is_written:
         file.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(file):  # while its tables are made it looks like one of an older MLflow
         refuse_unsound(file, is_written)
-        return patiently(file, lambda: MlflowClient(uri))
+        return patiently(file, lambda: MlflowClient(uri, uri))
 
 
 def _probe(uri: str) -> None:
@@ -194,6 +195,8 @@ class StoredRun:
             self._artifacts(item)
         elif isinstance(item, End):
             self.client.set_terminated(self.run_id, item.status, item.time)
+            if item.status == "FINISHED":
+                link_metrics(self.client, self.run_id)
 
     def _tags(self, values: Mapping[str, str]) -> None:
         self.client.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in values.items()])
@@ -216,6 +219,9 @@ class StoredRun:
         if not folder.is_dir():  # removed after it was delivered
             return
         refuse_links_below(folder)  # they might lead to any file of who delivers
+        if item.model is not None:
+            log_model(self.client, self.run_id, folder / item.model)
+            return
         self.client.log_artifacts(self.run_id, str(folder))
         if item.image is not None and not self._has_images:
             self._tags({"mlflow.loggedImages": "True"})

@@ -10,6 +10,7 @@ Source: MLflow 3.17, `SqlAlchemyStore`.
 import contextlib
 import functools
 import inspect
+import math
 import os
 import re
 import sqlite3
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from seqexp.errors import InputError
-from seqexp.tracking.store.address import database_file, fault
+from seqexp.tracking.store.address import database_file, fault, local_path
 from seqexp.tracking.store.database import is_locked, one_at_a_time, refuse_unsound, version_of
 
 TABLES = "dc11669786a5"
@@ -32,7 +33,7 @@ TABLES = "dc11669786a5"
 BUSY_SECONDS = 20.0
 """How long SQLite itself waits for a lock, as MLflow has it."""
 
-MAX_KEY, MAX_VALUE = 250, 6000
+MAX_KEY, MAX_VALUE, MAX_EXPERIMENT_VALUE = 250, 6000, 20_000
 """Characters; MLflow looks at what is longer."""
 
 CONDITION = r"(attributes|tags)\.`?([\w. ]+?)`?\s*(=|LIKE)\s*'([^']*)'"
@@ -50,31 +51,33 @@ class Pair(NamedTuple):
     value: str
 
 
-def opened(uri: str) -> Any:
-    """A client of a store that is written, as `client.connect`; a quick one where that can be.
+def opened(uri: str, is_written: bool = True) -> Any:
+    """A client of a store, as `client.connect`; a quick one where that can be.
 
     Raises:
         InputError: if the store is not there or not sound.
     """
     file = database_file(uri)
     if file is None or not _has_tables(file) or "?" in uri or fault(uri) is not None:
-        return _mlflows(uri)
+        return _mlflows(uri, is_written)
     if os.environ.get("MLFLOW_ENABLE_WORKSPACES", "false").lower() not in ("false", "0"):
-        return _mlflows(uri)
+        return _mlflows(uri, is_written)
     with one_at_a_time(file):
-        refuse_unsound(file, is_written=True)
-    return QuickClient(uri, file) if version_of(file) == TABLES else _mlflows(uri)
+        refuse_unsound(file, is_written)
+    if version_of(file) != TABLES:
+        return _mlflows(uri, is_written)
+    return QuickClient(uri, file, is_written)
 
 
 def _has_tables(file: Path) -> bool:
     return file.is_file() and file.stat().st_size > 0
 
 
-def _mlflows(uri: str) -> Any:
+def _mlflows(uri: str, is_written: bool) -> Any:
     """MLflow's own client, and its import."""
     from seqexp.tracking.store.client import connect
 
-    return connect(uri)
+    return connect(uri, is_written)
 
 
 @contextlib.contextmanager
@@ -97,6 +100,15 @@ def is_of_mlflow(error: BaseException) -> bool:
 
 
 Method = Callable[..., Any]
+
+
+class Page(list[Any]):
+    """Runs, and the token of those that follow; None: there are no more."""
+
+    def __init__(self, runs: Sequence[Any], token: str | None) -> None:
+        super().__init__(runs)
+        self.token = token
+
 
 _NOT_HERE = object()
 """What a method returns that leaves its work to MLflow."""
@@ -134,10 +146,11 @@ class QuickClient:
     Args:
         uri: of the store.
         file: its database.
+        is_written: whether it is, or only read.
     """
 
-    def __init__(self, uri: str, file: Path) -> None:
-        self._uri, self._file = uri, file
+    def __init__(self, uri: str, file: Path, is_written: bool = True) -> None:
+        self._uri, self._file, self._is_written = uri, file, is_written
         self._lock = threading.Lock()
         self._client: Any = None
 
@@ -150,7 +163,7 @@ class QuickClient:
         """MLflow's client of the same store."""
         with self._lock:
             if self._client is None:
-                self._client = _mlflows(self._uri)
+                self._client = _mlflows(self._uri, self._is_written)
             return self._client
 
     def __getattr__(self, name: str) -> Any:
@@ -183,25 +196,27 @@ class QuickClient:
     @_or_by_mlflow
     def get_experiment_by_name(self, name: str) -> Any:
         """The experiment of a name, also one that was deleted; None where there is none."""
-        query = "SELECT experiment_id, name, lifecycle_stage FROM experiments WHERE name = ?"
         with self._database() as database:
-            row = database.execute(query, (name,)).fetchone()
-        return None if row is None else _experiment(*row)
+            found = _experiments(database, "name = ?", (name,))
+        return found[0] if found else None
+
+    @_or_by_mlflow
+    def get_experiment(self, experiment: str) -> Any:
+        """The experiment of an id."""
+        with self._database() as database:
+            found = _experiments(database, "experiment_id = ?", (int(experiment),))
+        return found[0] if found else _NOT_HERE
 
     @_or_by_mlflow
     def search_experiments(self) -> Any:
         """All that are not deleted."""
-        query = (
-            "SELECT experiment_id, name, lifecycle_stage FROM experiments"
-            " WHERE lifecycle_stage = 'active'"
-        )
         with self._database() as database:
-            return [_experiment(*row) for row in database.execute(query)]
+            return _experiments(database, "lifecycle_stage = 'active'")
 
     @_or_by_mlflow
     def set_experiment_tag(self, experiment: str, key: str, value: str) -> Any:
         """Give an experiment a tag."""
-        if not _fits(key, value):
+        if not _fits(key, value, MAX_EXPERIMENT_VALUE):
             return _NOT_HERE
         put = "INSERT OR REPLACE INTO experiment_tags (key, value, experiment_id) VALUES (?, ?, ?)"
         with self._database(is_written=True) as database:
@@ -249,8 +264,9 @@ class QuickClient:
         query: str = "",
         max_results: int = 1000,
         order_by: Sequence[str] = ("attributes.start_time DESC",),
+        page_token: str | None = None,
     ) -> Any:
-        """Runs that all conditions of a query hold for."""
+        """Runs that all conditions of a query hold for; a page's token is the number before it."""
         parts = re.split(r"\s+and\s+", query, flags=re.IGNORECASE)
         found = [re.fullmatch(CONDITION, part.strip()) for part in parts]
         order = re.fullmatch(ORDER, order_by[0]) if len(order_by) == 1 else None
@@ -262,10 +278,27 @@ class QuickClient:
         texts, values = zip(*(_condition(*one) for one in conditions), strict=True)
         marks = ", ".join("?" * len(experiments))
         where = f"lifecycle_stage = 'active' AND experiment_id IN ({marks}) AND "
-        where += " AND ".join(texts) + f" ORDER BY start_time {order[1]}, run_uuid LIMIT ?"
-        given = [*map(int, experiments), *(item for some in values for item in some), max_results]
+        where += " AND ".join(texts)
+        where += f" ORDER BY start_time {order[1]}, run_uuid LIMIT ? OFFSET ?"
+        before = int(page_token or 0)
+        given = [*map(int, experiments), *(item for some in values for item in some)]
         with self._database() as database:
-            return _runs(database, where, given)
+            runs = _runs(database, where, [*given, max_results + 1, before])
+        is_last = len(runs) <= max_results
+        return Page(runs[:max_results], None if is_last else str(before + max_results))
+
+    @_or_by_mlflow
+    def list_artifacts(self, run_id: str, path: str = "") -> Any:
+        """The names below a folder of artifacts on this machine."""
+        with self._database() as database:
+            query = "SELECT artifact_uri FROM runs WHERE run_uuid = ?"
+            row = database.execute(query, (run_id,)).fetchone()
+        root = None if row is None else local_path(str(row[0]))
+        if root is None:
+            return _NOT_HERE
+        files = (root / path).iterdir() if (root / path).is_dir() else ()
+        names = sorted(file.relative_to(root).as_posix() for file in files)
+        return [SimpleNamespace(path=name) for name in names]
 
     @_or_by_mlflow
     def update_run(self, run_id: str, status: str) -> Any:
@@ -331,10 +364,10 @@ def _plain(pairs: Iterable[Any]) -> list[tuple[str, str]]:
     return [(one.key, one.value) for one in pairs]
 
 
-def _fits(key: str, value: str) -> bool:
+def _fits(key: str, value: str, most: int = MAX_VALUE) -> bool:
     """Whether MLflow takes a tag or parameter as it is; it has more rules for other keys."""
     is_usual = re.fullmatch(r"[\w.\-`~ /]+", key) is not None and ".." not in key
-    return is_usual and key != "mlflow.runName" and len(key) <= MAX_KEY and len(value) <= MAX_VALUE
+    return is_usual and key != "mlflow.runName" and len(key) <= MAX_KEY and len(value) <= most
 
 
 def _put_tags(database: sqlite3.Connection, run_id: str, tags: Mapping[str, str]) -> None:
@@ -360,27 +393,52 @@ def _condition(where: str, key: str, sign: str, value: str) -> tuple[str, list[s
     return f"EXISTS ({has})", [key, value]
 
 
-def _experiment(number: int, name: str, stage: str) -> SimpleNamespace:
-    return SimpleNamespace(experiment_id=str(number), name=name, lifecycle_stage=stage)
+def _experiments(
+    database: sqlite3.Connection, where: str, given: Sequence[Any] = ()
+) -> list[SimpleNamespace]:
+    """Experiments, with the names that MLflow gives to their facts."""
+    query = f"SELECT experiment_id, name, lifecycle_stage FROM experiments WHERE {where}"
+    of_one = "SELECT key, value FROM experiment_tags WHERE experiment_id = ?"
+    return [
+        SimpleNamespace(
+            **{"experiment_id": str(number), "name": name, "lifecycle_stage": stage},
+            tags=dict(database.execute(of_one, (number,)).fetchall()),
+        )
+        for number, name, stage in database.execute(query, given).fetchall()
+    ]
 
 
-INFO = ("run_uuid", "name", "experiment_id", "status", "lifecycle_stage", "artifact_uri")
+INFO = (
+    "run_uuid",
+    "name",
+    "experiment_id",
+    "status",
+    "lifecycle_stage",
+    "artifact_uri",
+    "start_time",
+    "end_time",
+)
 
 
 def _runs(database: sqlite3.Connection, where: str, given: Sequence[Any]) -> list[SimpleNamespace]:
     """Runs as far as they are needed, with the names that MLflow gives to their facts."""
     found = []
-    query = f"SELECT {', '.join(INFO)}, start_time FROM runs WHERE {where}"
-    for run_id, name, experiment, status, stage, uri, start in database.execute(query, given):
+    query = f"SELECT {', '.join(INFO)} FROM runs WHERE {where}"
+    for run_id, name, experiment, status, stage, uri, start, end in database.execute(query, given):
         info = SimpleNamespace(
             **{"run_id": run_id, "run_name": name, "experiment_id": str(experiment)},
             **{"status": status, "lifecycle_stage": stage, "artifact_uri": uri},
-            start_time=start,
+            **{"start_time": start, "end_time": end},
         )
         facts = {}
-        for table, kind in (("tags", "tags"), ("params", "params"), ("latest_metrics", "metrics")):
+        for table in ("tags", "params"):
             rows = database.execute(f"SELECT key, value FROM {table} WHERE run_uuid = ?", (run_id,))
-            facts[kind] = dict(rows.fetchall())
+            facts[table] = dict(rows.fetchall())
+        last = "SELECT key, value, is_nan FROM latest_metrics WHERE run_uuid = ?"
+        facts["metrics"] = {
+            key: math.nan if is_nan else value
+            for key, value, is_nan in database.execute(last, (run_id,))
+        }
         found.append(SimpleNamespace(info=info, data=SimpleNamespace(**facts)))
     return found
 

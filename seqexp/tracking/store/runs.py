@@ -4,20 +4,19 @@ Importing this module takes seconds.
 """
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-
-from mlflow.artifacts import download_artifacts
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
+from typing import TYPE_CHECKING
 
 from seqexp.errors import InputError
-from seqexp.tracking.store.address import database_file
-from seqexp.tracking.store.answers import FILE_SECONDS, within
+from seqexp.tracking.store.address import database_file, local_path
 from seqexp.tracking.store.best import best_of
-from seqexp.tracking.store.client import connect, input_errors
+from seqexp.tracking.store.quick import QuickClient, input_errors, is_of_mlflow, opened
 from seqexp.utils.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 LATEST, BEST = "latest", "best"
 
@@ -50,7 +49,7 @@ class Among:
     """
 
     experiment: str | None = None
-    sweep: Run | None = None
+    sweep: "Run | None" = None
     metric: str | None = None
 
 
@@ -67,7 +66,7 @@ class Runs:
     def __init__(self, uri: str) -> None:
         refuse_missing(uri)
         self.uri = uri
-        self.client = connect(self.uri, is_written=False)
+        self.client = opened(self.uri, is_written=False)
         with input_errors(self.uri):
             found = self.client.search_experiments()
         self.experiments = {str(one.experiment_id): str(one.name) for one in found}
@@ -75,7 +74,7 @@ class Runs:
     def note(self, line: str) -> None:
         """Hear of what was chosen by a word: ties, and runs that were no candidates."""
 
-    def find(self, text: str, key: str = "run", among: Among = ANY) -> Run:
+    def find(self, text: str, key: str = "run", among: Among = ANY) -> "Run":
         """The run of an id, of the beginning of one, the latest that finished, or the best.
 
         Raises:
@@ -102,7 +101,7 @@ class Runs:
             raise InputError(f"{key} is {text!r}, and several runs begin so: {ids}{more}")
         return self._original(found[0])
 
-    def find_sweep(self, text: str, experiment: str | None = None) -> Run:
+    def find_sweep(self, text: str, experiment: str | None = None) -> "Run":
         """A sweep's own run: by its id, or the one that ended last.
 
         Raises:
@@ -121,7 +120,7 @@ class Runs:
             raise InputError(f"sweep is {LATEST}, but there is no sweep in {where}")
         return max(found, key=lambda run: run.info.end_time or run.info.start_time)
 
-    def jobs(self, parent: Run) -> list[Run]:
+    def jobs(self, parent: "Run") -> list["Run"]:
         """The runs of a sweep, the first that began first; of adopted ones, the run itself.
 
         Raises:
@@ -139,7 +138,7 @@ class Runs:
 
     def search(
         self, query: str, most: int | None = PAGE, experiment: str | None = None
-    ) -> list[Run]:
+    ) -> list["Run"]:
         """Runs that a query of MLflow's finds, the newest first; `most` of None is all.
 
         Raises:
@@ -172,7 +171,7 @@ class Runs:
             )
         return found
 
-    def _original(self, run: Run) -> Run:
+    def _original(self, run: "Run") -> "Run":
         """The run that another stands for; a run that stands for itself."""
         name = run.data.tags.get(SAME_AS)
         if name is None or not re.fullmatch(r"[0-9a-f]{32}", name):
@@ -180,7 +179,7 @@ class Runs:
         found = self.search(f"attributes.run_id = '{name}'", most=1)
         return found[0] if found else run
 
-    def _finished(self, among: Among, most: int | None) -> list[Run]:
+    def _finished(self, among: Among, most: int | None) -> list["Run"]:
         """The runs that finished, the newest first."""
         query = f"attributes.status = 'FINISHED' AND {OURS}"
         if among.sweep is None:
@@ -188,13 +187,13 @@ class Runs:
         found = [run for run in self.jobs(among.sweep) if run.info.status == "FINISHED"]
         return found[::-1]
 
-    def _latest(self, key: str, among: Among) -> Run:
+    def _latest(self, key: str, among: Among) -> "Run":
         found = self._finished(among, most=1)
         if not found:
             raise InputError(f"{key} is {LATEST}, but no run in {self._where(among)} has finished")
         return found[0]
 
-    def _best(self, key: str, among: Among) -> Run:
+    def _best(self, key: str, among: Among) -> "Run":
         found = self._finished(among, most=None)
         if not found:
             raise InputError(f"{key} is {BEST}, but no run in {self._where(among)} has finished")
@@ -219,7 +218,7 @@ class Runs:
         named = [f"{run.info.run_id} ({run.info.run_name})" for run in found]
         return ", ".join(named) or "none: it has no runs"
 
-    def download(self, run: Run, path: str, folder: str) -> Path | None:
+    def download(self, run: "Run", path: str, folder: str) -> Path | None:
         """A copy of an artifact below a folder of the caller's; None where the run has none.
 
         Raises:
@@ -230,21 +229,28 @@ class Runs:
             return None
         refuse_odd_files(run, path)
         try:
-            found = within(
-                FILE_SECONDS,
-                lambda: download_artifacts(
-                    run_id=run.info.run_id,
-                    artifact_path=path,
-                    dst_path=folder,
-                    tracking_uri=self.uri,
-                ),
-            )
-        except (MlflowException, OSError) as error:
+            return self._copied(run, path, folder)
+        except Exception as error:
+            if not isinstance(error, OSError) and not is_of_mlflow(error):
+                raise
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"{path} of run {run.info.run_id}: cannot be read: {reason}"
             ) from error
-        return Path(found)
+
+    def _copied(self, run: "Run", path: str, folder: str) -> Path:
+        """An artifact's copy; of one on this machine without MLflow, whose import takes longer."""
+        root = local_path(str(run.info.artifact_uri))
+        if isinstance(self.client, QuickClient) and root is not None:
+            source, to = root / path, Path(folder) / path
+            to.parent.mkdir(parents=True, exist_ok=True)
+            return Path(shutil.copytree(source, to) if source.is_dir() else shutil.copy(source, to))
+        from mlflow.artifacts import download_artifacts
+
+        from seqexp.tracking.store.answers import FILE_SECONDS, within
+
+        where = {"run_id": run.info.run_id, "artifact_path": path, "tracking_uri": self.uri}
+        return Path(within(FILE_SECONDS, lambda: download_artifacts(**where, dst_path=folder)))
 
 
 def refuse_missing(uri: str) -> None:
@@ -262,7 +268,7 @@ def refuse_missing(uri: str) -> None:
         )
 
 
-def refuse_odd_files(run: Run, path: str) -> None:
+def refuse_odd_files(run: "Run", path: str) -> None:
     """Refuse artifacts of a folder that are no plain files: links lead anywhere, pipes do not end.
 
     Raises:
@@ -276,11 +282,3 @@ def refuse_odd_files(run: Run, path: str) -> None:
         if file.is_symlink() or (file.exists() and not (file.is_file() or file.is_dir())):
             kind = "a symbolic link" if file.is_symlink() else "no plain file"
             raise InputError(f"{file}: is {kind}, so run {run.info.run_id} was not read")
-
-
-def local_path(address: str) -> Path | None:
-    """The folder that an address of artifacts means; None if it is no folder of this machine."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
-        return None
-    return Path(unquote(parts.path) if parts.scheme else address)

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from seqexp.errors import InputError
 from seqexp.metrics import higher_is_better
 from seqexp.tracking.journal.note import Note
+from seqexp.tracking.labels import NOTES, changes
 from seqexp.tracking.store.address import absolute, is_served
-from seqexp.tracking.store.links import view_of_runs
 from seqexp.tracking.store.orphans import FOLDER, HOST, PID
 from seqexp.tracking.store.quick import Pair, QuickClient, is_of_mlflow
+from seqexp.tracking.store.view import view_of_runs
 from seqexp.tracking.tracker import RunFacts
 from seqexp.utils.names import one_line, visible
 
@@ -48,6 +49,7 @@ class Beginning:
         self.uri = uri
         self.artifacts = None if is_served(uri) else artifacts
         self.journal = journal
+        self._is_new = False  # whether this process has created the run
 
     def __call__(self, facts: RunFacts) -> tuple[str, str]:
         """Ids of the run and its experiment.
@@ -75,16 +77,26 @@ class Beginning:
             self._choose_columns(experiment, facts)
         return run_id, experiment
 
+    def labels(self, run_id: str, facts: RunFacts) -> dict[str, str]:
+        """Give a run that goes on its tags and notes; returns the notes, old or new."""
+        given = _labels(facts)
+        tags = given if self._is_new else labelled(self.client, run_id, given)
+        return {NOTES: tags[NOTES]} if NOTES in tags else {}
+
     def _choose_columns(self, experiment: str, facts: RunFacts) -> None:
         """Choose the columns of the table of runs that the printed address opens."""
         metric = facts.params.get("optimized_metric")
-        if metric is not None:
-            view = view_of_runs(metric, higher_is_better(metric), facts.headline)
-            try:
-                self.client.set_experiment_tag(experiment, *view)
-            except Exception as error:  # a table without them is no reason to fail
-                if not is_of_mlflow(error):
-                    raise
+        if metric is None:
+            return
+        more = (metric, higher_is_better(metric), facts.headline, facts.columns)
+        try:
+            tags = self.client.get_experiment(experiment).tags
+            name, value = view_of_runs(*more, tags.get(view_of_runs(*more)[0]))
+            if tags.get(name) != value:
+                self.client.set_experiment_tag(experiment, name, value)
+        except Exception as error:  # a table without them is no reason to fail
+            if not is_of_mlflow(error):
+                raise
 
     def _experiment_of(self, run_id: str) -> str:
         with self._unless_gone(run_id):
@@ -162,11 +174,13 @@ class Beginning:
             TOKEN: token,
             **_place(),
             **facts.tags,
+            **changes({}, _labels(facts)),
         }
         if facts.folder:
             tags[FOLDER] = str(facts.folder.absolute())
         if facts.parent:
             tags["mlflow.parentRunId"] = facts.parent
+        self._is_new = True
         run = self.client.create_run(experiment, tags=tags, run_name=one_line(facts.name, _MAX_KEY))
         return str(run.info.run_id)
 
@@ -200,6 +214,19 @@ def _is_refusal(error: Exception) -> bool:
     from seqexp.tracking.store.client import is_refusal
 
     return is_refusal(error)
+
+
+def labelled(client: Any, run_id: str, labels: Mapping[str, str]) -> dict[str, str]:
+    """Give a run tags and notes; returns all tags that it has then."""
+    tags: dict[str, str] = dict(client.get_run(run_id).data.tags)
+    changed = changes(tags, labels)
+    for key, value in changed.items():
+        client.set_tag(run_id, key, value)
+    return {**tags, **changed}
+
+
+def _labels(facts: RunFacts) -> dict[str, str]:
+    return {key: visible(value) for key, value in facts.labels.items()}
 
 
 def _place() -> dict[str, str]:

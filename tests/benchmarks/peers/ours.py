@@ -68,7 +68,7 @@ def train(work: Work, variant: str, gate: Gate) -> None:
             gate.passed("epoch" if report.kind == "epoch" else "update")
 
     with (
-        mock.patch("seqexp.build.load", lambda config, settings: data_of(work)),
+        mock.patch("seqexp.build.load", lambda parts: data_of(work)),
         mock.patch("seqexp.run.fit", gated),
     ):
         run(config, Start(folder=None if variant == "quiet" else outputs / "runs" / "ours"))

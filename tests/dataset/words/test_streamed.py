@@ -16,8 +16,8 @@ from seqexp.data import Data
 from seqexp.dataset import mapped, text
 from seqexp.dataset.read_only import only_looking
 from seqexp.dataset.text import Text
-from seqexp.dataset.words import matrices, streamed
-from seqexp.dataset.words.numbering import tokenize
+from seqexp.dataset.words import joining, matrices, streamed
+from seqexp.dataset.words.numbering import number_all, number_one_by_one, tokenize
 from seqexp.errors import InputError
 
 
@@ -119,7 +119,7 @@ def test_without_a_place_to_write_files_are_temporary_and_a_full_disk_is_said(
     def full(*_: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "ids.npy")
 
-    monkeypatch.setattr(streamed, "growing", full)
+    monkeypatch.setattr(joining, "growing", full)
     with pytest.raises(InputError, match="ids.npy: the disk is full.*TMPDIR"):
         Text(str(file), cache=str(tmp_path / "cache")).load()
 
@@ -182,6 +182,30 @@ def test_words_are_those_of_basic_english() -> None:
     for _ in range(3000):
         made = "".join(draw.choices(pieces, k=draw.randrange(12)))
         assert tokenize(made) == basic(made)
+
+
+def test_all_texts_at_once_give_the_numbers_that_one_by_one_do() -> None:
+    pieces = [
+        *"< /'\".,;:()!?",
+        "<br />",
+        "br",
+        "/>",
+        "İ",
+        "Σ",
+        "\x1c",
+        "\u2028",
+        "\xa0",
+        "\n",
+        "é",
+    ]
+    words = ["B", "eightlet", "nineletts", "sixteenletters16", "seventeenletters1"]
+    draw = random.Random(1)
+    for _ in range(300):
+        texts = ["".join(draw.choices([*pieces, *words], k=12)) for _ in range(4)]
+        found, expected = number_all(texts), number_one_by_one(texts)
+        assert found is not None and found.words == expected.words
+        assert found.ids.tolist() == expected.ids.tolist() and found.lengths == expected.lengths
+    assert number_all(["a\0b"]) is None
 
 
 def test_strings_of_a_file_are_a_sequence() -> None:

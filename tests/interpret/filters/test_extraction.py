@@ -27,6 +27,7 @@ from seqexp.interpret.filters.matrix import best, information, matches, reverse_
 from seqexp.interpret.logo import draw_logo
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import TaskSpec
+from seqexp.utils.drawing import colour_legend
 
 DNA = ("A", "C", "G", "T")
 
@@ -279,6 +280,31 @@ def test_the_page_with_a_slider_is_complete_in_itself() -> None:
     first, second = (np.asarray(Image.open(io.BytesIO(base64.b64decode(e)))) for e in encoded)
     np.testing.assert_array_equal(first, frames[2])
     np.testing.assert_array_equal(second, frames[10])
+
+
+def test_the_slider_ends_where_the_kept_weights_are() -> None:
+    def parts(page: str, name: str) -> list[str]:
+        found: list[str] = json.loads(page.partition(f"const {name} = ")[2].partition(";\n")[0])
+        return found
+
+    page = slider_page({1: b"one", 2: b"two"}, b"kept", 1)
+    assert parts(page, "names") == ["epoch 1", "epoch 2", "kept: epoch 1"]
+    assert base64.b64decode(parts(page, "frames")[-1]) == b"kept" and 'value="2"' in page
+    assert parts(slider_page({1: b"one"}, b"mean"), "names")[-1] == "kept"
+
+
+def test_a_map_has_a_legend_of_its_colours() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().add_subplot()
+    image = axes.imshow([[-2.0, 1.0]], cmap="RdBu_r", vmin=-2, vmax=2)
+    colour_legend(axes, image, 2.0)
+    (legend,) = axes.child_axes
+    ramp = legend.images[0]
+    assert [label.get_text() for label in legend.get_yticklabels()] == ["+2", "0", "-2"]
+    top, bottom = (ramp.cmap(ramp.norm(value)) for value in (2.0, -2.0))
+    assert (top, bottom) == (image.cmap(image.norm(2.0)), image.cmap(image.norm(-2.0)))
+    assert ramp.get_array()[0, 0] == 2 and ramp.get_array()[-1, 0] == -2
 
 
 def test_a_logo_stacks_letters_to_their_heights() -> None:

@@ -299,6 +299,25 @@ def test_a_slow_store_does_not_slow_the_one_who_tells(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_what_is_told_while_points_are_sent_waits_for_more(tmp_path: Path) -> None:
+    journal, talks = Journal(tmp_path), threading.Event()
+
+    def goes_on() -> bool:
+        if not talks.is_set():
+            journal.append(point(store.calls))
+        return False
+
+    store = Store(goes_on)
+    journal.append(point(0))
+    postman = Postman(Outbox(journal, store.send), "store")
+    time.sleep(0.2)
+    assert store.calls == 1
+    talks.set()
+    assert postman.close(patience=20)
+    assert store.taken == [point(0), point(1)]
+    journal.close()
+
+
 def test_patience_ends_and_what_is_left_is_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,40 @@
+"""MLflow's environment variables that name a place to record in: seqexp does not follow them.
+
+What a command does stands in the command, and is kept with the run.
+"""
+
+import os
+
+from seqexp.tracking.store.address import absolute
+
+PLACES = {
+    "MLFLOW_TRACKING_URI": "tracking.uri",
+    "MLFLOW_REGISTRY_URI": "tracking.uri",
+    "MLFLOW_EXPERIMENT_NAME": "experiment_name",
+    "MLFLOW_EXPERIMENT_ID": "experiment_name",
+    "MLFLOW_RUN_ID": "",
+}
+"""Variables, and the keys that do the same."""
+
+
+def unfollowed(uri: str) -> str | None:
+    """One line on the variables that are set and name another place than a store; None: no one.
+
+    Args:
+        uri: of the store that is used.
+    """
+    given = {name: os.environ.get(name) for name in PLACES}
+    found = [n for n, v in given.items() if v and not (n.endswith("URI") and _is_same(v, uri))]
+    if not found:
+        return None
+    keys = list(dict.fromkeys(PLACES[name] for name in found if PLACES[name]))
+    verb = "is" if len(found) == 1 else "are"
+    instead = f"; give {' and '.join(f'{key}=...' for key in keys)} instead" if keys else ""
+    return f"{', '.join(found)} {verb} not followed, runs are kept in {uri}{instead}"
+
+
+def _is_same(given: str, uri: str) -> bool:
+    try:
+        return absolute(given) == absolute(uri)
+    except ValueError:  # no address
+        return False

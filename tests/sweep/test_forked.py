@@ -1,0 +1,71 @@
+"""Processes that are forked for one piece of work each."""
+
+import operator
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.utils import JobStatus
+
+from seqexp.errors import RunError, StoppedError
+from seqexp.sweep.forked.launcher import _told
+from seqexp.sweep.forked.processes import METHOD, Ended, each, start_server
+
+pytestmark = pytest.mark.skipif(METHOD != "forkserver", reason="there are no forks here")
+
+
+@pytest.fixture(autouse=True)
+def server() -> None:
+    start_server("json")
+
+
+def test_results_come_in_order_and_a_killed_process_costs_its_own_only() -> None:
+    calls = [
+        (divmod, 7, 2),
+        (signal.raise_signal, signal.SIGKILL),
+        (os._exit, 3),
+        (signal.raise_signal, signal.SIGINT),
+        (os.getppid,),
+        (divmod, 9, 4),
+    ]
+    found = each(operator.call, calls, 2)
+    assert found == [(3, 1), -signal.SIGKILL, 3, 130, found[4], (2, 1)]
+    assert [isinstance(one, Ended) for one in found] == [False, True, True, True, False, False]
+    assert found[4] != os.getpid()  # it is the server's child, and the server ours
+
+
+def test_a_process_has_the_variables_of_the_caller_and_hears_signals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SEQEXP_PARENT_RUN", "later")  # after the server was started
+    assert each(os.getenv, [("SEQEXP_PARENT_RUN",)], 1) == ["later"]
+    (blocked,) = each(signal.pthread_sigmask, [(signal.SIG_BLOCK, [])], 1)
+    assert not set(blocked) & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_the_server_does_not_hear_what_ends_a_terminals_processes() -> None:
+    (server,) = each(os.getppid, [()], 1)
+    status = Path(f"/proc/{server}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("SigBlk")]
+    mask = int(line.split()[1], 16)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        assert mask & (1 << (number - 1))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (-9, RunError, "its process was ended by SIGKILL"),
+        (1, RunError, "its process ended with status 1"),
+        (130, StoppedError, "it was stopped"),
+    ],
+)
+def test_a_job_without_a_result_says_how_its_process_ended(
+    status: int, kind: type[RunError], said: str
+) -> None:
+    found = _told(Ended(status), ("seed=1",))
+    assert found.status is JobStatus.FAILED and found.overrides == ("seed=1",)
+    assert type(found._return_value) is kind and str(found._return_value) == said

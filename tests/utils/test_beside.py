@@ -1,0 +1,82 @@
+"""Figures drawn in a process beside this one: the same files, and errors that are seen here."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+from matplotlib.figure import Figure
+
+from seqexp.utils import beside
+from seqexp.utils.beside import Drawing, Picture, can_fork, pictures, png_of
+from seqexp.utils.drawing import png
+
+HERE = os.getpid()
+
+needs_fork = pytest.mark.skipif(not can_fork(), reason="no process with a core to itself")
+
+
+def figure(width: float = 1.0) -> Figure:
+    made = Figure(figsize=(width, 1))
+    made.text(0.5, 0.5, "A$C")
+    return made
+
+
+def counted() -> Figure:
+    """As wide as this process is not the one that draws."""
+    return figure(2.0 if os.getpid() == HERE else 1.0)
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    yield
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@needs_fork
+def test_figures_are_drawn_beside_with_the_bytes_that_they_have_here() -> None:
+    drawn = pictures({"a": figure, "b": counted})
+    assert drawn["b"].png() == drawn["a"].png() == png(figure())
+    assert png_of(drawn["a"]) == png_of(figure())
+
+
+def test_where_no_process_can_be_forked_they_are_drawn_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(beside, "can_fork", lambda: False)
+    assert pictures({"b": counted})["b"].png() == png(figure(2.0))
+
+
+@needs_fork
+def test_what_a_process_cannot_draw_is_drawn_here() -> None:
+    def ends() -> Figure:
+        return figure() if os.getpid() == HERE else os._exit(0)
+
+    assert pictures({"a": ends, "b": counted})["b"].png() == png(figure(2.0))
+
+
+@needs_fork
+def test_a_process_that_stands_still_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stands() -> Figure:
+        time.sleep(0 if os.getpid() == HERE else 60)
+        return figure()
+
+    monkeypatch.setattr(beside, "PATIENCE", 0.1)
+    assert pictures({"a": stands})["a"].png() == png(figure())
+
+
+@needs_fork
+def test_an_error_is_raised_where_the_figure_is_asked_for() -> None:
+    def fails() -> Figure:
+        raise ValueError("no such motif")
+
+    drawn: Picture = pictures({"a": fails})["a"]
+    with pytest.raises(ValueError, match="no such motif"):
+        drawn.png()
+
+
+@needs_fork
+def test_figures_that_nobody_asks_for_leave_no_process() -> None:
+    drawing = Drawing({"a": lambda: time.sleep(60) or figure()})  # type: ignore[func-returns-value]
+    del drawing
