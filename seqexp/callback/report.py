@@ -167,6 +167,7 @@ class Page(Callback):
         number = worst_of(spec, kept) if kept else 0
         row = test.tokens[number]
         row = row[is_real(row[None])[0]][:MAX_READ]
+        row = row if row.is_floating_point() else row.long()  # kept in few bytes
         model: Any = training.model
         model.eval()
         found = over(model, row.to(training.device))

@@ -50,13 +50,24 @@ def _of_group(name: str, node: Any, option: str | None) -> Any:
         given = {key: one.default for key, one in parameters.items() if not one.required}
     except (TargetError, KeyError):
         pass
-    file = CONF / name / f"{option}.yaml"
-    if option is not None and file.is_file():
-        plain = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-        if isinstance(plain, dict):
-            given |= {str(k): v for k, v in plain.items() if v != "???"}
+    if option is not None:
+        given |= _of_file(name, option)
     taken = {key for key, value in given.items() if isinstance(value, str) and "${" in value}
     return {**given, "_target_": node.get("_target_"), **{key: node.get(key) for key in taken}}
+
+
+def _of_file(group: str, option: str) -> dict[str, Any]:
+    """The values of an option's file, and of those of its group that it builds on."""
+    file = CONF / group / f"{option}.yaml"
+    if not file.is_file():
+        return {}
+    plain = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    assert isinstance(plain, dict)
+    given: dict[str, Any] = {}
+    for other in plain.pop("defaults", ()):
+        if isinstance(other, str) and other != "_self_":
+            given |= _of_file(group, other)
+    return {**given, **{str(key): value for key, value in plain.items() if value != "???"}}
 
 
 def _leaves(key: str, value: Any, default: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -66,7 +77,10 @@ def _leaves(key: str, value: Any, default: Any) -> Iterator[tuple[str, Any, Any]
             yield from _leaves(f"{key}.{name}", one, known.get(name, MISSING))
         return
     plain = list(default) if isinstance(default, tuple) else default
+    if key.endswith("._target_"):  # the option says which
+        return
     if plain is MISSING:
-        yield key, value, None
+        if value is not None:
+            yield key, value, None
     elif plain != value:
         yield key, value, plain

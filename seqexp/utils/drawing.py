@@ -13,10 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.category import StrCategoryLocator
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
+from matplotlib.image import AxesImage, BboxImage
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator
+from matplotlib.transforms import Bbox, TransformedBbox
 
 _MISSING = r"Glyph .* missing from|Matplotlib currently does not support"
 """Warnings of a font without a letter, or of letters that it does not join."""
@@ -46,15 +48,22 @@ def _numbers(axis: Axis) -> list[Text]:
 def colour_legend(axes: Axes, image: AxesImage, limit: float) -> None:
     """A narrow legend at the right of a map whose colours go from -limit to limit.
 
-    A colour bar of Matplotlib's takes several times as long.
+    It is drawn into the axes of the map: axes of its own, as a colour bar of Matplotlib's has,
+    would take longer to draw than the map.
     """
-    place = axes.inset_axes((1.004, 0.0, 0.008, 1.0))
-    ramp = np.linspace(limit, -limit, 32)[:, None]
-    place.imshow(ramp, cmap=image.get_cmap(), vmin=-limit, vmax=limit, aspect="auto")
-    place.set_xticks([])
-    place.yaxis.tick_right()
-    place.set_yticks((0, 15.5, 31), (f"{limit:+.2g}", "0", f"{-limit:+.2g}"), fontsize=8)
-    place.tick_params(length=2, pad=1)
+    box = TransformedBbox(Bbox.from_bounds(1.004, 0.0, 0.008, 1.0), axes.transAxes)
+    ramp = BboxImage(
+        box, cmap=image.get_cmap(), norm=Normalize(-limit, limit), origin="lower", clip_on=False
+    )
+    ramp.set_data(np.linspace(-limit, limit, 32)[:, None])
+    axes.add_artist(ramp)
+    for height, value, align in (
+        (1.0, limit, "top"),
+        (0.5, 0.0, "center"),
+        (0.0, -limit, "bottom"),
+    ):
+        text = f"{value:+.2g}" if value else "0"
+        axes.text(1.016, height, text, va=align, fontsize=8, transform=axes.transAxes)
 
 
 @contextmanager

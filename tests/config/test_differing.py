@@ -4,12 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 from training import composed
 
 from seqexp.config.check import check
 from seqexp.config.differing import differing
+from seqexp.config.groups import CONF
 
-MOTIF = {"model": "cnn1d", "dataset": "motif", "trainer": "smoke", "interpret": "none"}
+MOTIF = {
+    **{"model": "cnn1d", "dataset": "motif", "trainer": "smoke", "interpret": "none"},
+    **{"optimizer": "adam", "schedule": "constant", "decode": "sample", "gradient_flow": "lags"},
+}
+
+HIDDEN = OmegaConf.load(CONF / "model/lstm.yaml").hidden_size
 
 
 @pytest.mark.parametrize(
@@ -22,7 +29,7 @@ MOTIF = {"model": "cnn1d", "dataset": "motif", "trainer": "smoke", "interpret": 
         (
             ("model=lstm", "model.hidden_size=7", "trainer.epochs=9"),
             {"model": "lstm"},
-            {"model.hidden_size": (7, 128), "trainer.epochs": (9, 2)},
+            {"model.hidden_size": (7, HIDDEN), "trainer.epochs": (9, 2)},
         ),
     ],
 )

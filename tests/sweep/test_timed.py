@@ -87,7 +87,7 @@ def test_runs_that_differ_in_their_seed_are_timed_once_and_workers_share(
     told = capsys.readouterr().out
     assert len(asked) == 1
     assert told.count("| 60 min |") == 3
-    assert "about 3.0 h one after the other, 90 min by 2 workers" in " ".join(told.split())
+    assert "about 3.0 h one after the other, 1.5 h by 2 workers" in " ".join(told.split())
 
 
 def test_a_time_is_told_in_the_unit_that_fits() -> None:

@@ -102,7 +102,7 @@ def pairs_figure(families: Families) -> Figure:
         width_ratios=(1.25, 1, 1),
         left=0.12,
         right=0.99,
-        bottom=0.55 / (2.1 * lines),
+        bottom=0.95 / (2.1 * lines + 0.7),
         top=1 - 0.6 / (2.1 * lines + 0.7),
         hspace=0.75,
         wspace=0.18,
