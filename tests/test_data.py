@@ -194,3 +194,27 @@ def test_the_digest_follows_contexts_and_numbers_and_not_how_they_are_scored() -
         digest(replace(spec, context=Vocabulary(tuple("abcdefgx")))),
     ]
     assert len({same, *others}) == 6
+
+
+@pytest.mark.parametrize("count", [1, 7, 100, 499])
+def test_rows_drawn_of_very_many_are_those_drawn_of_few(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    labels = (torch.rand(500, 1, generator=generator) ** 3 * 5).long()  # of unlike sizes
+    split = Sequences(torch.ones(500, 2, dtype=torch.uint8), labels, per_position=False)
+    expected = split.drawn(count, 3)
+    monkeypatch.setattr(data, "VERY_MANY", 1)
+    assert torch.equal(split.drawn(count, 3), expected)
+
+
+def test_a_digest_does_not_depend_on_the_width_of_next_tokens_or_on_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokens, targets = torch.arange(60).view(6, 10), torch.arange(1, 61).view(6, 10)
+    split = Sequences(tokens.short(), targets)
+    assert split.digest() == replace(split, targets=targets.short()).digest()
+    assert split.digest() != replace(split, tokens=tokens).digest()
+    expected = split.digest()
+    monkeypatch.setattr(data, "MANY", 7)
+    assert split.digest() == expected

@@ -43,7 +43,8 @@ def over(model: Any, tokens: Num[Tensor, "time ..."]) -> Over | None:
     """
     if not isinstance(model, Recurrent) or not model.reads_forward or not len(tokens):
         return None
-    inputs, _ = model.vectors(tokens[None])
+    ids = tokens if tokens.is_floating_point() else tokens.long()  # datasets hold them in less
+    inputs, _ = model.vectors(ids[None])
     states, gates = inputs, {}
     for layer in model.forwards:
         start = layer.start(inputs)

@@ -32,7 +32,7 @@ class Ensemble:
         points: the values of each run without its seed, by its label.
         run_ids: of each run in the store, by its label.
         metrics: of the test, by name without the split.
-        headline: of these, the measure that counts most.
+        headline: of these, the one that runs are sorted by, or that counts most.
         folds: of which each has a mean of its own runs; metrics are of all of them together.
     """
 
@@ -71,7 +71,9 @@ def ensembles(manifest: Manifest) -> list[Ensemble]:
         weights = {label: w / len(folds) for part in parts for label, w in part.weights.items()}
         spec = parts[0].part.spec
         metrics = pooled_metrics([part.part for part in parts])
-        name = HEADLINE[Output(spec.output)][0]
+        asked = manifest.metric.partition("/")[2]  # what the table of the sweep is sorted by
+        is_known = manifest.metric.startswith("test/") and asked in metrics
+        name = asked if is_known else HEADLINE[Output(spec.output)][0]
         shares = {label: weights[label] for label in runs}
         found.append(Ensemble(method, shares, points, run_ids, metrics, name, len(folds)))
     return found

@@ -18,9 +18,15 @@ def auroc(
     num_negative = len(is_positive) - num_positive
     if not num_positive or not num_negative:
         return None
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(counts) - (counts - 1) / 2  # of equal scores
-    rank_sum = mean_ranks[place][is_positive].sum()
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    is_new = np.ones(len(ordered), dtype=bool)  # in a third of the memory of np.unique
+    is_new[1:] = (ordered[1:] != ordered[:-1]) & ~(np.isnan(ordered[1:]) & np.isnan(ordered[:-1]))
+    starts = np.flatnonzero(is_new)
+    positives = np.add.reduceat(is_positive[order], starts, dtype=np.int64)
+    counts = np.diff(starts, append=len(scores))
+    mean_ranks = starts + (counts + 1) / 2  # of equal scores, from 1
+    rank_sum = (mean_ranks * positives).sum()
     wins = rank_sum - num_positive * (num_positive + 1) / 2
     return float(wins / (num_positive * num_negative))
 

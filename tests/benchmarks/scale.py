@@ -18,8 +18,8 @@ letters (--sequences) are trained on for an epoch by two filters, validated, tes
 on, twice: the first command encodes them. The memory of the command and of its workers is looked
 at 20 times a second.
 
-python -m tests.benchmarks.scale --words 20 200
-python -m tests.benchmarks.scale --sequences 100000 1000000
+python -m tests.benchmarks.scale --words 20 200 [--bare] [--starts 1]
+python -m tests.benchmarks.scale --sequences 100000 1000000 [--bare] [--starts 1]
 
 Rates of encoding a second of CPU time, of the same text and records with what came before, in turn
 (torchtext's tokens one by one; records of DNA as objects).
@@ -395,10 +395,14 @@ def commanded(*overrides: str) -> dict[str, float]:
     return {"seconds": time.perf_counter() - began, **peaks}
 
 
+BARE: list[str] = []
+"""Overrides of commands that load, train and score, and do nothing else."""
+
+
 def measure_commands(what: str, given: tuple[str, ...], folder: Path, starts: int) -> None:
     """The same twice: with nothing encoded, and with everything."""
     few = ("model.num_filters=2", "trainer.epochs=1", "trainer.batch_size=512")
-    common = (f"paths.outputs={folder / 'outputs'}", "model=cnn1d", *few, *given)
+    common = (f"paths.outputs={folder / 'outputs'}", "model=cnn1d", *few, *BARE, *given)
     for start in ("first", "second")[:starts]:
         found = commanded(*common, f"seed={0 if start == 'first' else 1}", "dataset.seed=0")
         print(
@@ -482,6 +486,7 @@ def main() -> None:
     parser.add_argument("--words", type=int, nargs="+", help="MB of reviews")
     parser.add_argument("--sequences", type=int, nargs="+", help="of DNA")
     parser.add_argument("--starts", type=int, default=2, help="of each command")
+    parser.add_argument("--bare", action="store_true", help="without MLflow and interpretation")
     parser.add_argument("--rates", action="store_true")
     parser.add_argument("--child", nargs="+")
     given = parser.parse_args()
@@ -492,6 +497,8 @@ def main() -> None:
     if given.imdb:
         measure_imdb(given.imdb, given.updates)
         return
+    if given.bare:
+        BARE.extend(("tracking=none", "interpret=none", "gradient_flow=none"))
     if given.rates:
         measure_rates(given.pairs)
     for sizes, measured in ((given.words, measure_words), (given.sequences, measure_dna)):

@@ -18,7 +18,7 @@ from seqexp.inference import ensemble
 from seqexp.inference.ensemble import Part, Scores, Split, comparable, metrics_of, pooled_metrics
 from seqexp.spec import NO_SYMBOLS, Output, TaskSpec
 from seqexp.sweep import pooled
-from seqexp.sweep.ensemble import ensembles
+from seqexp.sweep.ensemble import ensembles, sentences
 from seqexp.sweep.manifest import Entry, Manifest
 from seqexp.sweep.statistics import paired
 from seqexp.sweep.table import points_of, rows_of_points, table_text
@@ -157,6 +157,10 @@ def test_an_ensemble_of_folds_is_of_the_runs_of_each_fold(tmp_path: Path) -> Non
     targets = torch.cat([one.test.targets for one in scores[:2]])
     assert found.metrics == pytest.approx(metrics_of(CLASSES, both, targets))
     assert [*found.weights.values()] == [0.25] * 4 and found.folds == 2
+    # a sweep that is sorted by a metric of the test says that one of its ensemble
+    assert "out of fold, equal weights: test/accuracy" in sentences([found])
+    manifest.metric = "test/auroc"
+    assert "out of fold, equal weights: test/auroc" in sentences(ensembles(manifest))
 
 
 def test_folds_are_repeats_of_a_point_and_compared_fold_by_fold(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from seqexp.utils.workers import cores, each
 
 log = logging.getLogger("seqexp")
 
-PART = 2**22
+PART = 2**21
 """Characters of a block; a worker needs some 20 times as many bytes."""
 
 LARGE = 2**24
