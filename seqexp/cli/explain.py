@@ -3,8 +3,10 @@
 python -m seqexp explain run=RUN input=FILE output=FOLDER [KEY=VALUE ...]
 
   run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
-                 best (by its optimized_metric, or by metric=NAME)
-  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
+                 best
+  experiment     name in MLflow: latest and best look among its runs only
+  sweep          id of a sweep's own run, or latest: latest and best look among its runs only
+  metric         that best is best by; the optimized_metric of the runs
   input          a file as for predict: FASTA and FASTQ for DNA, tables, a text a line, numbers
   output         a folder for the results; files of these names in it are replaced
   method         by default integrated-gradients; contributions for model=ngrams; ism for a model

@@ -5,8 +5,10 @@ python -m seqexp predict runs=RUN,RUN|sweep=RUN input=FILE [KEY=VALUE ...]
 python -m seqexp predict run=RUN genome=GENOME.fa [output=TRACK.bw] [KEY=VALUE ...]
 
   run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
-                 best (by its optimized_metric, or by metric=NAME)
-  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
+                 best
+  experiment     name in MLflow: latest and best look among its runs only
+  sweep          id of a sweep's own run, or latest: latest and best look among its runs only
+  metric         that best is best by; the optimized_metric of the runs
   runs           several, with commas: the mean of what they predict, also of different models; or
                  sweep=ID or sweep=latest without run: the mean of all its runs
   weights        of several runs: equal; validation (as the sweep has chosen); or numbers, 1,1,0.5

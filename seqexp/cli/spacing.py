@@ -3,8 +3,10 @@
 python -m seqexp spacing run=RUN motifs=A,B [KEY=VALUE ...]
 
   run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
-                 best (by its optimized_metric, or by metric=NAME)
-  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
+                 best
+  experiment     name in MLflow: latest and best look among its runs only
+  sweep          id of a sweep's own run, or latest: latest and best look among its runs only
+  metric         that best is best by; the optimized_metric of the runs
   runs           several, with commas: the mean over them; or sweep=ID or sweep=latest without run:
                  all its runs
   motifs         two motifs, as for marginalize: each a consensus (TGACTCA), a motif file with one

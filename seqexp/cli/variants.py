@@ -4,8 +4,10 @@ python -m seqexp variants run=RUN input=FILE genome=GENOME.fa output=TABLE.tsv [
 python -m seqexp variants runs=RUN,RUN|sweep=RUN input=FILE genome=GENOME.fa output=TABLE.tsv
 
   run            id of a run in MLflow, its first few letters, latest (the newest that finished) or
-                 best (by its optimized_metric, or by metric=NAME)
-  experiment, sweep    where latest and best look: experiment=NAME in MLflow, or sweep=ID|latest
+                 best
+  experiment     name in MLflow: latest and best look among its runs only
+  sweep          id of a sweep's own run, or latest: latest and best look among its runs only
+  metric         that best is best by; the optimized_metric of the runs
   runs           several, with commas: the mean over them, and the standard deviation; or sweep=ID
                  or sweep=latest without run: all its runs
   input          VCF, or a table with columns contig, position (from 1), ref, alt and perhaps id;

@@ -10,7 +10,8 @@ import pytest
 
 from seqexp import __version__
 from seqexp.cli.store_location import KEYS, place
-from seqexp.cli.subcommand import COMMANDS, PLACE, read, run_command
+from seqexp.cli.subcommand import COMMANDS, PLACE, WHICH, read, run_command
+from seqexp.cli.which import KEYS as OF_RUNS
 from seqexp.config.signature import signature
 from seqexp.errors import InputError
 
@@ -22,8 +23,9 @@ KEYED = sorted({*COMMANDS} - {"deliver"})
 def test_the_help_names_every_argument_and_no_other(command: str) -> None:
     text = _text(command)
     named = set(re.findall(r"^  (\w+)  ", text, re.M))
-    known = set(signature(COMMANDS[command]).parameters) - {PLACE}
-    assert named == known
+    arguments = set(signature(COMMANDS[command]).parameters) - {PLACE}
+    kinds = {*WHICH} & arguments
+    assert named == (arguments - kinds).union(*(OF_RUNS[kind] for kind in kinds))
     assert re.search(r"^  tracking\.uri, paths\.outputs(, paths\.data)?  ", text, re.M)
     assert max(map(len, text.splitlines())) <= 100
     assert f"  python -m seqexp {command} " in text  # an example

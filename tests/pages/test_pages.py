@@ -117,8 +117,8 @@ def test_charts_begin_with_training_beside_validation_and_with_images(
     browser.picture("charts")
     browser.scroll_to("images")
     assert browser.count("[role='slider']") == 1  # over the epochs, for all runs together
-    assert browser.count("img[src^='blob:'], img[src*='get-artifact']") >= 1
     browser.picture("filters")
+    assert "No image logged at this step" not in browser.text()
 
 
 def test_the_models_page_has_the_metrics_of_its_test(

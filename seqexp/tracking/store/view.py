@@ -120,7 +120,7 @@ def _charts(headline: Sequence[str]) -> Iterator[dict[str, Any]]:
     yield {
         **_card("IMAGE", IMAGE, IMAGES),
         "imageKeys": [IMAGE],
-        "step": 0,
+        "step": 1,  # the first epoch: at 0 there is none
         "showRunParams": False,  # they would take the place of the image
     }
 

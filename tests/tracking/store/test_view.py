@@ -38,6 +38,7 @@ def test_training_and_validation_share_a_chart_and_images_have_no_params_beside_
     assert loss["selectedMetricKeys"] == ["train/loss_nats", "valid/loss_nats"]
     assert accuracy["selectedMetricKeys"] == ["train/accuracy", "valid/accuracy"]
     assert image["imageKeys"] == ["filters"] and image["showRunParams"] is False
+    assert image["step"] == 1
     sections = [section["name"] for section in state()["compareRunSections"]]
     assert sections[:2] == ["curves", "images"] and sections.index("valid") < sections.index("test")
 
