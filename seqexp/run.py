@@ -181,7 +181,7 @@ def settled(config: Config, start: Start) -> Iterator[Place]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(room_on_disk())
-        with phase("loading MLflow and the parts of the run", STARTING):
+        with phase("loading the parts of the run", STARTING):
             parts = build.parts(config)
         garbage.resume()
         device = build.prepare(parts.settings, parts.threads)

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 from seqexp.cli.subcommand import COMMANDS
 from seqexp.cli.which import WORDS
@@ -253,7 +254,8 @@ class Known:
         if key is None:
             return None
         if value is None:
-            is_bool = bool in self.kinds.annotations(key)
+            found = self.kinds.annotations(key)
+            is_bool = any(bool in (kind, *get_args(kind)) for kind in found)
             return f"{key}=true" if is_bool else f"{key}=VALUE"
         return shlex.quote(f"{key}={value}")
 

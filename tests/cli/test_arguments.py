@@ -30,7 +30,7 @@ from seqexp.errors import InputError
         (["+experiment=motif"], "write experiment=motif"),
         (["++model=lstm"], "write model=lstm"),
         (["++x"], r"\+\+x: cannot be read; write KEY=VALUE"),
-        (["~model"], "a run needs its model; write model=NAME, one of cnn1d, lstm"),
+        (["~model"], "a run needs its model; write model=NAME, one of cnn1d, kneser"),
         (["~interpret"], "a run needs its interpret; write interpret=none"),
         (["~seed"], "a run needs its seed"),
         (["model=null"], "model=null: there is no such option; give one of cnn1d"),
