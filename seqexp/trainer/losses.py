@@ -24,9 +24,10 @@ class Losses(nn.Module):
     def __init__(self, model: Model, task: Task, device: torch.device, bf16: bool) -> None:
         super().__init__()
         self.model, self.task, self.device, self.bf16 = model, task, device, bf16
-        # asked once: protocols take longer to look through than a small model's layer
-        self.scoring = model if isinstance(model, ScoresTargets) else None
-        self.group = model if isinstance(model, HasMembers) else None
+        # asked once: protocols take longer to look through than a small model's layer; in tuples, so
+        # that the model is a submodule once
+        self.scoring = (model,) if isinstance(model, ScoresTargets) else ()
+        self.group = (model,) if isinstance(model, HasMembers) else ()
 
     def forward(
         self, parts: Sequence[Batch], carry: Carry | None, seed: int
@@ -56,13 +57,13 @@ class Losses(nn.Module):
 
     def _cost(self, part: Batch, carry: Carry | None) -> tuple[Tensor, Tensor, Carry]:
         """Nats of a part, what else is counted, and the state after it."""
-        if self.scoring is not None and self.scoring.scores_targets:
+        if self.scoring and self.scoring[0].scores_targets:
             with self._precision():
-                cost, carry = self.scoring.target_nats(part.tokens, part.targets, carry)
+                cost, carry = self.scoring[0].target_nats(part.tokens, part.targets, carry)
             return cost, cost.new_zeros(0), carry
-        if self.group is not None and self.group.has_members:
+        if self.group and self.group[0].has_members:
             with self._precision():
-                members, carry = self.group.members(part.tokens, carry)
+                members, carry = self.group[0].members(part.tokens, carry)
             costs = [self.task.nats(logits, part.targets) for logits in members]
             counted = self.task.extras(torch.stack(members).mean(dim=0), part.targets)
             return torch.stack(costs).mean(), counted, carry
