@@ -24,7 +24,7 @@ class Losses(nn.Module):
     def __init__(self, model: Model, task: Task, device: torch.device, bf16: bool) -> None:
         super().__init__()
         self.model, self.task, self.device, self.bf16 = model, task, device, bf16
-        # asked once: protocols take longer to look through than a small model's layer; in tuples, so
+        # asked once: a protocol takes longer to look through than a small layer; in tuples, so
         # that the model is a submodule once
         self.scoring = (model,) if isinstance(model, ScoresTargets) else ()
         self.group = (model,) if isinstance(model, HasMembers) else ()
