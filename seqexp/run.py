@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 # before torch starts CUDA: cuBLAS is deterministic only with this workspace
@@ -261,7 +262,7 @@ def train(run: Observed, callbacks: Sequence[Callback], stop: Stop, update: Upda
             say_stopped(training)
         with phase(f"testing on {size_of(run.data.test)}", TESTING):
             tested = next(reports)
-        return tell(callbacks, tested)
+        return all(tell(callbacks, report) for report in chain([tested], reports))
 
 
 def end(callbacks: Sequence[Callback], result: Result) -> None:
