@@ -3,6 +3,7 @@
 The launchers themselves are `forked/launcher.py`, and Hydra's plugins for submitit and Ray.
 """
 
+import importlib
 import shutil
 import socket
 from collections.abc import Mapping
@@ -157,8 +158,7 @@ def _refuse_cluster(launcher: Mapping[str, Any]) -> None:
         if port.isdecimal():  # Ray itself would wait for five minutes
             socket.create_connection((host, int(port)), CONNECTION_SECONDS).close()
         else:
-            import ray  # an extra
-
+            ray = importlib.import_module("ray")  # an extra
             ray.init(address=address, log_to_driver=False, logging_level="error")
             ray.shutdown()
     except (OSError, ValueError, OverflowError) as error:

@@ -64,6 +64,7 @@ def test_every_option_of_every_group_is_sound(group: str, option: str) -> None:
     needs = {
         ("trainer", "tbptt"): ["model=rnn"],  # windows need a model that reads forwards
         ("dataset", "fasta"): [some_file],
+        ("model", "kneser-ney"): ["dataset=chars"],
         ("model", "read-errors"): ["dataset=noisy-reads", "dataset.view=clusters"],
         ("decode", "denoise"): ["experiment=denoise"],
         ("experiment", "fasta"): [some_file],
