@@ -79,7 +79,7 @@ def test_a_packed_text_is_mapped_too_and_unpacked_once(
     assert isinstance(found[1].ids, np.memmap)
     assert all(same(text, of_text(READ + READ)) for text in found)
     assert [path.suffix for path in sorted(cache.iterdir())] == [".npy", ".json", ".lock"]
-    monkeypatch.setattr(characters, "_unpacked", None)
+    monkeypatch.setattr(characters, "unpacked", None)
     assert same(of_files([file, file], cache, 1, size=100), found[0])
 
 

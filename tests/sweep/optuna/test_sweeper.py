@@ -19,6 +19,8 @@ from mlflow import MlflowClient
 FAKE = ROOT / "tests" / "tools" / "fake_runs.py"
 UNTRACKED = (
     *("~tracking.uri", "~tracking.artifacts", "~tracking.log_model"),
+    # Hydra deletes nothing that is null
+    *("tracking.register=x", "~tracking.register", "~tracking.system_metrics"),
     "tracking._target_=seqexp.tracking.none.NoTracker",
 )
 """Records nothing, but keeps the folder, which `tracking=none` would not."""
