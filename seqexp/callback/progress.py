@@ -77,7 +77,8 @@ class Progress(Callback):
 
     def before(self) -> None:
         """Show the bar."""
-        self._first = self.training.step
+        if self._expects:
+            self._first = self.training.step
         if self.wanted:
             total, done = self.total_steps * self.per_step, self.training.step * self.per_step
             self._bar = Bar(total, done, self.unit, self._place())

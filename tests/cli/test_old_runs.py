@@ -40,7 +40,8 @@ def test_an_old_run_predicts(
     rows = dict(line.split(",")[::2] for line in said.out.splitlines())
     assert rows["name"] == "motif" and float(rows["site"]) > float(rows["none"])
     (line,) = said.err.splitlines()
-    assert line.startswith(f"run {ids[0][:8]} ")  # old names of a stored config are nobody's to change
+    # old names of a stored config are nobody's to change
+    assert line.startswith(f"run {ids[0][:8]} ")
 
 
 def test_old_runs_are_compared(

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from matplotlib.figure import Figure
 
@@ -29,9 +30,9 @@ def counted() -> Figure:
 
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
+    before = set(psutil.Process().children())  # of other tests
     yield
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert set(psutil.Process().children()) <= before
 
 
 @needs_fork
