@@ -64,6 +64,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")  # no talk to the network
     # which a command sets for Hydra, and this takes back: children of a test would show tracebacks
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.delenv("COLUMNS", raising=False)  # of pytest-xdist: tables would be fitted to it
     stores.copied()
 
 

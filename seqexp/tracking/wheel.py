@@ -119,7 +119,11 @@ def _state() -> str:
 def _told(file: str) -> str | None:
     """What the installation of the package says."""
     with suppress(metadata.PackageNotFoundError):
-        return metadata.distribution("seqexp").read_text(file)
+        found = metadata.distribution("seqexp")
+        told = found.read_text(file)
+        if told is None and file == "METADATA":  # of a source tree that pip has looked into
+            told = found.read_text("PKG-INFO")
+        return told
     return None
 
 

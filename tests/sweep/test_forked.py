@@ -4,6 +4,7 @@ import operator
 import os
 import signal
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,8 @@ def test_a_process_has_the_variables_of_the_caller_and_hears_signals(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_the_server_does_not_hear_what_ends_a_terminals_processes() -> None:
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # another test may have begun it
+    start_server("json")
     (server,) = each(os.getppid, [()], 1)
     status = Path(f"/proc/{server}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("SigBlk")]
