@@ -25,6 +25,9 @@ EPOCHS = "trainer.epochs"
 CONTINUED_FROM = "seqexp.continued_from"
 """Tag of a run: the id of the run of fewer epochs that it went on from."""
 
+RUNS, SWEEPS = "runs", "sweeps"
+"""Folders of all runs and of all sweeps, in `paths.outputs`."""
+
 log = logging.getLogger("seqexp")
 
 
@@ -105,11 +108,16 @@ def _earlier(folder: Path, origin: Mapping[str, str]) -> Iterator[Earlier]:
 
 
 def _beside(folder: Path) -> Iterator[Path]:
-    """Folders of runs of the same model, data and seed; of a sweep's job, of jobs of all sweeps."""
+    """Folders of runs of the same model, data and seed; of a sweep's job, of jobs of all sweeps.
+
+    None where a run was given a folder elsewhere: what lies beside that is somebody's.
+    """
     name, dash, _ = folder.name.rpartition("-")
-    pattern = f"{_plain(name)}-*/{RUN}"
-    places = folder.parent.glob(pattern) if dash else folder.parent.parent.glob(f"*/*/{RUN}")
-    yield from sorted(file.parent for file in places)
+    if folder.parent.name == RUNS:
+        pattern = f"{_plain(name)}-*/{RUN}" if dash else f"*/{RUN}"
+        yield from sorted(file.parent for file in folder.parent.glob(pattern))
+    elif folder.parent.parent.name == SWEEPS:
+        yield from sorted(file.parent for file in folder.parent.parent.glob(f"*/*/{RUN}"))
 
 
 def _plain(name: str) -> str:
