@@ -24,7 +24,7 @@ from seqexp.interpret.families.grouping import (
 )
 from seqexp.interpret.families.pairs import Pair, pairs_of
 from seqexp.interpret.families.patterns import EvidencePattern
-from seqexp.interpret.families.sites import Sites, filter_sites, without_weaker
+from seqexp.interpret.families.sites import Sites, filter_sites
 from seqexp.interpret.filters.extraction import reading
 from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.tomtom import Hit, match_database, match_planted, matchable
@@ -264,7 +264,7 @@ def _of_filters(
     say(f"motif families: sites of {num_filters} filters in {len(given.tokens):,} sequences")
     sites = filter_sites(model, given.tokens, given.symbols, share)
     return [
-        _alone(Member(index, 0, False, width), without_weaker(own, 0, width), share, counting)
+        _alone(Member(index, 0, False, width), own, share, counting)
         for index, own in enumerate(sites)
         if len(own)
     ]
