@@ -24,7 +24,7 @@ from seqexp.utils.beside import Make, Picture, pictures
 
 log = logging.getLogger("seqexp")
 
-MAX_LETTERS = 2**26
+MAX_LETTERS = 2**25
 """Of the sequences in which sites are looked for; of more, some are drawn by class."""
 
 PAIRS = "families/pairs.png"
