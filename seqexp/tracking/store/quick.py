@@ -175,21 +175,8 @@ class QuickClient:
     @contextlib.contextmanager
     def _database(self, is_written: bool = False) -> Iterator[sqlite3.Connection]:
         """The database, and a transaction where it is written."""
-        address = f"file:{quote(str(self._file.absolute()))}?mode=rw"
-        connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-        with contextlib.closing(connection):
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA case_sensitive_like = true")
-            if not is_written:
-                yield connection
-                return
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        with transaction(self._file) if is_written else connected(self._file) as database:
+            yield database
 
     # --- experiments --------------------------------------------------------------------------
 
@@ -358,6 +345,30 @@ class QuickClient:
             database.executemany(put, ((*one, run_id) for one in _plain(params)))
             _put_tags(database, run_id, dict(_plain(tags)))
         return None
+
+
+@contextlib.contextmanager
+def connected(file: Path) -> Iterator[sqlite3.Connection]:
+    """A database, as MLflow looks at it."""
+    address = f"file:{quote(str(file.absolute()))}?mode=rw"
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    with contextlib.closing(connection):
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA case_sensitive_like = true")
+        yield connection
+
+
+@contextlib.contextmanager
+def transaction(file: Path) -> Iterator[sqlite3.Connection]:
+    """A database, of which all that is written is kept, or nothing."""
+    with connected(file) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
 
 
 def _plain(pairs: Iterable[Any]) -> list[tuple[str, str]]:
