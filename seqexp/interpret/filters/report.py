@@ -104,6 +104,7 @@ def report_page(page: Page) -> str:
         families=rows(families, page.families.unit),
         family_pictures={number: _image(one) for number, one in page.family_figures.items()},
         unspecific=list(page.families.unspecific),
+        vague=list(page.families.vague),
         num_little=len(page.families.found) - len(families),
         pairs=pair_rows(page.families.pairs),
         pairs_picture=_image(page.pairs) if page.pairs is not None else None,
@@ -115,8 +116,10 @@ def verdict(page: Page) -> list[str]:
     """What was found, in a sentence each, and how sure it is."""
     learned, said = page.learned, outcome(page)
     metrics = learned.metrics
+    num_known = max(learned.num_known, page.families.num_known)
     if not learned.filters:
-        return said
+        found = page.families
+        return [*said, *(first_families(found, num_known) if found.telling else ())]
     if learned.planted is not None:
         best = min(learned.planted, key=lambda hit: hit.q_value, default=None)
         share = metrics.get("motif/recovered", 0.0)
@@ -132,7 +135,7 @@ def verdict(page: Page) -> list[str]:
             )
         said.append(sentence + ".")
     if page.families.telling:
-        said += first_families(page.families, learned.num_known)
+        said += first_families(page.families, num_known)
     elif learned.known:
         first = learned.known[0]
         said.append(
