@@ -15,11 +15,12 @@ from seqexp.callback.base import Observed
 from seqexp.data import Data, Pattern, Sequences
 from seqexp.interpret.families.family import Families, Known, Read, find_families
 from seqexp.interpret.families.files import as_json, sites_bed
+from seqexp.interpret.families.patterns import EvidencePattern, find_patterns
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.windows import HasFilters
 from seqexp.interpret.letters import have_logo
-from seqexp.spec import Output
+from seqexp.spec import Model, Output
 from seqexp.utils.beside import Make, Picture, pictures
 
 log = logging.getLogger("seqexp")
@@ -39,7 +40,7 @@ def path_of(number: int) -> str:
 
 
 def keep_families(
-    settings: Filters, run: Observed, model: HasFilters, database: Sequence[Pattern]
+    settings: Filters, run: Observed, model: HasFilters | Model, database: Sequence[Pattern]
 ) -> Kept | None:
     """Keep `families.json` and `sites.bed`, and draw figures; None where there is nothing to read.
 
@@ -53,7 +54,8 @@ def keep_families(
     compares = settings.matches and is_dna(spec.vocabulary.symbols)
     known = Known(data.patterns if compares else None, database if compares else (), settings.max_q)
     share, trim_bits = settings.activation_share, settings.trim_bits
-    found = find_families(model, given, share, trim_bits, known, lambda line: log.info(f"  {line}"))
+    patterns = _patterns(run, given) if seeks_patterns(settings, data) else None
+    found = find_families(model, given, share, trim_bits, known, _say, patterns)
     from seqexp.interpret.families.figures import family_figure, pairs_figure
 
     shown = found.telling[: settings.max_shown]
@@ -66,6 +68,24 @@ def keep_families(
     tracker.text(json.dumps(as_json(found, given), indent=1), "families.json")
     tracker.text(sites_bed(found.telling, names, given), "sites.bed")
     return found, drawn
+
+
+def _say(line: str) -> None:
+    log.info(f"  {line}")
+
+
+def seeks_patterns(settings: Filters, data: Data) -> bool:
+    """Whether patterns are asked for, and sequences are of DNA."""
+    return settings.patterns and has_families(data) and is_dna(data.spec.vocabulary.symbols)
+
+
+def _patterns(run: Observed, given: Read) -> list[EvidencePattern]:
+    """Patterns in the attributions of the sampled sequences, in which training sees them."""
+    training, data = run.training, run.data
+    training.model.eval()
+    width = data.train.tokens.shape[1]
+    tokens = given.tokens[given.sample][:, :width].long().to(training.device)
+    return find_patterns(training.model, data.spec, tokens, given.sample.numpy(), _say)
 
 
 def has_families(data: Data) -> bool:

@@ -341,6 +341,18 @@ def database_is_a_file_that_is_used(interpret: Node) -> Faults:
         )
 
 
+def patterns_need_modisco(interpret: Node) -> Faults:
+    if not interpret.get("patterns"):
+        return
+    from importlib.util import find_spec
+
+    if find_spec("modiscolite") is None:
+        yield (
+            "interpret.patterns is true, which is TF-MoDISco's: pip install 'seqexp[explain]', or"
+            " give false"
+        )
+
+
 def _predicts_next(dataset: Node) -> bool:
     """Whether a dataset wants the next token predicted, as far as its config tells."""
     return _kind_of(dataset) == "next_token"

@@ -261,11 +261,13 @@ class CNN1D(OnVectors, nn.Module):
         In the carry follow as many results of each layer but the top one, and what was read of a
         context: (batch, filters).
         """
-        if self.has_members:
+        if self.has_members and not tokens.is_floating_point():
             members, carry = self.members(tokens, carry)
             return torch.stack(members).mean(dim=0), carry
         features, carry = self._features(tokens, carry)
         logits: Tensor = self.head(features)
+        if self.has_members:  # of vectors, which have no n-grams: half of the mean
+            logits = logits / 2
         if self.ngrams is None or self.ngrams.adds_to == "input" or tokens.is_floating_point():
             return logits, carry
         added: Tensor = self.ngrams(tokens)

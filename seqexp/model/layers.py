@@ -174,10 +174,10 @@ class OnVectors:
     ) -> Float[Tensor, "batch time outputs"] | None:
         """What n-grams add to the logits, at each of their tokens; None where there are none."""
         ngrams = getattr(self, "ngrams", None)
-        if ngrams is None or ngrams.adds_to != "logits":
+        if ngrams is None or ngrams.adds_to == "input":
             return None
         added: Tensor = ngrams.contributions(tokens)
-        return added
+        return added / 2 if ngrams.adds_to == "mean" else added
 
 
 def embedded(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqexp.interpret.families.family import Families, Family, Read
+from seqexp.interpret.families.grouping import Kind
 from seqexp.interpret.families.pairs import ARRANGEMENTS, Pair
 
 PLACED = re.compile(r"(.+):(\d+)-(\d+)(?:\(([+.-])\))?")
@@ -25,6 +26,7 @@ def rows(
     families: Sequence[Family], unit: str = "nats"
 ) -> list[dict[str, str | int | float | None]]:
     """A row a family, for a table."""
+    has_patterns = any(one.patterns for one in families)
     return [
         {
             "family": one.index,
@@ -38,6 +40,7 @@ def rows(
             "strands +/-": "{:,} / {:,}".format(*one.on_strands),
             **{f"in {name}": f"{share:.1%}" for name, share in _first(one.shares)},
             "filters": ", ".join(map(str, one.filters)),
+            **({"patterns": ", ".join(map(str, one.patterns))} if has_patterns else {}),
         }
         for one in families
     ]
@@ -68,6 +71,17 @@ def as_json(families: Families, given: Read) -> dict[str, Any]:
             for pair in families.pairs
         ],
         "filters without a motif": list(families.unspecific),
+        **_of_patterns(families),
+    }
+
+
+def _of_patterns(families: Families) -> dict[str, Any]:
+    """Nothing where none were sought."""
+    if families.num_patterned is None:
+        return {}
+    return {
+        "patterns without a motif": list(families.vague),
+        "sequences with attributions": families.num_patterned,
     }
 
 
@@ -78,14 +92,8 @@ def _family(family: Family, given: Read) -> dict[str, Any]:
     return {
         "family": family.index,
         "reads": family.reading,
-        "filters": [
-            {
-                "filter": member.filter_index,
-                "first place": member.first - family.group.first + 1,
-                "strand": "-" if member.reverse else "+",
-            }
-            for member in family.group.members
-        ],
+        "filters": _members(family, "filter"),
+        **({"patterns": _members(family, "pattern")} if family.patterns else {}),
         "effect": round(family.strength, 4) if family.adds is not None else None,
         "adds": None if family.adds is None else round(family.adds, 4),
         "speaks for": family.speaks_for,
@@ -110,6 +118,18 @@ def _family(family: Family, given: Read) -> dict[str, Any]:
             "sites": numbers.tolist(),
         },
     }
+
+
+def _members(family: Family, kind: Kind) -> list[dict[str, Any]]:
+    return [
+        {
+            kind: member.number,
+            "first place": member.first - family.group.first + 1,
+            "strand": "-" if member.reverse else "+",
+        }
+        for member in family.group.members
+        if member.kind == kind
+    ]
 
 
 def from_the_middle(family: Family, given: Read) -> np.ndarray:
