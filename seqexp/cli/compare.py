@@ -37,7 +37,7 @@ from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT
 from seqexp.errors import InputError
 from seqexp.inference import ensemble
 from seqexp.inference.claims import result
-from seqexp.metrics import METRICS, is_known
+from seqexp.metrics import METRICS, OWN, declare_logged, is_known
 from seqexp.sweep import pooled
 from seqexp.sweep.ensemble import sentences, try_ensembles
 from seqexp.sweep.figures import curve_of, drawn
@@ -81,6 +81,8 @@ def compare(
     if parent is not None:
         store.note(f"sweep {parent.info.run_id[:ID_LETTERS]} ({parent.info.run_name})")
     store.tell(found)
+    for run in found:
+        declare_logged(run.data.params)
     manifest = manifest_of(found, _metric(found, metric))
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
     if manifest.has_folds:
@@ -136,7 +138,8 @@ def _metric(found: Sequence["Run"], given: str | None) -> str:
             raise InputError(f"the runs optimize {' and '.join(wanted)}; give metric=NAME")
         return wanted[0]
     if not is_known(given):
-        hint = did_you_mean(given, METRICS) or f"; give one of {', '.join(METRICS)}"
+        names = [*METRICS, *OWN]
+        hint = did_you_mean(given, names) or f"; give one of {', '.join(names)}"
         raise InputError(f"metric is {given!r}: no such metric{hint}")
     if not any(given in run.data.metrics for run in found):
         there = sorted({key for run in found for key in run.data.metrics if is_known(key)})

@@ -55,7 +55,9 @@ class Processes:
         targets = batch.targets[rows]
         if has_none:
             targets = torch.full_like(targets, unscored(targets))
-        return replace(batch, tokens=batch.tokens[rows], targets=targets, context=context)
+        tokens = batch.tokens[rows]
+        numbers = None if batch.numbers is None else batch.numbers[rows]
+        return replace(batch, tokens=tokens, targets=targets, context=context, numbers=numbers)
 
     def averaging(self, losses: nn.Module, uses_all: bool = True) -> nn.Module:
         """Have gradients of what this module returns averaged over all processes.
