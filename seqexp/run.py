@@ -21,7 +21,7 @@ import torch
 
 from seqexp import build
 from seqexp.build import Parts
-from seqexp.callback.base import Callback, Curves, Observed, closing, tell
+from seqexp.callback.base import Callback, Curves, Observed, closing, listeners, tell
 from seqexp.callback.baselines import Constant
 from seqexp.callback.calibration import Calibration
 from seqexp.callback.checkpoint import Checkpoints
@@ -41,6 +41,7 @@ from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
 from seqexp.callback.kernels import Kernels
 from seqexp.callback.model import KeptModel
+from seqexp.callback.own import own_callbacks
 from seqexp.callback.pictures import Pictures
 from seqexp.callback.predictions import Predictions
 from seqexp.callback.progress import shown
@@ -230,6 +231,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         pictures,
         denoised,
         reads,
+        *own_callbacks(parts.config, run),
         KeptModel(parts.config, run, calibration),  # sent while the page is drawn
         Page(title, typed, differs, parts.filters, run, *seen),
         KeptPredictions(run, start.folder, start.is_job),
@@ -251,18 +253,18 @@ def train(run: Observed, callbacks: Sequence[Callback], stop: Stop, update: Upda
     with phase("looking at the model before it learns", STARTING):
         for callback in callbacks:
             callback.before()
-    training = run.training
+    training, hearing = run.training, listeners(callbacks)
     with stop.listening():
         reports = fit(training, run.data.to(training.device), update)
         was_done = training.is_done
         while not training.is_done:
-            if not tell(callbacks, next(reports)):
+            if not tell(hearing, next(reports)):
                 return False
         if not was_done:
             say_stopped(training)
         with phase(f"testing on {size_of(run.data.test)}", TESTING):
             tested = next(reports)
-        return all(tell(callbacks, report) for report in chain([tested], reports))
+        return all(tell(hearing, report) for report in chain([tested], reports))
 
 
 def end(callbacks: Sequence[Callback], result: Result) -> None:

@@ -117,13 +117,15 @@ def _deliver(folder: Path, uri: str, run_id: str, away: dict[str, str]) -> bool:
     from seqexp.tracking.journal.journal import Journal
     from seqexp.tracking.journal.sender import Outbox, first_line
     from seqexp.tracking.store.client import StoredRun
+    from seqexp.tracking.store.points import curves_of
 
     journal = Journal(folder / JOURNAL)
     left = journal.told - journal.delivered
     try:
         client = _client(uri, away)
         client.get_run(run_id)  # before anything is sent: it may be another store
-        outbox = Outbox(journal, StoredRun(client, run_id, journal.files).send)
+        run = StoredRun(client, run_id, journal.files, curves_of(uri))
+        outbox = Outbox(journal, run.send)
         while outbox.deliver_batch():
             pass
         status = client.get_run(run_id).info.status

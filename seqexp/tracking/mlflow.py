@@ -38,6 +38,7 @@ from seqexp.tracking.store.database import holders, patiently
 from seqexp.tracking.store.environment import unfollowed
 from seqexp.tracking.store.links import links
 from seqexp.tracking.store.orphans import close_orphans
+from seqexp.tracking.store.points import curves_of
 from seqexp.tracking.store.quick import input_errors, opened
 from seqexp.tracking.store.start import Beginning, labelled
 from seqexp.tracking.tracker import DataFacts, Kind, ModelFiles, RunFacts, Status
@@ -161,7 +162,8 @@ class MlflowTracker:
         if self._postman is None:
             from seqexp.tracking.store.client import StoredRun
 
-            run = StoredRun(self.client, self.run_id, self._journal.files)
+            curves = curves_of(self.uri)
+            run = StoredRun(self.client, self.run_id, self._journal.files, curves)
             self._outbox = Outbox(self._journal, run.send, since=self._since)
             self._postman = Postman(self._outbox, self.uri)
         return self._postman

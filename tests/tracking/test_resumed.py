@@ -29,6 +29,7 @@ from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.server import ServerTracker
 from seqexp.tracking.store.client import StoredRun
 from seqexp.tracking.store.orphans import close_orphans
+from seqexp.tracking.store.points import curves_of
 from seqexp.tracking.store.start import Beginning
 from seqexp.tracking.tracker import DataFacts, RunFacts
 from seqexp.utils.files import LOCK
@@ -92,8 +93,9 @@ def test_sending_everything_twice_leaves_it_once(uri: str, tmp_path: Path) -> No
         Inputs("motif", "ab" * 32, {"num_train": 3}),
         Files("000000000031", image=("k", 3), table="t.json"),
     ]
-    run = StoredRun(begun.client, run_id, tmp_path / "tracking" / "files")
-    for _ in range(2):
+    files = tmp_path / "tracking" / "files"
+    by_mlflow = StoredRun(begun.client, run_id, files)
+    for run in (by_mlflow, StoredRun(begun.client, run_id, files, curves_of(uri)), by_mlflow):
         assert run.send(items[:20]) == run.send(items[10:30]) == []  # with an overlap
         assert [run.send([item]) for item in items[30:]] == [[]] * 3
     found = MlflowClient(uri).get_run(run_id)

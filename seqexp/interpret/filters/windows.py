@@ -104,9 +104,9 @@ def exciting_windows(
     activations = torch.cat(
         [activations_inside(model, strand.long(), width) for strand in strands], dim=2
     )
-    inside = (windows != PAD).all(dim=2)
+    outside = (windows == PAD).any(dim=2) if bool((tokens == PAD).any()) else None
     for index, activation in enumerate(activations):
-        activation = activation.masked_fill(~inside, 0)
+        activation = activation if outside is None else activation.masked_fill(outside, 0)
         largest = activation.max()
         if largest <= 0:  # dead: nothing excites it
             continue

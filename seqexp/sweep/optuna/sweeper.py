@@ -32,6 +32,7 @@ from seqexp.sweep.optuna.settings import Optuna
 from seqexp.sweep.optuna.space import Choice, Space, read_override, read_space
 from seqexp.utils import garbage
 from seqexp.utils.files import RESULT, read_json, set_aside
+from seqexp.utils.phases import phase
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -85,9 +86,9 @@ class SearchingSweeper(CheckedSweeper):
         self._nowhere: set[str] | None = None
         self._check_ends()
         self._check_pruner(base.config)
-        # seconds of imports: only for a search that is good
-        from seqexp.sweep.optuna.parent_run import SearchRun
-        from seqexp.sweep.optuna.study import Study
+        with phase("loading PyTorch, MLflow and Optuna"):  # only for a search that is good
+            from seqexp.sweep.optuna.parent_run import SearchRun
+            from seqexp.sweep.optuna.study import Study
 
         maximize = higher_is_better(base.config["optimized_metric"])
         if self.config.dry_run:
@@ -102,7 +103,8 @@ class SearchingSweeper(CheckedSweeper):
             before = len(study.trials())
             if before or taken_up:
                 log.info(f"{before} trials are there; {taken_up} were cut off, and are tried again")
-            run = SearchRun(base, study, self._folder())
+            with phase("opening the store of runs"):
+                run = SearchRun(base, study, self._folder())
             with run.recorded():
                 self._run_trials(study, run)
             if run.num_done == 0:

@@ -32,6 +32,7 @@ from seqexp.tracking.store.database import (
 )
 from seqexp.tracking.store.models import link_metrics, log_model
 from seqexp.tracking.store.new_database import make_database
+from seqexp.tracking.store.points import Curves
 from seqexp.utils.files import refuse_links_below
 
 for _noisy in ("mlflow", "alembic"):
@@ -140,13 +141,19 @@ class StoredRun:
     """A run in a store, to which items are sent; sending one again changes nothing.
 
     Args:
+        client: of the store.
+        run_id: the run's.
         files: folder of the journal's artifacts.
+        curves: of the store, where points can be written without MLflow.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, files: Path) -> None:
+    def __init__(
+        self, client: MlflowClient, run_id: str, files: Path, curves: Curves | None = None
+    ) -> None:
         self.client = client
         self.run_id = run_id
         self.files = files
+        self.curves = curves
         self._has_images = False  # as far as is known
 
     def send(self, items: Sequence[Item]) -> list[str]:
@@ -156,14 +163,16 @@ class StoredRun:
             Exception: if the store cannot take it now.
         """
         points = [
-            Metric(key, value, item.time, item.step)
+            (key, value, item.time, item.step)
             for item in items
             if isinstance(item, Points)
             for key, value in item.values.items()
         ]
         refused: list[str] = []
-        for start in range(0, len(points), BATCH_POINTS):
-            refused += self._points(points[start : start + BATCH_POINTS])
+        if points and not (self.curves is not None and self.curves.add(self.run_id, points)):
+            for start in range(0, len(points), BATCH_POINTS):
+                batch = points[start : start + BATCH_POINTS]
+                refused += self._points([Metric(*point) for point in batch])
         for item in items:
             try:
                 self._other(item)

@@ -21,19 +21,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from seqexp.errors import InputError
 from seqexp.tracking.store.address import database_file, fault, local_path
 from seqexp.tracking.store.database import is_locked, one_at_a_time, refuse_unsound, version_of
+from seqexp.tracking.store.tables import MAX_KEY, TABLES, connected, transaction
 
-TABLES = "dc11669786a5"
-"""Version of the tables that are written here: that of MLflow 3.17."""
-
-BUSY_SECONDS = 20.0
-"""How long SQLite itself waits for a lock, as MLflow has it."""
-
-MAX_KEY, MAX_VALUE, MAX_EXPERIMENT_VALUE = 250, 6000, 20_000
+MAX_VALUE, MAX_EXPERIMENT_VALUE = 6000, 20_000
 """Characters; MLflow looks at what is longer."""
 
 CONDITION = r"(attributes|tags)\.`?([\w. ]+?)`?\s*(=|LIKE)\s*'([^']*)'"
@@ -175,21 +169,8 @@ class QuickClient:
     @contextlib.contextmanager
     def _database(self, is_written: bool = False) -> Iterator[sqlite3.Connection]:
         """The database, and a transaction where it is written."""
-        address = f"file:{quote(str(self._file.absolute()))}?mode=rw"
-        connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-        with contextlib.closing(connection):
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA case_sensitive_like = true")
-            if not is_written:
-                yield connection
-                return
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        with transaction(self._file) if is_written else connected(self._file) as database:
+            yield database
 
     # --- experiments --------------------------------------------------------------------------
 
