@@ -125,10 +125,18 @@ def modisco(
     if not (given[0] * given[1]).any() or given[0].shape[1] < WINDOW + 2 * FLANK:
         return []
     found: Any = importlib.import_module("modiscolite.tfmodisco")  # the check has asked
+    _keep_to_threads()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # where many attributions are exactly 0
         both = found.TFMoDISco(*given, sliding_window_size=WINDOW, flank_size=FLANK)
     return [pattern.seqlets for patterns in both if patterns for pattern in patterns]
+
+
+def _keep_to_threads() -> None:
+    """Have TF-MoDISco use no more threads than PyTorch does: `trainer.num_threads`."""
+    numba: Any = importlib.import_module("numba")
+    if torch.get_num_threads() < numba.config.NUMBA_NUM_THREADS:
+        numba.set_num_threads(torch.get_num_threads())
 
 
 def aligned_sites(seqlets: Sequence[Seqlet], rows: Int[np.ndarray, " sampled"]) -> EvidencePattern:

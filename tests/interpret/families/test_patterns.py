@@ -192,6 +192,42 @@ def test_what_attributes_nothing_has_no_pattern() -> None:
     assert modisco(np.ones((3, 20, 4)), np.ones((3, 20, 4))) == []
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_MODISCO, reason="modisco-lite is not installed")
+def test_modisco_finds_where_a_motif_was_planted_on_both_strands() -> None:
+    rng = np.random.default_rng(0)
+    ids, attributions = rng.integers(0, 4, (600, 60)), rng.normal(0, 0.05, (600, 60, 4))
+    planted = {}
+    for row in range(0, 600, 2):
+        letters = ONE if row % 4 else other_strand(ONE)
+        start = int(rng.integers(0, 60 - len(ONE)))  # also at the ends
+        numbers = [DNA.index(letter) for letter in letters]
+        ids[row, start : start + len(ONE)] = numbers
+        attributions[row, start : start + len(ONE)] -= 0.3
+        attributions[row, np.arange(start, start + len(ONE)), numbers] += 1.3
+        planted[row] = start, letters == ONE
+    found = modisco(np.eye(4)[ids], attributions)
+    pattern = aligned_sites(found[0], np.arange(600))
+    sites = pattern.sites
+    begins, _ = sites.spans(0, pattern.width)
+    assert len(sites) > 100 and len(found) == 1
+    # the motif is at one place of all windows
+    away = [
+        start - begin if is_forward else begin + pattern.width - start - len(ONE)
+        for begin, (start, is_forward) in zip(
+            begins, map(planted.__getitem__, sites.rows), strict=True
+        )
+    ]
+    turned = [
+        (direction == 1) != planted[row][1]
+        for row, direction in zip(sites.rows, sites.directions, strict=True)
+    ]
+    assert len(set(turned)) == 1
+    if turned[0]:
+        away = [pattern.width - len(ONE) - one for one in away]
+    assert len(set(away)) == 1
+
+
 def certain(motif: str) -> np.ndarray:
     return np.array([[0.94 if DNA[i] == letter else 0.02 for i in range(4)] for letter in motif])
 
