@@ -21,19 +21,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from seqexp.errors import InputError
 from seqexp.tracking.store.address import database_file, fault, local_path
-from seqexp.tracking.store.database import is_locked, one_at_a_time, refuse_unsound, version_of
+from seqexp.tracking.store.database import (
+    MAX_KEY,
+    TABLES,
+    connected,
+    is_locked,
+    one_at_a_time,
+    refuse_unsound,
+    transaction,
+    version_of,
+)
 
-TABLES = "dc11669786a5"
-"""Version of the tables that are written here: that of MLflow 3.17."""
-
-BUSY_SECONDS = 20.0
-"""How long SQLite itself waits for a lock, as MLflow has it."""
-
-MAX_KEY, MAX_VALUE, MAX_EXPERIMENT_VALUE = 250, 6000, 20_000
+MAX_VALUE, MAX_EXPERIMENT_VALUE = 6000, 20_000
 """Characters; MLflow looks at what is longer."""
 
 CONDITION = r"(attributes|tags)\.`?([\w. ]+?)`?\s*(=|LIKE)\s*'([^']*)'"
@@ -345,30 +347,6 @@ class QuickClient:
             database.executemany(put, ((*one, run_id) for one in _plain(params)))
             _put_tags(database, run_id, dict(_plain(tags)))
         return None
-
-
-@contextlib.contextmanager
-def connected(file: Path) -> Iterator[sqlite3.Connection]:
-    """A database, as MLflow looks at it."""
-    address = f"file:{quote(str(file.absolute()))}?mode=rw"
-    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-    with contextlib.closing(connection):
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA case_sensitive_like = true")
-        yield connection
-
-
-@contextlib.contextmanager
-def transaction(file: Path) -> Iterator[sqlite3.Connection]:
-    """A database, of which all that is written is kept, or nothing."""
-    with connected(file) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
 
 
 def _plain(pairs: Iterable[Any]) -> list[tuple[str, str]]:
