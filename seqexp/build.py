@@ -30,7 +30,14 @@ from seqexp.model.warm_start import Weights, start_from
 from seqexp.optimizer.schedule import plateau
 from seqexp.optimizer.uncompiled import keep_compiler_out
 from seqexp.seeding import stream_seed
-from seqexp.spec import Output, Scoring, SizedByData, TaskSpec, scores_targets
+from seqexp.spec import (
+    BegunByData,
+    Output,
+    Scoring,
+    SizedByData,
+    TaskSpec,
+    scores_targets,
+)
 from seqexp.task import kinds
 from seqexp.task.base import Task
 from seqexp.task.own_loss import with_loss
@@ -543,6 +550,8 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
                 if isinstance(part, SizedByData):
                     with data.train.tokens.device:  # a plan makes models without memory
                         part.count(data.train)
+                if isinstance(part, BegunByData):
+                    part.begin_by(data.train)
         return model.to(device)
     except ValueError as error:
         if name.startswith("seqexp."):

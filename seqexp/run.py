@@ -21,7 +21,7 @@ import torch
 
 from seqexp import build
 from seqexp.build import Parts
-from seqexp.callback.base import Callback, Curves, Observed, closing, tell
+from seqexp.callback.base import Callback, Curves, Observed, closing, listeners, tell
 from seqexp.callback.baselines import Constant
 from seqexp.callback.calibration import Calibration
 from seqexp.callback.checkpoint import Checkpoints
@@ -253,19 +253,18 @@ def train(run: Observed, callbacks: Sequence[Callback], stop: Stop, update: Upda
     with phase("looking at the model before it learns", STARTING):
         for callback in callbacks:
             callback.before()
-    listening = [one for one in callbacks if type(one).after is not Callback.after]
-    training = run.training
+    training, hearing = run.training, listeners(callbacks)
     with stop.listening():
         reports = fit(training, run.data.to(training.device), update)
         was_done = training.is_done
         while not training.is_done:
-            if not tell(listening, next(reports)):
+            if not tell(hearing, next(reports)):
                 return False
         if not was_done:
             say_stopped(training)
         with phase(f"testing on {size_of(run.data.test)}", TESTING):
             tested = next(reports)
-        return all(tell(listening, report) for report in chain([tested], reports))
+        return all(tell(hearing, report) for report in chain([tested], reports))
 
 
 def end(callbacks: Sequence[Callback], result: Result) -> None:

@@ -87,6 +87,11 @@ def tell(callbacks: Sequence[Callback], report: Report) -> bool:
     return True
 
 
+def listeners(callbacks: Sequence[Callback]) -> list[Callback]:
+    """Those that do something after a report; of an update there may be a thousand a second."""
+    return [one for one in callbacks if type(one).after is not Callback.after]
+
+
 @contextmanager
 def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
     """Close all of them in the end, whatever happens."""

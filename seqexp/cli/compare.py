@@ -13,7 +13,7 @@ python -m seqexp compare sweep=RUN [KEY=VALUE ...]
 
 Runs that differ in their seeds and folds only are one point, with mean and standard deviation;
 points are compared seed by seed, and fold by fold. Runs are told apart by the values in which their
-configurations differ.
+configurations differ. Runs that were tested on the same sequences have a mean of what they predict.
 Of two runs on one test, paired.json has the difference of the headline metrics with its 95 %
 interval over draws of the test's sequences (paired bootstrap), and of classes McNemar's exact test.
 
@@ -39,6 +39,7 @@ from seqexp.inference import ensemble
 from seqexp.inference.claims import result
 from seqexp.metrics import METRICS, OWN, declare_logged, is_known
 from seqexp.sweep import pooled
+from seqexp.sweep.ensemble import sentences, try_ensembles
 from seqexp.sweep.figures import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
 from seqexp.sweep.paired import Pair, pair_of
@@ -89,6 +90,10 @@ def compare(
         manifest.pooled = pooled.pooled(manifest, folders)
     folder = Path(output) if output is not None else _folder(place, parent, found)
     show(f"\n{table_text(manifest)}\n")
+    runs = _by_name(found)
+    means = try_ensembles(manifest, lambda name: _folder_of(runs[name]))
+    if means:
+        show(f"{sentences(means)}\n")
     pair = _pair(found) if len(found) == 2 else None
     for file in _kept(manifest, results, folder, pair):
         show(f"  {file}")

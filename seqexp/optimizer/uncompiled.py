@@ -10,8 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
+from torch.optim import optimizer as of_torch
 
 COMPILER = "torch._dynamo"
+
+EVERYWHERE = (of_torch._global_optimizer_pre_hooks, of_torch._global_optimizer_post_hooks)
+"""Hooks of all optimizers."""
 
 
 def keep_compiler_out() -> None:
@@ -23,7 +28,7 @@ def keep_compiler_out() -> None:
     if COMPILER in sys.modules:
         return
     for cls in vars(torch.optim).values():
-        if not (isinstance(cls, type) and issubclass(cls, torch.optim.Optimizer)):
+        if not (isinstance(cls, type) and issubclass(cls, Optimizer)):
             continue
         for function in vars(cls).values():
             if _comes_from(function, "_disable_dynamo.<locals>.inner"):
@@ -59,15 +64,36 @@ def _leave_alone(outer: Any) -> None:
 def _without_breaks(outer: Any) -> Callable[..., Any]:
     """A step that breaks no graph, as there is none; gradients are recorded as the outer one does.
 
-    Source: `torch.optim.optimizer._use_grad_for_differentiable`.
+    It is noted for a profiler, and hooks are called, where there are any: to look for them is
+    quicker than to open a range for a profiler that is not there.
+
+    Source: `torch.optim.optimizer._use_grad_for_differentiable`, `Optimizer.profile_hook_step`.
     """
     inner = outer.__wrapped__
 
     @functools.wraps(outer)
-    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if COMPILER in sys.modules:
-            return outer(self, *args, **kwargs)
+    def plain(self: Any, *args: Any, **kwargs: Any) -> Any:
         with torch.set_grad_enabled(self.defaults["differentiable"]):
             return inner(self, *args, **kwargs)
 
+    watched, compiled = _profiled(plain), _profiled(outer)
+
+    @functools.wraps(outer)
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if COMPILER in sys.modules:
+            return compiled(self, *args, **kwargs)
+        return (watched if _is_watched(self) else plain)(self, *args, **kwargs)
+
+    step.hooked = True  # type: ignore[attr-defined]  # so that PyTorch wraps it no further
     return step
+
+
+def _profiled(step: Callable[..., Any]) -> Callable[..., Any]:
+    found: Callable[..., Any] = Optimizer.profile_hook_step(step)
+    return found
+
+
+def _is_watched(optimizer: Any) -> bool:
+    """Whether a profiler or a hook wants to know of a step."""
+    hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    return any(hooks) or any(EVERYWHERE) or torch._C._autograd._profiler_enabled()

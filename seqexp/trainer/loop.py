@@ -255,7 +255,7 @@ def train_batch(
         start = place.start
         # where the next update's tokens will start: its state is kept on the way
         next_start = min(max(start, min(end + size, time) - reach), end)
-        cuts = sorted({start, next_start, end})
+        cuts = (0, time) if size == time else sorted({start, next_start, end})
         everyones = [batch.part(a, b, begin) for a, b in itertools.pairwise(cuts)]
         parts = [training.processes.share(part) for part in everyones]
         if size == time:

@@ -38,7 +38,7 @@ class Losses(nn.Module):
         `carry` is the state before the first part; where it is None, the context is read. `seed` is
         what dropout's masks are drawn by.
         """
-        nats = torch.zeros((), device=self.device)
+        nats: Tensor | None = None
         extras: Tensor | None = None
         kept: Carry = ()
         if carry is None and parts[0].context is not None:
@@ -48,11 +48,12 @@ class Losses(nn.Module):
         for index, part in enumerate(parts):
             seed_masks(self.device, seed)
             cost, counted, carry = self._cost(part, carry)
-            nats = nats + cost
+            cost = cost.to(torch.promote_types(cost.dtype, torch.float32))
+            nats = cost if nats is None else nats + cost
             extras = counted if extras is None else extras + counted
             if index == 0:
                 kept = tuple(tensor.detach() for tensor in carry)
-        assert extras is not None
+        assert nats is not None and extras is not None
         return nats, extras, kept
 
     def _cost(self, part: Batch, carry: Carry | None) -> tuple[Tensor, Tensor, Carry]:

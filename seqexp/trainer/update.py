@@ -9,6 +9,7 @@ from torch import Tensor
 from seqexp.errors import NonFiniteError
 from seqexp.spec import Carry
 from seqexp.trainer.adversarial import AdversarialNoise
+from seqexp.trainer.distributed import Processes
 from seqexp.trainer.score import Score
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Training, Updates, Work
@@ -36,9 +37,7 @@ def update(work: Work) -> tuple[Updates, Carry]:
         nats, extras, kept = _go_back_twice(work, training.noise)
     gradients = list(_gradients(training).values())
     norm = _norm(gradients)
-    # one transfer for all that is needed from the device
-    columns = [nats.detach().double()[None], norm.double()[None], extras.double()]
-    nats_sum, norm_sum, *extra_sums = processes.sum(torch.cat(columns)).tolist()
+    nats_sum, norm_sum, *extra_sums = _numbers(processes, nats.detach(), norm, extras)
     norm_before = norm_sum / processes.count  # which is the same in all of them
     # before the step: a non-finite update must never be applied
     _refuse_non_finite(training, nats_sum, norm_before, work.where)
@@ -47,8 +46,18 @@ def update(work: Work) -> tuple[Updates, Carry]:
     training.step_schedule()
     training.step += 1
     score = Score(nats_sum, work.scored, tuple(extra_sums))
-    norms = {"norms": norm_before, "clipped_norms": norm_after, "norm_max": norm_before}
-    return Updates(score, count=1, clipped=int(clipped), **norms), kept
+    norms = (norm_before, norm_after, norm_before)  # their sums and the largest, of this one
+    return Updates(score, 0, 1, *norms, int(clipped)), kept
+
+
+def _numbers(processes: Processes, nats: Tensor, norm: Tensor, extras: Tensor) -> list[float]:
+    """The sum of each number over all processes."""
+    if processes.count == 1 and nats.is_cpu:  # nothing has to be brought together
+        return [nats.item(), norm.item(), *map(float, extras.tolist())]
+    # one transfer for all that is needed from the device
+    columns = [nats.double()[None], norm.double()[None], extras.double()]
+    found: list[float] = processes.sum(torch.cat(columns)).tolist()
+    return found
 
 
 def _go_back(work: Work, share: float = 1.0) -> tuple[Tensor, Tensor, Carry]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from seqexp.optimizer.uncompiled import COMPILER, keep_compiler_out
 
@@ -38,11 +39,33 @@ def stepped(name: str) -> list[Tensor]:
     return [weight.detach() for weight in weights]
 
 
+def refuse_unnoticed_steps() -> None:
+    """Hooks are called, of one optimizer and of all, and a profiler sees a step."""
+    weight, seen = nn.Parameter(torch.ones(2)), list[str]()
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    weight.grad = torch.ones(2)
+    handles = [
+        optimizer.register_step_pre_hook(lambda *given: seen.append("before")),
+        optimizer.register_step_post_hook(lambda *given: seen.append("after")),
+        register_optimizer_step_post_hook(lambda *given: seen.append("after all")),
+    ]
+    optimizer.step()
+    for handle in handles:
+        handle.remove()
+    optimizer.step()
+    assert seen == ["before", "after", "after all"]
+    assert weight.detach().allclose(torch.tensor(0.8))
+    with torch.profiler.profile() as profiler:
+        optimizer.step()
+    assert "Optimizer.step#SGD.step" in [event.key for event in profiler.key_averages()]
+
+
 def main() -> None:
     """Step without the compiler, with it, and with it imported by another."""
     keep_compiler_out()
     without = {name: stepped(name) for name in OPTIMIZERS}
     assert COMPILER not in sys.modules
+    refuse_unnoticed_steps()
     importlib.import_module(COMPILER)
     keep_compiler_out()
     for name in OPTIMIZERS:

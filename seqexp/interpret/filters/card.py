@@ -42,6 +42,9 @@ SHADES = 15
 
 INK = "black"
 
+SOURCES = (15, 30, 60, 120)
+"""Sizes that letters are kept in, pixels."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -81,7 +84,7 @@ class Paper:
         size = right - left, abs(bottom - top)
         if not all(size):
             return
-        mask = _mask(letter, is_upright=bottom > top).resize(size, Image.Resampling.BILINEAR)
+        mask = _sized(letter, bottom > top, size)
         self._ink(color).paste(255, (left, min(top, bottom)), mask)
 
     def png(self) -> bytes:
@@ -207,10 +210,17 @@ def _written(content: str, size: int, anchor: str) -> tuple[Image.Image | None, 
     return image, left, top
 
 
+@functools.lru_cache(maxsize=1000)
+def _sized(letter: str, is_upright: bool, size: tuple[int, int]) -> Image.Image:
+    """A letter of so many pixels; most sizes come again on the next card."""
+    # what is much larger than the letter takes longer to resize, and looks the same
+    source = next((one for one in SOURCES if one >= 2 * max(size)), SOURCES[-1])
+    return _mask(letter, is_upright, source).resize(size, Image.Resampling.BILINEAR)
+
+
 @functools.cache
-def _mask(letter: str, is_upright: bool) -> Image.Image:
+def _mask(letter: str, is_upright: bool, size: int) -> Image.Image:
     """A letter that fills its image; one as thin as I is not stretched to a block."""
-    size = 120
     font = _font(size, "DejaVuSans-Bold.ttf")
     left, top, right, bottom = (round(edge) for edge in font.getbbox(letter))
     width = max(right - left, size // 2)

@@ -99,9 +99,27 @@ def _slide(
         low, high = max(0, offset), min(columns, offset + width)
         a = matrix[low - offset : high - offset].ravel()
         b = target[low:high].ravel()
-        if a.std() > 0 and b.std() > 0:
-            best = max(best, (float(np.corrcoef(a, b)[0, 1]), offset))
+        found = _correlation(a, b)
+        if found is not None:
+            best = max(best, (found, offset))
     return best
+
+
+def _correlation(
+    a: Float[np.ndarray, " entries"], b: Float[np.ndarray, " entries"]
+) -> float | None:
+    """Pearson's, with the bits of `np.corrcoef`, which takes five times as long for so few numbers.
+
+    None where all entries of one are the same.
+    """
+    both = np.stack([a, b])
+    both -= both.mean(axis=1, keepdims=True)
+    products = both @ both.T
+    products *= 1 / (len(a) - 1)
+    deviations = np.sqrt(np.diagonal(products))
+    if not deviations.all():
+        return None
+    return min(1.0, max(-1.0, float(products[0, 1] / deviations[0] / deviations[1])))
 
 
 def reverse_complement(
