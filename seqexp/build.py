@@ -1,8 +1,9 @@
 """From a checked configuration to its parts, and from these to data, model and training."""
 
 import ctypes
+import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,10 +13,10 @@ import torch
 from torch import nn
 
 from seqexp.config.groups import OPTIONAL_GROUPS, Config
-from seqexp.config.instantiate import build
+from seqexp.config.instantiate import build, function_of
 from seqexp.config.own import arguments
 from seqexp.config.signature import signature
-from seqexp.data import MANY, Data, Sequences, WordVectors
+from seqexp.data import MANY, Batch, Data, Sequences, WordVectors
 from seqexp.dataset.soundness import checked
 from seqexp.decode.base import refuse_unfit
 from seqexp.errors import InputError
@@ -29,23 +30,34 @@ from seqexp.model.warm_start import Weights, start_from
 from seqexp.optimizer.schedule import plateau
 from seqexp.optimizer.uncompiled import keep_compiler_out
 from seqexp.seeding import stream_seed
-from seqexp.spec import Scoring, SizedByData
+from seqexp.spec import (
+    BegunByData,
+    Output,
+    Scoring,
+    SizedByData,
+    TaskSpec,
+    scores_targets,
+)
 from seqexp.task import kinds
 from seqexp.task.base import Task
+from seqexp.task.own_loss import with_loss
+from seqexp.task.own_metric import OwnMetric, measured, split_of
 from seqexp.task.scoring import scoring
 from seqexp.tracking.none import NoTracker
 from seqexp.tracking.tracker import Tracker
 from seqexp.trainer.adversarial import AdversarialNoise
 from seqexp.trainer.distributed import Processes
 from seqexp.trainer.layers import freeze, grouped
+from seqexp.trainer.predicted import MAX_NUMBERS, Predicted
 from seqexp.trainer.restarts import best_start
 from seqexp.trainer.score import ADD_UP, Score
 from seqexp.trainer.settings import Settings
-from seqexp.trainer.solving import settings_for
+from seqexp.trainer.solving import Solves, settings_for
 from seqexp.trainer.training import LazyOptimizer, Training, Update
-from seqexp.trainer.trial import refuse_other_things, try_model, try_optimizer
+from seqexp.trainer.trial import own_numbers, refuse_other_things, try_model, try_optimizer
 from seqexp.trainer.update import update
 from seqexp.utils.old_names import kind_of_task
+from seqexp.utils.own_code import blamed
 
 ALONE = Processes()
 
@@ -65,6 +77,9 @@ MAX_TOKENS_OF_A_GRADIENT = 5000
 
 ROWS_COUNTED = 1000
 """Sequences whose targets are counted together."""
+
+ROWS_TRIED, TOKENS_TRIED = 4, 1000
+"""Of the training, by which a loss of the user's own is tried."""
 
 MOST_NAMED = 20
 """Metrics that a message lists."""
@@ -138,6 +153,7 @@ def parts(config: Config, only_trains: bool = False) -> Parts:
     if only_trains:
         tracking = {"_target_": f"{NoTracker.__module__}.{NoTracker.__name__}"}
         config = {**config, **dict.fromkeys(OPTIONAL_GROUPS), "tracking": tracking}
+        config = {**config, "callbacks": {}}
     made: dict[str, Any] = {
         group: None if config[group] is None else build(config[group]) for group in COMPLETE
     }
@@ -222,7 +238,8 @@ def load(parts: Parts) -> Data:
     with told_whose("dataset", name):
         loaded = parts.dataset.load()
     give_back_memory()
-    data = validated(checked(loaded, name), parts.settings, parts.schedule["_target_"])
+    own = parts.config.get("metrics") or {}
+    data = validated(checked(loaded, name), parts.settings, parts.schedule["_target_"], own)
     refuse_unfit(parts.decoder, data)
     return scored(data.at_most(parts.settings.max_sequences, parts.seed), parts.config["task"])
 
@@ -236,24 +253,29 @@ def scored(data: Data, task: Node) -> Data:
     targets = (
         part.targets for batch in data.train.batches(ROWS_COUNTED) for part in batch.windows(MANY)
     )
-    found = scoring(data.spec, targets, task["class_weights"], task["loss"])
+    loss = task["loss"] if isinstance(task["loss"], str) else task["loss"]["_target_"]
+    found = scoring(data.spec, targets, task["class_weights"], loss, loss is not task["loss"])
     return data if found == Scoring() else replace(data, spec=replace(data.spec, scoring=found))
 
 
-def validated(data: Data, settings: Settings, schedule: str = "") -> Data:
+def validated(
+    data: Data, settings: Settings, schedule: str = "", own: Collection[str] = ()
+) -> Data:
     """The data, with a note if there is nothing to validate on.
 
     Args:
         data: sound.
         settings: of the training.
         schedule: dotted name of the schedule of learning rates.
+        own: metrics of the user's own.
 
     Raises:
         InputError: if the training would wait for a better epoch then, or monitors a metric that
             is not defined for these data.
     """
     if len(data.valid) and any(batch.num_scored() for batch in data.valid.batches(ROWS_COUNTED)):
-        refuse_undefined(data, settings.monitor)
+        if settings.monitor.removeprefix("valid/") not in own:
+            refuse_undefined(data, settings.monitor)
         return data
     nothing = "there is nothing to validate on: valid has no rows, or no target that is scored"
     if settings.patience is not None:
@@ -343,7 +365,10 @@ def begin(
 
     if not is_new:
         return make(0), 0
-    return best_start(make, data.to(device), update)
+    training, starts = best_start(make, data.to(device), update)
+    if processes.is_first:
+        try_metrics(training, data)
+    return training, starts
 
 
 def prepare_training(
@@ -372,6 +397,9 @@ def prepare_training(
     name = parts.model["_target_"]
     if start == 0 and not name.startswith("seqexp."):
         try_model(model, data, settings, device, name)
+    task = task_of(parts, data.spec, model)
+    if start == 0 and isinstance(parts.config["task"]["loss"], Mapping):
+        try_loss(task, data, device)
     if data.vectors is not None:
         start_from_vectors(model, data.vectors)
     started = [] if weights is None else start_from(model, data.spec, weights)
@@ -385,12 +413,126 @@ def prepare_training(
     wanted = signature(parts.schedule["_target_"]).parameters
     supplied = {key: value for key, value in supplied.items() if key in wanted}
     scheduler = build_torch("schedule", parts.schedule, **supplied)
-    kind = json.dumps([parts.model, data.spec.to_dict()])
-    task = kinds.of(data.spec)
+    kind = json.dumps([parts.model, data.spec.to_dict(), parts.config["task"]["loss"]])
     extent = (data.train.num_batches(settings.batch_size), data.train.tokens.shape[1])
     more: dict[str, Any] = {"processes": processes, "kind": kind, "extent": extent}
     more |= {"started_from": tuple(started), "noise": noise_on(model, settings, processes)}
+    more["own_metrics"] = own_metrics(parts, data)
     return Training(model, optimizer, scheduler, settings, seed, device, task, **more)
+
+
+def task_of(parts: Parts, spec: TaskSpec, model: nn.Module) -> Task:
+    """The kind of task; with the user's own loss, where there is one.
+
+    Raises:
+        InputError: if that cannot be made, or the model would not use it.
+    """
+    task, node = kinds.of(spec), parts.config["task"]["loss"]
+    if not isinstance(node, Mapping):
+        return task
+    name = str(node["_target_"])
+    why = None
+    if isinstance(model, Solves):
+        why = f"the model {parts.model['_target_']} is fitted by a solver to a loss of its own"
+    elif scores_targets(model):
+        why = "the model costs targets itself (model.output); give model.output=full"
+    elif spec.output is Output.READ_ERRORS:
+        why = "reads have their likelihood"
+    if why is not None:
+        raise InputError(f"task.loss is {name}, but {why}")
+    loss = own_part("task.loss", node, spec=spec)
+    if isinstance(loss, nn.Module) and any(True for _ in loss.parameters()):
+        raise InputError(
+            f"task.loss ({name}) has parameters, which nothing trains; put them into a model"
+        )
+    return with_loss(task, loss, name)
+
+
+def try_loss(task: Task, data: Data, device: torch.device) -> None:
+    """Have a user's own loss cost random predictions of a few sequences, and go back through it.
+
+    Raises:
+        InputError: if it cannot.
+    """
+    batch = next(data.train.batches(ROWS_TRIED)).part(0, TOKENS_TRIED)
+    positions = batch.targets.shape[1] if data.spec.per_position else 1
+    with own_numbers(device):
+        size = (len(batch.targets), positions, data.spec.num_outputs)
+        logits = torch.randn(size, device=device, requires_grad=True)
+        nats = task.nats(logits, batch.targets.to(device))
+        (gradient,) = torch.autograd.grad(nats, logits, allow_unused=True, materialize_grads=True)
+    if not torch.isfinite(gradient).all():
+        name = data.spec.scoring.loss
+        raise InputError(f"task.loss ({name}) has a gradient of nan or inf; give a finite one")
+
+
+def own_metrics(parts: Parts, data: Data) -> tuple[OwnMetric, ...]:
+    """The metrics of the user's own.
+
+    Raises:
+        InputError: if one cannot be made, or a split has too many predictions to keep.
+    """
+    found = []
+    for name, node in (parts.config.get("metrics") or {}).items():
+        key, target = f"metrics.{name}", str(node["_target_"])
+        function = own_part(key, arguments(key, node), spec=data.spec)
+        named = [*inspect.signature(function).parameters]
+        found.append(OwnMetric(name, target, function, "rows" in named))
+    for split in ("valid", "test") if found else ():
+        batches = getattr(data, split).batches(ROWS_COUNTED)
+        one_each = data.spec.output in (Output.REGRESSION, Output.MULTI_LABEL)
+        size = sum(map(Batch.num_scored, batches)) * (1 if one_each else data.spec.num_outputs)
+        if size > MAX_NUMBERS:
+            raise InputError(
+                f"metrics has {', '.join(one.name for one in found)}, of all predictions of a"
+                f" split, but {split} has {size:,} numbers to predict, and {MAX_NUMBERS:,} are"
+                " kept; give a smaller split, or leave metrics out"
+            )
+    return tuple(found)
+
+
+def try_metrics(training: Training, data: Data) -> None:
+    """Have the user's own metrics measure random predictions of validation.
+
+    Raises:
+        InputError: if one cannot.
+    """
+    if not training.own_metrics or not len(data.valid):
+        return
+    kept, spec = Predicted(), data.spec
+    generator = torch.Generator().manual_seed(0)
+    for batch in data.valid.batches(ROWS_COUNTED):
+        for part in batch.windows(MANY):
+            positions = part.targets.shape[1] if spec.per_position else 1
+            size = (len(part.targets), positions, spec.num_outputs)
+            kept.add(part, torch.randn(size, generator=generator))
+    split = split_of(training.task, [kept.tensors()])
+    measured(training.own_metrics, split, "validation, if predictions are random,")
+
+
+def own_part(key: str, node: Node, **supplied: Any) -> Any:
+    """A function or an object of the user's own.
+
+    Raises:
+        InputError: if it cannot be made, or is nothing that can be called.
+    """
+    called = f"{key} ({node['_target_']})"
+    with blamed(called):
+        found = function_of(node, **supplied)
+    if not callable(found):
+        raise InputError(f"{called} makes a {type(found).__name__}; give what can be called")
+    return found
+
+
+def own_object(key: str, node: Node, **supplied: Any) -> Any:
+    """An object of a class of the user's own, which gets what its constructor names of `supplied`.
+
+    Raises:
+        InputError: if it cannot be made.
+    """
+    with blamed(f"{key} ({node['_target_']})"):
+        wanted = signature(node["_target_"]).parameters
+        return build(node, **{name: value for name, value in supplied.items() if name in wanted})
 
 
 def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
@@ -407,6 +549,8 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
                 if isinstance(part, SizedByData):
                     with data.train.tokens.device:  # a plan makes models without memory
                         part.count(data.train)
+                if isinstance(part, BegunByData):
+                    part.begin_by(data.train)
         return model.to(device)
     except ValueError as error:
         if name.startswith("seqexp."):

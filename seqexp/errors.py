@@ -28,6 +28,10 @@ class RunError(Exception):
     """A run that had to stop, for a reason that is no bug. Exit status 1."""
 
 
+class LostProcessError(RunError):
+    """Another process of a training by several has ended, or its machine has."""
+
+
 class NonFiniteError(FloatingPointError, RunError):
     """A loss or gradient is inf or nan; raised before the step, so the weights are as they were."""
 

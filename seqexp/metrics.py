@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["lower", "higher", "neither"]
@@ -180,6 +181,45 @@ lags; singular values are of the recurrent matrices of all layers, the saturated
 activations of their gates."""
 
 
+@dataclass(frozen=True)
+class OwnMeasure:
+    """A measure of a user's own, as the section `metrics` of a config names it.
+
+    Args:
+        higher_is_better: whether a larger value is the better one.
+        unit: of it, in words; None: not told.
+    """
+
+    higher_is_better: bool
+    unit: str | None = None
+
+
+OWN: dict[str, OwnMeasure] = {}
+"""Metrics that configs of this process, and runs that it has looked up, have beside `METRICS`."""
+
+
+def of_own(measure: str) -> tuple[str, str, str]:
+    """The metrics that a measure of a user's own is logged as."""
+    return f"valid/{measure}", f"test/{measure}", f"best/valid_{measure}"
+
+
+def declare(measures: Mapping[str, OwnMeasure]) -> None:
+    """Have this process know measures of a config; what is said last of a name holds."""
+    for name, measure in measures.items():
+        OWN.update(dict.fromkeys(of_own(name), measure))
+
+
+def declare_logged(params: Mapping[str, str]) -> None:
+    """Have this process know the measures that a logged run had, by its params."""
+    found = {}
+    for key, value in params.items():
+        name = re.fullmatch(r"metrics\.(\w+)\.higher_is_better", key)
+        if name is not None and value in ("true", "false"):
+            unit = params.get(f"metrics.{name[1]}.unit", "null")
+            found[name[1]] = OwnMeasure(value == "true", None if unit == "null" else unit)
+    declare(found)
+
+
 def without_name(metric: str) -> str:
     """The metric that one of a single number or label is an instance of: `test/mse` of
     `test/mse.length`; or of so many reads, `reads/exact` of `reads/exact_n5`.
@@ -189,7 +229,15 @@ def without_name(metric: str) -> str:
 
 def is_known(metric: str) -> bool:
     """Whether a run can log a metric of this name."""
-    return without_name(metric) in METRICS
+    return metric in OWN or without_name(metric) in METRICS
+
+
+def direction(metric: str) -> Better:
+    """Which values of a metric that is known are better."""
+    own = OWN.get(metric)
+    if own is not None:
+        return "higher" if own.higher_is_better else "lower"
+    return METRICS[without_name(metric)]
 
 
 def of_names(measure: str, values: Mapping[str, float]) -> dict[str, float]:
@@ -210,4 +258,4 @@ def of_names(measure: str, values: Mapping[str, float]) -> dict[str, float]:
 
 def higher_is_better(name: str) -> bool:
     """Whether a larger value of this metric is the better one."""
-    return METRICS.get(without_name(name)) == "higher"
+    return is_known(name) and direction(name) == "higher"

@@ -41,6 +41,7 @@ from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
 from seqexp.callback.kernels import Kernels
 from seqexp.callback.model import KeptModel
+from seqexp.callback.own import own_callbacks
 from seqexp.callback.pictures import Pictures
 from seqexp.callback.predictions import Predictions
 from seqexp.callback.progress import shown
@@ -230,6 +231,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         pictures,
         denoised,
         reads,
+        *own_callbacks(parts.config, run),
         KeptModel(parts.config, run, calibration),  # sent while the page is drawn
         Page(title, typed, differs, parts.filters, run, *seen),
         KeptPredictions(run, start.folder, start.is_job),

@@ -520,6 +520,15 @@ class SizedByData(Protocol):
         ...
 
 
+@runtime_checkable
+class BegunByData(Protocol):
+    """A part of a model with initial weights that depend on the training data."""
+
+    def begin_by(self, train: Any) -> None:
+        """Set them, from the training sequences."""
+        ...
+
+
 def other_strand(
     tokens: Num[Tensor, "batch time ..."], vocabulary: Vocabulary
 ) -> Num[Tensor, "batch time ..."]:

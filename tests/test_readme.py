@@ -1,5 +1,6 @@
 """What the pages tell a newcomer to write and to type does what they say."""
 
+import json
 import os
 import re
 import subprocess
@@ -31,9 +32,11 @@ def test_a_dataset_a_model_and_an_experiment_of_ones_own(tmp_path: Path) -> None
     names = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*"))
     assert names == [
         "conf/dataset/parity.yaml",
+        "conf/experiment/costly.yaml",
         "conf/experiment/parity.yaml",
         "conf/model/dense.yaml",
         "my_lab/dense.py",
+        "my_lab/own.py",
         "my_lab/parity.py",
     ]
     (alone,) = readme.commands("README.md")
@@ -45,6 +48,21 @@ def test_a_dataset_a_model_and_an_experiment_of_ones_own(tmp_path: Path) -> None
     # the latest run is the sweep's last one, a recurrent network that may have learned less
     header, *rows = typed(predict, tmp_path).splitlines()
     assert {"even", "odd"} <= set(header.split(",")) and len(rows) == 2
+
+
+def test_a_metric_a_callback_and_a_loss_of_ones_own(tmp_path: Path) -> None:
+    readme.write_project(tmp_path)
+    train, again = readme.commands("conf/OWN.md")
+    said = typed(train, tmp_path)
+    assert "my_lab.own.focal is the loss" in said
+    assert re.search(r"epoch 6/6 .* valid/cost \d", said)
+    assert (
+        re.search(r"test/cost, euros +\d", said) and "valid cost at the kept epoch, euros" in said
+    )
+    (result,) = tmp_path.glob("outputs/runs/*/result.json")
+    metrics = json.loads(result.read_text())["metrics"]
+    assert metrics["weights/norm_max"] >= metrics["weights/norm"] > 0  # of epochs 2, 4 and 6
+    assert "bit-equal" in typed(again, tmp_path)
 
 
 def test_the_page_of_tests_names_files_that_are_there() -> None:

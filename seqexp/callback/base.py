@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from seqexp.checkpoint.result import Result, Story
 from seqexp.data import Data
@@ -44,10 +44,10 @@ class Observed:
 class Callback:
     """Does nothing; a callback defines what it wants to do at these moments."""
 
-    name: ClassVar[str | None] = None
+    name: str | None = None
     """Key of its state in a checkpoint; None: it has nothing to remember."""
 
-    doing: ClassVar[tuple[str, str] | None] = None
+    doing: tuple[str, str] | None = None
     """What it does at the end of a run, in words, and the part of the run's time that it counts to;
     None: nothing that takes time."""
 

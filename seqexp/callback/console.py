@@ -12,7 +12,7 @@ from seqexp.interpret.families.family import Families
 from seqexp.interpret.families.words import NAMED, in_words
 from seqexp.interpret.filters.extraction import ranked
 from seqexp.interpret.filters.tomtom import Learned
-from seqexp.metrics import DECODED, HEADLINE, METRICS, OF_KIND, without_name
+from seqexp.metrics import DECODED, HEADLINE, METRICS, OF_KIND, OWN, without_name
 from seqexp.spec import Features, Output, TaskSpec
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Report, Training
@@ -23,6 +23,12 @@ log = logging.getLogger("seqexp")
 
 
 NO_FAMILIES = Families()
+
+MAX_OWN = 3
+"""Metrics of the user's own in the line of an epoch."""
+
+LOSSES = ("gaussian", "huber", "poisson")
+"""Of seqexp; any other is the user's own."""
 
 MAX_NAMED = 6
 """Classes, labels or numbers that are named at the start."""
@@ -64,12 +70,14 @@ def what_is_predicted(spec: TaskSpec) -> str:
     elif kind is Output.MULTI_LABEL:
         said = f"{_counted(count, 'label')} a sequence, each there or not: {_named(names)}"
     elif kind is Output.REGRESSION:
-        loss = spec.scoring.loss
+        loss = one_line(spec.scoring.loss)
         said = f"regression of {_counted(count, 'number')} ({loss} loss): {_named(names)}"
     elif kind is Output.TOKEN_CLASS:
         said = f"one of {count:,} labels at each position: {_named(names)}"
     else:
         said = f"the next of {len(spec.vocabulary.symbols):,} symbols at each position"
+    if spec.scoring.loss not in LOSSES and kind is not Output.REGRESSION:
+        said += f"; {one_line(spec.scoring.loss)} is the loss"
     if spec.features is not None:
         said += f"; from {_counted(spec.features.size, 'number')} a position"
     if isinstance(spec.context, Features):
@@ -119,7 +127,9 @@ class Console(Callback):
 def _say(report: Report, epochs: int, kind: Output) -> None:
     headline = (f"valid/{name}" for name in (*HEADLINE[kind], *OF_KIND[kind]))
     first = next((key for key in headline if key in report.metrics), "")
-    shown = dict.fromkeys(("train/loss_nats", "valid/loss_nats", first, "time/epoch_seconds"))
+    own = [name for name in report.metrics if name in OWN][:MAX_OWN]
+    names = ("train/loss_nats", "valid/loss_nats", first, *own, "time/epoch_seconds")
+    shown = dict.fromkeys(names)
     values = [f"{key} {number(report.metrics[key])}" for key in shown if key in report.metrics]
     best = "  *" if report.is_best else ""
     width = len(str(epochs))
@@ -152,6 +162,13 @@ CALLED = {"best/valid_accuracy_max": "valid accuracy, highest of all epochs"}
 
 def called(name: str) -> str:
     """What a summary calls a metric."""
+    own = OWN.get(name)
+    if own is not None and own.unit is not None:
+        return f"{_called(name)}, {one_line(own.unit)}"
+    return _called(name)
+
+
+def _called(name: str) -> str:
     kept = name.removeprefix("best/valid_")
     if name in CALLED or kept == name:
         return CALLED.get(name, name)
@@ -172,10 +189,12 @@ def summary_names(metrics: Collection[str], kind: Output) -> list[str]:
     ]
     wanted = (
         *(name for name in tests if name != loss),
+        *(name for name in OWN if name.startswith("test/")),
         "test/ece_calibrated",
         *(singles if len(singles) > 1 else ()),
         *(*baselines, loss),
         *(f"best/valid_{name}" for name in headline),
+        *(name for name in OWN if name.startswith("best/")),
         *("best/valid_accuracy_max", *MOTIFS, "reads/exact", "reads/edit_distance"),
         *("best/epoch", "best/strength", "best/order", "time/train_seconds"),
     )

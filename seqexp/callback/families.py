@@ -9,22 +9,22 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
-from torch.nn import functional
 
 from seqexp.callback.base import Observed
 from seqexp.data import Data, Pattern, Sequences
 from seqexp.interpret.families.family import Families, Known, Read, find_families
 from seqexp.interpret.families.files import as_json, sites_bed
+from seqexp.interpret.families.patterns import EvidencePattern, find_patterns
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.windows import HasFilters
 from seqexp.interpret.letters import have_logo
-from seqexp.spec import Output
+from seqexp.spec import Model, Output
 from seqexp.utils.beside import Make, Picture, pictures
 
 log = logging.getLogger("seqexp")
 
-MAX_LETTERS = 2**26
+MAX_LETTERS = 2**25
 """Of the sequences in which sites are looked for; of more, some are drawn by class."""
 
 PAIRS = "families/pairs.png"
@@ -39,7 +39,7 @@ def path_of(number: int) -> str:
 
 
 def keep_families(
-    settings: Filters, run: Observed, model: HasFilters, database: Sequence[Pattern]
+    settings: Filters, run: Observed, model: HasFilters | Model, database: Sequence[Pattern]
 ) -> Kept | None:
     """Keep `families.json` and `sites.bed`, and draw figures; None where there is nothing to read.
 
@@ -53,7 +53,8 @@ def keep_families(
     compares = settings.matches and is_dna(spec.vocabulary.symbols)
     known = Known(data.patterns if compares else None, database if compares else (), settings.max_q)
     share, trim_bits = settings.activation_share, settings.trim_bits
-    found = find_families(model, given, share, trim_bits, known, lambda line: log.info(f"  {line}"))
+    patterns = _patterns(run, given) if seeks_patterns(settings, data) else None
+    found = find_families(model, given, share, trim_bits, known, _say, patterns)
     from seqexp.interpret.families.figures import family_figure, pairs_figure
 
     shown = found.telling[: settings.max_shown]
@@ -66,6 +67,24 @@ def keep_families(
     tracker.text(json.dumps(as_json(found, given), indent=1), "families.json")
     tracker.text(sites_bed(found.telling, names, given), "sites.bed")
     return found, drawn
+
+
+def _say(line: str) -> None:
+    log.info(f"  {line}")
+
+
+def seeks_patterns(settings: Filters, data: Data) -> bool:
+    """Whether patterns are asked for, and sequences are of DNA."""
+    return settings.patterns and has_families(data) and is_dna(data.spec.vocabulary.symbols)
+
+
+def _patterns(run: Observed, given: Read) -> list[EvidencePattern]:
+    """Patterns in the attributions of the sampled sequences, in which training sees them."""
+    training, data = run.training, run.data
+    training.model.eval()
+    width = data.train.tokens.shape[1]
+    tokens = given.tokens[given.sample][:, :width].long().to(training.device)
+    return find_patterns(training.model, data.spec, tokens, given.sample.numpy(), _say)
 
 
 def has_families(data: Data) -> bool:
@@ -86,10 +105,11 @@ def _read(data: Data, settings: Filters, seed: int) -> tuple[Read, list[str]]:
         for name, split in data.splits().items()
     }
     width = max(split.tokens.shape[1] for split in splits.values())
-    tokens = [
-        functional.pad(split.tokens.to(torch.uint8), (0, width - split.tokens.shape[1]))
-        for split in splits.values()
-    ]
+    tokens = torch.zeros(sum(map(len, splits.values())), width, dtype=torch.uint8)
+    first = 0
+    for split in splits.values():
+        tokens[first : first + len(split), : split.tokens.shape[1]] = split.tokens
+        first += len(split)
     targets = torch.cat([split.targets.cpu() for split in splits.values()])
     train, count = splits["train"], settings.num_sequences
     sample = torch.arange(len(train))
@@ -97,7 +117,7 @@ def _read(data: Data, settings: Filters, seed: int) -> tuple[Read, list[str]]:
         sample = train.drawn(count, seed).sort().values.cpu()
     spec = data.spec
     given = Read(
-        torch.cat(tokens).cpu(),
+        tokens,
         spec.vocabulary.symbols,
         spec.output_names,
         _holds(targets, spec.output, len(spec.output_names)),

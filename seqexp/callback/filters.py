@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.callback.baselines import compare_with_baselines, has_baselines
-from seqexp.callback.families import PAIRS, keep_families, path_of
+from seqexp.callback.families import PAIRS, keep_families, path_of, seeks_patterns
 from seqexp.callback.saliency import outputs_shown, show_where, why_nowhere
 from seqexp.checkpoint.result import Result
 from seqexp.data import Pattern, Sequences
@@ -108,7 +108,13 @@ class LearnedFilters(Callback):
         if not has_filters and getattr(model, "convolutions", None) is not None:
             yield "filters before recurrent layers are not read; those of model=cnn1d are"
         is_of_dna = is_dna(spec.vocabulary.symbols)
-        if asked.matches and not (is_of_dna and has_filters):
+        seeks = seeks_patterns(asked, self.data)
+        if asked.patterns and not seeks:
+            yield (
+                "interpret.patterns are of DNA of which something is predicted as a whole, without"
+                " a context: none are sought"
+            )
+        if asked.matches and not (is_of_dna and (has_filters or seeks)):
             what = "the model has no filters" if is_of_dna else "symbols are not those of DNA"
             yield f"{what}, so motifs are not compared (interpret.match, interpret.database)"
         if asked.baselines and not has_baselines(spec):
@@ -201,11 +207,14 @@ class LearnedFilters(Callback):
         return f"comparing filters with {' and '.join(what) or 'nothing'}"
 
     def _find_families(self) -> None:
-        """Group filters that read the same motif."""
-        model = self.training.model
-        if self.settings is None or not self.found.filters or not isinstance(model, HasFilters):
+        """Group filters that read the same motif, and patterns that show it."""
+        model, settings = self.training.model, self.settings
+        if settings is None:
             return
-        found = keep_families(self.settings, self.run, model, self.database)
+        has_filters = bool(self.found.filters) and isinstance(model, HasFilters)
+        if not has_filters and not seeks_patterns(settings, self.data):
+            return
+        found = keep_families(settings, self.run, model, self.database)
         if found is not None:
             self.families, drawn = found
             shown = {one.index: drawn.get(path_of(one.index)) for one in self.families.telling}

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqexp.callback.base import Observed
+from seqexp.formats.ends import ends_of
 from seqexp.inference.text import joined
-from seqexp.spec import Output, TaskSpec, is_real, is_scored
+from seqexp.spec import Output, TaskSpec, Vocabulary, is_real, is_scored
 from seqexp.task import kinds
 from seqexp.task.base import Cell
 from seqexp.task.intervals import Interval, of_auroc, of_mean, of_share
@@ -174,12 +175,24 @@ def _rows(
             measure: float(mean[index]),
             **said,
         }
+        is_target = spec.output is Output.NEXT_TOKEN and spec.context is not None
+        if isinstance(spec.context, Vocabulary) and test.context is not None:
+            at = number if test.context_rows is None else int(test.context_rows[number])
+            row["context"] = _shown(test.context[at], spec.context)
         if spec.features is None:
             tokens = test.tokens[number]
-            real = is_real(tokens[None])[0]
-            shown = joined(tokens[real][:SHOWN].tolist(), spec.vocabulary)
-            row["sequence"] = shown + ("..." if int(real.sum()) > SHOWN else "")
+            has_begin = is_target and ends_of(spec.vocabulary.symbols) is not None
+            row["target" if is_target else "sequence"] = _shown(
+                tokens[1:] if has_begin else tokens, spec.vocabulary
+            )
         yield row
+
+
+def _shown(tokens: Tensor, vocabulary: Vocabulary) -> str:
+    """The beginning of a sequence as text."""
+    real = is_real(tokens[None])[0]
+    shown = joined(tokens[real][:SHOWN].tolist(), vocabulary)
+    return shown + ("..." if int(real.sum()) > SHOWN else "")
 
 
 def _said(spec: TaskSpec, logits: Tensor, targets: Tensor) -> dict[str, Cell]:
@@ -197,6 +210,8 @@ def _said(spec: TaskSpec, logits: Tensor, targets: Tensor) -> dict[str, Cell]:
     values = kinds.of(spec).predictions(logits[:, None])[0]
     given = zip(names, targets[0].tolist(), values, known, strict=True)
     pairs = [(name, target, value) for name, target, value, is_known in given if is_known]
-    true = ", ".join(f"{name} {target:.4g}" for name, target, _ in pairs)
-    found = ", ".join(f"{name} {value:.4g}" for name, _, value in pairs)
+    if len(names) == 1:  # the table's head says whether it is true
+        pairs = [("", target, value) for _, target, value in pairs]
+    true = ", ".join(f"{name} {target:.4g}".lstrip() for name, target, _ in pairs)
+    found = ", ".join(f"{name} {value:.4g}".lstrip() for name, _, value in pairs)
     return {"true": one_line(true, 300), "predicted": one_line(found, 300)}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from seqexp.callback.base import Callback, Observed
 from seqexp.callback.console import summary_names
-from seqexp.callback.denoise import Denoised
+from seqexp.callback.denoise import Denoised, sentences, table_rows
 from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.outcome import by_class, intervals, worst, worst_of
 from seqexp.callback.predictions import Predictions
@@ -117,6 +117,8 @@ class Page(Callback):
             by_class=by_class(spec, kept) if kept else [],
             also={**self.denoised.figures, **also, **self._states(kept)},
             took=self._took(),
+            said=[*sentences(self.denoised.rows), *self._of_writers()],
+            decoded=table_rows(self.denoised.rows),
             about=about(data),
             intervals=intervals(spec, kept) if kept else {},
             worst=worst(self.run, kept) if kept else [],
@@ -148,6 +150,10 @@ class Page(Callback):
             if key not in ("notes", "vocabulary") and value is not None
         }
         return list(known.items())
+
+    def _of_writers(self) -> list[str]:
+        """What was written for the test, in sentences."""
+        return [said for one in self.writers if isinstance(one, Written) for said in one.said]
 
     def _took(self) -> list[dict[str, str]]:
         """Seconds by part, and memory."""
@@ -191,9 +197,11 @@ def about(data: Data) -> str:
     what = f"one of {len(spec.vocabulary):,} symbols" if made is None else f"{made.size:,} numbers"
     names = [one_line(name) for name in spec.output_names]
     shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" * (len(names) > NAMED))
-    asked = f"; it predicts {WORDS[spec.output]}" + (
-        f": {shown}" if names and spec.output is not Output.NEXT_TOKEN else ""
-    )
+    asked = f"; it predicts {WORDS[spec.output]}"
+    if spec.output is Output.NEXT_TOKEN and spec.context is not None:
+        asked += " of what belongs to a context"
+    elif names and spec.output not in (Output.NEXT_TOKEN, Output.READ_ERRORS):
+        asked += f": {shown}"
     longest = data.train.tokens.shape[1] if len(data.train) else 0
     kind = "Pieces of a text" if data.train.is_stream else "Sequences"
     begins = f"{kind} of at most {longest:,} positions, each {what}"

@@ -26,6 +26,7 @@ from seqexp.decode.target_score import (
 from seqexp.decode.targets import how_to_write, write_targets, writes_targets
 from seqexp.formats.ends import ENDS, ends_of
 from seqexp.spec import IGNORE, Features, Output, ReadsContext, Vocabulary, attends
+from seqexp.task.intervals import of_share
 from seqexp.trainer.training import Report
 from seqexp.utils.names import one_line
 from seqexp.utils.phases import INTERPRETING
@@ -83,6 +84,7 @@ class Written(Callback):
         self.pages: list[str] = []
         self.figures: dict[str, Figure] = {}
         self.final = ""
+        self.said: list[str] = []
 
     def _longest(self, how: Writing) -> int:
         """Half as much again as the longest target of training, and some: no more is worth it."""
@@ -152,6 +154,7 @@ class Written(Callback):
         self._keep_gallery(rows)
         log.info("\n" + _page("with the tested weights", rows[:NUM_SAID]))
         log.info(_said(score, self.how))
+        self.said = [_sentence(score)]
 
     def _write(self, split: Sequences, how: Writing) -> tuple[list[Row], TargetScore]:
         """Written and true targets of a split, and how they agree."""
@@ -279,6 +282,20 @@ def _page(title: str, rows: Sequence[Row]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _sentence(score: TargetScore) -> str:
+    """How many targets are exact, with the interval of a share, and the measures of others."""
+    count = score.num_contexts
+    low, high = of_share(round(score.exact * count), count)
+    sentence = (
+        f"Of {count:,} targets of the test, a share of {score.exact:.4g} is written without a"
+        f" fault (95 % interval {low:.4g} to {high:.4g}), with {score.edit_distance:.3g} edits a"
+        " target on average"
+    )
+    if score.bleu is not None and score.chrf is not None:
+        sentence += f"; BLEU {score.bleu:.2f}, chrF {score.chrf:.2f}"
+    return sentence + "."
 
 
 def _said(score: TargetScore, how: Writing, short: bool = False) -> str:

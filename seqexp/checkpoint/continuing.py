@@ -135,6 +135,8 @@ def why_not(config: Config, earlier: Earlier, origin: Mapping[str, str]) -> str 
     trainer, schedule = config["trainer"], str(config["schedule"]["_target_"])
     if earlier.origin.get(CODE) != origin.get(CODE):
         return "the code that computes is another one now"
+    if config.get("callbacks"):
+        return "what callbacks of your own have recorded of its epochs is not recorded again"
     if earlier.result.pruned is not None:
         return f"a search stopped it after epoch {earlier.result.pruned}"
     if "total_steps" in signature(schedule).parameters:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT, REPORTING, Config
+from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT, OWN_CODE, REPORTING, Config
 from seqexp.utils.files import digest
 
 _HERE = Path(__file__).parent.parent
@@ -63,6 +63,7 @@ def _digest(config: Config) -> str:
 def counted(config: Config) -> Config:
     """The part of a config that says what is computed and shown."""
     kept = {key: value for key, value in config.items() if key not in NOT_IN_FINGERPRINT}
+    kept = {key: value for key, value in kept.items() if value or key not in OWN_CODE}
     for name, group in GROUPS.items():
         if group.free and name in kept:
             kept[name] = {key: v for key, v in kept[name].items() if key not in group.free}

@@ -42,6 +42,7 @@ from seqexp.cli.words_of_errors import explain
 from seqexp.config.check import check, check_resolved, set_aside
 from seqexp.config.experiments import for_others
 from seqexp.config.groups import CONF, Config
+from seqexp.config.trust import refuse_other_code
 from seqexp.config.typed import choices
 from seqexp.data import Data
 from seqexp.errors import InputError
@@ -194,7 +195,9 @@ def _found(store: Store, one: Which, trusted: Sequence[str]) -> TrainedRun:
 
     run = one.one(store)
     saved = store.model(run, trusted)
-    config = check_resolved(store.config(run), f" of run {run.info.run_id}")
+    stored, source = store.config(run), f"config.json of run {run.info.run_id}"
+    refuse_other_code(stored, source, trusted)
+    config = check_resolved(stored, f" of run {run.info.run_id}")
     history = pd.DataFrame(_by_epoch(store, run)).sort_index()
     history.index.name = "epoch"
     return TrainedRun(run.info.run_id, config, dict(run.data.metrics), history, saved)

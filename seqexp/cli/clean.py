@@ -40,7 +40,8 @@ from seqexp.utils.lock import is_held, unused
 from seqexp.utils.names import visible
 from seqexp.utils.table import pairs
 
-ARTIFACTS, MODELS = "mlartifacts", "models"
+ARTIFACTS, MODELS, BESIDE = "mlartifacts", "models", "mlmodels"
+"""Folders: of artifacts, of the models of MLflow 3 below it, and what links there lead to."""
 
 PAGE = 1000
 """Runs that the store is asked for at a time."""
@@ -153,7 +154,8 @@ def folders(
             stays = not is_id or path.name in versions
             reason = None if stays else _of_standing(known.get(path.name, "unknown"))
             yield Found(path, size_of(path), "artifacts", reason)
-    for path in sorted(outputs.glob(f"{ARTIFACTS}/{MODELS}/m-*")):
+    models = [*outputs.glob(f"{ARTIFACTS}/{MODELS}/m-*"), *outputs.glob(f"{BESIDE}/m-*")]
+    for path in sorted(models):
         if path.is_dir() and not path.is_symlink():
             run_id = _run_of_model(path)
             stays = run_id is None or path.name in versions
@@ -234,6 +236,10 @@ def _deleted(path: Path) -> bool:
                 print(f"seqexp: {visible(str(path))} stays: a process works in it", file=sys.stderr)
                 return False
             shutil.rmtree(path)
+            if path.parent.name == BESIDE:
+                link = path.parent.with_name(ARTIFACTS) / MODELS / path.name
+                if link.is_symlink() and not link.exists():
+                    link.unlink()
     except FileNotFoundError:  # with the folder that it lay in
         return True
     except OSError as error:

@@ -13,7 +13,7 @@ python -m seqexp compare sweep=RUN [KEY=VALUE ...]
 
 Runs that differ in their seeds and folds only are one point, with mean and standard deviation;
 points are compared seed by seed, and fold by fold. Runs are told apart by the values in which their
-configurations differ.
+configurations differ. Runs that were tested on the same sequences have a mean of what they predict.
 Of two runs on one test, paired.json has the difference of the headline metrics with its 95 %
 interval over draws of the test's sequences (paired bootstrap), and of classes McNemar's exact test.
 
@@ -37,8 +37,9 @@ from seqexp.config.groups import GROUPS, NOT_IN_FINGERPRINT
 from seqexp.errors import InputError
 from seqexp.inference import ensemble
 from seqexp.inference.claims import result
-from seqexp.metrics import METRICS, is_known
+from seqexp.metrics import METRICS, OWN, declare_logged, is_known
 from seqexp.sweep import pooled
+from seqexp.sweep.ensemble import sentences, try_ensembles
 from seqexp.sweep.figures import curve_of, drawn
 from seqexp.sweep.manifest import Entry, Manifest, differing
 from seqexp.sweep.paired import Pair, pair_of
@@ -80,6 +81,8 @@ def compare(
     if parent is not None:
         store.note(f"sweep {parent.info.run_id[:ID_LETTERS]} ({parent.info.run_name})")
     store.tell(found)
+    for run in found:
+        declare_logged(run.data.params)
     manifest = manifest_of(found, _metric(found, metric))
     results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
     if manifest.has_folds:
@@ -87,6 +90,10 @@ def compare(
         manifest.pooled = pooled.pooled(manifest, folders)
     folder = Path(output) if output is not None else _folder(place, parent, found)
     show(f"\n{table_text(manifest)}\n")
+    runs = _by_name(found)
+    means = try_ensembles(manifest, lambda name: _folder_of(runs[name]))
+    if means:
+        show(f"{sentences(means)}\n")
     pair = _pair(found) if len(found) == 2 else None
     for file in _kept(manifest, results, folder, pair):
         show(f"  {file}")
@@ -131,7 +138,8 @@ def _metric(found: Sequence["Run"], given: str | None) -> str:
             raise InputError(f"the runs optimize {' and '.join(wanted)}; give metric=NAME")
         return wanted[0]
     if not is_known(given):
-        hint = did_you_mean(given, METRICS) or f"; give one of {', '.join(METRICS)}"
+        names = [*METRICS, *OWN]
+        hint = did_you_mean(given, names) or f"; give one of {', '.join(names)}"
         raise InputError(f"metric is {given!r}: no such metric{hint}")
     if not any(given in run.data.metrics for run in found):
         there = sorted({key for run in found for key in run.data.metrics if is_known(key)})

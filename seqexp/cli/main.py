@@ -31,7 +31,7 @@ from seqexp.cli.job import job
 from seqexp.cli.resolvers import _HERE, NUM_PROCESSES, RANK
 from seqexp.cli.subcommand import see_own_packages
 from seqexp.config.groups import CONF
-from seqexp.errors import InputError, RunError, StoppedError, Terminated
+from seqexp.errors import InputError, LostProcessError, RunError, StoppedError, Terminated
 from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
 from seqexp.tracking.store.address import fault
 from seqexp.utils.files import LOCK, full_disk
@@ -80,7 +80,8 @@ def command(given: Sequence[str]) -> None:
     except RunError as error:
         if wants_trace:
             traceback.print_exc()
-        leave(str(error), 130 if isinstance(error, StoppedError) else 1)
+        status = 130 if isinstance(error, StoppedError) else 1
+        leave(str(error), status, by_all=isinstance(error, LostProcessError))
     except (ValueError, TypeError, KeyError, AssertionError, RecursionError) as error:
         if wants_trace or not is_of_composition(error):
             raise
@@ -168,9 +169,9 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
             raise InputError(wrong)
 
 
-def leave(message: str, status: int) -> None:
-    """Say why, and exit."""
-    if RANK == 0:
+def leave(message: str, status: int, by_all: bool = False) -> None:
+    """Say why, and exit; of several processes the first one does, or those that are left."""
+    if RANK == 0 or by_all:
         shown = shortened(visible(message))
         print(coloured("seqexp:", RED, sys.stderr), shown, file=sys.stderr)
     else:

@@ -26,7 +26,7 @@ from annotated_types import Interval
 from seqexp.cli.run_lookup import OURS, Store
 from seqexp.cli.store_location import Place
 from seqexp.errors import InputError
-from seqexp.metrics import higher_is_better
+from seqexp.metrics import declare_logged, higher_is_better
 from seqexp.tracking.store.address import is_served
 from seqexp.tracking.store.links import sorted_runs, table_of_runs
 from seqexp.tracking.store.view import view_of_runs
@@ -104,6 +104,7 @@ def _tables(store: Store, address: str) -> Iterator[tuple[str, str]]:
         newest.setdefault(run.info.experiment_id, run)
     for experiment, run in newest.items():
         metric = run.data.params.get("optimized_metric", "best/valid_loss_nats")
+        declare_logged(run.data.params)
         descending = higher_is_better(metric)
         view, _ = view_of_runs(metric, descending)
         if view in store.client.get_experiment(experiment).tags:

@@ -23,8 +23,16 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from seqexp.config.experiments import Others
-from seqexp.config.groups import CONF, OPTIONAL_GROUPS, SUPPLIED, WORDS, Config
-from seqexp.config.own import own_parameters, with_own
+from seqexp.config.groups import (
+    CONF,
+    OPTIONAL_GROUPS,
+    OWN_CODE,
+    OWN_LOSS,
+    SUPPLIED,
+    WORDS,
+    Config,
+)
+from seqexp.config.own import own_measures, own_parameters, with_own
 from seqexp.config.signature import (
     Parameter,
     Signature,
@@ -37,7 +45,7 @@ from seqexp.config.signature import (
 from seqexp.config.trust import TARGET, name_fault, package_of
 from seqexp.dataset import check as dataset_check
 from seqexp.errors import ConfigError
-from seqexp.metrics import METRICS, is_known
+from seqexp.metrics import METRICS, declare, of_own, without_name
 from seqexp.model import check as model_check
 from seqexp.ranges import Count, NotNegative, Positive, Rate, Seed
 from seqexp.tracking import check as tracking_check
@@ -55,7 +63,7 @@ OURS = "seqexp."
 SECTIONS = ("paths", "task")
 """Keys beside the groups that hold keys of their own."""
 
-LATER = ("task", *WORDS)
+LATER = ("task", *OWN_CODE, *WORDS)
 """Keys that runs of earlier versions do not have."""
 
 _TORCH_RANGES: dict[str, Any] = {
@@ -99,6 +107,8 @@ class Root:
     seeds: Count | None
     force: bool
     dry_run: bool | Literal["timed"]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, Any] = field(default_factory=dict)
     notes: str | None = None
 
@@ -124,6 +134,8 @@ def check(config: DictConfig, where: str = "", others: Others = NO_OTHERS) -> Co
 def check_resolved(plain: Config, where: str = "") -> Config:
     """`check` for a resolved config: in it, `${...}` is a text like any other.
 
+    Afterwards this process knows the metrics of its own that the config has.
+
     Raises:
         ConfigError: as `check`.
     """
@@ -131,6 +143,7 @@ def check_resolved(plain: Config, where: str = "") -> Config:
     faults = list(find_faults(plain))
     if faults:
         raise ConfigError(faults, where)
+    declare(own_measures(plain))
     return _completed(plain)
 
 
@@ -143,6 +156,7 @@ def find_faults(config: Config) -> Iterator[str]:
             yield fault
     # a part at fault is not looked at again: its target may be one that must not be imported
     sound = _completed({key: node for key, node in config.items() if key not in broken})
+    sound = {**{key: {} for key in OWN_CODE if key not in broken}, **sound}
     for rule, names in rules().items():
         if all(sound.get(name) if name in SUPPLIED else name in sound for name in names):
             yield from rule(*(_as_read(sound[name]) for name in names))
@@ -176,8 +190,17 @@ def _completed(config: Config) -> Config:
         if key in SUPPLIED and node
         else node
         for key, node in config.items()
+        if key not in OWN_CODE
     }
-    return {**whole, "task": {**asdict(Scoring()), **(config.get("task") or {})}}
+    for section, supplied in OWN_CODE.items():
+        if config.get(section):  # one that is empty is as one of an earlier version, without it
+            nodes = config[section].items()
+            whole[section] = {
+                name: _with_own(f"{section}.{name}", _with_defaults(node, supplied))
+                for name, node in nodes
+            }
+    task = {**asdict(Scoring()), **(config.get("task") or {})}
+    return {**whole, "task": {**task, "loss": _with_defaults(task["loss"], OWN_LOSS)}}
 
 
 def _with_defaults(node: Any, supplied: frozenset[str]) -> Any:
@@ -268,28 +291,53 @@ def _resolve(config: DictConfig) -> tuple[Config, list[str]]:
 def _faults_by_part(config: Config) -> Iterator[tuple[str, Iterable[str]]]:
     root = signature(f"{Root.__module__}.{Root.__qualname__}")
     known = [*root.parameters, *SUPPLIED, *SECTIONS]
+    trusted = _strings(config.get("trusted_packages"))
     for key, value in config.items():
-        if key in root.parameters:
+        if key in OWN_CODE:
+            yield key, _own_faults(key, value, OWN_CODE[key], trusted)
+        elif key in root.parameters:
             yield key, value_faults(key, value, root.parameters[key].annotation)
         elif key == "paths":
             paths = signature(f"{Paths.__module__}.{Paths.__qualname__}")
             yield key, _argument_faults(key, value, paths, frozenset(), ())
         elif key == "task":
             section = signature(f"{Scoring.__module__}.{Scoring.__qualname__}")
-            yield key, _argument_faults(key, value, section, frozenset(), ())
+            yield key, _argument_faults(key, value, section, frozenset(), trusted)
         elif key not in SUPPLIED:
             hint = did_you_mean(key, known, _leaves(config)) or f"; known are {', '.join(known)}"
             yield key, [f"{key}: unknown{hint}"]
         elif value is not None or key not in OPTIONAL_GROUPS:
-            trusted = _strings(config.get("trusted_packages"))
             yield key, _node_faults(key, value, SUPPLIED[key], trusted)
     for key in known:
         if key not in config and key not in LATER:
             yield key, [f"{key}: missing; give it a value"]
-    metric = config.get("optimized_metric")
-    if isinstance(metric, str) and not is_known(metric):
-        hint = did_you_mean(metric, METRICS) or f"; give one of {', '.join(METRICS)}"
+    metric, own = config.get("optimized_metric"), own_measures(config)
+    names = [*METRICS, *(name for measure in own for name in of_own(measure))]
+    if isinstance(metric, str) and metric not in names and without_name(metric) not in METRICS:
+        hint = did_you_mean(metric, names) or f"; give one of {', '.join(names)}"
         yield "optimized_metric", [f"optimized_metric is {metric!r}: no such metric{hint}"]
+
+
+def _own_faults(
+    section: str, value: Any, supplied: frozenset[str], trusted: Sequence[str]
+) -> Iterator[str]:
+    """Faults of a section that names classes and functions of a user's own."""
+    if not isinstance(value, Mapping):
+        yield f"{section} is {value!r}; give a mapping, as {{NAME: {{{TARGET}: my_lab.Mine}}}}"
+        return
+    for name, node in value.items():
+        key = f"{section}.{name}"
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,49}", str(name)):
+            yield (
+                f"{key}: give a name of letters, digits and _ that begins with a letter, of at most"
+                " 50"
+            )
+        elif section == "metrics" and any(one in METRICS for one in of_own(str(name))):
+            yield f"{key}: seqexp has a metric of this name; give another"
+        elif not isinstance(node, Mapping) or not isinstance(node.get(TARGET), str):
+            yield f"{key} is {node!r}; give a mapping with your class, as {TARGET}: my_lab.Mine"
+        else:
+            yield from _node_faults(key, node, supplied, trusted)
 
 
 def _node_faults(
@@ -342,7 +390,8 @@ def _argument_faults(
             elif not found.takes_any:
                 yield f"{path}: unknown{_hint(key, str(name), node, allowed)}"
         elif isinstance(value, Mapping) and "_target_" in value:
-            yield from _node_faults(path, value, frozenset(), trusted)
+            given = OWN_LOSS if path == "task.loss" else frozenset()
+            yield from _node_faults(path, value, given, trusted)
         else:
             yield from value_faults(path, value, _annotation(allowed[name], name, is_torch))
     for name, parameter in allowed.items():

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from seqexp.config.groups import CONF, DECIDES, GROUPS, Config
+from seqexp.config.groups import CONF, DECIDES, GROUPS, OWN_CODE, Config
 from seqexp.config.signature import TargetError, signature
 
 SHOWN = ("results", "report")
@@ -14,6 +14,8 @@ SHOWN = ("results", "report")
 ROOT: Mapping[str, Any] = {
     "seed": 0,
     "task": {"class_weights": "none", "loss": "gaussian"},
+    "metrics": {},
+    "callbacks": {},
     "trusted_packages": [],
 }
 """Defaults of the keys beside the groups, as `conf/config.yaml` has them."""
@@ -77,7 +79,8 @@ def _leaves(key: str, value: Any, default: Any) -> Iterator[tuple[str, Any, Any]
             yield from _leaves(f"{key}.{name}", one, known.get(name, MISSING))
         return
     plain = list(default) if isinstance(default, tuple) else default
-    if key.endswith("._target_"):  # the option says which
+    is_own = key.partition(".")[0] in OWN_CODE or key.startswith("task.")
+    if key.endswith("._target_") and not is_own:  # the option says which
         return
     if plain is MISSING:
         if value is not None:

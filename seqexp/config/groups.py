@@ -67,6 +67,8 @@ BESIDE: dict[str, Decides] = {
     "paths": "record",
     "seed": "results",
     "task": "results",
+    "metrics": "results",  # one may be monitored
+    "callbacks": "results",  # they see what cannot be seen afterwards
     "experiment_name": "record",
     "tags": "words",
     "notes": "words",
@@ -77,6 +79,15 @@ BESIDE: dict[str, Decides] = {
     "dry_run": "sweep",
 }
 """The keys beside the groups, and what they decide."""
+
+OWN_CODE: dict[str, frozenset[str]] = {
+    "metrics": frozenset({"predictions", "targets", "rows", "spec"}),
+    "callbacks": frozenset({"run"}),
+}
+"""Sections that hold parts of a user's own by name, and the arguments that seqexp passes."""
+
+OWN_LOSS = frozenset({"outputs", "targets", "mask", "spec"})
+"""Arguments that seqexp passes to a `task.loss` of a user's own."""
 
 SUPPLIED = {name: frozenset(group.supplied) for name, group in GROUPS.items()}
 """Arguments that seqexp passes itself, by group."""

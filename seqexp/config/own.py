@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le
 
 from seqexp.config.signature import Parameter, Signature, signature
+from seqexp.metrics import OwnMeasure
 
 ShareOfRate = Annotated[float, Ge(0), Le(1)]
 """Of `optimizer.lr`."""
@@ -36,15 +37,39 @@ class OfOptimizer:
     groups: dict[str, ShareOfRate] | None = None
 
 
+@dataclass(frozen=True)
+class OfMetric:
+    """Keys of every metric of a user's own.
+
+    Args:
+        higher_is_better: whether a larger value is the better one.
+        unit: of it, in words; None: not told.
+    """
+
+    higher_is_better: bool
+    unit: str | None = None
+
+
 _CLASSES = {"model": OfModel, "optimizer": OfOptimizer}
 
 
 def own_parameters(group: str) -> dict[str, Parameter]:
     """The keys that seqexp reads itself at a group of the config; none of any other key."""
-    found = _CLASSES.get(group)
+    found = OfMetric if group.startswith("metrics.") else _CLASSES.get(group)
     if found is None:
         return {}
     return signature(f"{found.__module__}.{found.__qualname__}").parameters
+
+
+def own_measures(config: Mapping[str, Any]) -> dict[str, OwnMeasure]:
+    """The metrics of a user's own that a config has, by name; those at fault are left out."""
+    section = config.get("metrics")
+    found = {}
+    for name, node in section.items() if isinstance(section, Mapping) else ():
+        better = node.get("higher_is_better") if isinstance(node, Mapping) else None
+        if isinstance(better, bool):
+            found[str(name)] = OwnMeasure(better, node.get("unit"))
+    return found
 
 
 def with_own(group: str, found: Signature) -> Signature:

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from seqexp.config.groups import CONF, PYTORCH
+from seqexp.config.groups import CONF, OWN_CODE, PYTORCH
 from seqexp.config.signature import derives, home
 from seqexp.errors import InputError
 
@@ -28,6 +28,9 @@ TARGET = "_target_"
 
 TORCH = "torch.optim"
 
+
+THEIRS = "classes and functions of packages that you trust"
+"""What a key of a user's own may name."""
 
 _NO_GROUPS = ("experiment", "hydra")
 
@@ -67,9 +70,10 @@ def name_fault(key: str, target: Any, trusted: Sequence[str] = ()) -> str | None
     of_trusted = [name for name in trusted if name.partition(".")[0] != "seqexp"]
     if of_trusted:
         allowed.append(f"what is defined in {', '.join(of_trusted)}")
+    nothing = THEIRS if group in (*OWN_CODE, "task") else "no names here"
     told = f"{key}.{TARGET} is {repr(target)[:200]}"
     if not isinstance(target, str) or not _begins(target, of_trusted):
-        return f"{told}; allowed are {', '.join(allowed) or 'no names here'}"
+        return f"{told}; allowed are {', '.join(allowed) or nothing}"
     module = _defined_in(target)
     if module is None:
         return f"{told}, and there is no such class or function in a module"

@@ -149,15 +149,12 @@ def spans(offsets: Int64[np.ndarray, " items_and_one"], size: int = MANY) -> Ite
         start = stop
 
 
-@dataclass(frozen=True, eq=False)
-class Strings(Sequence[str]):
-    """Texts end to end: text i is `content[offsets[i]:offsets[i + 1]]`, in UTF-8."""
+class LazyTexts(Sequence[str]):
+    """Texts that are made when they are asked for; `_text` makes one."""
 
-    content: UInt8[np.ndarray, " bytes"]
-    offsets: Int64[np.ndarray, " texts_and_one"]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
+    def _text(self, index: int) -> str:
+        """The text of this number, which is there."""
+        raise NotImplementedError
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -169,7 +166,21 @@ class Strings(Sequence[str]):
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(index)
-        start, stop = self.offsets[place : place + 2].tolist()
+        return self._text(place)
+
+
+@dataclass(frozen=True, eq=False)
+class Strings(LazyTexts):
+    """Texts end to end: text i is `content[offsets[i]:offsets[i + 1]]`, in UTF-8."""
+
+    content: UInt8[np.ndarray, " bytes"]
+    offsets: Int64[np.ndarray, " texts_and_one"]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def _text(self, index: int) -> str:
+        start, stop = self.offsets[index : index + 2].tolist()
         return self.content[start:stop].tobytes().decode()
 
     def __iter__(self) -> Iterator[str]:

@@ -5,6 +5,7 @@ are there, and a task's values with their ranges.
 """
 
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -174,7 +175,9 @@ def _is_scoring(value: Any, num_names: int, num_outputs: int) -> bool:
     if not isinstance(value, dict) or value.keys() != {"loss", "scale", "class_weights"}:
         return False
     scale, weights = value["scale"], value["class_weights"]
-    if value["loss"] not in ("gaussian", "huber", "poisson"):
+    loss = value["loss"]
+    is_own = isinstance(loss, str) and re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", loss)
+    if loss not in ("gaussian", "huber", "poisson") and not is_own:  # own ones are only named
         return False
     if weights is not None and not _are_numbers(weights, num_names, above_zero=True):
         return False

@@ -53,15 +53,26 @@ def reads_of_clusters_are_whole(model: Node, trainer: Node) -> Faults:
 
 def large_outputs_are_for_next_tokens(model: Node, dataset: Node) -> Faults:
     output, tied = model.get("output", "full"), model.get("tied")
+    by_frequencies = model.get("output_bias", "zero") != "zero"
     kind = _kind_of(dataset)
-    if (output == "full" and not tied) or kind in ("next_token", UNTOLD):
+    if (output == "full" and not tied and not by_frequencies) or kind in ("next_token", UNTOLD):
         return
     key, instead = ("tied is true", "tied=false") if tied else (f"output is {output}", "full")
+    if by_frequencies:
+        key, instead = f"output_bias is {model['output_bias']}", "zero"
     yield (
         f"model.{key}, which is for next tokens, but the dataset's kind of task is {kind}; give"
         f" {instead}, or a dataset that wants the next token predicted, as dataset=text"
         " dataset.task=next_token"
     )
+
+
+def a_bias_starts_where_there_is_one(model: Node) -> Faults:
+    if model.get("output_bias", "zero") != "zero" and model.get("positive_readout"):
+        yield (
+            f"model.output_bias is {model['output_bias']}, but model.positive_readout is true; give"
+            " zero, or positive_readout=false"
+        )
 
 
 def vectors_are_tied_where_they_can_be(model: Node, optimizer: Node) -> Faults:
@@ -338,6 +349,18 @@ def database_is_a_file_that_is_used(interpret: Node) -> Faults:
         yield (
             f"interpret.database is {database}, but interpret.match is false; give true or null,"
             " or no database"
+        )
+
+
+def patterns_need_modisco(interpret: Node) -> Faults:
+    if not interpret.get("patterns"):
+        return
+    from importlib.util import find_spec
+
+    if find_spec("modiscolite") is None:
+        yield (
+            "interpret.patterns is true, which is TF-MoDISco's: pip install 'seqexp[explain]', or"
+            " give false"
         )
 
 

@@ -28,7 +28,14 @@ from seqexp.model.layers import (
     padded,
     read_out,
 )
-from seqexp.model.outputs import Cutoffs, OutputChoice, OutputName, ScoringHead, head_for
+from seqexp.model.outputs import (
+    Cutoffs,
+    OutputBias,
+    OutputChoice,
+    OutputName,
+    ScoringHead,
+    head_for,
+)
 from seqexp.model.picture import PictureConvolution
 from seqexp.ranges import Count, NotNegative, Rate, Size
 from seqexp.spec import Carry, TaskSpec, is_real, other_strand
@@ -70,7 +77,8 @@ class CNN1D(OnVectors, nn.Module):
             the same width, whose maxima stand beside the features that are predicted from.
         context_convolution: over a context that is a picture, whose patches those filters read;
             without filters there is none.
-        output, cutoffs, negatives, tied: of the next token, as in `outputs.OutputChoice`.
+        output, cutoffs, negatives, tied, output_bias: of the next token, as in
+            `outputs.OutputChoice`.
         ngrams: vectors of n-grams, added to those of tokens or to the logits; without sizes there
             are none. On both strands of DNA, those added to the logits are one with their reverse
             complement. Not for causal padding.
@@ -106,6 +114,7 @@ class CNN1D(OnVectors, nn.Module):
         cutoffs: Cutoffs | None = None,
         negatives: Count = 1000,
         tied: bool = False,
+        output_bias: OutputBias = "zero",
         ngrams: AddedNGrams | None = None,
     ) -> None:
         super().__init__()
@@ -147,7 +156,7 @@ class CNN1D(OnVectors, nn.Module):
                 spec.context, context_embedding_size, context_convolution, *size_of_filters
             )
             num_features += num_filters
-        choice = OutputChoice(output, cutoffs, negatives, tied)
+        choice = OutputChoice(output, cutoffs, negatives, tied, output_bias)
         self.head: nn.Module = (
             PositiveReadout(num_features, spec.num_outputs, dropout)
             if positive_readout
@@ -261,11 +270,13 @@ class CNN1D(OnVectors, nn.Module):
         In the carry follow as many results of each layer but the top one, and what was read of a
         context: (batch, filters).
         """
-        if self.has_members:
+        if self.has_members and not tokens.is_floating_point():
             members, carry = self.members(tokens, carry)
             return torch.stack(members).mean(dim=0), carry
         features, carry = self._features(tokens, carry)
         logits: Tensor = self.head(features)
+        if self.has_members:  # of vectors, which have no n-grams: half of the mean
+            logits = logits / 2
         if self.ngrams is None or self.ngrams.adds_to == "input" or tokens.is_floating_point():
             return logits, carry
         added: Tensor = self.ngrams(tokens)

@@ -65,7 +65,8 @@ class Layered(nn.Module):
             if len(self.convs) > 1:
                 activated = activated * mask
             parts = list(activated.chunk(len(strands), dim=2))
-        return self._head(self._read_out(activated, mask))
+        logits = self._head(self._read_out(activated, mask))
+        return logits / 2 if model.has_members else logits
 
     def _padded(self, part: Float[Tensor, "batch channels time"]) -> Tensor:
         width = self.model.filter_width

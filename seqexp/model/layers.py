@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from seqexp.data import WordVectors
+from seqexp.data import MANY, Sequences, WordVectors
 from seqexp.errors import InputError
 from seqexp.model.check import MAX_ONE_HOT
 from seqexp.ranges import Size
-from seqexp.spec import PAD, Features, Input, Vocabulary, is_real
+from seqexp.spec import IGNORE, PAD, Features, Input, Vocabulary, is_real
 
 Init = Literal["keras", "torch"]
 Activation = Literal["relu", "tanh", "sigmoid", "gelu", "linear"]
@@ -174,10 +174,10 @@ class OnVectors:
     ) -> Float[Tensor, "batch time outputs"] | None:
         """What n-grams add to the logits, at each of their tokens; None where there are none."""
         ngrams = getattr(self, "ngrams", None)
-        if ngrams is None or ngrams.adds_to != "logits":
+        if ngrams is None or ngrams.adds_to == "input":
             return None
         added: Tensor = ngrams.contributions(tokens)
-        return added
+        return added / 2 if ngrams.adds_to == "mean" else added
 
 
 def embedded(
@@ -299,6 +299,19 @@ class Head(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.output: Any = nn.Linear(sizes[-1], num_outputs) if output is None else output
+        self.num_outputs = num_outputs
+        self.by_frequencies = False  # whether the bias starts as those of the training targets
+
+    def begin_by(self, train: Sequences) -> None:
+        """Start the bias at the log of how frequent each target is, where that is wanted."""
+        if not self.by_frequencies:
+            return
+        logs = log_frequencies(train, self.num_outputs)
+        if hasattr(self.output, "start_bias"):  # which has other places than outputs
+            self.output.start_bias(logs)
+            return
+        with torch.no_grad():
+            self.output.bias.copy_(logs)
 
     def dense(self, features: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch last"]:
         """What the output reads."""
@@ -313,6 +326,20 @@ class Head(nn.Module):
         """Logits."""
         logits: Tensor = self.output(self.dense(features))
         return logits
+
+
+ROWS_COUNTED = 1000
+"""Sequences whose targets are counted together."""
+
+
+def log_frequencies(train: Sequences, num_outputs: int) -> Float[Tensor, " outputs"]:
+    """Log of the share that each has of the scored targets, as if each were there once more."""
+    counts = torch.ones(num_outputs, dtype=torch.double, device="cpu")
+    for batch in train.batches(ROWS_COUNTED):
+        for part in batch.windows(MANY):
+            scored = part.targets[part.targets != IGNORE].long().cpu()
+            counts += torch.bincount(scored, minlength=num_outputs)
+    return (counts / counts.sum()).log().float()
 
 
 def initialise_as_keras(model: nn.Module) -> None:

@@ -1,5 +1,6 @@
 """The output of models with large vocabularies: adaptive and sampled softmax, and tied vectors."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -15,6 +16,8 @@ from seqexp.model.layers import FeatureInput, Head, TokenInput, embedded
 from seqexp.spec import IGNORE, PAD, Output, TaskSpec
 
 OutputName = Literal["full", "adaptive", "sampled"]
+
+OutputBias = Literal["zero", "frequencies"]
 
 Cutoffs = Annotated[list[Annotated[int, Interval(ge=1)]], Len(1, 16)]
 
@@ -35,12 +38,15 @@ class OutputChoice:
         cutoffs: ids at which the clusters of `adaptive` begin; None: a 15th and a third of all.
         negatives: symbols that `sampled` compares targets with, on average.
         tied: whether the vectors are those that tokens are read by.
+        bias: what the output's bias starts as: `zero`, or the log of how frequent each symbol is in
+            training, which takes hundreds of updates to learn where there are many.
     """
 
     output: OutputName = "full"
     cutoffs: Sequence[int] | None = None
     negatives: int = 1000
     tied: bool = False
+    bias: OutputBias = "zero"
 
     @property
     def is_plain(self) -> bool:
@@ -69,14 +75,31 @@ def head_for(
     Raises:
         InputError: on a choice that the task or the input does not allow.
     """
-    if choice.is_plain:
+    by_frequencies = choice.bias == "frequencies"
+    if choice.is_plain and not by_frequencies:
         return Head(size, hidden_layers, spec.num_outputs, dropout)
     if spec.output is not Output.NEXT_TOKEN:
-        key = "tied is true" if choice.output == "full" else f"output is {choice.output}"
+        key = "tied is true" if choice.tied else f"output is {choice.output}"
+        key = "output_bias is frequencies" if by_frequencies else key
         raise InputError(
             f"model.{key}, which is for next tokens, but the dataset's kind of task is"
-            f" {spec.output.value}; give output=full tied=false"
+            f" {spec.output.value}; give output=full tied=false output_bias=zero"
         )
+    head = _head_of_next_tokens(spec, size, hidden_layers, dropout, choice, vectors)
+    head.by_frequencies = by_frequencies
+    return head
+
+
+def _head_of_next_tokens(
+    spec: TaskSpec,
+    size: int,
+    hidden_layers: Sequence[int],
+    dropout: float,
+    choice: OutputChoice,
+    vectors: TokenInput | FeatureInput,
+) -> Head:
+    if choice.is_plain:
+        return Head(size, hidden_layers, spec.num_outputs, dropout)
     if choice.output == "adaptive" and choice.tied:
         raise InputError(
             "model.tied is true, but model.output is adaptive, whose clusters have vectors of other"
@@ -257,6 +280,13 @@ class Adaptive(nn.Module):
             within = _wide(cluster(features)).log_softmax(dim=-1)
             parts.append(within + of_head[..., first + index, None])
         return torch.cat(parts, dim=-1)
+
+    def start_bias(self, logs: Float[Tensor, " outputs"]) -> None:
+        """Start at these log-probabilities: of frequent symbols, and of clusters as a whole."""
+        ends = itertools.pairwise([*self.cutoffs, len(logs)])
+        clusters = torch.stack([logs[begin:end].logsumexp(dim=0) for begin, end in ends])
+        with torch.no_grad():
+            self.softmax.head.bias.copy_(torch.cat([logs[: self.cutoffs[0]], clusters]))
 
     def nats(
         self, features: Float[Tensor, "scored size"], targets: Int[Tensor, " scored"]

@@ -27,7 +27,14 @@ from seqexp.model.layers import (
     input_layer,
     read_out,
 )
-from seqexp.model.outputs import Cutoffs, OutputChoice, OutputName, ScoringHead, head_for
+from seqexp.model.outputs import (
+    Cutoffs,
+    OutputBias,
+    OutputChoice,
+    OutputName,
+    ScoringHead,
+    head_for,
+)
 from seqexp.model.picture import PictureConvolution
 from seqexp.model.recurrent_layer import Dropout, DropoutMasks, Kernel, RecurrentLayers
 from seqexp.ranges import Count, Positive, Rate, Size
@@ -78,7 +85,8 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         context_embedding_size: as `embedding_size`, of the context.
         context_convolution: over a context that is a picture, before the encoder reads its patches;
             without filters there is none.
-        output, cutoffs, negatives, tied: of the next token, as in `outputs.OutputChoice`.
+        output, cutoffs, negatives, tied, output_bias: of the next token, as in
+            `outputs.OutputChoice`.
         ngrams: vectors of n-grams, added to those of tokens or to the logits; without sizes there
             are none.
 
@@ -135,6 +143,7 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         cutoffs: Cutoffs | None = None,
         negatives: Count = 1000,
         tied: bool = False,
+        output_bias: OutputBias = "zero",
         ngrams: AddedNGrams | None = None,
     ) -> None:
         super().__init__()
@@ -168,7 +177,7 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         every = (Dropout(dropout, recurrent_dropout, dropout_masks), kernel)
         self.make(cell, num_inputs, num_layers, hidden_size, bidirectional, *every)
         width = hidden_size * (2 if reads_later else 1)
-        choice = OutputChoice(output, cutoffs, negatives, tied)
+        choice = OutputChoice(output, cutoffs, negatives, tied, output_bias)
         self.head = head_for(spec, width, hidden_layers, readout_dropout, choice, self.input)
         self.encoder: Encoder | None = None
         self.bridges = nn.ModuleList()

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from seqexp.build import Parts, build_model, load, parts, total_steps
 from seqexp.checkpoint.folder import RunFolder
 from seqexp.checkpoint.identity import REPORTING_CODE
 from seqexp.checkpoint.provenance import reports_of
-from seqexp.config.groups import Config
+from seqexp.config.groups import OWN_CODE, Config
+from seqexp.config.own import arguments, own_measures
+from seqexp.config.trust import TARGET
 from seqexp.data import Data
 from seqexp.dataset.read_only import NotHereError, only_looking
 from seqexp.errors import InputError
@@ -149,12 +151,31 @@ def say_plans(runs: Sequence[tuple[str, Config, Path | None]]) -> None:
         plans = [planner.plan(*run) for run in runs]
     width = columns() or OF_A_LOG
     show(_table(plans, width))
+    for line in dict.fromkeys(line for _, config, _ in runs for line in own_code(config)):
+        show(line)
     print(f"\n{filled(_total(plans), width)}\nNothing was started; without dry_run it is.")
     if any(plan.seconds for plan in plans):
         print(filled(_expected(plans, workers_of(runs[0][1])), width))
     faults = dict.fromkeys(plan.fault for plan in plans if plan.fault)
     if faults:
         raise InputError("\n  ".join(["some could not start:", *faults]))
+
+
+def own_code(config: Config) -> Iterator[str]:
+    """A line for each part of a user's own that a config names beside its groups."""
+    loss = config["task"]["loss"]
+    nodes = {} if isinstance(loss, str) else {"task.loss": loss}
+    for section in OWN_CODE:
+        nodes |= {f"{section}.{name}": node for name, node in (config.get(section) or {}).items()}
+    for key, node in nodes.items():
+        measure = own_measures(config).get(key.partition(".")[2]) if "metrics." in key else None
+        given = {k: v for k, v in arguments(key, node).items() if k != TARGET}
+        told = ", ".join(f"{name}={json.dumps(value)}" for name, value in given.items())
+        line = f"{key}: {node[TARGET]}({told})"
+        if measure is not None:
+            line += f", {'higher' if measure.higher_is_better else 'lower'} is better"
+            line += "" if measure.unit is None else f", {measure.unit}"
+        yield one_line(line, 240)
 
 
 def _state(folder: Path | None, config: Config) -> tuple[str, int]:

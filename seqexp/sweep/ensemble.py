@@ -1,8 +1,9 @@
 """The mean of what all runs of a sweep predict for one test: a row beside theirs."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from seqexp.errors import InputError
@@ -45,16 +46,21 @@ class Ensemble:
     folds: int = 1
 
 
-def ensembles(manifest: Manifest) -> list[Ensemble]:
+Places = Callable[[str], Path | None]
+"""The folder of a job's run, by the job's name; None where there is none."""
+
+
+def ensembles(manifest: Manifest, places: Places | None = None) -> list[Ensemble]:
     """The means of all finished runs of a sweep, the one to be reported last.
 
     Of equal weights, and where points differ by more than their seed and all runs share their
-    validation, of weights that are best there. Nothing where runs have no common mean.
+    validation, of weights that are best there. Nothing where runs have no common mean. `places` are
+    those of the sweep, unless given.
 
     Raises:
         InputError: if runs were tested on different sequences, with the first two.
     """
-    runs = _kept(manifest)
+    runs = _kept(manifest, places or manifest.place)
     if len(runs) < 2:
         return []
     points = dict(zip(runs, (manifest.point(e) for e in manifest.jobs.values()), strict=True))
@@ -119,11 +125,11 @@ def _means(runs: Mapping[str, Scores], points: Sequence[str]) -> dict[str, _Mean
     }
 
 
-def _kept(manifest: Manifest) -> dict[str, Scores]:
+def _kept(manifest: Manifest, places: Places) -> dict[str, Scores]:
     """The predictions of each finished run, by its label; nothing where one has kept none."""
     found: dict[str, Scores] = {}
     for name, entry in manifest.jobs.items():
-        place = manifest.place(name)
+        place = places(name)
         file = None if place is None else place / ensemble.FILE
         if entry.state != "FINISHED" or file is None or not file.is_file():
             return {}
@@ -132,10 +138,10 @@ def _kept(manifest: Manifest) -> dict[str, Scores]:
     return found
 
 
-def try_ensembles(manifest: Manifest) -> list[Ensemble]:
+def try_ensembles(manifest: Manifest, places: Places | None = None) -> list[Ensemble]:
     """The same; where there is no common mean, nothing, and a line that says why."""
     try:
-        return ensembles(manifest)
+        return ensembles(manifest, places)
     except InputError as error:
         log.info(f"no ensemble of the runs: {error}")
         return []

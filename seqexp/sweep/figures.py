@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from seqexp.metrics import MEASURES, higher_is_better, without_name
+from seqexp.metrics import MEASURES, OWN, higher_is_better, without_name
 from seqexp.sweep.manifest import Manifest
 from seqexp.sweep.statistics import Compared
 from seqexp.sweep.table import compared
@@ -245,7 +245,8 @@ def drawn(
 def curve_of(metric: str) -> str:
     """The metric of each epoch that shows how a metric of a run came about."""
     measure = metric.rpartition("/")[2].removeprefix("valid_").removesuffix("_max")
-    return f"valid/{measure}" if without_name(measure) in MEASURES else LOSS
+    is_known = without_name(measure) in MEASURES or f"valid/{measure}" in OWN
+    return f"valid/{measure}" if is_known else LOSS
 
 
 def _curve(result: Mapping[str, Any], metric: str) -> dict[int, float]:

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from seqexp.metrics import DECODED, HEADLINE, MEASURES, OF_KIND, higher_is_better
+from seqexp.metrics import DECODED, HEADLINE, MEASURES, OF_KIND, OWN, higher_is_better
 from seqexp.sweep.manifest import Entry, Manifest
 from seqexp.sweep.statistics import METHOD, OF_FOLDS, Compared, Paired, Point, Spread, compare
 from seqexp.utils import names, table
@@ -52,6 +52,7 @@ def shown(reported: Collection[str]) -> list[str]:
     measures = [*DECODED, *headline(reported), "loss_nats", "bits_per_token"]
     wanted = (
         *(f"test/{name}" for name in measures),
+        *(name for name in OWN if not name.startswith("valid/")),
         *(f"best/valid_{name}" for name in headline(reported)),
         *("best/valid_accuracy_max", "best/valid_loss_nats", "motif/correlation"),
     )

@@ -14,7 +14,11 @@ ClassWeights = str | Sequence[float]
 
 
 def scoring(
-    spec: TaskSpec, targets: Iterable[Tensor], class_weights: ClassWeights, loss: str
+    spec: TaskSpec,
+    targets: Iterable[Tensor],
+    class_weights: ClassWeights,
+    loss: str,
+    is_own: bool = False,
 ) -> Scoring:
     """How predictions of a dataset are scored.
 
@@ -22,13 +26,14 @@ def scoring(
         spec: of the dataset.
         targets: those of the training, a few rows at a time; read once.
         class_weights: as in the config.
-        loss: of a regression.
+        loss: of a regression; or the dotted name of a user's own.
+        is_own: whether it is a user's own, which all kinds take.
 
     Raises:
         InputError: on a choice that the kind does not have, or that its targets do not allow.
     """
     kind = KINDS[spec.output]
-    if loss != "gaussian" and not kind.losses:
+    if loss != "gaussian" and not kind.losses and not is_own:
         raise InputError(
             f"task.loss is {loss}, but the dataset's kind of task is {kind.name}, which has one"
             " loss only; leave task.loss out"
@@ -40,7 +45,8 @@ def scoring(
         )
     if kind.losses:
         return Scoring(loss, _scale(spec, targets, loss))
-    return Scoring(class_weights=_weights(spec, targets, class_weights))
+    weights = _weights(spec, targets, class_weights)
+    return Scoring(loss, class_weights=weights) if is_own else Scoring(class_weights=weights)
 
 
 def _scale(spec: TaskSpec, targets: Iterable[Tensor], loss: str) -> Scale | None:

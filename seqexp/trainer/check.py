@@ -1,5 +1,7 @@
 """What cannot work in a training: optimizer, truncation, validation, what is measured."""
 
+from collections.abc import Mapping
+
 from seqexp.metrics import MEASURES, OF_KIND, without_name
 from seqexp.ranges import SLOWEST
 from seqexp.utils.nearest import did_you_mean
@@ -95,9 +97,9 @@ def a_plateau_is_seen_on_validation_data(schedule: Node, dataset: Node) -> Fault
         )
 
 
-def what_is_monitored_is_measured(trainer: Node, dataset: Node) -> Faults:
+def what_is_monitored_is_measured(trainer: Node, dataset: Node, metrics: Node) -> Faults:
     monitor, kind = trainer["monitor"], _kind_of(dataset)
-    measures = OF_KIND.get(kind or "", tuple(MEASURES))
+    measures = (*OF_KIND.get(kind or "", tuple(MEASURES)), *metrics)
     known = [f"valid/{measure}" for measure in measures]
     if without_name(monitor) not in known:
         whose = f" of the kind {kind}" if kind in OF_KIND else ""
@@ -109,7 +111,11 @@ def what_is_chosen_of_the_task_is_its_kinds(task: Node, dataset: Node) -> Faults
     kind = _kind_of(dataset)
     if kind not in OF_KIND:
         return
-    if task["loss"] != "gaussian" and kind != "regression":
+    is_own = isinstance(task["loss"], Mapping)
+    if is_own and kind == "read_errors":
+        name = task["loss"]["_target_"]
+        yield f"task.loss is {name}, but reads have their likelihood; leave it out"
+    if task["loss"] != "gaussian" and not is_own and kind != "regression":
         yield (
             f"task.loss is {task['loss']}, but the dataset's kind of task is {kind}, which has one"
             " loss only; leave task.loss out"
@@ -118,6 +124,14 @@ def what_is_chosen_of_the_task_is_its_kinds(task: Node, dataset: Node) -> Faults
         yield (
             f"task.class_weights is {task['class_weights']}, but the dataset's kind of task is"
             f" {kind}, which has no classes to weigh; give none"
+        )
+
+
+def reads_have_no_metrics_of_ones_own(metrics: Node, dataset: Node) -> Faults:
+    if metrics and _kind_of(dataset) == "read_errors":
+        yield (
+            f"metrics has {', '.join(metrics)}, but the likelihood of reads has no predictions to"
+            " measure; leave it out"
         )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqexp.data import Batch
+from seqexp.errors import LostProcessError
 from seqexp.spec import unscored
 
 T = TypeVar("T")
@@ -21,6 +23,12 @@ PATIENCE = timedelta(minutes=30)
 
 SETTLING = 0.5
 """Seconds in which the threads of a group let go of what they have computed; it takes some ms."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first, without the place in PyTorch's source."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[\S+:\d+\]\s*", "", said).partition(". This is")[0].rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,9 @@ class Processes:
         targets = batch.targets[rows]
         if has_none:
             targets = torch.full_like(targets, unscored(targets))
-        return replace(batch, tokens=batch.tokens[rows], targets=targets, context=context)
+        tokens = batch.tokens[rows]
+        numbers = None if batch.numbers is None else batch.numbers[rows]
+        return replace(batch, tokens=tokens, targets=targets, context=context, numbers=numbers)
 
     def averaging(self, losses: nn.Module, uses_all: bool = True) -> nn.Module:
         """Have gradients of what this module returns averaged over all processes.
@@ -87,9 +97,17 @@ class Processes:
         return values[0]
 
 
+CONNECTION = re.compile(r"gloo/|NCCL|ProcessGroup|Connection (reset|closed|refused)")
+"""Words of PyTorch's errors on connections of processes, which have no type of their own."""
+
+
 @contextlib.contextmanager
 def joined(use_gpu: bool) -> Iterator[Processes]:
-    """The processes that `torchrun` has started, or this one alone."""
+    """The processes that `torchrun` has started, or this one alone.
+
+    Raises:
+        LostProcessError: if another one has ended while this one waited for it.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes()
@@ -101,6 +119,14 @@ def joined(use_gpu: bool) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if use_gpu else "gloo", timeout=PATIENCE)
     try:
         yield Processes(distributed.get_rank(), count)
+    except RuntimeError as error:
+        if CONNECTION.search(str(error)) is None:
+            raise
+        raise LostProcessError(
+            f"process {distributed.get_rank()} of {count}: another process of this training has"
+            f" ended, or cannot be reached ({first_line(error)}). What it said stands above, or on"
+            " its own machine. The same command resumes from the last checkpoint"
+        ) from error
     finally:
         # To let go of the last tensors, a thread of the group takes the GIL, which sleep gives
         # away. The group's destructor may wait for that thread while it holds the GIL: for ever.

@@ -15,10 +15,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from seqexp.data import Batch, Data, Sequences
+from seqexp.errors import InputError
 from seqexp.metrics import METRICS, higher_is_better, without_name
 from seqexp.seeding import stream_seed
 from seqexp.task.base import Task, Whole
+from seqexp.task.own_metric import measured, split_of
 from seqexp.trainer.dynamic import dynamic_metrics
+from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import ADD_UP, Score, evaluate, scored_window
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.solving import Solves, solve
@@ -77,15 +80,17 @@ def fit(training: Training, data: Data, update: Update = update) -> Iterator[Rep
 def _test(training: Training, test: Sequences) -> Metrics:
     """All metrics of the test; what is predicted is kept for pictures of it."""
     training.tested = training.task.whole()
+    kept = training.predicted or (Predicted() if training.own_metrics else None)
     score = evaluate(
         training.model,
         training.task,
         scored_batches(test, training.settings),
         scored_window(test, training.window),
         training.tested,
-        predicted=training.predicted,
+        predicted=kept,
     )
-    return _all_metrics("test", training.task, score, training.tested)
+    found = _all_metrics("test", training.task, score, training.tested)
+    return found | _own_metrics(training, "test", [kept])
 
 
 def _test_dynamically(training: Training, data: Data) -> Metrics:
@@ -167,7 +172,8 @@ def _validate(training: Training, valid: Sequences) -> Metrics:
     whole = task.whole() if _needs_whole(training) else None
     batches = scored_batches(valid, training.settings)
     window = scored_window(valid, training.window)
-    score = evaluate(training.model, task, batches, window, whole, processes.share)
+    kept = Predicted() if training.own_metrics else None
+    score = evaluate(training.model, task, batches, window, whole, processes.share, kept)
     if processes.count > 1:
         sums = [score.nats, score.count, *score.extras]
         on_device = torch.tensor(sums, device=training.device, dtype=torch.float64)
@@ -176,9 +182,34 @@ def _validate(training: Training, valid: Sequences) -> Metrics:
         if whole is not None:
             whole = _merged(processes.gathered(whole))
     found = _all_metrics("valid", task, score, whole)
+    if kept is not None:
+        found |= _own_metrics(training, "valid", processes.gathered(kept))
     monitor = training.settings.monitor
     # of many labels, a curve each would be too many
     return {k: value for k, value in found.items() if k == without_name(k) or k == monitor}
+
+
+def _own_metrics(training: Training, split: str, kept: Sequence[Predicted | None]) -> Metrics:
+    """The metrics of a user's own, of what processes have kept of a split; the first computes them.
+
+    Raises:
+        InputError: naming the metric that cannot be computed, in all processes.
+    """
+    if not training.own_metrics:
+        return {}
+    found: Metrics | str = {}
+    if training.processes.is_first:
+        when = f"{split} in epoch {training.epoch}" if split == "valid" else split
+        try:
+            parts = [one.tensors() for one in kept if one is not None]
+            values = measured(training.own_metrics, split_of(training.task, parts), when)
+            found = {f"{split}/{name}": value for name, value in values.items()}
+        except InputError as error:
+            found = str(error)
+    found = training.processes.told(found)
+    if isinstance(found, str):
+        raise InputError(found)
+    return found
 
 
 def _needs_whole(training: Training) -> bool:

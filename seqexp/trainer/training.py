@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from seqexp.data import Batch
 from seqexp.spec import Carry, HasPenalty, Model
 from seqexp.task.base import Task, Whole
+from seqexp.task.own_metric import OwnMetric
 from seqexp.trainer.adversarial import AdversarialNoise
 from seqexp.trainer.averages import Average
 from seqexp.trainer.distributed import Processes
@@ -115,6 +116,7 @@ class Training:
     tested: Whole | None = None  # what the test's predictions are, once they are made
     predicted: Predicted | None = None  # keeps each of them, where that is wanted
     solver: Any = None  # of a model that is fitted at once, while it is
+    own_metrics: Sequence[OwnMetric] = ()  # of a user's own, of validation and test
 
     def __post_init__(self) -> None:
         bf16 = self.settings.precision == "bf16"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqexp.callback.denoise import Denoised
+from seqexp.callback.denoise import Denoised, sentences, table_rows
 from seqexp.dataset.noisy_reads import NoisyReads
 from seqexp.decode.consensus.baselines import yardsticks
 from seqexp.decode.denoise import Denoise
@@ -55,5 +55,11 @@ def test_all_methods_stand_in_the_table_and_letters_and_errors_in_theirs() -> No
     letters = sum(row["letters"] for row in tracker.tables["reads/reliability.json"])
     assert abs(letters - 30 * len(data.clusters)) < 15
     assert {row["by"] for row in tracker.tables["reads/learned.json"]} >= {"homopolymer", "burst"}
+    first, *others = sentences(rows)
+    own = methods["denoise"]["exact"]
+    assert first.startswith(f"Of {len(data.clusters)} clusters of 3 reads, a share of {own:.3f}")
+    assert "the best method without a network" in first and not others
+    shown = {(row["reads"], row["method"]): row for row in table_rows(rows)}
+    assert len(shown) == len(rows) and shown[3, "denoise"]["exact"].startswith(f"{own:.3f}")
     assert {*callback.figures} == {"reliability", "learned"}
     assert {*tracker.figures} == {"reads/reliability.png", "reads/learned.png"}

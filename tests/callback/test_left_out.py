@@ -101,11 +101,12 @@ def test_what_was_asked_for_in_vain_is_said(caplog: pytest.LogCaptureFixture) ->
     model = LSTM(spec, attention="dot", convolution=Convolution(filters=2))
     run, _ = observed(data_of(spec), model)
     with caplog.at_level(logging.INFO, "seqexp"):
-        LearnedFilters(Filters(baselines=True, match=True), run).before()
+        LearnedFilters(Filters(baselines=True, match=True, patterns=True), run).before()
         Samples(Sample(), run).before()
         Pictures(run).before()
     for told in (
         "interpret.baselines are for two classes",
+        "interpret.patterns are of DNA",
         "the model has no filters, so motifs are not compared",
         "filters before recurrent layers are not read",
         "predict what=attention has its weights",

@@ -84,6 +84,10 @@ def test_one_text_is_no_sample_of_texts() -> None:
                 "class by class",
             ),
         ),
+        (
+            ("dataset=pairs", "model=lstm", "dataset.num_made=60", "trainer.epochs=1"),
+            ("is written without a fault", "of what belongs to a context", "<th>target</th>"),
+        ),
     ],
 )
 def test_every_run_has_a_page(

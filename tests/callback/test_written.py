@@ -115,7 +115,10 @@ def data() -> Data:
 @pytest.mark.parametrize("decoder", [Sample(), Beam(width=2)])
 def test_the_test_is_written_scored_and_kept(data: Data, decoder: Any) -> None:
     run, kept = observed(data, wrong=3)
-    Written(decoder, run).at_end(Result())
+    written = Written(decoder, run)
+    written.at_end(Result())
+    (said,) = written.said
+    assert said.startswith("Of 10 targets of the test, a share of 0.7 is written without a fault")
     metrics = run.story.result.metrics
     assert metrics["test/exact"] == pytest.approx(0.7)
     assert metrics["test/word_error"] == pytest.approx(0.3)

@@ -63,6 +63,7 @@ def test_what_the_store_has_not_goes_and_all_else_stays(
     assert all(path.exists() for path in stays)
     models = [path.name for path in (outputs / "mlartifacts" / "models").iterdir()]
     assert models == [client.get_run(kept).outputs.model_outputs[0].model_id]
+    assert models == [path.name for path in (outputs / "mlmodels").iterdir()]
 
     # a version of a registered model outlives its run
     client.create_registered_model("mine")

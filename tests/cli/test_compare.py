@@ -41,6 +41,7 @@ def test_runs_of_one_seed_are_a_row_each_below_the_outputs(
     assert "| model.num_filters | status" in said
     assert f"{ids[0][:8]} minus {ids[2][:8]}, on the same 40 sequences of the test:" in said
     assert "test/accuracy" in said and "McNemar's exact p" in said
+    assert "ensemble of 2 runs, equal weights: test/accuracy" in said
     (folder,) = (outputs / "comparisons").iterdir()
     paired = json.loads((folder / "paired.json").read_text())
     assert paired["runs"] == [ids[0], ids[2]] and paired["samples"] == 2000
@@ -55,6 +56,7 @@ def test_runs_of_other_tests_are_compared_as_a_whole_only(
     assert run_command(COMMAND, given) == 0
     said = capsys.readouterr().out
     assert "not compared sequence by sequence" in said and "tested on different sequences" in said
+    assert "ensemble of" not in said.replace("no ensemble of", "")
     assert not (tmp_path / "out/paired.json").exists()
 
 

@@ -289,6 +289,19 @@ def test_filters_that_cannot_be_read_so_are_refused(
         check(composed(*overrides))
 
 
+@pytest.mark.parametrize("model", ["cnn1d", "lstm"])
+def test_patterns_are_refused_before_any_work_where_modisco_is_missing(
+    monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name, *more: None if name == "modiscolite" else find_spec(name, *more),
+    )
+    check(composed(f"model={model}", "interpret.patterns=false"))
+    with pytest.raises(ConfigError, match=r"interpret.patterns is true, .*'seqexp\[explain\]'"):
+        check(composed(f"model={model}", "interpret.patterns=true"))
+
+
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [

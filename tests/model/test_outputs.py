@@ -16,7 +16,7 @@ from torch.nn import functional
 from seqexp.build import begin, load, parts
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import ConfigError, check
-from seqexp.data import Batch
+from seqexp.data import Batch, Sequences
 from seqexp.errors import InputError
 from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.cnn1d import CNN1D
@@ -61,6 +61,30 @@ def model(kind: type, **keys: Any) -> Any:
 def cost_and_gradients(made: Any, cost: Tensor) -> list[Tensor]:
     weights = list(made.parameters())
     return [cost, *torch.autograd.grad(cost, weights, materialize_grads=True)]
+
+
+# --- the bias at the start ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choice", ["full", "tied", "sampled", "adaptive"])
+@pytest.mark.parametrize("kind", [LSTM, CNN1D])
+def test_a_bias_by_frequencies_predicts_them_before_anything_is_learned(
+    kind: type, choice: str
+) -> None:
+    keys = {"tied": True} if choice == "tied" else {"output": choice}
+    made = kind(SPEC, embedding_size=6, output_bias="frequencies", **keys)
+    following = targets(7, 9)
+    following[2, 4:] = IGNORE
+    made.head.begin_by(Sequences(targets(7, 9), following))
+    counts = 1 + torch.bincount(following[following != IGNORE], minlength=SYMBOLS)
+    shares = counts / counts.sum()
+    if choice == "adaptive":  # of frequent symbols, and of clusters as a whole
+        first, second = made.head.output.cutoffs
+        shares = torch.stack([*shares[:first], shares[first:second].sum(), shares[second:].sum()])
+        bias = made.head.output.softmax.head.bias
+    else:
+        bias = made.head.output.bias
+    torch.testing.assert_close(bias.detach().exp(), shares)
 
 
 # --- adaptive ---------------------------------------------------------------------------------
@@ -373,6 +397,17 @@ def trained(choice: str) -> tuple[Training, Any, list[Mapping[str, float]]]:
     return going, data, metrics_of(going, data)
 
 
+def test_a_run_begins_with_a_bias_by_frequencies_and_else_as_without() -> None:
+    plain, by_frequencies = (
+        training(f"model.output_bias={bias}")[0].model.state_dict()
+        for bias in ("zero", "frequencies")
+    )
+    bias = by_frequencies.pop("head.output.bias").detach()
+    assert float(bias.exp().sum()) == pytest.approx(1) and len(bias.unique()) > 3
+    assert not plain.pop("head.output.bias").any()
+    assert all(torch.equal(weight, plain[name]) for name, weight in by_frequencies.items())
+
+
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_training_that_goes_on_ends_with_the_same_bits(choice: str) -> None:
     whole, data, metrics = trained(choice)
@@ -427,6 +462,10 @@ def test_lazy_steps_of_tied_vectors_are_those_of_adam() -> None:
             "ngrams.to is logits, which are all computed then, but model.output is sampled",
         ),
         (("model.tied=true", "trainer.replicas=2"), "tied is true, but trainer.replicas is 2"),
+        (
+            ("dataset.task=sequence_class", "model.output_bias=frequencies"),
+            "output_bias is frequencies, which is for next tokens, but .*; give zero",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(overrides: tuple[str, ...], says: str) -> None:

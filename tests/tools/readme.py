@@ -14,6 +14,7 @@ PAGES = {
     "README.md": "Add your own",
     "seqexp/model/README.md": "Your own model",
     "conf/README.md": "Your own experiment",
+    "conf/OWN.md": "The example",
 }
 """Pages that show a part of one project, and the section of each."""
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -21,9 +22,10 @@ from seqexp.checkpoint.result import Start
 from seqexp.cli import main
 from seqexp.config.check import check
 from seqexp.data import Batch
-from seqexp.errors import StoppedError
+from seqexp.errors import LostProcessError, StoppedError
 from seqexp.run import run
 from seqexp.spec import IGNORE
+from seqexp.trainer import distributed
 from seqexp.trainer.distributed import Processes
 
 COMMON = ("decode=none", "interpret=none", "tracking=none", "trainer.epochs=2", "optimizer=sgd")
@@ -119,10 +121,12 @@ def test_two_processes_have_the_curves_of_one_and_go_on_where_they_were(
 
 
 def test_a_share_has_every_row_once_and_no_process_is_without_one() -> None:
-    batch = Batch(torch.arange(1, 11).reshape(5, 2), torch.arange(5).reshape(5, 1))
+    numbers = torch.arange(20, 25)
+    batch = Batch(torch.arange(1, 11).reshape(5, 2), torch.arange(5)[:, None], numbers=numbers)
     shares = [Processes(rank, 2).share(batch) for rank in (0, 1)]
     assert [share.tokens[:, 0].tolist() for share in shares] == [[1, 5, 9], [3, 7]]
     assert [share.targets[:, 0].tolist() for share in shares] == [[0, 2, 4], [1, 3]]
+    assert [share.numbers.tolist() for share in shares] == [[20, 22, 24], [21, 23]]
     small = Batch(batch.tokens[:1], batch.targets[:1])
     empty = Processes(1, 2).share(small)
     assert empty.tokens.shape == (1, 2) and empty.targets.tolist() == [[IGNORE]]
@@ -145,6 +149,75 @@ def test_torchrun_trains_one_run_that_says_things_once(tmp_path: Path) -> None:
     (folder,) = (tmp_path / "outputs" / "runs").iterdir()
     assert "-2processes-" in folder.name
     assert '"status": "FINISHED"' in (folder / "result.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("[/pytorch/gloo/pair.cc:537] Read error [10.0.0.2]:4: Connection reset by peer. This is "
+         "typically caused by", LostProcessError),
+        ("mat1 and mat2 shapes cannot be multiplied", RuntimeError),
+    ],
+)  # fmt: skip
+def test_a_lost_process_is_said_in_words_and_other_errors_are_left(
+    said: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed, "SETTLING", 0)
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda *args, **options: None)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    with pytest.raises(kind) as raised, distributed.joined(use_gpu=False):
+        raise RuntimeError(said)
+    if kind is LostProcessError:
+        assert "process 1 of 2" in str(raised.value) and "10.0.0.2" in str(raised.value)
+        assert "pair.cc" not in str(raised.value) and "resumes" in str(raised.value)
+
+
+def node(folder: Path, port: int, is_host: bool) -> subprocess.Popen[bytes]:
+    """One of two that train together, as on two machines; they meet at the host."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}"]
+    meeting += [f"--rdzv-conf=is_host={str(is_host).lower()}"]
+    what = ["-m", "seqexp", "model=lstm", "trainer.epochs=8", "interpret=none"]
+    return subprocess.Popen(
+        [*torchrun, *meeting, *what, "trainer.checkpoint.every_minutes=0.01"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+    )
+
+
+@pytest.mark.slow
+def test_two_machines_of_which_one_is_lost_end_with_the_bits_of_an_undisturbed_run(
+    tmp_path: Path,
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    kept = []
+    for name in ("undisturbed", "killed"):
+        folder = tmp_path / name
+        folder.mkdir()
+        nodes = [node(folder, port, is_host) for is_host in (True, False)]
+        if name == "killed":
+            while not [*folder.glob("outputs/runs/*/checkpoints/*")]:
+                assert nodes[0].poll() is None
+            of_it = ["pgrep", "-P", str(nodes[1].pid)]
+            children = subprocess.run(of_it, capture_output=True, text=True, check=True)
+            for pid in (nodes[1].pid, *map(int, children.stdout.split())):
+                os.kill(pid, signal.SIGKILL)
+            nodes[1].communicate()
+            said = nodes[0].communicate(timeout=120)[0].decode()
+            assert nodes[0].returncode == 1 and "another process of this training has" in said
+            nodes = [node(folder, port, is_host) for is_host in (True, False)]
+        for one in nodes:
+            last = one.communicate(timeout=300)[0].decode()
+            assert one.returncode == 0, last
+        (weights,) = (folder / "outputs" / "mlartifacts").rglob("weights.safetensors")
+        kept.append(weights.read_bytes())
+    assert kept[0] == kept[1]
 
 
 def test_a_sweep_by_torchrun_is_refused_by_the_first_process_alone(

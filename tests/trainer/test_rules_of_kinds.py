@@ -45,14 +45,32 @@ def test_what_is_monitored_is_a_metric_of_the_kind(
     monitor: str, kind: str | None, said: str | None
 ) -> None:
     trainer = {**TRAINER, "monitor": monitor}
-    found = list(check.what_is_monitored_is_measured(trainer, of_kind(kind)))
+    found = list(check.what_is_monitored_is_measured(trainer, of_kind(kind), {}))
     assert not found if said is None else said in found[0]
 
 
 def test_a_class_with_an_old_name_of_its_kind_has_that_kind() -> None:
     trainer = {**TRAINER, "monitor": "valid/perplexity"}
-    (found,) = check.what_is_monitored_is_measured(trainer, CLASS)
+    (found,) = check.what_is_monitored_is_measured(trainer, CLASS, {})
     assert "of the kind sequence_class" in found
+
+
+def test_a_metric_of_ones_own_may_be_monitored() -> None:
+    trainer, own = {**TRAINER, "monitor": "valid/cost"}, {"cost": {}}
+    assert not list(check.what_is_monitored_is_measured(trainer, of_kind("regression"), own))
+    (fault,) = check.what_is_monitored_is_measured(trainer, of_kind("regression"), {"costs": {}})
+    assert "did you mean valid/costs?" in fault
+
+
+def test_the_likelihood_of_reads_takes_no_loss_and_no_metric_of_ones_own() -> None:
+    own = {"cost": {"_target_": "my_lab.Cost"}}
+    (fault,) = check.reads_have_no_metrics_of_ones_own(own, of_kind("read_errors"))
+    assert "metrics has cost" in fault
+    assert not list(check.reads_have_no_metrics_of_ones_own(own, of_kind("next_token")))
+    task = {"loss": {"_target_": "my_lab.Loss"}, "class_weights": "none"}
+    rule = check.what_is_chosen_of_the_task_is_its_kinds
+    assert "my_lab.Loss, but reads" in next(iter(rule(task, of_kind("read_errors"))))
+    assert not list(rule(task, of_kind("token_class")))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int32, Int64, Shaped, UInt8, UInt64
@@ -19,7 +19,7 @@ from seqexp.dataset.cache import UNSOUND, checked_index, file_digest, key_of
 from seqexp.dataset.characters.encoding import unpacked
 from seqexp.dataset.dna.alphabets import Alphabet
 from seqexp.dataset.dna.fasta_blocks import NAME_BYTES, Block, Encoded, cut, encode, first_word
-from seqexp.dataset.mapped import Growing, Strings, growing, kept, mapped
+from seqexp.dataset.mapped import Growing, LazyTexts, Strings, growing, kept, mapped
 from seqexp.errors import InputError
 from seqexp.formats.fasta import FASTA, read_fasta
 from seqexp.utils.files import write_whole
@@ -78,7 +78,7 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class Names(Sequence[str]):
+class Names(LazyTexts):
     """Names of records, from their headers."""
 
     headers: Strings
@@ -88,13 +88,7 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self.headers)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
+    def _text(self, index: int) -> str:
         return self._name(index, self.headers[index])
 
     def __iter__(self) -> Iterator[str]:

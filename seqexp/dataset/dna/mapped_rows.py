@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int8, Int32, UInt8
@@ -19,7 +19,7 @@ from seqexp.dataset.dna.answers import refuse_one_class
 from seqexp.dataset.dna.pool import PART, Pool, Rows, some
 from seqexp.dataset.dna.row_work import shuffle_into
 from seqexp.dataset.dna.splits import SPLITS
-from seqexp.dataset.mapped import MANY, growing, kept, mapped
+from seqexp.dataset.mapped import MANY, LazyTexts, growing, kept, mapped
 from seqexp.dataset.tensors import as_tensor
 from seqexp.formats.dna import reverse_complement
 from seqexp.utils.files import write_whole
@@ -69,7 +69,7 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False)
-class RowNames(Sequence[str]):
+class RowNames(LazyTexts):
     """Names of the rows of a split."""
 
     pool: Pool
@@ -79,13 +79,7 @@ class RowNames(Sequence[str]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
+    def _text(self, index: int) -> str:
         flags = int(self.flags[index])
         shuffled = "_shuffled" if flags & SHUFFLED else ""
         other = "_reverse" if flags & REVERSED else ""

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, NamedTuple, overload
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from seqexp.dataset.mapped import LazyTexts
 from seqexp.dataset.recordings.recording import LARGEST, Recording, is_number, number
 from seqexp.errors import InputError
 from seqexp.formats.archives import in_any_order, is_archive, read_members
@@ -76,7 +77,7 @@ class _Places(NamedTuple):
     split: int | None
 
 
-class _Lines(Sequence[str]):
+class _Lines(LazyTexts):
     """Where each of many frames stands, made when it is asked for."""
 
     def __init__(self, name: str, lines: "array[int]") -> None:
@@ -85,15 +86,7 @@ class _Lines(Sequence[str]):
     def __len__(self) -> int:
         return len(self.lines)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
+    def _text(self, index: int) -> str:
         return f"{self.name}, line {self.lines[index]}"
 
 

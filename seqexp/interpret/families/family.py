@@ -1,8 +1,9 @@
-"""Motif families of a model: what its filters read, a motif once, by its effect on the output."""
+"""Motif families of a model: what it reads, a motif once, by its effect on the output."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -10,10 +11,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from seqexp.data import Pattern
+from seqexp.interpret.families.effects import effects_of
 from seqexp.interpret.families.grouping import (
     Alignment,
     Counting,
     Group,
+    Kind,
     Member,
     by_matrices,
     grouped,
@@ -21,17 +24,13 @@ from seqexp.interpret.families.grouping import (
     told,
 )
 from seqexp.interpret.families.pairs import Pair, pairs_of
-from seqexp.interpret.families.sites import Sites, filter_sites, without_weaker
+from seqexp.interpret.families.patterns import EvidencePattern
+from seqexp.interpret.families.sites import Sites, filter_sites
 from seqexp.interpret.filters.extraction import reading
 from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.tomtom import Hit, match_database, match_planted, matchable
-from seqexp.interpret.filters.windows import (
-    HasFilters,
-    effects_of_groups,
-    reads_both_strands,
-    speaks_for,
-)
-from seqexp.spec import Vocabulary
+from seqexp.interpret.filters.windows import HasFilters, reads_both_strands, speaks_for
+from seqexp.spec import Model, Vocabulary
 
 MAX_PAIRED = 6
 """Families, the first ones, of which pairs are looked at."""
@@ -60,7 +59,7 @@ class Read:
         symbols: of the vocabulary.
         output_names: of the task.
         holds: of each output, which sequences it stands for; None where outputs are numbers.
-        sample: numbers of the sequences that effects are measured on.
+        sample: numbers of the sequences that effects are measured on, and patterns are sought in.
         unit: of effects.
     """
 
@@ -89,10 +88,11 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """Filters that read one motif, and all sites of it.
+    """Filters that read one motif, patterns that show it, and all sites of it.
 
     `strength` is the standard deviation over sequences of what all its filters add to the log-odds
-    of the outputs, nats; 1 where the model does not tell. `adds` is what they add to the log-odds
+    of the outputs, nats, or its sites where it has no filter; 1 where the model does not tell.
+    `adds` is what they add to the log-odds
     of the output that they raise most, `speaks_for`, on average over sequences with a site.
     """
 
@@ -122,7 +122,12 @@ class Family:
     @property
     def filters(self) -> list[int]:
         """Their numbers."""
-        return sorted(member.filter_index for member in self.group.members)
+        return self.group.numbers("filter")
+
+    @property
+    def patterns(self) -> list[int]:
+        """Numbers of the patterns."""
+        return self.group.numbers("pattern")
 
     @property
     def bits(self) -> float:
@@ -164,13 +169,18 @@ class Family:
 class Families:
     """All families of a model, of largest effect first, and how the first ones stand together.
 
-    `unspecific` are filters whose sites tell too little for a motif.
+    `unspecific` are filters whose sites tell too little for a motif, `vague` such patterns.
+    `num_patterned` are the sequences that patterns were sought in, None where none were;
+    `num_known` are the motifs that families were compared with.
     """
 
     found: Sequence[Family] = ()
     pairs: Sequence[Pair] = ()
     unspecific: Sequence[int] = ()
     num_sequences: int = 0
+    vague: Sequence[int] = ()
+    num_patterned: int | None = None
+    num_known: int = 0
     unit: str = "nats"  # of effects
 
     @property
@@ -191,60 +201,93 @@ class Families:
 
 @torch.no_grad()
 def find_families(
-    model: HasFilters,
+    model: HasFilters | Model,
     given: Read,
     share: float,
     trim_bits: float,
     known: Known,
     say: Callable[[str], None],
+    patterns: Sequence[EvidencePattern] | None = None,
 ) -> Families:
-    """Group the filters of a model into families.
+    """Group the filters of a model, and patterns of its evidence, into families.
 
     Args:
-        model: whose filters.
+        model: whose filters, if it has any.
         given: sequences.
         share: windows above this share of a filter's largest activation are sites.
         trim_bits: a motif ends at the outermost places that tell at least so much.
         known: motifs to compare with.
         say: is told what is being done.
+        patterns: in the attributions of the sampled sequences; None: none were sought.
     """
     model.eval()
-    num_filters, width, _ = model.filter_weights().shape
-    say(f"motif families: sites of {num_filters} filters in {len(given.tokens):,} sequences")
+    is_turned = patterns is not None or reads_both_strands(model)
     complements = None
-    if reads_both_strands(model) and is_dna(given.symbols):
+    if is_turned and is_dna(given.symbols):
         complements = np.array(Vocabulary(tuple(given.symbols)).complements())
     tokens = given.tokens.cpu().numpy()
-    counting = Counting(tokens, width, len(given.symbols), complements, trim_bits)
-    sites = filter_sites(model, given.tokens, given.symbols, share)
-    groups = [
-        _alone(index, without_weaker(own, 0, width), share, counting)
-        for index, own in enumerate(sites)
-        if len(own)
-    ]
-    motifs = [group for group in groups if matchable(_Query(0, group))]
-    unspecific = [g.members[0].filter_index for g in groups if not matchable(_Query(0, g))]
+    counting = Counting(tokens, len(given.symbols), complements, trim_bits)
+    motifs: list[Group] = []
+    without: list[Member] = []  # of millions of sites: they are not kept
+    for group in chain(
+        _of_filters(model, given, share, counting, say), _of_patterns(patterns or (), counting)
+    ):
+        if matchable(_Query(0, group)):
+            motifs.append(group)
+        else:
+            without.extend(group.members)
+    count = len(motifs) + len(without)
     motifs = grouped(motifs, counting)
     if known.database or known.planted:
-        say(
-            f"motif families: {len(motifs)} of {len(groups)} filters that find something,"
-            " compared with known motifs"
-        )
+        what = "filters that find something" if not patterns else "filters and patterns"
+        say(f"motif families: {len(motifs)} of {count} {what}, compared with known motifs")
     motifs, matches = _bridged(motifs, known, counting, given.symbols)
     families = _ranked(model, given, motifs, matches, trim_bits, counting)
-    found = Families(families, (), unspecific, len(tokens), given.unit)
+    found = Families(
+        families,
+        unspecific=_numbers(without, "filter"),
+        vague=_numbers(without, "pattern"),
+        num_sequences=len(tokens),
+        num_patterned=None if patterns is None else len(given.sample),
+        num_known=len(known.database),
+        unit=given.unit,
+    )
     return replace(found, pairs=_pairs(found.telling, given))
 
 
-def _alone(index: int, sites: Sites, share: float, counting: Counting) -> Group:
+def _numbers(members: Sequence[Member], kind: Kind) -> list[int]:
+    return [member.number for member in members if member.kind == kind]
+
+
+def _of_patterns(patterns: Sequence[EvidencePattern], counting: Counting) -> Iterator[Group]:
+    for number, one in enumerate(patterns):
+        yield counting.group([Member(number, 0, False, one.width, "pattern")], one.sites)
+
+
+def _of_filters(
+    model: object, given: Read, share: float, counting: Counting, say: Callable[[str], None]
+) -> Iterator[Group]:
+    """Each filter that finds something as a group of its own; none of a model without filters."""
+    if not isinstance(model, HasFilters):
+        return
+    num_filters, width, _ = model.filter_weights().shape
+    say(f"motif families: sites of {num_filters} filters in {len(given.tokens):,} sequences")
+    sites = dict(enumerate(filter_sites(model, given.tokens, given.symbols, share)))
+    for index in range(num_filters):
+        own = sites.pop(index)
+        if len(own):
+            yield _alone(Member(index, 0, False, width), own, share, counting)
+
+
+def _alone(member: Member, sites: Sites, share: float, counting: Counting) -> Group:
     """A filter as a group of its own, of stronger sites where the weaker ones hide its motif."""
-    found = counting.group([Member(index, 0, False)], sites)
+    found = counting.group([member], sites)
     for least in STRONGER:
         if matchable(_Query(0, found)):
             break
         strong = sites.chosen(sites.scores > least)
         if least > share and len(strong):
-            found = counting.group([Member(index, 0, False)], strong)
+            found = counting.group([member], strong)
     return found
 
 
@@ -332,7 +375,7 @@ def _on_target(hit: Hit) -> tuple[int, int]:
 
 
 def _ranked(
-    model: HasFilters,
+    model: HasFilters | Model,
     given: Read,
     groups: Sequence[Group],
     matches: dict[int, Hit],
@@ -342,10 +385,9 @@ def _ranked(
     """Families of largest effect first, each on the strand of what it resembles."""
     if not groups:
         return []
-    device = model.filter_weights().device
+    device = _device(model)
     sample = given.tokens[given.sample].long().to(device)
-    filters = [[member.filter_index for member in group.members] for group in groups]
-    effects = effects_of_groups(model, sample, filters)
+    effects = effects_of(model, sample, given.sample.numpy(), groups)
     found = []
     for place, group in enumerate(groups):
         match = matches.get(place)
@@ -361,6 +403,12 @@ def _ranked(
     return [replace(one, index=rank) for rank, one in enumerate(found, start=1)]
 
 
+def _device(model: HasFilters | Model) -> torch.device:
+    if isinstance(model, HasFilters):
+        return model.filter_weights().device
+    return next(iter(model.parameters())).device
+
+
 def _turned(hit: Hit, width: int) -> Hit:
     """The same hit of the motif on the other strand: the target is not turned any more."""
     offset = len(hit.target.ppm) - hit.offset - width
@@ -370,12 +418,23 @@ def _turned(hit: Hit, width: int) -> Hit:
 def _with_places(family: Family, given: Read) -> Family:
     has = np.zeros(len(given.tokens), dtype=bool)
     has[family.group.sites.rows] = True
+    looked_at = _looked_at(family, given)
     shares, totals = {}, {}
     if given.holds is not None:
         for name, rows in zip(given.output_names, given.holds, strict=False):
-            if rows.any():
-                shares[name], totals[name] = float(has[rows].mean()), int(rows.sum())
+            own = rows & looked_at
+            if own.any():
+                shares[name], totals[name] = float(has[own].mean()), int(own.sum())
     return replace(family, num_with_site=int(has.sum()), shares=shares, totals=totals)
+
+
+def _looked_at(family: Family, given: Read) -> Bool[np.ndarray, " sequences"]:
+    """In which sequences sites were sought: all by filters, the sampled ones by patterns."""
+    if family.filters:
+        return np.ones(len(given.tokens), dtype=bool)
+    is_sampled = np.zeros(len(given.tokens), dtype=bool)
+    is_sampled[given.sample.numpy()] = True
+    return is_sampled
 
 
 def _with_effect(
@@ -399,12 +458,13 @@ def _pairs(families: Sequence[Family], given: Read) -> list[Pair]:
         if given.holds is not None and one.speaks_for in given.output_names:
             rows = np.flatnonzero(given.holds[list(given.output_names).index(one.speaks_for)])
         for other in first[place + 1 :]:
+            both = _looked_at(one, given) & _looked_at(other, given)
             found.append(
                 pairs_of(
                     (one.index, other.index),
                     (one.group.sites, other.group.sites),
                     (one.places(), other.places()),
-                    rows,
+                    rows[both[rows]],
                     given.tokens.numpy(),
                 )
             )

@@ -40,7 +40,7 @@ def family_figure(family: Family, given: Read) -> Figure:
         wspace=0.16,
     )
     above = figure.add_subplot(grid[0, 0])
-    label = f"family {family.index} [bits]: {family.hits:,} sites of {_filters(family)}"
+    label = f"family {family.index} [bits]: {family.hits:,} sites of {_members(family)}"
     draw_bits(above, information(family.motif), given.symbols, label)
     _same_places(figure, above, family, given, grid)
     _draw_places(figure.add_subplot(grid[:, 1]), family, given)
@@ -65,10 +65,14 @@ def _same_places(figure: Figure, above: Axes, family: Family, given: Read, grid:
         axes.set_xlim(min(1, first) - 0.6, last + 0.6)
 
 
-def _filters(family: Family) -> str:
-    numbers = family.filters
+def _members(family: Family) -> str:
+    kinds = {"filter": family.filters, "pattern": family.patterns}
+    return ", ".join(_named(kind, numbers) for kind, numbers in kinds.items() if numbers)
+
+
+def _named(kind: str, numbers: Sequence[int]) -> str:
     named = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
-    return f"filter{'s' if len(numbers) > 1 else ''} {named}"
+    return f"{kind}{'s' if len(numbers) > 1 else ''} {named}"
 
 
 def _draw_places(axes: Axes, family: Family, given: Read) -> None:

@@ -1,8 +1,9 @@
 """Which filters read the same motif: by their matrices, and by where their sites lie.
 
-A group begins as one filter. The two groups that agree best become one, whose matrix is counted
-again from all its sites, until no two agree. Two groups agree if their matrices do, or if most
-sites of one lie on sites of the other, always at the same distance.
+A group begins as one filter, or as one pattern of the attributions. The two groups that agree best
+become one, whose matrix is counted again from all its sites, until no two agree. Two groups agree
+if their matrices do, or if most sites of one lie on sites of the other, always at the same
+distance.
 
 Source: as RSAT's matrix-clustering (Castro-Mondragon et al. 2017) merges matrices and TF-MoDISco
 (Shrikumar et al. 2018) merges clusters of sites: from the most similar pair on.
@@ -10,6 +11,7 @@ Source: as RSAT's matrix-clustering (Castro-Mondragon et al. 2017) merges matric
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -35,24 +37,28 @@ MIN_SITES = 10
 FLANK = 3
 """Places beside the filters' windows that are counted too."""
 
+Kind = Literal["filter", "pattern"]
+
 
 @dataclass(frozen=True)
 class Member:
-    """A filter of a group: its place 0 is the group's place `first`.
+    """A filter of a group, or a pattern: its place 0 is the group's place `first`.
 
-    With `reverse`, its window runs backwards from there.
+    With `reverse`, its window of `width` places runs backwards from there.
     """
 
-    filter_index: int
+    number: int
     first: int
     reverse: bool
+    width: int
+    kind: Kind = "filter"
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Filters that read one motif.
+    """Filters that read one motif, and patterns that show it.
 
-    Places are those of the first filter's window: place 0 is its first letter. `pfm` counts the
+    Places are those of the first member's window: place 0 is its first letter. `pfm` counts the
     symbols of all sites at the places from `start` on, of which `part` tells something.
     """
 
@@ -61,6 +67,10 @@ class Group:
     start: int
     pfm: Float[np.ndarray, "places symbols"]
     part: slice
+
+    def numbers(self, kind: Kind) -> list[int]:
+        """Of its filters, or of its patterns."""
+        return sorted(member.number for member in self.members if member.kind == kind)
 
     @property
     def ppm(self) -> Float[np.ndarray, "_ symbols"]:
@@ -97,14 +107,12 @@ class Counting:
 
     Args:
         tokens: all sequences.
-        width: of a filter.
         num_symbols: of the vocabulary.
         complements: the id of each id on the other strand; None where there is one strand.
         trim_bits: a motif ends at the outermost places that tell at least so much.
     """
 
     tokens: UInt8[np.ndarray, "sequences time"]
-    width: int
     num_symbols: int
     complements: Int[np.ndarray, " ids"] | None
     trim_bits: float
@@ -115,9 +123,9 @@ class Counting:
         return None if self.complements is None else [int(i) - 1 for i in self.complements[1:]]
 
     def group(self, members: Sequence[Member], sites: Sites) -> Group:
-        """The group of these filters, counted from its sites; the weaker of two is left out."""
-        ends = [(m.first - self.width + 1, m.first + 1) for m in members if m.reverse]
-        ends += [(m.first, m.first + self.width) for m in members if not m.reverse]
+        """The group of these members, counted from its sites; the weaker of two is left out."""
+        ends = [(m.first - m.width + 1, m.first + 1) for m in members if m.reverse]
+        ends += [(m.first, m.first + m.width) for m in members if not m.reverse]
         start = min(low for low, _ in ends) - FLANK
         stop = max(high for _, high in ends) + FLANK
         pfm, part = self._counted(sites, start, stop)

@@ -14,6 +14,9 @@ from seqexp.spec import PAD, Vocabulary, other_strand
 ROWS = 250
 """Sequences at a time: bounds the memory of activations."""
 
+MANY = 2**16
+"""New sites of a filter after which the weaker of two that overlap are left out."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sites:
@@ -97,6 +100,8 @@ def filter_sites(
 ) -> list[Sites]:
     """Of each filter, its windows without padding above a share of its largest activation.
 
+    Of two that overlap the weaker one is left out, as `without_weaker` has it.
+
     Args:
         model: whose filters.
         tokens: the sequences.
@@ -107,7 +112,7 @@ def filter_sites(
     if tokens.shape[1] < width:
         return [_empty()] * num_filters
     largest = torch.zeros(num_filters)
-    found: list[list[Sites]] = [[] for _ in range(num_filters)]
+    found = [_Growing(width) for _ in range(num_filters)]
     for first in range(0, len(tokens), ROWS):
         part = tokens[first : first + ROWS]
         for direction, activations in _strands(model, part, width, symbols):
@@ -130,15 +135,45 @@ def filter_sites(
             ends = np.searchsorted(filters[order], np.arange(num_filters + 1))
             for index in range(num_filters):
                 if ends[index] < ends[index + 1]:
-                    found[index].append(parts.chosen(slice(ends[index], ends[index + 1])))
-    return [_strong(parts, float(most), share) for parts, most in zip(found, largest, strict=True)]
+                    found[index].add(parts.chosen(np.arange(ends[index], ends[index + 1])))
+        for own, most in zip(found, largest.tolist(), strict=True):
+            if own.count > MANY:
+                own.thin(share * most)
+    return [own.done(most, share) for own, most in zip(found, largest.tolist(), strict=True)]
 
 
-def _strong(parts: Sequence[Sites], largest: float, share: float) -> Sites:
-    """Those above the share of what is the largest of all."""
-    sites = joined(parts) if parts else _empty()
-    sites = sites.chosen(sites.scores > share * largest)
-    return Sites(sites.rows, sites.anchors, sites.directions, sites.scores / (largest or 1.0))
+class _Growing:
+    """Sites of a filter, whole sequences at a time.
+
+    A stronger site that overlaps is above any share of the largest activation that the weaker one
+    is above. So leaving out the weaker ones of the sequences so far is the same as in the end.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width, self.count = width, 0
+        self.thinned: list[Sites] = []
+        self.new: list[Sites] = []
+
+    def add(self, sites: Sites) -> None:
+        """Take in some of the sites of sequences that come after all others, or are the last."""
+        self.new.append(sites)
+        self.count += len(sites)
+
+    def thin(self, least: float) -> None:
+        """Leave out the weaker of two that overlap, and all up to an activation."""
+        if self.new:
+            sites = joined(self.new)
+            sites = sites.chosen(sites.scores > least)
+            self.thinned.append(without_weaker(sites, 0, self.width))
+        self.new, self.count = [], 0
+
+    def done(self, largest: float, share: float) -> Sites:
+        """Those above the share of what is the largest of all, by row and place."""
+        self.thin(share * largest)
+        sites = joined(self.thinned) if self.thinned else _empty()
+        self.thinned = []
+        sites = sites.chosen(sites.scores > share * largest)
+        return Sites(sites.rows, sites.anchors, sites.directions, sites.scores / (largest or 1.0))
 
 
 def _strands(

@@ -22,7 +22,8 @@ def first_families(families: Families, num_known: int) -> Iterator[str]:
     telling = families.telling
     count = len(telling)
     if count == 1:
-        yield f"The filters read one motif: {in_words(telling[0], families.unit)}."
+        reads = "The filters read" if families.num_patterned is None else "The model reads"
+        yield f"{reads} one motif: {in_words(telling[0], families.unit)}."
     else:
         named = "; ".join(
             f"{family.index}. {in_words(family, families.unit)}" for family in telling[:NAMED]

@@ -30,7 +30,8 @@ class Filters:
 
     Args:
         every_epochs: show them this often while they form; None shows the last epoch only.
-        num_sequences: training sequences whose windows are looked at, drawn by class.
+        num_sequences: training sequences whose windows are looked at, drawn by class; and at most
+            so many are explained.
         activation_share: windows above this share of a filter's largest activation count.
         one_per_sequence: count only the strongest window of each sequence; a motif that repeats
             itself is blurred by its shifted copies otherwise.
@@ -42,6 +43,9 @@ class Filters:
         max_q: largest q-value of a hit in the database.
         baselines: put a table of simpler methods beside the model, on two classes of DNA: linear
             models of words, and a scan with the best matrix of the database.
+        patterns: explain these sequences, and find motifs in the attributions (TF-MoDISco), for
+            every model of DNA that predicts something of a sequence as a whole; in families
+            together with the filters.
         num_traced: test sequences of which a figure shows, letter by letter, where the evidence is.
     """
 
@@ -55,6 +59,7 @@ class Filters:
     database: str | None = None
     max_q: OpenShare = 0.05
     baselines: bool = False
+    patterns: bool = False
     num_traced: CountOrZero = 3
 
     @property

@@ -43,7 +43,8 @@ class Page:
     the data. `by_class` has a row a class, `took` seconds and memory; `also` are further figures.
     `intervals` are of the test's
     measures by their names, over its sequences, and `worst` are those that it predicts worst.
-    `written` is a text of the model's.
+    `written` is a text of the model's, `said` sentences on it, `decoded` a row a method that
+    decoded clusters of reads.
     `history` has the metrics of each epoch, `metrics` those of the run, of which `headline` names
     the measures of the test that count most. `results` and `data` are what is known of model and
     data, `where` is the figure of evidence along some sequences, `pictures` are of what is
@@ -77,6 +78,8 @@ class Page:
     by_class: Rows = ()
     also: Mapping[str, Figure] = field(default_factory=dict)
     took: Rows = ()
+    said: Sequence[str] = ()
+    decoded: Rows = ()
 
 
 def report_page(page: Page) -> str:
@@ -101,6 +104,7 @@ def report_page(page: Page) -> str:
         families=rows(families, page.families.unit),
         family_pictures={number: _image(one) for number, one in page.family_figures.items()},
         unspecific=list(page.families.unspecific),
+        vague=list(page.families.vague),
         num_little=len(page.families.found) - len(families),
         pairs=pair_rows(page.families.pairs),
         pairs_picture=_image(page.pairs) if page.pairs is not None else None,
@@ -112,8 +116,10 @@ def verdict(page: Page) -> list[str]:
     """What was found, in a sentence each, and how sure it is."""
     learned, said = page.learned, outcome(page)
     metrics = learned.metrics
+    num_known = max(learned.num_known, page.families.num_known)
     if not learned.filters:
-        return said
+        found = page.families
+        return [*said, *(first_families(found, num_known) if found.telling else ())]
     if learned.planted is not None:
         best = min(learned.planted, key=lambda hit: hit.q_value, default=None)
         share = metrics.get("motif/recovered", 0.0)
@@ -129,7 +135,7 @@ def verdict(page: Page) -> list[str]:
             )
         said.append(sentence + ".")
     if page.families.telling:
-        said += first_families(page.families, learned.num_known)
+        said += first_families(page.families, num_known)
     elif learned.known:
         first = learned.known[0]
         said.append(
@@ -154,18 +160,21 @@ def verdict(page: Page) -> list[str]:
 
 
 def outcome(page: Page) -> list[str]:
-    """How the test went by its first measure, and beside what knows nothing."""
+    """How the test went: what others say of it, its first measure, and what knows nothing."""
     found = [name for name in page.headline if f"test/{name}" in page.metrics]
     beside = [name for name in found if f"baseline/constant_{name}" in page.metrics]
-    sentences = []
+    sentences = [*page.said]
     for name in dict.fromkeys([*found[:1], *beside[:1]]):
-        sentence = f"The test's {name.replace('_', ' ')} is {page.metrics[f'test/{name}']:.4g}"
+        sentence = f"The test's {_words(name)} is {page.metrics[f'test/{name}']:.4g}"
         if name in page.intervals:
             low, high = page.intervals[name]
             sentence += f" (95 % interval over sequences {low:.4g} to {high:.4g})"
         if name in beside:
             constant = page.metrics[f"baseline/constant_{name}"]
             sentence += f"; always predicting the same, it is {constant:.4g}"
+        if f"baseline/channel_{name}" in page.metrics:
+            least = page.metrics[f"baseline/channel_{name}"]
+            sentence += f"; by the channel that the reads are simulated by, it is {least:.4g}"
         sentences.append(f"{sentence}.")
     for name in found:
         sentences += _beside_yardsticks(page.metrics, name)
@@ -179,10 +188,14 @@ def _beside_yardsticks(metrics: Mapping[str, float], name: str) -> Iterator[str]
         value = metrics.get(f"baseline/{key}_{name}")
         if value is not None:
             order = "ahead of" if sign * (own - value) > 0 else "not ahead of"
-            yield (
-                f"By {name.replace('_', ' ')} the model is {order} {method}:"
-                f" {own:.4g} and {value:.4g}."
-            )
+            if f"{own:.4g}" == f"{value:.4g}":
+                order = "level with"
+            yield (f"By {_words(name)} the model is {order} {method}: {own:.4g} and {value:.4g}.")
+
+
+def _words(name: str) -> str:
+    """A measure as one says it."""
+    return name.replace("_nats", " in nats").replace("_", " ")
 
 
 def _motif(page: Page, learned: LearnedFilter) -> dict[str, object]:
@@ -238,7 +251,8 @@ def _curve(page: Page) -> Figure:
     history, headline = page.history, page.headline
     kept = page.metrics.get("best/epoch")
     reported = {name for metrics in history.values() for name in metrics}
-    beside = [name for name in headline if f"valid/{name}" in reported][:1]
+    others = [name for name in headline if name != "loss_nats"]
+    beside = [name for name in others if f"valid/{name}" in reported][:1]
     figure = Figure(figsize=(9, 3))
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2)

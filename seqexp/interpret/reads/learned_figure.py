@@ -42,7 +42,8 @@ def _bars(axes: Axes, rows: Sequence[Row], label: str) -> None:
     axes.set_xlabel(label)
     axes.set_ylabel("errors a hundred bases")
     if label.startswith("equal"):
-        axes.legend(frameon=False, loc="upper left")
+        axes.margins(y=0.25)  # room above the bars
+        axes.legend(frameon=False, loc="upper center", ncols=3, fontsize=9)
 
 
 def _contexts(axes: Axes, rows: Sequence[Row]) -> None:

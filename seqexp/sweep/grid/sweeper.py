@@ -48,6 +48,7 @@ from seqexp.tracking.labels import in_words, labels_after
 from seqexp.utils import garbage, table
 from seqexp.utils.files import LOCK, set_aside
 from seqexp.utils.lock import is_held, wait_for
+from seqexp.utils.phases import phase
 from seqexp.utils.signals import Jobs
 
 log = logging.getLogger("seqexp")
@@ -142,9 +143,10 @@ class CheckedSweeper(BasicSweeper):
         manifest.save()
 
         self._prepare()
-        from seqexp.sweep.grid.parent_run import Parent  # figures: only for a sweep that is good
-
-        parent = Parent(jobs[0], manifest)
+        with phase("loading PyTorch and MLflow"):  # only for a sweep that is good
+            from seqexp.sweep.grid.parent_run import Parent
+        with phase("opening the store of runs"):
+            parent = Parent(jobs[0], manifest)
         returns: list[JobReturn] = []
         try:
             for job in jobs:

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from seqexp.errors import InputError
-from seqexp.metrics import METRICS, higher_is_better, is_known, without_name
+from seqexp.metrics import (
+    METRICS,
+    OWN,
+    declare_logged,
+    direction,
+    higher_is_better,
+    is_known,
+)
 from seqexp.utils.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +39,8 @@ def best_of(found: Sequence["Run"], metric: str | None, key: str) -> tuple["Run"
         InputError: if no run has the metric, or neither way of it is better.
     """
     runs = [run for run in found if not any(tag in run.data.tags for tag in NO_CANDIDATES)]
+    for run in runs:
+        declare_logged(run.data.params)
     metric = metric or _optimized(runs, key)
     _refuse_other(metric)
     values = {run.info.run_id: run.data.metrics.get(metric, math.nan) for run in runs}
@@ -58,9 +67,10 @@ def _optimized(runs: Sequence["Run"], key: str) -> str:
 
 def _refuse_other(metric: str) -> None:
     if not is_known(metric):
-        hint = did_you_mean(metric, METRICS) or f"; give one of {', '.join(METRICS)}"
+        names = [*METRICS, *OWN]
+        hint = did_you_mean(metric, names) or f"; give one of {', '.join(names)}"
         raise InputError(f"metric is {metric!r}: no such metric{hint}")
-    if METRICS[without_name(metric)] == "neither":
+    if direction(metric) == "neither":
         raise InputError(f"metric is {metric}, of which neither more nor less is better")
 
 

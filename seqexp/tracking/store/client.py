@@ -31,6 +31,7 @@ from seqexp.tracking.store.database import (
     refuse_unsound,
 )
 from seqexp.tracking.store.models import link_metrics, log_model
+from seqexp.tracking.store.new_database import make_database
 from seqexp.tracking.store.points import Curves
 from seqexp.utils.files import refuse_links_below
 
@@ -76,6 +77,8 @@ def connect(uri: str, is_written: bool = True) -> MlflowClient:
         file.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(file):  # while its tables are made it looks like one of an older MLflow
         refuse_unsound(file, is_written)
+        if is_written:
+            make_database(file)
         return patiently(file, lambda: MlflowClient(uri, uri))
 
 

@@ -1,7 +1,9 @@
 """A run's model as MLflow 3 has it: with its metrics on a page of its own, and in the registry.
 
-The files stand below the run's artifacts, as `runs:/RUN_ID/model`, and once more below the
-LoggedModel's, as `models:/MODEL_ID`; where both lie in folders, they are the same files.
+The files stand below the run's artifacts, as `runs:/RUN_ID/model`, and once more as the
+LoggedModel's, as `models:/MODEL_ID`; where both lie in folders, they are the same files. Below our
+own artifacts the LoggedModel is a link to a folder beside them: who looks for a run's weights there
+finds one file.
 """
 
 import json
@@ -9,6 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,9 @@ from seqexp.tracking.wheel import linked
 
 ITS_METRICS = ("test/", "best/", "reads/", "motif/", "calibration/")
 """Beginnings of metrics of the kept weights: they stand on the model's page."""
+
+ARTIFACTS, BESIDE = "mlartifacts", "mlmodels"
+"""Folders of outputs: of artifacts, and beside it that of the models of MLflow 3."""
 
 CHAMPION = "champion"
 """Alias of the best version of a registered model."""
@@ -140,6 +146,7 @@ def _send_files(client: MlflowClient, run: Run, found: Any, folder: Path) -> Non
         described = Path(temporary) / "MLmodel"
         _describe(run, found, folder / "MLmodel", described)
         if source is not None and target is not None:
+            _lead_beside(target.parent)
             for file in sorted(folder.rglob("*")):
                 if file.is_file():
                     path = file.relative_to(folder)
@@ -150,6 +157,22 @@ def _send_files(client: MlflowClient, run: Run, found: Any, folder: Path) -> Non
         else:
             client.log_model_artifacts(found.model_id, str(folder))
             client.log_model_artifact(found.model_id, str(described))
+
+
+def _lead_beside(folder: Path) -> None:
+    """Make a LoggedModel's folder below our own artifacts a link to one beside them.
+
+    Its files stay what they are when it is deleted, or its run: only the way to them is a link.
+    Where a system makes no links, the folder stays among the artifacts.
+    """
+    if folder.parent.parent.name != ARTIFACTS or folder.exists():
+        return
+    beside = folder.parent.parent.with_name(BESIDE) / folder.name
+    beside.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        folder.unlink(missing_ok=True)  # it led to a folder that is gone
+        folder.symlink_to(Path("..", "..", BESIDE, folder.name), target_is_directory=True)
 
 
 def _describe(run: Run, found: Any, file: Path, described: Path) -> None:

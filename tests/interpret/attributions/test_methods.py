@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from seqexp.data import Sequences
 from seqexp.errors import InputError
 from seqexp.inference.explained import Explainer
 from seqexp.inference.prediction import Given
 from seqexp.inference.saved_model import SavedModel
 from seqexp.interpret.attributions.methods import method_for, refuse_method, without_each
 from seqexp.interpret.attributions.question import asked
+from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
 from seqexp.model.ngrams import NGrams
@@ -115,6 +117,29 @@ def test_the_one_logit_of_two_classes_stands_for_both(dna_spec: TaskSpec) -> Non
     assert question.of(logits, torch.arange(2)).tolist() == [2, 3]
     labels = asked(replace(dna_spec, output=Output.MULTI_LABEL), torch.tensor([[1.0, 5.0]]), 0)
     assert labels.of(torch.tensor([[1.0, 5.0]]), torch.arange(1)).tolist() == [1]
+
+
+@pytest.mark.parametrize("to", ["logits", "mean"])
+@pytest.mark.parametrize("method", ["integrated-gradients", "deep-lift"])
+def test_counted_words_beside_filters_are_explained_with_them(
+    dna_spec: TaskSpec, to: Any, method: str
+) -> None:
+    if method == "deep-lift" and not HAS_CAPTUM:
+        pytest.skip("captum is not installed")
+    torch.manual_seed(0)
+    spec = replace(dna_spec, length=None)
+    words = AddedNGrams([2], min_count=1, to=to)
+    model = CNN1D(spec, num_filters=2, filter_width=3, ngrams=words).eval()
+    assert model.ngrams is not None
+    tokens = torch.tensor(given("ACGTAACC")[0].values)[None]
+    model.ngrams.table.count(Sequences(tokens, torch.zeros(1, 1, dtype=torch.long)))
+    with torch.no_grad():
+        model.ngrams.table.table[1:].normal_()
+        nothing = model(torch.zeros(1, tokens.shape[1], len(DNA)))[0]
+        risen = (model(tokens)[0] - nothing)[0, 0]
+    (one,) = explained(model, method, "ACGTAACC", baseline="zero")
+    output = model.spec.output_names.index(one.output)
+    assert one.values.sum() == pytest.approx(float(risen[output] - risen[1 - output]), abs=2e-3)
 
 
 def test_contributions_are_of_ngrams_alone(dna_spec: TaskSpec) -> None:

@@ -8,7 +8,7 @@ import pytest
 from interpret.filters.test_tomtom import DNA, learned, random_matrix
 
 from seqexp.data import Pattern
-from seqexp.interpret.filters.report import Page, outcome, report_page, verdict
+from seqexp.interpret.filters.report import Page, _curve, outcome, report_page, verdict
 from seqexp.interpret.filters.tomtom import Hit, Learned
 
 
@@ -95,6 +95,7 @@ def test_what_was_not_found_is_said_not_to_be(found: Learned) -> None:
         ("auroc", 0.95, 0.96, "not ahead of a regression on counted words"),
         ("mse", 0.1, 0.2, "ahead of a regression on counted words"),
         ("mse", 0.2, 0.1, "not ahead of"),
+        ("auroc", 1.0, 1.0, "level with a regression on counted words: 1 and 1"),
     ],
 )
 def test_the_first_lines_say_whether_a_simple_method_is_as_good(
@@ -103,3 +104,21 @@ def test_the_first_lines_say_whether_a_simple_method_is_as_good(
     metrics = {f"test/{name}": own, f"baseline/words_{name}": simple}
     sentences = outcome(page(found, headline=(name,), metrics=metrics))
     assert any(said in sentence and sentence.startswith("By ") for sentence in sentences)
+
+
+def test_what_decoders_did_stands_above_the_loss_and_the_loss_is_drawn_once(
+    found: Learned,
+) -> None:
+    made = page(
+        found,
+        headline=("loss_nats",),
+        metrics={"test/loss_nats": 51.2, "baseline/channel_loss_nats": 50.7},
+        history={1: {"train/loss_nats": 1.0, "valid/loss_nats": 1.1}},
+        said=["Of 30 clusters all are decoded."],
+        decoded=[{"method": "polish", "exact": "0.9"}],
+    )
+    first, second = outcome(made)
+    assert first == "Of 30 clusters all are decoded."
+    assert "loss in nats is 51.2" in second and "simulated by, it is 50.7" in second
+    assert "How clusters of reads are decoded" in report_page(made)
+    assert [axes.get_visible() for axes in _curve(made).axes] == [True, False]

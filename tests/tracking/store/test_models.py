@@ -1,11 +1,13 @@
 """The model of a run in MLflow 3: its page, its files, its wheel, and the registry."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
+from mlflow import MlflowClient, pyfunc
 from mlflow.models import Model
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from training import train
 
 from seqexp.config.check import find_faults
@@ -63,6 +65,22 @@ def test_the_models_files_are_those_of_the_run_and_hold_no_pickle(
         assert (own / name).samefile(of_run / name)
     assert Model.load(str(own / "MLmodel")).model_id == model_id
     assert Model.load(str(of_run / "MLmodel")).model_id is None
+    weights = (outputs / "mlartifacts").rglob("weights.safetensors")
+    assert {path.relative_to(outputs).parts[1] for path in weights} == set(runs)  # one a run
+    listed = client.list_logged_model_artifacts(model_id)
+    assert {"MLmodel", "data", "wheels"} <= {file.path for file in listed}
+    assert pyfunc.load_model(str(own)).metadata.model_id == model_id
+
+
+def test_a_models_files_outlive_those_of_its_run(tmp_path: Path) -> None:
+    run_id = str(train(tmp_path, *SMALL).run_id)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (model,) = client.get_run(run_id).outputs.model_outputs
+    repository = get_artifact_repository(client.get_logged_model(model.model_id).artifact_location)
+    shutil.rmtree(tmp_path / "mlartifacts" / run_id)
+    assert Path(repository.download_artifacts("data/model/weights.safetensors")).stat().st_size
+    repository.delete_artifacts()  # as `mlflow gc` does
+    assert not list((tmp_path / "mlmodels").rglob("*.safetensors"))
 
 
 def test_the_wheel_and_an_example_travel_with_the_model(runs: list[str], outputs: Path) -> None:
