@@ -21,8 +21,8 @@ FEW = 3
 
 METHOD = (
     "± is the standard deviation over {repeats}. *Behind the best* is the mean difference to the"
-    " best point over the {repeats} that both have, with its 95 % interval by Student's t (paired, not"
-    " corrected for several comparisons). *Worse* also holds with Holm's correction for all"
+    " best point over the {repeats} that both have, with its 95 % interval by Student's t (paired,"
+    " not corrected for several comparisons). *Worse* also holds with Holm's correction for all"
     " comparisons with the best. The best was picked from these very runs, which favours it."
 )
 """What a table of points says; of seeds, of folds, or of both."""
