@@ -1,6 +1,6 @@
 """Where filters find what they read: every window that excites them, on either strand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from seqexp.interpret.filters.windows import HasFilters, activations_inside, reads_both_strands
+from seqexp.interpret.filters.windows import HasFilters, of_windows_inside, reads_both_strands
 from seqexp.spec import PAD, Vocabulary, other_strand
 
 ROWS = 250
@@ -35,7 +35,9 @@ class Sites:
         """Number of sites."""
         return len(self.rows)
 
-    def chosen(self, which: Bool[np.ndarray, " sites"] | Int[np.ndarray, " chosen"]) -> "Sites":
+    def chosen(
+        self, which: Bool[np.ndarray, " sites"] | Int[np.ndarray, " chosen"] | slice
+    ) -> "Sites":
         """These of the sites."""
         return Sites(
             self.rows[which], self.anchors[which], self.directions[which], self.scores[which]
@@ -114,18 +116,23 @@ def filter_sites(
     for first in range(0, len(tokens), ROWS):
         part = tokens[first : first + ROWS]
         for direction, activations in _strands(model, part, width, symbols):
-            largest = torch.maximum(largest, activations.amax(dim=(1, 2)))
-            above = activations > share * largest[:, None, None]
-            filters, rows, starts = (where.numpy() for where in above.nonzero(as_tuple=True))
+            largest = torch.maximum(largest, activations.amax(dim=(0, 1)))
+            values, above = activations.numpy().ravel(), activations > share * largest
+            places = np.flatnonzero(above.numpy())
+            windows, filters = np.divmod(places, num_filters)
+            # by filter; of small integers, in time that grows as their number
+            small = filters.astype(np.int16 if num_filters < 2**15 else np.int64)
+            order = np.argsort(small, kind="stable")
+            rows, starts = np.divmod(windows[order], activations.shape[1])
             anchors = starts if direction == 1 else starts + width - 1
             # millions of sites: as few bytes as hold them
             parts = Sites(
                 (rows + first).astype(np.int32),
                 anchors.astype(np.int32),
                 np.full(len(rows), direction, dtype=np.int32),
-                activations[above].numpy(),
+                values[places[order]],
             )
-            ends = np.searchsorted(filters, np.arange(num_filters + 1))
+            ends = np.searchsorted(filters[order], np.arange(num_filters + 1))
             for index in range(num_filters):
                 if ends[index] < ends[index + 1]:
                     found[index].add(parts.chosen(np.arange(ends[index], ends[index + 1])))
@@ -171,16 +178,20 @@ class _Growing:
 
 def _strands(
     model: HasFilters, tokens: UInt8[Tensor, "rows time"], width: int, symbols: Sequence[str]
-) -> list[tuple[int, Float[Tensor, "filters rows starts"]]]:
+) -> Iterator[tuple[int, Float[Tensor, "rows starts filters"]]]:
     """Activations by the first letter of the window; 0 of windows with padding."""
     device = model.filter_weights().device
     ids = tokens.long().to(device)
-    inside = (tokens != PAD).unfold(1, width, 1).all(dim=2)  # (rows, starts)
-    strands = [(1, activations_inside(model, ids, width))]
-    if reads_both_strands(model):
-        turned = other_strand(ids, Vocabulary(tuple(symbols)))
-        strands.append((-1, activations_inside(model, turned, width).flip(2)))
-    return [(direction, (found.cpu().float() * inside)) for direction, found in strands]
+    outside = None
+    if bool((tokens == PAD).any()):
+        outside = (tokens == PAD).unfold(1, width, 1).any(dim=2)[:, :, None]  # (rows, starts, 1)
+    directions = [1, -1] if reads_both_strands(model) else [1]
+    for direction in directions:
+        read = ids if direction == 1 else other_strand(ids, Vocabulary(tuple(symbols)))
+        found = of_windows_inside(model, read, width).cpu().float()
+        if direction == -1:
+            found = found.flip(1)
+        yield direction, found if outside is None else found.masked_fill(outside, 0)
 
 
 def counts(
