@@ -249,10 +249,12 @@ def behind(own: Method, others: Sequence[Method]) -> list[str]:
         if own.auroc is None or other.auroc is None or other.auroc < own.auroc:
             continue
         is_sure = other.apart is not None and other.apart[2] < 0
+        is_level = not is_sure and f"{own.auroc:.4g}" == f"{other.auroc:.4g}"
+        order = "behind" if is_sure else "level with" if is_level else "not ahead of"
         apart = "" if other.apart is None else f", difference {_interval(other.apart)}"
         sentences.append(
-            f"the model is {'behind' if is_sure else 'not ahead of'} {other.name}: test AUROC"
-            f" {own.auroc:.4g} and {other.auroc:.4g}{apart}"
+            f"the model is {order} {other.name}: test AUROC {own.auroc:.4g} and"
+            f" {other.auroc:.4g}{apart}"
         )
     return sentences
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
-from torch.nn import functional
 
 from seqexp.callback.base import Observed
 from seqexp.data import Data, Pattern, Sequences
@@ -25,7 +24,7 @@ from seqexp.utils.beside import Make, Picture, pictures
 
 log = logging.getLogger("seqexp")
 
-MAX_LETTERS = 2**26
+MAX_LETTERS = 2**25
 """Of the sequences in which sites are looked for; of more, some are drawn by class."""
 
 PAIRS = "families/pairs.png"
@@ -106,10 +105,11 @@ def _read(data: Data, settings: Filters, seed: int) -> tuple[Read, list[str]]:
         for name, split in data.splits().items()
     }
     width = max(split.tokens.shape[1] for split in splits.values())
-    tokens = [
-        functional.pad(split.tokens.to(torch.uint8), (0, width - split.tokens.shape[1]))
-        for split in splits.values()
-    ]
+    tokens = torch.zeros(sum(map(len, splits.values())), width, dtype=torch.uint8)
+    first = 0
+    for split in splits.values():
+        tokens[first : first + len(split), : split.tokens.shape[1]] = split.tokens
+        first += len(split)
     targets = torch.cat([split.targets.cpu() for split in splits.values()])
     train, count = splits["train"], settings.num_sequences
     sample = torch.arange(len(train))
@@ -117,7 +117,7 @@ def _read(data: Data, settings: Filters, seed: int) -> tuple[Read, list[str]]:
         sample = train.drawn(count, seed).sort().values.cpu()
     spec = data.spec
     given = Read(
-        torch.cat(tokens).cpu(),
+        tokens,
         spec.vocabulary.symbols,
         spec.output_names,
         _holds(targets, spec.output, len(spec.output_names)),

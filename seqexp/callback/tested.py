@@ -141,13 +141,17 @@ def write_table(
     writer.writerow(["name", *map(_shown, header(spec))])
     position, last = 0, -1
     for part in parts:
-        rows = table(spec, part)
-        for number, row in zip(part.numbers.tolist(), rows, strict=True):
-            name = _shown(names[number]) if names else str(number + 1)
-            if spec.per_position:
+        numbers = part.numbers.tolist()
+        named = [_shown(names[n]) if names else str(n + 1) for n in numbers]
+        rows = [
+            [name, *[f"{v:.9g}" if isinstance(v, float) else v for v in row]]
+            for name, row in zip(named, table(spec, part), strict=True)
+        ]
+        if spec.per_position:
+            for number, row in zip(numbers, rows, strict=True):
                 position, last = (position + 1 if number == last else 1), number
-                row = [str(position), *row]
-            writer.writerow([name, *(f"{v:.9g}" if isinstance(v, float) else v for v in row)])
+                row.insert(1, str(position))
+        writer.writerows(rows)
 
 
 def header(spec: TaskSpec) -> list[str]:

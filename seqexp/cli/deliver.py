@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from seqexp.errors import InputError
 from seqexp.tracking.journal.note import JOURNAL, NAME, UNWRITTEN, Note, deliver_command
 from seqexp.tracking.store.address import absolute, database_file, default_uri, fault
+from seqexp.tracking.store.environment import unfollowed
 from seqexp.utils.files import inside
 from seqexp.utils.lock import unused
 from seqexp.utils.names import visible
@@ -40,6 +41,8 @@ def main(words: Sequence[str]) -> int:
         return 2
     uri = absolute(named[0]) if named else None
     away: dict[str, str] = {}
+    if told := unfollowed(uri or default_uri()):
+        print(visible(told), file=sys.stderr)
     results = [deliver(run, away, uri) for folder in folders for run in runs_below(Path(folder))]
     if not results:
         print("there is nothing to deliver: no run of seqexp was tracked below")

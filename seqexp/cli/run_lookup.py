@@ -3,6 +3,7 @@
 Importing this module takes seconds.
 """
 
+import functools
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from seqexp.cli.store_location import Place
 from seqexp.errors import InputError
 from seqexp.inference import saved_model as saved
+from seqexp.tracking.store.environment import unfollowed
 from seqexp.tracking.store.runs import MODEL, OURS, PARENT, Runs
 from seqexp.utils.files import MAX_JSON, parsed
 from seqexp.utils.names import visible
@@ -38,6 +40,7 @@ class Store(Runs):
     """
 
     def __init__(self, where: Place) -> None:
+        tell_unfollowed(where.uri)
         super().__init__(where.uri)
 
     def note(self, line: str) -> None:
@@ -100,6 +103,14 @@ class Store(Runs):
                     " it is kept when a run finishes, unless tracking.log_model=false"
                 )
             return saved.load(folder, trusted)
+
+
+@functools.cache
+def tell_unfollowed(uri: str) -> None:
+    """Say once which variables of MLflow's name another store, and are not followed."""
+    told = unfollowed(uri, only_looks=True)
+    if told is not None:
+        print(visible(told), file=sys.stderr)
 
 
 def described(run: "Run") -> str:

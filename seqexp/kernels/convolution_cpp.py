@@ -84,6 +84,24 @@ def strongest(
     return _either(tokens, weight, bias, is_real, before, is_real.shape[1], True)
 
 
+@torch.no_grad()
+def highest(
+    tokens: Int[Tensor, "batch time"],
+    weight: Float[Tensor, "filters symbols width"],
+    is_real: Bool[Tensor, "batch positions"],
+) -> Float[Tensor, "batch filters"]:
+    """The maximum of each filter over the windows that are real, by their first token.
+
+    -inf where none is. Weights are added in the order of the window. It cannot be trained.
+
+    Raises:
+        IndexError: on a token that is no symbol.
+        ValueError: on a tensor whose size or type is not what the others ask for.
+    """
+    bias = weight.new_zeros(len(weight))
+    return _either(tokens, weight, bias, is_real, 0, is_real.shape[1], False)
+
+
 def _either(*given: Any) -> Tensor:
     if has_torch_function(given[:2]):  # what stacks models does something else
         overridden: Tensor = handle_torch_function(_either, given[:2], *given)

@@ -1,7 +1,7 @@
 """Pictures of what a model predicts for a whole split."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -28,6 +28,9 @@ MOST_POINTS = 5000
 
 MOST_STEPS = 1000
 """Corners of a curve."""
+
+PAD = 0.12
+"""Inches around axes with their labels: with less, the one at the left touches the edge."""
 
 BLUE, GREY = "#2a6fbb", "#888888"
 
@@ -175,6 +178,8 @@ def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=PAD, h_pad=PAD)
     return figure, figure.subplots()
 
 

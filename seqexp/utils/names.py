@@ -31,6 +31,8 @@ def visible(text: str) -> str:
 
 def one_line(text: str, most: int = SHORT) -> str:
     """A name in one line of at most so many characters, with control characters as escapes."""
+    if len(text) <= most and text.isprintable():
+        return text
     shown = visible(text[: most + 1]).replace("\n", r"\n").replace("\t", r"\t")
     return shown if len(shown) <= most else f"{shown[: most - 3]}..."
 

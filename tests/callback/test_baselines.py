@@ -89,6 +89,7 @@ def test_a_method_that_is_as_good_is_named_with_how_sure_that_is() -> None:
     others = [
         Method("words", 0.95, None, sure),
         Method("a matrix", 0.91, None, unsure),
+        Method("as much", 0.9, None, (0.0, -0.01, 0.01)),
         Method("less", 0.8, None, (0.1, 0.05, 0.15)),
         Method("unknown", None, None),
     ]
@@ -97,6 +98,8 @@ def test_a_method_that_is_as_good_is_named_with_how_sure_that_is() -> None:
         " -0.0200)",
         "the model is not ahead of a matrix: test AUROC 0.9 and 0.91, difference -0.0100 (-0.0300"
         " to +0.0100)",
+        "the model is level with as much: test AUROC 0.9 and 0.9, difference +0.0000 (-0.0100 to"
+        " +0.0100)",
     ]
     row = others[0].row()
     assert row["model - method, 95 % interval"] == "-0.0500 (-0.0800 to -0.0200)"

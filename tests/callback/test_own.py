@@ -110,9 +110,9 @@ def hooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     sys.path.remove(str(folder))
 
 
-def trained(folder: Path, *overrides: str, tracking: str = "none") -> Result:
+def trained(folder: Path, *overrides: str) -> Result:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        given = [*TINY, f"tracking={tracking}", *overrides, f"paths.outputs={folder.parent}"]
+        given = [*TINY, "tracking=none", *overrides, f"paths.outputs={folder.parent}"]
         config = check(compose("config", given))
     return run(config, Start({"model": "cnn1d", "dataset": "motif"}, folder=folder))
 
@@ -208,9 +208,12 @@ def test_what_cannot_be_is_said_before_anything_is_trained(
 def test_the_classes_of_another_persons_run_are_not_imported_until_they_are_trusted(
     hooks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = trained(tmp_path / "runs" / "a", TRUSTED, COUNTS, *SHARE, ABSOLUTE, tracking="mlflow")
+    own = [item.lstrip("+") for item in (COUNTS, *SHARE, ABSOLUTE)]
+    result = api.train(*TINY, TRUSTED, *own, f"paths.outputs={tmp_path / 'runs'}")
+    assert list(result.history["valid/share"].between(0, 1)) == [True] * 3
+    assert result.metrics["mine/epochs"] == 3
     (tmp_path / "dna.txt").write_text("ACGT" * 10)
-    place = [f"run={result.run_id}", f"paths.outputs={tmp_path / 'runs'}"]
+    place = [f"run={result.id}", f"paths.outputs={tmp_path / 'runs'}"]
     monkeypatch.delitem(sys.modules, "my_hooks")
     monkeypatch.setattr(sys, "path", [one for one in sys.path if one != hooks])
     assert run_command("predict", [*place, f"input={tmp_path / 'dna.txt'}"]) == 0
@@ -218,7 +221,7 @@ def test_the_classes_of_another_persons_run_are_not_imported_until_they_are_trus
     assert run_command("reproduce", place) == 2
     assert "add trusted=my_hooks" in capsys.readouterr().err
     with pytest.raises(InputError, match="if you trust its code, add trusted=my_hooks"):
-        api.load(str(result.run_id), outputs=str(tmp_path / "runs"))
+        api.load(result.id, outputs=str(tmp_path / "runs"))
     assert "my_hooks" not in sys.modules
 
 

@@ -121,10 +121,12 @@ def test_two_processes_have_the_curves_of_one_and_go_on_where_they_were(
 
 
 def test_a_share_has_every_row_once_and_no_process_is_without_one() -> None:
-    batch = Batch(torch.arange(1, 11).reshape(5, 2), torch.arange(5).reshape(5, 1))
+    numbers = torch.arange(20, 25)
+    batch = Batch(torch.arange(1, 11).reshape(5, 2), torch.arange(5)[:, None], numbers=numbers)
     shares = [Processes(rank, 2).share(batch) for rank in (0, 1)]
     assert [share.tokens[:, 0].tolist() for share in shares] == [[1, 5, 9], [3, 7]]
     assert [share.targets[:, 0].tolist() for share in shares] == [[0, 2, 4], [1, 3]]
+    assert [share.numbers.tolist() for share in shares] == [[20, 22, 24], [21, 23]]
     small = Batch(batch.tokens[:1], batch.targets[:1])
     empty = Processes(1, 2).share(small)
     assert empty.tokens.shape == (1, 2) and empty.targets.tolist() == [[IGNORE]]

@@ -1,8 +1,9 @@
 """Motif families of a model: what it reads, a motif once, by its effect on the output."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from seqexp.interpret.families.grouping import (
 )
 from seqexp.interpret.families.pairs import Pair, pairs_of
 from seqexp.interpret.families.patterns import EvidencePattern
-from seqexp.interpret.families.sites import Sites, filter_sites, without_weaker
+from seqexp.interpret.families.sites import Sites, filter_sites
 from seqexp.interpret.filters.extraction import reading
 from seqexp.interpret.filters.matrix import is_dna
 from seqexp.interpret.filters.tomtom import Hit, match_database, match_planted, matchable
@@ -226,16 +227,20 @@ def find_families(
         complements = np.array(Vocabulary(tuple(given.symbols)).complements())
     tokens = given.tokens.cpu().numpy()
     counting = Counting(tokens, len(given.symbols), complements, trim_bits)
-    groups = _of_filters(model, given, share, counting, say)
-    for number, one in enumerate(patterns or ()):
-        member = Member(number, 0, False, one.width, "pattern")
-        groups.append(counting.group([member], one.sites))
-    motifs = [group for group in groups if matchable(_Query(0, group))]
-    without = [group for group in groups if not matchable(_Query(0, group))]
+    motifs: list[Group] = []
+    without: list[Member] = []  # of millions of sites: they are not kept
+    for group in chain(
+        _of_filters(model, given, share, counting, say), _of_patterns(patterns or (), counting)
+    ):
+        if matchable(_Query(0, group)):
+            motifs.append(group)
+        else:
+            without.extend(group.members)
+    count = len(motifs) + len(without)
     motifs = grouped(motifs, counting)
     if known.database or known.planted:
         what = "filters that find something" if not patterns else "filters and patterns"
-        say(f"motif families: {len(motifs)} of {len(groups)} {what}, compared with known motifs")
+        say(f"motif families: {len(motifs)} of {count} {what}, compared with known motifs")
     motifs, matches = _bridged(motifs, known, counting, given.symbols)
     families = _ranked(model, given, motifs, matches, trim_bits, counting)
     found = Families(
@@ -250,24 +255,28 @@ def find_families(
     return replace(found, pairs=_pairs(found.telling, given))
 
 
-def _numbers(groups: Sequence[Group], kind: Kind) -> list[int]:
-    return [number for group in groups for number in group.numbers(kind)]
+def _numbers(members: Sequence[Member], kind: Kind) -> list[int]:
+    return [member.number for member in members if member.kind == kind]
+
+
+def _of_patterns(patterns: Sequence[EvidencePattern], counting: Counting) -> Iterator[Group]:
+    for number, one in enumerate(patterns):
+        yield counting.group([Member(number, 0, False, one.width, "pattern")], one.sites)
 
 
 def _of_filters(
     model: object, given: Read, share: float, counting: Counting, say: Callable[[str], None]
-) -> list[Group]:
+) -> Iterator[Group]:
     """Each filter that finds something as a group of its own; none of a model without filters."""
     if not isinstance(model, HasFilters):
-        return []
+        return
     num_filters, width, _ = model.filter_weights().shape
     say(f"motif families: sites of {num_filters} filters in {len(given.tokens):,} sequences")
-    sites = filter_sites(model, given.tokens, given.symbols, share)
-    return [
-        _alone(Member(index, 0, False, width), without_weaker(own, 0, width), share, counting)
-        for index, own in enumerate(sites)
-        if len(own)
-    ]
+    sites = dict(enumerate(filter_sites(model, given.tokens, given.symbols, share)))
+    for index in range(num_filters):
+        own = sites.pop(index)
+        if len(own):
+            yield _alone(Member(index, 0, False, width), own, share, counting)
 
 
 def _alone(member: Member, sites: Sites, share: float, counting: Counting) -> Group:

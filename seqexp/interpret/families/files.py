@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from seqexp.interpret.families.family import Families, Family, Read
 from seqexp.interpret.families.grouping import Kind
@@ -17,6 +18,9 @@ MADE = ("_shuffled", "_reverse")
 """Ends of names of sequences that were made of others."""
 
 BEST_SCORE = 1000
+
+TOGETHER = 2**14
+"""Lines that are written together."""
 
 BINS = 31
 """Of the places of sites."""
@@ -155,37 +159,107 @@ def sites_bed(families: Sequence[Family], names: Sequence[str], given: Read) -> 
         names: of the sequences.
         given: the sequences.
     """
-    known = set(names)
-    is_made = [
-        any(name.endswith(end) and name.removesuffix(end) in known for end in MADE)
-        for name in names
-    ]
-    lines = [line for one in families for line in _lines(one, names, is_made, given)]
-    lines.sort()
-    return "".join(
-        f"{chrom}\t{start}\t{stop}\t{name}\t{score}\t{strand}\n"
-        for chrom, start, stop, name, score, strand in dict.fromkeys(lines)
-    )
+    if not families:
+        return ""
+    is_made, first = _is_made(names), _first_letters(given)
+    parts = [_lines(one, at, is_made, first) for at, one in enumerate(families)]
+    lines = _Lines(*map(np.concatenate, zip(*parts, strict=True)))
+    labels = [re.sub(r"\s+", "_", f"{one.index}_{one.name}") for one in families]
+    return "".join(_texts(lines, labels, names))
+
+
+class _Lines(NamedTuple):
+    """Lines of a BED file as columns: there may be millions."""
+
+    rows: Int[np.ndarray, " sites"]
+    begins: Int[np.ndarray, " sites"]
+    ends: Int[np.ndarray, " sites"]
+    families: Int[np.ndarray, " sites"]
+    scores: Int[np.ndarray, " sites"]
+    is_other: Bool[np.ndarray, " sites"]  # strand
 
 
 def _lines(
-    family: Family, names: Sequence[str], is_made: Sequence[bool], given: Read
-) -> Iterator[tuple[str, int, int, str, int, str]]:
-    begins, ends = family.places()
+    family: Family,
+    number: int,
+    is_made: Bool[np.ndarray, " sequences"],
+    first: Int[np.ndarray, " sequences"],
+) -> _Lines:
+    """Sites of a family, in the letters of their sequences."""
     sites = family.group.sites
-    real = (given.tokens != 0).numpy()
-    pads_left = bool(len(real)) and not real[:, 0].all()
-    first = real.argmax(axis=1) if pads_left and real[:, -1].all() else np.zeros(len(real), int)
-    label = re.sub(r"\s+", "_", f"{family.index}_{family.name}")
-    for row, begin, end, direction, score in zip(
-        sites.rows, begins - first[sites.rows], ends - first[sites.rows], sites.directions,
-        sites.scores, strict=True,
-    ):  # fmt: skip
-        if is_made[row]:
-            continue
-        strand = "+" if direction == 1 else "-"
-        chrom, start, stop, strand = placed(names[row], int(begin), int(end), strand)
-        yield chrom, max(0, start), stop, label, min(BEST_SCORE, round(BEST_SCORE * score)), strand
+    begins, ends = family.places()
+    columns = _Lines(
+        sites.rows,
+        (begins - first[sites.rows]).astype(np.int32),
+        (ends - first[sites.rows]).astype(np.int32),
+        np.full(len(sites), number, dtype=np.int32),
+        np.minimum(BEST_SCORE, np.rint(BEST_SCORE * sites.scores)).astype(np.int32),
+        sites.directions != 1,
+    )
+    is_own = ~is_made[sites.rows]
+    return _Lines(*(column[is_own] for column in columns))
+
+
+def _is_made(names: Sequence[str]) -> Bool[np.ndarray, " sequences"]:
+    """Which sequences were made of others."""
+    ends = {name[: -len(end)] for name in names for end in MADE if name.endswith(end)}
+    known = {name for name in names if name in ends}
+    found = (
+        any(name.endswith(end) and name[: -len(end)] in known for end in MADE) for name in names
+    )
+    return np.fromiter(found, dtype=bool, count=len(names))
+
+
+def _first_letters(given: Read) -> Int[np.ndarray, " sequences"]:
+    """Place of the first letter of each sequence, where they are padded on the left."""
+    tokens = given.tokens.numpy()
+    if not len(tokens) or tokens[:, 0].all() or not tokens[:, -1].all():
+        return np.zeros(len(tokens), dtype=np.int64)
+    return np.asarray((tokens != 0).argmax(axis=1))
+
+
+def _texts(lines: _Lines, labels: Sequence[str], names: Sequence[str]) -> Iterator[str]:
+    """The lines in order, each once; some together."""
+    rows, at = np.unique(lines.rows, return_inverse=True)
+    homes = dict[str, int]()
+    home, origin, sign = (np.zeros(len(rows), dtype=np.int64) for _ in range(3))
+    for place, row in enumerate(rows.tolist()):
+        # where the first letter is, and whether letters run backwards from there
+        chrom, start, _, strand = placed(names[row], 0, 1, "+")
+        home[place] = homes.setdefault(chrom, len(homes))
+        origin[place], sign[place] = (start, 1) if strand == "+" else (start + 1, -1)
+    starts = origin[at] + sign[at] * np.where(sign[at] > 0, lines.begins, lines.ends)
+    stops = origin[at] + sign[at] * np.where(sign[at] > 0, lines.ends, lines.begins)
+    contigs, ranked = _ranked(list(homes))
+    families, ranked_labels = _ranked(labels)
+    keys = (
+        ranked[home[at]],
+        np.maximum(starts, 0),
+        stops,
+        ranked_labels[lines.families],
+        lines.scores,
+        lines.is_other ^ (sign[at] < 0),
+    )
+    order = np.lexsort(keys[::-1])
+    for start in range(0, len(order), TOGETHER):
+        some = order[max(0, start - 1) : start + TOGETHER]  # with the last one before them
+        columns = [key[some] for key in keys]
+        is_new = np.any([column[1:] != column[:-1] for column in columns], axis=0)
+        is_new = np.concatenate([[start == 0], is_new])
+        yield "".join(
+            f"{contigs[contig]}\t{begin}\t{end}\t{families[family]}\t{score}\t{'+-'[is_other]}\n"
+            for contig, begin, end, family, score, is_other in zip(
+                *(column[is_new].tolist() for column in columns), strict=True
+            )
+        )
+
+
+def _ranked(texts: Sequence[str]) -> tuple[list[str], Int[np.ndarray, " texts"]]:
+    """Texts in order, and the place of each there."""
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    ranks = np.zeros(len(texts), dtype=np.int64)
+    ranks[order] = np.arange(len(texts))
+    return [texts[place] for place in order], ranks
 
 
 def placed(name: str, begin: int, end: int, strand: str) -> tuple[str, int, int, str]:

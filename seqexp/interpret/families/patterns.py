@@ -20,6 +20,7 @@ from torch import Tensor
 from seqexp.interpret.attributions.methods import attribute, method_for
 from seqexp.interpret.attributions.question import asked
 from seqexp.interpret.families.sites import Sites
+from seqexp.seeding import UniformSource, stream_seed
 from seqexp.spec import Model, Output, TaskSpec
 
 MAX_OUTPUTS = 8
@@ -28,8 +29,8 @@ MAX_OUTPUTS = 8
 TOGETHER = 64
 """Sequences that are explained together."""
 
-WINDOW, FLANK = 21, 10
-"""Of TF-MoDISco: letters of a window, and those that are looked at on either side of it."""
+BESIDE = 50
+"""Letters that are put on either side of a sequence: TF-MoDISco drops what lies near an end."""
 
 LETTERS = "ACGT"
 """In the order of TF-MoDISco, which turns a strand by reversing it."""
@@ -114,21 +115,52 @@ def modisco(
     """The windows of each pattern that TF-MoDISco finds, aligned.
 
     First the patterns that raise what is explained, then those that lower it. Places are those of
-    sequences with `FLANK` letters of padding before them.
+    sequences with `BESIDE` letters before them.
 
     Args:
         one_hot: letters A, C, G and T; 0 where there is padding.
         attributions: hypothetical ones, what each letter would add.
     """
-    beside = ((0, 0), (FLANK, FLANK), (0, 0))  # windows at the ends have flanks, too
-    given = [np.pad(values.astype(np.float32), beside) for values in (one_hot, attributions)]
-    if not (given[0] * given[1]).any() or given[0].shape[1] < WINDOW + 2 * FLANK:
+    if not (one_hot * attributions).any():
         return []
     found: Any = importlib.import_module("modiscolite.tfmodisco")  # the check has asked
+    _keep_to_threads()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # where many attributions are exactly 0
-        both = found.TFMoDISco(*given, sliding_window_size=WINDOW, flank_size=FLANK)
+        both = found.TFMoDISco(*_surrounded(one_hot, attributions))
     return [pattern.seqlets for patterns in both if patterns for pattern in patterns]
+
+
+def _surrounded(
+    one_hot: Float[np.ndarray, "sampled time symbols"],
+    attributions: Float[np.ndarray, "sampled time symbols"],
+) -> tuple[
+    Float[np.ndarray, "sampled longer symbols"], Float[np.ndarray, "sampled longer symbols"]
+]:
+    """Both, with letters beside the sequences and in the place of padding that tell nothing.
+
+    They are drawn from the places of smaller attributions, with these. So no pattern arises there,
+    and the threshold of windows is that of the sequences.
+    """
+    count, time, symbols = one_hot.shape
+    is_real = one_hot.any(axis=2)
+    letters, values = one_hot[is_real], attributions[is_real]
+    sizes = np.abs((letters * values).sum(axis=1))
+    quiet = np.flatnonzero(sizes <= np.median(sizes))
+    uniform = UniformSource(stream_seed(0, "beside"))
+    longer = time + 2 * BESIDE
+    drawn = quiet[(uniform(count * longer) * len(quiet)).astype(np.int64)].reshape(count, longer)
+    found = letters[drawn].astype(np.float32), values[drawn].astype(np.float32)
+    for whole, own in zip(found, (one_hot, attributions), strict=True):
+        whole[:, BESIDE : BESIDE + time][is_real] = own[is_real]
+    return found
+
+
+def _keep_to_threads() -> None:
+    """Have TF-MoDISco use no more threads than PyTorch does: `trainer.num_threads`."""
+    numba: Any = importlib.import_module("numba")
+    if torch.get_num_threads() < numba.config.NUMBA_NUM_THREADS:
+        numba.set_num_threads(torch.get_num_threads())
 
 
 def aligned_sites(seqlets: Sequence[Seqlet], rows: Int[np.ndarray, " sampled"]) -> EvidencePattern:
@@ -139,8 +171,8 @@ def aligned_sites(seqlets: Sequence[Seqlet], rows: Int[np.ndarray, " sampled"]) 
         rows: number of the sequence of each example.
     """
     is_turned = np.array([bool(one.is_revcomp) for one in seqlets])
-    starts = np.array([one.start for one in seqlets]) - FLANK
-    ends = np.array([one.end for one in seqlets]) - FLANK
+    starts = np.array([one.start for one in seqlets]) - BESIDE
+    ends = np.array([one.end for one in seqlets]) - BESIDE
     sizes = np.array([abs(float(one.contrib_scores.sum())) for one in seqlets])
     sites = Sites(
         rows[[one.example_idx for one in seqlets]].astype(np.int32),

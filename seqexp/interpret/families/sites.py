@@ -1,6 +1,6 @@
 """Where filters find what they read: every window that excites them, on either strand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,14 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from seqexp.interpret.filters.windows import HasFilters, activations_inside, reads_both_strands
+from seqexp.interpret.filters.windows import HasFilters, of_windows_inside, reads_both_strands
 from seqexp.spec import PAD, Vocabulary, other_strand
 
 ROWS = 250
 """Sequences at a time: bounds the memory of activations."""
+
+MANY = 2**16
+"""New sites of a filter after which the weaker of two that overlap are left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,9 @@ class Sites:
         """Number of sites."""
         return len(self.rows)
 
-    def chosen(self, which: Bool[np.ndarray, " sites"] | Int[np.ndarray, " chosen"]) -> "Sites":
+    def chosen(
+        self, which: Bool[np.ndarray, " sites"] | Int[np.ndarray, " chosen"] | slice
+    ) -> "Sites":
         """These of the sites."""
         return Sites(
             self.rows[which], self.anchors[which], self.directions[which], self.scores[which]
@@ -95,6 +100,8 @@ def filter_sites(
 ) -> list[Sites]:
     """Of each filter, its windows without padding above a share of its largest activation.
 
+    Of two that overlap the weaker one is left out, as `without_weaker` has it.
+
     Args:
         model: whose filters.
         tokens: the sequences.
@@ -105,47 +112,86 @@ def filter_sites(
     if tokens.shape[1] < width:
         return [_empty()] * num_filters
     largest = torch.zeros(num_filters)
-    found: list[list[Sites]] = [[] for _ in range(num_filters)]
+    found = [_Growing(width) for _ in range(num_filters)]
     for first in range(0, len(tokens), ROWS):
         part = tokens[first : first + ROWS]
         for direction, activations in _strands(model, part, width, symbols):
-            largest = torch.maximum(largest, activations.amax(dim=(1, 2)))
-            above = activations > share * largest[:, None, None]
-            filters, rows, starts = (where.numpy() for where in above.nonzero(as_tuple=True))
+            largest = torch.maximum(largest, activations.amax(dim=(0, 1)))
+            values, above = activations.numpy().ravel(), activations > share * largest
+            places = np.flatnonzero(above.numpy())
+            windows, filters = np.divmod(places, num_filters)
+            # by filter; of small integers, in time that grows as their number
+            small = filters.astype(np.int16 if num_filters < 2**15 else np.int64)
+            order = np.argsort(small, kind="stable")
+            rows, starts = np.divmod(windows[order], activations.shape[1])
             anchors = starts if direction == 1 else starts + width - 1
             # millions of sites: as few bytes as hold them
             parts = Sites(
                 (rows + first).astype(np.int32),
                 anchors.astype(np.int32),
                 np.full(len(rows), direction, dtype=np.int32),
-                activations[above].numpy(),
+                values[places[order]],
             )
-            ends = np.searchsorted(filters, np.arange(num_filters + 1))
+            ends = np.searchsorted(filters[order], np.arange(num_filters + 1))
             for index in range(num_filters):
                 if ends[index] < ends[index + 1]:
-                    found[index].append(parts.chosen(np.arange(ends[index], ends[index + 1])))
-    return [_strong(parts, float(most), share) for parts, most in zip(found, largest, strict=True)]
+                    found[index].add(parts.chosen(np.arange(ends[index], ends[index + 1])))
+        for own, most in zip(found, largest.tolist(), strict=True):
+            if own.count > MANY:
+                own.thin(share * most)
+    return [own.done(most, share) for own, most in zip(found, largest.tolist(), strict=True)]
 
 
-def _strong(parts: Sequence[Sites], largest: float, share: float) -> Sites:
-    """Those above the share of what is the largest of all."""
-    sites = joined(parts) if parts else _empty()
-    sites = sites.chosen(sites.scores > share * largest)
-    return Sites(sites.rows, sites.anchors, sites.directions, sites.scores / (largest or 1.0))
+class _Growing:
+    """Sites of a filter, whole sequences at a time.
+
+    A stronger site that overlaps is above any share of the largest activation that the weaker one
+    is above. So leaving out the weaker ones of the sequences so far is the same as in the end.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width, self.count = width, 0
+        self.thinned: list[Sites] = []
+        self.new: list[Sites] = []
+
+    def add(self, sites: Sites) -> None:
+        """Take in some of the sites of sequences that come after all others, or are the last."""
+        self.new.append(sites)
+        self.count += len(sites)
+
+    def thin(self, least: float) -> None:
+        """Leave out the weaker of two that overlap, and all up to an activation."""
+        if self.new:
+            sites = joined(self.new)
+            sites = sites.chosen(sites.scores > least)
+            self.thinned.append(without_weaker(sites, 0, self.width))
+        self.new, self.count = [], 0
+
+    def done(self, largest: float, share: float) -> Sites:
+        """Those above the share of what is the largest of all, by row and place."""
+        self.thin(share * largest)
+        sites = joined(self.thinned) if self.thinned else _empty()
+        self.thinned = []
+        sites = sites.chosen(sites.scores > share * largest)
+        return Sites(sites.rows, sites.anchors, sites.directions, sites.scores / (largest or 1.0))
 
 
 def _strands(
     model: HasFilters, tokens: UInt8[Tensor, "rows time"], width: int, symbols: Sequence[str]
-) -> list[tuple[int, Float[Tensor, "filters rows starts"]]]:
+) -> Iterator[tuple[int, Float[Tensor, "rows starts filters"]]]:
     """Activations by the first letter of the window; 0 of windows with padding."""
     device = model.filter_weights().device
     ids = tokens.long().to(device)
-    inside = (tokens != PAD).unfold(1, width, 1).all(dim=2)  # (rows, starts)
-    strands = [(1, activations_inside(model, ids, width))]
-    if reads_both_strands(model):
-        turned = other_strand(ids, Vocabulary(tuple(symbols)))
-        strands.append((-1, activations_inside(model, turned, width).flip(2)))
-    return [(direction, (found.cpu().float() * inside)) for direction, found in strands]
+    outside = None
+    if bool((tokens == PAD).any()):
+        outside = (tokens == PAD).unfold(1, width, 1).any(dim=2)[:, :, None]  # (rows, starts, 1)
+    directions = [1, -1] if reads_both_strands(model) else [1]
+    for direction in directions:
+        read = ids if direction == 1 else other_strand(ids, Vocabulary(tuple(symbols)))
+        found = of_windows_inside(model, read, width).cpu().float()
+        if direction == -1:
+            found = found.flip(1)
+        yield direction, found if outside is None else found.masked_fill(outside, 0)
 
 
 def counts(

@@ -6,18 +6,19 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 from torch.nn import functional
 
 from seqexp.data import Pattern, Sequences
+from seqexp.kernels import convolution_cpp as token_convolution
 from seqexp.spec import PAD, Vocabulary, other_strand
 from seqexp.task.ranking import auroc
 
 MAX_CHOSEN_ON = 2000
 """Training sequences on which the best matrix is chosen."""
 
-_ROWS = 250
+_ROWS = 1000
 
 
 def best_scan(
@@ -58,12 +59,12 @@ def scan(
             chosen = list(group)
             ppms = torch.tensor(np.stack([matrices[index].ppm for index in chosen]))
             pwms = torch.log2((ppms + 0.01) / 1.04 * 4).float().transpose(1, 2)
-            groups.append((chosen, pwms))
+            groups.append((chosen, pwms.contiguous()))
     for start in range(0, len(tokens), _ROWS):
         rows = tokens[start : start + _ROWS]
         strands = [_Letters.of(strand) for strand in (rows, other_strand(rows, vocabulary))]
         for chosen, pwms in groups:
-            best = torch.maximum(*(_best_windows(letters, pwms) for letters in strands))
+            best = torch.maximum(*(letters.best(pwms) for letters in strands))
             scores[chosen, start : start + len(rows)] = best.T
     lowest = scores.masked_fill(scores.isinf(), torch.inf).amin(dim=1, keepdim=True)
     found: np.ndarray = torch.where(scores.isinf(), lowest, scores).double().numpy()
@@ -72,26 +73,23 @@ def scan(
 
 @dataclass(frozen=True)
 class _Letters:
-    """Sequences for matrices of all widths: 1 for the letter that is there, and where one is.
+    """Sequences for matrices of all widths: their ids, and how much padding is before each."""
 
-    `is_real` is None where none is padding.
-    """
-
-    one_hot: Float[Tensor, "sequences letters time"]
-    is_real: Bool[Tensor, "sequences time"] | None
+    ids: Int[Tensor, "sequences time"]
+    padding: Int[Tensor, "sequences ends"]
 
     @classmethod
     def of(cls, rows: Integer[Tensor, "sequences time"]) -> "_Letters":
-        one_hot = functional.one_hot(rows.long(), 5)[..., 1:].float().transpose(1, 2)
-        is_real = rows != PAD
-        return cls(one_hot.contiguous(), None if is_real.all() else is_real)
+        return cls(rows.long(), functional.pad((rows == PAD).cumsum(dim=1), (1, 0)))
 
-
-def _best_windows(
-    letters: _Letters, pwms: Float[Tensor, "matrices letters width"]
-) -> Float[Tensor, "sequences matrices"]:
-    scores = functional.conv1d(letters.one_hot, pwms)  # (sequences, matrices, starts)
-    if letters.is_real is not None:
-        whole = letters.is_real.unfold(1, pwms.shape[2], 1).all(dim=2)
-        scores = scores.masked_fill(~whole[:, None], -torch.inf)
-    return scores.amax(dim=2)
+    def best(
+        self, pwms: Float[Tensor, "matrices letters width"]
+    ) -> Float[Tensor, "sequences matrices"]:
+        """The best window of each matrix; -inf where none is without padding."""
+        width = pwms.shape[2]
+        whole = self.padding[:, width:] == self.padding[:, :-width]  # (sequences, starts)
+        if token_convolution.available(pwms).binary is not None:
+            return token_convolution.highest(self.ids, pwms, whole)
+        one_hot = functional.one_hot(self.ids, pwms.shape[1] + 1)[..., 1:].float()
+        scores = functional.conv1d(one_hot.transpose(1, 2), pwms)  # (sequences, matrices, starts)
+        return scores.masked_fill(~whole[:, None], -torch.inf).amax(dim=2)

@@ -188,6 +188,8 @@ def _beside_yardsticks(metrics: Mapping[str, float], name: str) -> Iterator[str]
         value = metrics.get(f"baseline/{key}_{name}")
         if value is not None:
             order = "ahead of" if sign * (own - value) > 0 else "not ahead of"
+            if f"{own:.4g}" == f"{value:.4g}":
+                order = "level with"
             yield (f"By {_words(name)} the model is {order} {method}: {own:.4g} and {value:.4g}.")
 
 

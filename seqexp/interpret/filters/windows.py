@@ -129,13 +129,18 @@ def activations_inside(
 
     `rows` is the number of sequences at a time.
     """
-    first = -model.window_offset
-    starts = tokens.shape[1] - width + 1
     parts = [
-        model.filter_activations(part)[:, first : first + starts].permute(2, 0, 1)
-        for part in torch.split(tokens, rows)
+        of_windows_inside(model, part, width).permute(2, 0, 1) for part in torch.split(tokens, rows)
     ]
-    return torch.cat(parts, dim=1)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def of_windows_inside(
+    model: HasFilters, tokens: Int[Tensor, "sequences time"], width: int
+) -> Float[Tensor, "sequences starts filters"]:
+    """The same of all sequences at a time, as they lie in memory."""
+    first = -model.window_offset
+    return model.filter_activations(tokens)[:, first : first + tokens.shape[1] - width + 1]
 
 
 def effects_on_output(

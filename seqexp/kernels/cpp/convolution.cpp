@@ -41,7 +41,7 @@ extern "C" struct Layer {
   int64_t models, batch, time, symbols;
   int64_t filters, width, positions;
   int64_t before;                      // the first window starts so far before the first token
-  int64_t rectified;                   // no output below 0; so are the strongest responses
+  int64_t rectified;                   // no output below 0, nor strongest response
   int64_t threads;
   int64_t of_model, of_row, of_token;  // distances in tokens
   const int64_t *tokens;               // (models, batch, time); 0 is padding
@@ -79,7 +79,9 @@ class Pass {
 
  public:
   explicit Pass(const Layer &layer) : l(layer) {
-    while (length < std::min(LONGEST, l.width)) {
+    // where responses are ranked, windows of like letters must not differ by the rounding of words
+    const bool is_ranked = l.strongest && !l.rectified;
+    while (!is_ranked && length < std::min(LONGEST, l.width)) {
       int64_t parts = (l.width + length) / (length + 1);
       if (parts * words * ids * row * int64_t(sizeof(Real)) > ROOM) break;
       length++, words *= ids, groups = parts;
@@ -283,7 +285,8 @@ class Pass {
     }
   }
 
-  // the first of the strongest responses; 0, of no position, where all is padding
+  // the first of the strongest responses; of no position where all is padding: 0, or -inf where
+  // responses are not rectified
   template <int COUNT>
   void highest(const Real *table, const int64_t *places, int64_t index, int64_t column) const {
     const int64_t of_group = words * row;
@@ -303,7 +306,8 @@ class Pass {
     }
     for (int j = 0; j < COUNT; j++) {
       int64_t first = index * l.filters + column + j * N, count = there(column + j * N);
-      V value = (where[j] < 0) | (best[j] < V{}) ? V{} : best[j];
+      V value = best[j];
+      if (l.rectified) value = (where[j] < 0) | (best[j] < V{}) ? V{} : best[j];
       std::memcpy(l.out + first, &value, count * sizeof(Real));
       Int numbers[N];
       std::memcpy(numbers, &where[j], sizeof numbers);

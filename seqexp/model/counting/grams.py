@@ -101,25 +101,35 @@ class Grams:
         else:
             tokens = torch.cat([before.to(tokens.dtype), tokens], dim=1)
         end = tokens.shape[1]
-        ids = self.vocabulary.complements() if self.both_strands else []
-        opposite = torch.tensor(ids, device=tokens.device)[tokens] if self.both_strands else None
+        small = torch.int32 if self.base**self.span < 2**31 else torch.long
+        scaled = self._scaled(tokens.to(small))
+        opposite = None
+        if self.both_strands:
+            ids = torch.tensor(self.vocabulary.complements(), device=tokens.device)
+            opposite = self._scaled(ids.to(small)[tokens.long()])
+        is_there = tokens != PAD
+
+        def sum_of(parts: Sequence[Tensor], starts: Sequence[int], powers: Sequence[int]) -> Tensor:
+            total = parts[powers[0]][:, starts[0] : end - missing + starts[0]].clone()
+            for start, power in zip(starts[1:], powers[1:], strict=True):
+                total += parts[power][:, start : end - missing + start]
+            return total
+
         found = []
         for pattern in self.patterns:
             starts = [missing - pattern[-1] + place for place in pattern]
-            shifted = [tokens[:, start : end - missing + start] for start in starts]
-            code = self._numbers(shifted, [pattern[-1] - place for place in pattern])
+            code = sum_of(scaled, starts, [pattern[-1] - place for place in pattern])
             if opposite is not None:
-                turned = [opposite[:, start : end - missing + start] for start in starts]
-                code = torch.minimum(code, self._numbers(turned, pattern))
-            whole = torch.stack([part != PAD for part in shifted]).all(dim=0)
+                code = torch.minimum(code, sum_of(opposite, starts, pattern))
+            whole = is_there[:, starts[0] : end - missing + starts[0]].clone()
+            for start in starts[1:]:
+                whole &= is_there[:, start : end - missing + start]
             found.append(code * whole)
-        return torch.stack(found, dim=2)
+        return torch.stack(found, dim=2).long()
 
-    def _numbers(self, parts: Sequence[Tensor], powers: Sequence[int]) -> Int[Tensor, "batch time"]:
-        total = torch.zeros_like(parts[0], dtype=torch.long)
-        for part, power in zip(parts, powers, strict=True):
-            total += part.long() * self.base**power
-        return total
+    def _scaled(self, digits: Int[Tensor, "batch time"]) -> list[Int[Tensor, "batch time"]]:
+        """Each token's digit at each place of a code."""
+        return [digits * self.base**power for power in range(self.span)]
 
     def shared(
         self, values: Float[Tensor, "batch time patterns width"]

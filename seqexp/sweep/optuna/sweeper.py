@@ -33,6 +33,7 @@ from seqexp.sweep.optuna.space import Choice, Space, read_override, read_space
 from seqexp.utils import garbage
 from seqexp.utils.files import RESULT, read_json, set_aside
 from seqexp.utils.phases import phase
+from seqexp.utils.progress import in_words
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
     from seqexp.sweep.optuna.study import Study
 
 log = logging.getLogger("seqexp")
+
+TIMED = "timed"
+"""Value of `dry_run` that has updates timed."""
+
+MOST_TIMED = 4
+"""Of the outermost settings of a search, by which its time is told."""
 
 MAX_COMBINATIONS = 64
 """Of groups' options, whose compositions are all checked before the first trial."""
@@ -115,6 +122,35 @@ class SearchingSweeper(CheckedSweeper):
         log.info(f"{self.settings.n_trials} trials by {self.settings.sampler}, none started, of")
         for key, found in self.space.items():
             log.info(f"  {key:32} {' to '.join(found.ends())}")
+        if self.config is not None and self.config.dry_run == TIMED:
+            self._say_time()
+
+    def _say_time(self) -> None:
+        """Print how long a trial takes, and all of them, by some of the outermost settings."""
+        from seqexp.sweep.dry_run import Planner  # PyTorch
+
+        ends = self._outermost()
+        places = dict.fromkeys(
+            round(i * (len(ends) - 1) / (MOST_TIMED - 1)) for i in range(MOST_TIMED)
+        )
+        planner, jobs = Planner(), [self._checked([list(ends[place])])[0] for place in places]
+        plans = [planner.plan(job.label, {**job.config, "dry_run": TIMED}, None) for job in jobs]
+        seconds = [plan.seconds for plan in plans if plan.seconds is not None]
+        if not seconds:
+            why = next((plan.fault for plan in plans if plan.fault), "the data are not here")
+            log.info(f"no time is expected: {why}")
+            return
+        low, high = in_words(min(seconds)), in_words(max(seconds))
+        count, workers = self.settings.n_trials, self._batch_size(jobs[0])
+        told = f"expected: a trial takes about {low if low == high else f'{low} to {high}'}"
+        told += f", {count} trials at most {in_words(count * max(seconds))}"
+        if workers > 1:
+            rounds = -(-count // workers)
+            told += f", {in_words(rounds * max(seconds))} by {workers} workers"
+        log.info(
+            f"{told}, by a few timed updates of {len(seconds)} of the outermost settings. Reading"
+            " the data, and what follows the test, come to that; a pruner stops some trials early."
+        )
 
     # --- before the first trial ---------------------------------------------------------------
 
@@ -142,14 +178,21 @@ class SearchingSweeper(CheckedSweeper):
         faults: dict[str, str] = {}
         for values in self._all_options():
             try:
-                ends = [self._ends(values, which) for which in range(self._num_ends())]
-                unique = dict.fromkeys(tuple(self._overrides(end)) for end in ends)
-                self._checked([list(overrides) for overrides in unique])
+                self._checked([list(overrides) for overrides in self._ends_of(values)])
             except ConfigError as error:
                 for fault in error.faults:  # each once, with the first job that has it
                     faults.setdefault(fault.partition("   (in the job")[0], fault)
         if faults:
             raise ConfigError(list(faults.values()), " of the search")
+
+    def _ends_of(self, options: Mapping[str, str]) -> list[tuple[str, ...]]:
+        """The lows and the highs, for one choice of groups."""
+        ends = [self._ends(options, which) for which in range(self._num_ends())]
+        return list(dict.fromkeys(tuple(self._overrides(end)) for end in ends))
+
+    def _outermost(self) -> list[tuple[str, ...]]:
+        """The lows and the highs, of every choice of groups."""
+        return [ends for options in self._all_options() for ends in self._ends_of(options)]
 
     def _num_ends(self) -> int:
         return max(len(found.ends()) for found in self.space.values())

@@ -26,6 +26,15 @@ log = logging.getLogger("seqexp")
 
 T = TypeVar("T")
 
+TABLES = "dc11669786a5"
+"""Version of the tables that are written without MLflow: that of MLflow 3.17."""
+
+MAX_KEY = 250
+"""Characters of a name that MLflow takes."""
+
+BUSY_SECONDS = 20.0
+"""How long SQLite itself waits for a lock where a run is written, as MLflow has it."""
+
 WAIT_SECONDS = 90.0
 """How long a locked database is waited for: other jobs write for moments, an upgrade for longer."""
 
@@ -298,3 +307,27 @@ def version_of(file: Path) -> str | None:
     """The version of a database's tables; None where it has none."""
     _, version = patiently(file, lambda: _looked_at(file))
     return version[0] if len(version) == 1 else None
+
+
+@contextlib.contextmanager
+def connected(file: Path) -> Iterator[sqlite3.Connection]:
+    """A database, as MLflow looks at it."""
+    address = f"file:{quote(str(file.absolute()))}?mode=rw"
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    with contextlib.closing(connection):
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA case_sensitive_like = true")
+        yield connection
+
+
+@contextlib.contextmanager
+def transaction(file: Path) -> Iterator[sqlite3.Connection]:
+    """A database, of which all that is written is kept, or nothing."""
+    with connected(file) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

@@ -17,20 +17,23 @@ PLACES = {
 """Variables, and the keys that do the same."""
 
 
-def unfollowed(uri: str) -> str | None:
+def unfollowed(uri: str, only_looks: bool = False) -> str | None:
     """One line on the variables that are set and name another place than a store; None: no one.
 
     Args:
         uri: of the store that is used.
+        only_looks: whether runs are looked for there, and none is recorded.
     """
-    given = {name: os.environ.get(name) for name in PLACES}
+    names = [name for name in PLACES if not only_looks or name.endswith("URI")]
+    given = {name: os.environ.get(name) for name in names}
     found = [n for n, v in given.items() if v and not (n.endswith("URI") and _is_same(v, uri))]
     if not found:
         return None
     keys = list(dict.fromkeys(PLACES[name] for name in found if PLACES[name]))
     verb = "is" if len(found) == 1 else "are"
     instead = f"; give {' and '.join(f'{key}=...' for key in keys)} instead" if keys else ""
-    return f"{', '.join(found)} {verb} not followed, runs are kept in {uri}{instead}"
+    what = "looked for" if only_looks else "kept"
+    return f"{', '.join(found)} {verb} not followed, runs are {what} in {uri}{instead}"
 
 
 def _is_same(given: str, uri: str) -> bool:

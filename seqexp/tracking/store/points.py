@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqexp.tracking.store.address import database_file
-from seqexp.tracking.store.database import is_locked
-from seqexp.tracking.store.tables import MAX_KEY, TABLES, transaction
+from seqexp.tracking.store.database import MAX_KEY, TABLES, is_locked, transaction
 
 OLDEST_SQLITE = (3, 24, 0)
 """The first one that knows `ON CONFLICT`."""

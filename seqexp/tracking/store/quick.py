@@ -24,8 +24,16 @@ from typing import Any, NamedTuple
 
 from seqexp.errors import InputError
 from seqexp.tracking.store.address import database_file, fault, local_path
-from seqexp.tracking.store.database import is_locked, one_at_a_time, refuse_unsound, version_of
-from seqexp.tracking.store.tables import MAX_KEY, TABLES, connected, transaction
+from seqexp.tracking.store.database import (
+    MAX_KEY,
+    TABLES,
+    connected,
+    is_locked,
+    one_at_a_time,
+    refuse_unsound,
+    transaction,
+    version_of,
+)
 
 MAX_VALUE, MAX_EXPERIMENT_VALUE = 6000, 20_000
 """Characters; MLflow looks at what is longer."""

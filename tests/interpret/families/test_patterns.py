@@ -20,7 +20,7 @@ from seqexp.interpret.families import patterns as module
 from seqexp.interpret.families.family import Families, Known, Read, find_families
 from seqexp.interpret.families.files import as_json, rows, sites_bed
 from seqexp.interpret.families.patterns import (
-    FLANK,
+    BESIDE,
     EvidencePattern,
     aligned_sites,
     find_patterns,
@@ -33,7 +33,7 @@ from seqexp.spec import TaskSpec
 
 HAS_MODISCO = importlib.util.find_spec("modiscolite") is not None
 
-BESIDE = 4
+AROUND = 4
 """Letters on either side of the motif that are in its windows."""
 
 
@@ -59,10 +59,10 @@ def windows(of: str) -> list[Window]:
         found.append(
             Window(
                 example_idx=row,
-                start=start - BESIDE + FLANK,
-                end=start + len(of) + BESIDE + FLANK,
+                start=start - AROUND + BESIDE,
+                end=start + len(of) + AROUND + BESIDE,
                 is_revcomp=is_turned if of == ONE else not is_turned,
-                contrib_scores=np.full((len(of) + 2 * BESIDE, 4), size),
+                contrib_scores=np.full((len(of) + 2 * AROUND, 4), size),
             )
         )
     return found
@@ -97,8 +97,8 @@ def families(
 def test_windows_of_a_pattern_are_sites_on_the_strand_that_shows_it() -> None:
     contributions = np.full((10, 4), 0.5)
     own = [
-        Window(0, FLANK + 7, FLANK + 17, False, contributions),
-        Window(2, FLANK + 1, FLANK + 11, True, -2 * contributions),
+        Window(0, BESIDE + 7, BESIDE + 17, False, contributions),
+        Window(2, BESIDE + 1, BESIDE + 11, True, -2 * contributions),
     ]
     pattern = aligned_sites(own, np.array([5, 6, 9]))
     assert pattern.width == 10 and pattern.sites.rows.tolist() == [5, 9]
@@ -172,7 +172,7 @@ def test_each_output_is_explained_with_letters_in_the_order_of_modisco(
 
     def kept(one_hot: np.ndarray, attributions: np.ndarray) -> list[list[Window]]:
         asked.append((one_hot, attributions))
-        return [[Window(1, FLANK, FLANK + 8, False, attributions[1, :8])]]
+        return [[Window(1, BESIDE, BESIDE + 8, False, attributions[1, :8])]]
 
     monkeypatch.setattr(module, "modisco", kept)
     network = CNN1D(spec, num_filters=2, filter_width=3).eval()
@@ -189,7 +189,59 @@ def test_each_output_is_explained_with_letters_in_the_order_of_modisco(
 
 def test_what_attributes_nothing_has_no_pattern() -> None:
     assert modisco(np.eye(4)[np.zeros((3, 30), int)], np.zeros((3, 30, 4))) == []
-    assert modisco(np.ones((3, 20, 4)), np.ones((3, 20, 4))) == []
+
+
+def test_beside_a_sequence_are_letters_of_its_quiet_places() -> None:
+    rng = np.random.default_rng(0)
+    one_hot = np.eye(4)[rng.integers(0, 4, (5, 30))]
+    one_hot[:, 25:] = 0
+    attributions = rng.normal(0, 1, (5, 30, 4))
+    there = (one_hot * attributions).sum(axis=2)[:, :25]
+    letters, values = module._surrounded(one_hot, attributions)
+    assert letters.shape == values.shape == (5, 30 + 2 * BESIDE, 4)
+    inside = slice(BESIDE, BESIDE + 25)
+    assert np.allclose(values[:, inside], attributions[:, :25], atol=1e-6)
+    assert (letters[:, inside] == one_hot[:, :25]).all() and (letters.sum(axis=2) == 1).all()
+    beside = np.delete((letters * values).sum(axis=2), range(BESIDE, BESIDE + 25), axis=1)
+    assert np.abs(beside).max() <= np.median(np.abs(there)) + 1e-6
+    assert len(np.unique(beside.round(5))) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not HAS_MODISCO, reason="modisco-lite is not installed")
+def test_modisco_finds_where_a_motif_was_planted_on_both_strands() -> None:
+    rng = np.random.default_rng(0)
+    ids, attributions = rng.integers(0, 4, (600, 60)), rng.normal(0, 0.05, (600, 60, 4))
+    planted = {}
+    for row in range(0, 600, 2):
+        letters = ONE if row % 4 else other_strand(ONE)
+        start = int(rng.integers(0, 60 - len(ONE)))  # also at the ends
+        numbers = [DNA.index(letter) for letter in letters]
+        ids[row, start : start + len(ONE)] = numbers
+        attributions[row, start : start + len(ONE)] -= 0.3
+        attributions[row, np.arange(start, start + len(ONE)), numbers] += 1.3
+        planted[row] = start, letters == ONE
+    found = modisco(np.eye(4)[ids], attributions)
+    pattern = aligned_sites(found[0], np.arange(600))
+    sites = pattern.sites
+    begins, _ = sites.spans(0, pattern.width)
+    assert len(sites) > 100 and len(found) == 1
+    # the motif is at one place of all windows
+    away = [
+        start - begin if is_forward else begin + pattern.width - start - len(ONE)
+        for begin, (start, is_forward) in zip(
+            begins, map(planted.__getitem__, sites.rows), strict=True
+        )
+    ]
+    turned = [
+        (direction == 1) != planted[row][1]
+        for row, direction in zip(sites.rows, sites.directions, strict=True)
+    ]
+    assert len(set(turned)) == 1
+    if turned[0]:
+        away = [pattern.width - len(ONE) - one for one in away]
+    assert len(set(away)) == 1
 
 
 def certain(motif: str) -> np.ndarray:

@@ -95,6 +95,7 @@ def test_what_was_not_found_is_said_not_to_be(found: Learned) -> None:
         ("auroc", 0.95, 0.96, "not ahead of a regression on counted words"),
         ("mse", 0.1, 0.2, "ahead of a regression on counted words"),
         ("mse", 0.2, 0.1, "not ahead of"),
+        ("auroc", 1.0, 1.0, "level with a regression on counted words: 1 and 1"),
     ],
 )
 def test_the_first_lines_say_whether_a_simple_method_is_as_good(

@@ -124,6 +124,14 @@ def test_runs_that_are_worse_than_others_are_stopped_and_no_failures(
     assert "| PRUNED" in done.stdout and done.stdout.count("stopped after epoch") >= len(stopped)
 
 
+def test_a_timed_plan_says_how_long_a_trial_takes_and_all_of_them(seqexp: Command) -> None:
+    given = ("dataset.num_train=20", "dataset.num_valid=20", "dataset.num_test=20")
+    done = seqexp("-m", "sweeper=optuna", "trainer=smoke", LR, "dry_run=timed", *given)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"a trial takes about \d+ s.*, 20 trials at most \d+ (s|min)", done.stdout)
+    assert "of 2 of the outermost settings" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

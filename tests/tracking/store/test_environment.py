@@ -23,6 +23,14 @@ def test_nothing_is_said_where_nothing_is_set_or_it_is_the_same_place(
     assert unfollowed("http://host:5000") is None
 
 
+def test_a_command_that_looks_for_runs_names_stores_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    assert unfollowed(URI, only_looks=True) is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    told = "MLFLOW_TRACKING_URI is not followed, runs are looked for in"
+    assert str(unfollowed(URI, only_looks=True)).startswith(told)
+
+
 def test_each_variable_is_named_with_the_key_that_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:secret@host:5000")
     assert unfollowed(URI) == (

@@ -99,7 +99,7 @@ def test_nothing_is_written_where_mlflow_would_refuse(
 def test_a_locked_database_is_tried_again(
     uri: str, curves: Curves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqexp.tracking.store.tables.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("seqexp.tracking.store.database.BUSY_SECONDS", 0.01)
     run_id = MlflowClient(uri).create_run("1").info.run_id
     other = sqlite3.connect(uri.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
