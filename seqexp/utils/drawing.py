@@ -9,6 +9,7 @@ from typing import BinaryIO
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,20 +30,32 @@ def literal(figure: Figure) -> Figure:
 
     Texts hold names that others gave, and those may have dollar signs.
     """
-    numbers = {id(text) for axis in figure.findobj(Axis) for text in _numbers(axis)}
-    for text in figure.findobj(Text):
-        if id(text) not in numbers:
-            text.set_parse_math(False)
+    left: list[Artist] = [figure]
+    while left:
+        artist = left.pop()
+        if isinstance(artist, Text):
+            artist.set_parse_math(False)
+        # the numbers that an axis makes itself, such as powers of ten, are not even made here
+        left += _named(artist) if isinstance(artist, Axis) else artist.get_children()
     return figure
 
 
-def _numbers(axis: Axis) -> list[Text]:
-    """Labels that the axis makes itself, such as powers of ten."""
-    ticks = axis.get_minor_ticks()
-    if not isinstance(axis.get_major_locator(), FixedLocator | StrCategoryLocator):
-        ticks += axis.get_major_ticks()
-    offset: Text = axis.get_offset_text()
-    return [offset, *(label for tick in ticks for label in (tick.label1, tick.label2))]
+def _named(axis: Axis) -> list[Artist]:
+    """What stands at an axis that it does not make itself: its label, and names of places."""
+    found: list[Artist] = [axis.label]
+    if isinstance(axis.get_major_locator(), FixedLocator | StrCategoryLocator):
+        found += [label for tick in axis.get_major_ticks() for label in (tick.label1, tick.label2)]
+    return found
+
+
+def titled(axes: Axes, title: str, fontsize: float) -> None:
+    """Give axes a title above their frame, and no labels.
+
+    Matplotlib would look for room for titles and labels, which takes as long as to draw the rest.
+    """
+    axes.set_title(title, fontsize=fontsize, y=1.0)
+    axes.xaxis.set_label_coords(0.5, 0.0)
+    axes.yaxis.set_label_coords(0.0, 0.5)
 
 
 def colour_legend(axes: Axes, image: AxesImage, limit: float) -> None:

@@ -13,7 +13,7 @@ from seqexp.interpret.families.pairs import ARRANGEMENTS, MAX_DISTANCE, Pair
 from seqexp.interpret.filters.figures import draw_bits
 from seqexp.interpret.filters.match_figure import place_hit
 from seqexp.interpret.filters.matrix import information
-from seqexp.utils.drawing import colour_legend, literal
+from seqexp.utils.drawing import colour_legend, literal, titled
 from seqexp.utils.names import one_line
 
 MAX_SPACINGS = 6
@@ -82,10 +82,18 @@ def _draw_places(axes: Axes, family: Family, given: Read) -> None:
     reach = max(1.0, given.tokens.shape[1] / 2)
     strands = [centres[forward], centres[~forward]]
     labels = [f"strand + ({forward.sum():,})", f"strand - ({(~forward).sum():,})"]
-    axes.hist(strands, bins=BINS, range=(-reach, reach), stacked=True, color=HANDS, label=labels)
+    axes.hist(
+        strands,
+        bins=BINS,
+        range=(-reach, reach),
+        stacked=True,
+        histtype="stepfilled",  # a bar each would take longer to draw
+        color=HANDS,
+        label=labels,
+    )
     axes.set_xlim(-reach, reach)
-    axes.set_title("sites by letters from the middle")
-    axes.legend(fontsize=7, frameon=False)
+    titled(axes, "sites by letters from the middle", 10)
+    axes.legend(fontsize=7, frameon=False, reverse=True)  # outlines are drawn from the last one
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
@@ -143,10 +151,13 @@ def _draw_together(axes: Axes, families: Families, numbers: Sequence[int]) -> No
 def _draw_spacing(axes: Axes, pair: Pair, with_legend: bool, is_last: bool) -> None:
     colours = ("#255c99", "#d62839", "#109648", "#f7b32b")
     distances = np.arange(MAX_DISTANCE + 1)
+    edges = np.arange(MAX_DISTANCE + 2) - 0.5
     bottom = np.zeros(MAX_DISTANCE + 1)
     for row, name, colour in zip(pair.counts, ARRANGEMENTS, colours, strict=True):
-        axes.bar(distances, row, bottom=bottom, width=1.0, color=colour, label=name)
-        bottom += row
+        # a bar each would take longer to draw than all else
+        top = bottom + row
+        axes.stairs(top, edges, baseline=bottom, fill=True, color=colour, label=name, linewidth=0)
+        bottom = top
     axes.plot(distances, pair.by_chance.sum(axis=0), color="black", linewidth=1, label="by chance")
     best = f"{pair.arrangement}, {pair.distance}: p = {pair.spacing_p:.1e}"
     axes.set_title(f"1 is family {pair.one}, 2 is {pair.other}; {best}", fontsize=9)

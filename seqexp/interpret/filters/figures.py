@@ -17,7 +17,7 @@ from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.letters import MAX_LETTERS, centred, have_logo, label_of, letter_of, numbered
 from seqexp.interpret.logo import draw_logo
-from seqexp.utils.drawing import colour_legend, literal
+from seqexp.utils.drawing import colour_legend, literal, titled
 from seqexp.utils.names import one_line
 
 
@@ -144,7 +144,7 @@ def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> Non
     axes.set_xticks(range(1, width + 1))
     largest = one_line(learned.consensus, 40)
     title = f"filter {learned.index}: weights; largest: {largest}"
-    axes.set_title(title, fontsize=13)
+    titled(axes, title, 13)
 
 
 def _logo(
@@ -155,7 +155,7 @@ def _logo(
     of_weights: bool = False,
     first: int = 1,
 ) -> None:
-    axes.set_title(label, fontsize=14)
+    titled(axes, label, 14)
     if not have_logo(symbols):
         axes.text(0.5, 0.5, "no logo: symbols are not letters", ha="center", va="center")
         axes.set_axis_off()
