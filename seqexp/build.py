@@ -476,8 +476,9 @@ def own_metrics(parts: Parts, data: Data) -> tuple[OwnMetric, ...]:
     for name, node in (parts.config.get("metrics") or {}).items():
         key, target = f"metrics.{name}", str(node["_target_"])
         function = own_part(key, arguments(key, node), spec=data.spec)
-        named = [*inspect.signature(function).parameters]
-        found.append(OwnMetric(name, target, function, "rows" in named))
+        with blamed(f"{key} ({target})"):
+            wants_rows = "rows" in inspect.signature(function).parameters
+        found.append(OwnMetric(name, target, function, wants_rows))
     for split in ("valid", "test") if found else ():
         batches = getattr(data, split).batches(ROWS_COUNTED)
         one_each = data.spec.output in (Output.REGRESSION, Output.MULTI_LABEL)

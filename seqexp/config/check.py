@@ -396,7 +396,13 @@ def _argument_faults(
             yield from value_faults(path, value, _annotation(allowed[name], name, is_torch))
     for name, parameter in allowed.items():
         if parameter.required and name not in node:
-            yield f"{key}.{name}: missing; give {describe(parameter.annotation)}"
+            yield f"{key}.{name}: missing; give {describe(parameter.annotation)}{_given(key)}"
+
+
+def _given(key: str) -> str:
+    """The arguments that seqexp passes to a part of a user's own, in words."""
+    given = OWN_LOSS if key == "task.loss" else OWN_CODE.get(key.partition(".")[0], ())
+    return f" (seqexp itself gives {', '.join(sorted(given))}, by name)" if given else ""
 
 
 def _does_without(node: Mapping[str, Any], group: str, name: str) -> list[str] | None:

@@ -12,13 +12,13 @@ from seqexp.config.trust import TARGET
 
 def function_of(node: Mapping[str, Any], **supplied: Any) -> Any:
     """A function that a checked part of the config names, with its arguments; or the object of a
-    class, which is called as one. Of `supplied`, a class gets what its constructor names.
+    class, which is called as one. Of `supplied`, it gets what it or its constructor names.
     """
-    found = get_object(node[TARGET])
-    if not isinstance(found, type):
-        return functools.partial(found, **{k: v for k, v in node.items() if k != TARGET})
-    wanted = signature(node[TARGET]).parameters
-    return build(node, **{key: value for key, value in supplied.items() if key in wanted})
+    found, wanted = get_object(node[TARGET]), signature(node[TARGET]).parameters
+    supplied = {key: value for key, value in supplied.items() if key in wanted}
+    if isinstance(found, type):
+        return build(node, **supplied)
+    return functools.partial(found, **{k: v for k, v in node.items() if k != TARGET}, **supplied)
 
 
 def build(node: Mapping[str, Any], **supplied: Any) -> Any:

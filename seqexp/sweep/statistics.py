@@ -20,15 +20,15 @@ FEW = 3
 """With fewer shared seeds, an interval says little."""
 
 METHOD = (
-    "± is the standard deviation over seeds. *Behind the best* is the mean difference to the best"
-    " point over the seeds that both have, with its 95 % interval by Student's t (paired, not"
-    " corrected for several comparisons). *Worse* also holds with Holm's correction for all"
+    "± is the standard deviation over {repeats}. *Behind the best* is the mean difference to the"
+    " best point over the {repeats} that both have, with its 95 % interval by Student's t (paired,"
+    " not corrected for several comparisons). *Worse* also holds with Holm's correction for all"
     " comparisons with the best. The best was picked from these very runs, which favours it."
 )
-
+"""What a table of points says; of seeds, of folds, or of both."""
 
 OF_FOLDS = (
-    " Seeds and folds are repeats alike. Intervals over folds are wider than Student's, since folds"
+    " Intervals over folds are wider than Student's, since folds"
     " share what they are trained on (Nadeau & Bengio 2003)."
 )
 

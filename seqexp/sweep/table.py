@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from seqexp.metrics import DECODED, HEADLINE, MEASURES, OF_KIND, OWN, higher_is_better
-from seqexp.sweep.manifest import Entry, Manifest
+from seqexp.sweep.manifest import SEED, Entry, Manifest
 from seqexp.sweep.statistics import METHOD, OF_FOLDS, Compared, Paired, Point, Spread, compare
 from seqexp.utils import names, table
 from seqexp.utils.names import one_line
@@ -257,7 +257,9 @@ def page(manifest: Manifest) -> str:
 def _method(manifest: Manifest) -> str:
     better = "higher" if higher_is_better(manifest.metric) else "lower"
     more = OF_FOLDS if manifest.has_folds else ""
-    return f"{METHOD}{more} {manifest.metric}: {better} is better."
+    both = "seeds and folds" if SEED in manifest.swept else "folds"
+    method = METHOD.format(repeats=both if manifest.has_folds else "seeds")
+    return f"{method}{more} {manifest.metric}: {better} is better."
 
 
 def _without(rows: Sequence[Row], columns: Iterable[str]) -> list[Row]:

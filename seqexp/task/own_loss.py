@@ -14,8 +14,8 @@ from seqexp.spec import Output, is_scored
 from seqexp.task.base import Logits, Task
 from seqexp.utils.own_code import blamed
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""`loss(outputs, targets, mask)` is what each target costs, in the form of the targets.
+Loss = Callable[..., Tensor]
+"""`loss(outputs=..., targets=..., mask=...)` is what each target costs, in the form of the targets.
 
 Of classes, outputs are logits `(batch, positions, classes)` and targets `(batch, positions)`. Of
 labels and numbers, both are `(batch, values)`; numbers are standardised by the training targets.
@@ -62,7 +62,7 @@ class _WithLoss:
         wanted = self._wanted(targets, mask)
         # in a stack of models, what PyTorch has no rule for is no fault
         with nullcontext() if _is_stacked(outputs) else blamed(self.called):
-            each = self.loss(outputs, wanted, mask)
+            each = self.loss(outputs=outputs, targets=wanted, mask=mask)
         self._refuse_other(each, mask, outputs)
         each = each.to(torch.promote_types(each.dtype, torch.float32))
         if self._weights is not None:

@@ -24,7 +24,7 @@ class OwnMetric:
     Args:
         name: without the split.
         target: dotted name of its class or function.
-        function: of predictions and targets.
+        function: of `predictions` and `targets`, as it calls them.
         wants_rows: whether it also takes `rows`.
     """
 
@@ -46,7 +46,8 @@ class OwnMetric:
         called = f"metrics.{self.name} ({self.target}) of {when}"
         more = {"rows": split.rows} if self.wants_rows else {}
         with blamed(called):
-            found = self.function(split.predictions, split.targets, **more)
+            # by name: many libraries have them in another order
+            found = self.function(predictions=split.predictions, targets=split.targets, **more)
             if found is None:
                 return None
             is_number = not isinstance(found, str | bytes) and np.ndim(found) == 0

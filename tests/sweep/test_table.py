@@ -1,5 +1,8 @@
 """Tables of sweeps show and compare what the kind of task is judged by."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from seqexp.metrics import HEADLINE, METRICS, OF_KIND
@@ -52,3 +55,22 @@ def test_the_page_of_runs_has_the_columns_of_the_kind() -> None:
     for name in HEADLINE["regression"]:
         assert f"metrics.`test/{name}`" in value
     assert "accuracy" not in value
+
+
+@pytest.mark.parametrize(
+    ("swept", "repeats"),
+    [
+        (("model", "seed"), "seeds"),
+        (("model", "dataset.fold"), "folds"),
+        (("seed", "dataset.fold"), "seeds and folds"),
+    ],
+)
+def test_the_method_names_what_the_runs_of_a_point_differ_in(
+    swept: tuple[str, ...], repeats: str
+) -> None:
+    manifest: Any = SimpleNamespace(
+        metric=LOSS, swept=swept, has_folds="dataset.fold" in swept, jobs={}
+    )
+    said = table._method(manifest)
+    assert f"deviation over {repeats}." in said and f"over the {repeats} that both have" in said
+    assert ("Nadeau" in said) == manifest.has_folds

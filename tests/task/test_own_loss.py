@@ -73,16 +73,16 @@ def test_one_output_for_two_classes_is_seen_as_two_logits() -> None:
 def test_what_is_not_scored_costs_nothing_and_has_no_gradient() -> None:
     """Not even where the loss of it would be inf."""
     data = data_of(Output.REGRESSION)
-    targets = data.train.targets
-    logits = torch.ones(len(targets), 1, targets.shape[1], requires_grad=True)
+    known = data.train.targets
+    logits = torch.ones(len(known), 1, known.shape[1], requires_grad=True)
 
-    def loss(outputs: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
-        assert mask.equal(is_scored(targets)) and not wanted.isnan().any()
+    def loss(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+        assert mask.equal(is_scored(known)) and not targets.isnan().any()
         return torch.where(mask, outputs.square(), torch.inf)
 
-    with_loss(kinds.of(data.spec), loss, "x").nats(logits, targets).backward()
+    with_loss(kinds.of(data.spec), loss, "x").nats(logits, known).backward()
     assert logits.grad is not None
-    assert logits.grad[:, 0].ne(0).equal(is_scored(targets))
+    assert logits.grad[:, 0].ne(0).equal(is_scored(known))
 
 
 def failing(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -93,11 +93,20 @@ def failing(outputs: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     ("loss", "said"),
     [
         (failing, r"raises KeyError: 'no such class' \(.*test_own_loss.py, line \d+\)"),
-        (lambda o, t, m: o.sum(), r"returns a tensor of shape \(\); give one of shape \(24, 1\)"),
-        (lambda o, t, m: 1.0, "returns a float, no tensor"),
-        (lambda o, t, m: t, "returns torch.int64; give floating-point"),
-        (lambda o, t, m: o.detach()[..., 0], "returns what does not depend on the outputs"),
-        (lambda o, t, m: o[..., 0] / 0.0, "is nan or inf of outputs that are finite"),
+        (
+            lambda outputs, targets, mask: outputs.sum(),
+            r"returns a tensor of shape \(\); give one of shape \(24, 1\)",
+        ),
+        (lambda outputs, targets, mask: 1.0, "returns a float, no tensor"),
+        (lambda outputs, targets, mask: targets, "returns torch.int64; give floating-point"),
+        (
+            lambda outputs, targets, mask: outputs.detach()[..., 0],
+            "returns what does not depend on the outputs",
+        ),
+        (
+            lambda outputs, targets, mask: outputs[..., 0] / 0.0,
+            "is nan or inf of outputs that are finite",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_loss_is_said_with_its_name(loss: Any, said: str) -> None:

@@ -51,10 +51,12 @@ SPLIT = Split(np.full((3, 2), 0.5), np.array([0, 1, 1]), np.arange(3))
 
 def test_rows_are_given_to_who_asks_for_them_and_none_is_no_value() -> None:
     metrics = [
-        OwnMetric("rows", "my_lab.rows", lambda p, t, rows: rows.max(), wants_rows=True),
-        OwnMetric("share", "my_lab.share", lambda p, t: np.mean(t)),
-        OwnMetric("count", "my_lab.count", lambda p, t: torch.tensor(len(t))),
-        OwnMetric("nothing", "my_lab.nothing", lambda p, t: None),
+        OwnMetric(
+            "rows", "my_lab.rows", lambda predictions, targets, rows: rows.max(), wants_rows=True
+        ),
+        OwnMetric("share", "my_lab.share", lambda predictions, targets: np.mean(targets)),
+        OwnMetric("count", "my_lab.count", lambda targets, predictions: torch.tensor(len(targets))),
+        OwnMetric("nothing", "my_lab.nothing", lambda **both: None),
     ]
     assert measured(metrics, SPLIT, "test") == {"rows": 2.0, "share": 2 / 3, "count": 3.0}
     assert measured(metrics, split_of(kinds.of(data_of(KINDS[0]).spec), [{}]), "test") == {}
@@ -63,11 +65,21 @@ def test_rows_are_given_to_who_asks_for_them_and_none_is_no_value() -> None:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda p, t: p @ p, r"raises ValueError: .* \(.*test_own_metric.py, line \d+\)"),
-        (lambda p, t: p, r"is a ndarray of shape \(3, 2\); give one number"),
-        (lambda p, t: "high", "is a str; give one number"),
-        (lambda p, t: np.nan, "is nan; give a finite number"),
-        (lambda p, t: np.inf, "is inf; give a finite number"),
+        (
+            lambda predictions, targets: predictions @ predictions,
+            r"raises ValueError: .* \(.*test_own_metric.py, line \d+\)",
+        ),
+        (
+            lambda predictions, targets: predictions,
+            r"is a ndarray of shape \(3, 2\); give one number",
+        ),
+        (
+            lambda y_true, y_pred: 0.0,
+            "raises TypeError: .*unexpected keyword argument 'predictions'",
+        ),
+        (lambda **both: "high", "is a str; give one number"),
+        (lambda **both: np.nan, "is nan; give a finite number"),
+        (lambda **both: np.inf, "is inf; give a finite number"),
     ],
 )
 def test_what_is_wrong_with_a_metric_is_said_with_its_name(function: Any, said: str) -> None:

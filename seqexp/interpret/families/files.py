@@ -219,7 +219,7 @@ def _first_letters(given: Read) -> Int[np.ndarray, " sequences"]:
 
 
 def _texts(lines: _Lines, labels: Sequence[str], names: Sequence[str]) -> Iterator[str]:
-    """The lines in order, each once."""
+    """The lines in order, each once; some together."""
     rows, at = np.unique(lines.rows, return_inverse=True)
     homes = dict[str, int]()
     home, origin, sign = (np.zeros(len(rows), dtype=np.int64) for _ in range(3))
@@ -246,11 +246,12 @@ def _texts(lines: _Lines, labels: Sequence[str], names: Sequence[str]) -> Iterat
         columns = [key[some] for key in keys]
         is_new = np.any([column[1:] != column[:-1] for column in columns], axis=0)
         is_new = np.concatenate([[start == 0], is_new])
-        for contig, begin, end, family, score, is_other in zip(
-            *(column[is_new].tolist() for column in columns), strict=True
-        ):
-            strand = "-" if is_other else "+"
-            yield f"{contigs[contig]}\t{begin}\t{end}\t{families[family]}\t{score}\t{strand}\n"
+        yield "".join(
+            f"{contigs[contig]}\t{begin}\t{end}\t{families[family]}\t{score}\t{'+-'[is_other]}\n"
+            for contig, begin, end, family, score, is_other in zip(
+                *(column[is_new].tolist() for column in columns), strict=True
+            )
+        )
 
 
 def _ranked(texts: Sequence[str]) -> tuple[list[str], Int[np.ndarray, " texts"]]:

@@ -33,9 +33,16 @@ def counts_of(table: NGramTable, split: Sequences) -> "tuple[csr_matrix, Int[Ten
         sizes.append(size)
         order.append(rows)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-    given = (np.concatenate(values), np.concatenate(indices), starts)
+    given = (_emptied(values), _emptied(indices), starts)
     matrix = csr_matrix(given, shape=(len(split), len(table.keys)), dtype=np.float32)
     return matrix, torch.cat(order)
+
+
+def _emptied(parts: list[np.ndarray]) -> np.ndarray:
+    """All parts as one array; the list is emptied, since there may be many millions of numbers."""
+    found = np.concatenate(parts)
+    parts.clear()
+    return found
 
 
 def distinct(

@@ -208,6 +208,7 @@ def test_beside_a_sequence_are_letters_of_its_quiet_places() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not HAS_MODISCO, reason="modisco-lite is not installed")
 def test_modisco_finds_where_a_motif_was_planted_on_both_strands() -> None:
     rng = np.random.default_rng(0)
