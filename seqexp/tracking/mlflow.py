@@ -1,7 +1,7 @@
 """Records runs in MLflow, by way of a journal.
 
-MLflow is imported, which takes seconds, after the first points of a training. A run is begun
-without it where that can be, and what is told before lies in the journal.
+MLflow is imported, which takes seconds, some seconds into a training, or while the first figure is
+drawn. A run is begun without it where that can be, and what is told before lies in the journal.
 """
 
 import atexit
@@ -53,6 +53,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("seqexp")
 
 T = TypeVar("T")
+
+PROMPT_SECONDS = 5.0
+"""A training that has gone on for so long has its points sent; of a shorter one they are sent when
+figures are drawn, beside which MLflow is imported."""
 
 HURRIED_PATIENCE_SECONDS = 10
 """Of a run that was interrupted: who interrupts it may not wait for long."""
@@ -153,6 +157,7 @@ class MlflowTracker:
         self._again: Counter[Name] = again
         self._since = self._journal.told
         self._postman: Postman | None = None
+        self._began = time.monotonic()
         self._waiting = Waiting(self._journal, self._tell)
         if "mlflow" in sys.modules:
             self._deliver()
@@ -171,8 +176,12 @@ class MlflowTracker:
     def _tell(self, item: Item) -> None:
         self._journal.append(item)
         is_training = isinstance(item, Points) and item.step > 0
-        if self._postman is not None or is_training:
+        if self._postman is not None or (is_training and self._is_late()):
             self._deliver().told(item)
+
+    def _is_late(self) -> bool:
+        """Whether a training is so long that its points are wanted before its end."""
+        return time.monotonic() - self._began >= PROMPT_SECONDS
 
     def _is_told(self, *name: *Name) -> bool:
         """Whether it was told before the run was cut off, and comes again; once for each time."""
@@ -221,6 +230,8 @@ class MlflowTracker:
 
     def figure(self, figure: "Figure | Picture", path: str) -> None:
         """A PNG artifact."""
+        if isinstance(figure, Picture):
+            self._deliver()  # MLflow is imported while another process draws
         content = png_of(figure)
         self._keep(path, lambda file: file.write_bytes(content))
 

@@ -84,6 +84,25 @@ def test_values_and_gradients_are_those_of_pytorch(filters: int, width: int) -> 
 
 
 @needs_a_compiler
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_highest_window_may_be_below_zero_and_like_windows_are_as_high(width: int) -> None:
+    torch.manual_seed(0)
+    tokens, weight = random_tokens(8, 60), -torch.rand(3, 4, width)
+    whole = (tokens != 0).unfold(1, width, 1).all(dim=2)
+    found = token_convolution.highest(tokens, weight, whole)
+    theirs = by_pytorch(tokens, weight, torch.zeros(3), 0, whole.shape[1])
+    expected = theirs.masked_fill(~whole[:, :, None], -torch.inf).amax(dim=1)
+    torch.testing.assert_close(found, expected)
+    assert (found[whole.any(dim=1)] < 0).all() and not found.requires_grad
+    # the same window, somewhere else among others, and alone
+    window = torch.randint(1, 5, (1, width))
+    there = torch.cat([torch.randint(1, 5, (1, 7)), window, torch.randint(1, 5, (1, 5))], dim=1)
+    only = torch.arange(13)[None] == 7
+    alone = token_convolution.highest(window, weight, torch.ones(1, 1, dtype=torch.bool))
+    assert torch.equal(token_convolution.highest(there, weight, only), alone)
+
+
+@needs_a_compiler
 @pytest.mark.parametrize("symbols", [1, 2, 20, 300])
 def test_alphabets_of_any_size_are_taken(symbols: int) -> None:
     torch.manual_seed(0)

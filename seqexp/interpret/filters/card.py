@@ -12,7 +12,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
@@ -56,51 +56,51 @@ class Panel:
     of_weights: bool = False
 
 
+Shades = UInt8[np.ndarray, "rows columns"]
+"""Of an ink at each pixel: 0 is none, `SHADES` is all of it."""
+
+
 class Paper:
-    """A white square, on which each colour is drawn on its own."""
+    """A white square. Where colours overlap, the one that was used last is seen."""
 
     def __init__(self) -> None:
-        self._inks: dict[str, Image.Image] = {}
+        self._pixels = np.zeros((SIZE, SIZE), np.uint8)
+        self._inks: dict[str, int] = {}  # the first number of each ink's shades, less one
 
-    def _ink(self, color: str) -> Image.Image:
-        """How much of a colour there is, 0 to 255."""
-        if color not in self._inks:
-            self._inks[color] = Image.new("L", (SIZE, SIZE))
-        return self._inks[color]
+    def _ink(self, color: str) -> int:
+        return self._inks.setdefault(color, len(self._inks) * SHADES)
+
+    def _put(self, left: int, top: int, shades: Shades, color: str) -> None:
+        """Draw what lies on the paper."""
+        height, width = shades.shape
+        rows, columns = slice(max(0, top), top + height), slice(max(0, left), left + width)
+        part = self._pixels[rows, columns]
+        seen = shades[rows.start - top :, columns.start - left :][: part.shape[0], : part.shape[1]]
+        np.copyto(part, seen + np.uint8(self._ink(color)), where=seen > 0)
 
     def text(self, x: int, y: int, content: str, size: int, anchor: str = "mm") -> None:
         """A line of text; `anchor` as Pillow has it: m is the middle, r the right."""
-        mask, left, top = _written(content, size, anchor)
-        if mask is not None:
-            self._ink(INK).paste(255, (x + left, y + top), mask)
+        shades, left, top = _written(content, size, anchor)
+        if shades is not None:
+            self._put(x + left, y + top, shades, INK)
 
     def line(self, x0: int, y0: int, x1: int, y1: int) -> None:
-        """A thin straight line."""
-        ImageDraw.Draw(self._ink(INK)).line((x0, y0, x1, y1), fill=255)
+        """A thin line to the right, or down."""
+        self._pixels[y0 : y1 + 1, x0 : x1 + 1] = self._ink(INK) + SHADES
 
     def letter(self, letter: str, color: str, box: tuple[int, int, int, int]) -> None:
         """A letter that fills a box of left, top, right and bottom; bottom above top turns it."""
         left, top, right, bottom = box
         size = right - left, abs(bottom - top)
-        if not all(size):
-            return
-        mask = _sized(letter, bottom > top, size)
-        self._ink(color).paste(255, (left, min(top, bottom)), mask)
+        if all(size):
+            self._put(left, min(top, bottom), _sized(letter, bottom > top, size), color)
 
     def png(self) -> bytes:
-        """The file; where colours overlap, the one that was used last is seen."""
-        places = np.zeros((SIZE, SIZE), np.uint8)
-        palette = [np.full((1, 3), 255)]
-        for index, (color, ink) in enumerate(self._inks.items()):
-            box = ink.getbbox()
-            if box is not None:
-                left, top, right, bottom = box
-                shades = np.asarray(ink.crop(box)) >> 4
-                part = places[top:bottom, left:right]
-                np.copyto(part, shades + np.uint8(index * SHADES), where=shades > 0)
-            share = np.arange(1, SHADES + 1)[:, None] / SHADES
-            palette.append(255 * (1 - share * (1 - np.array(to_rgb(color)))))
-        image = Image.fromarray(places, "P")
+        """The file."""
+        palette = [np.full((1, 3), 255.0)]
+        share = np.arange(1, SHADES + 1)[:, None] / SHADES
+        palette += [255 * (1 - share * (1 - np.array(to_rgb(color)))) for color in self._inks]
+        image = Image.fromarray(self._pixels, "P")
         image.putpalette(np.concatenate(palette).round().astype(np.uint8).tobytes())
         file = io.BytesIO()
         image.save(file, format="png", compress_level=2)
@@ -196,8 +196,8 @@ def _font(size: int, name: str = "DejaVuSans.ttf") -> ImageFont.FreeTypeFont:
 
 
 @functools.lru_cache(maxsize=500)
-def _written(content: str, size: int, anchor: str) -> tuple[Image.Image | None, int, int]:
-    """A text as an image, and its left and top corner from the place that it is anchored at.
+def _written(content: str, size: int, anchor: str) -> tuple[Shades | None, int, int]:
+    """A text, and its left and top corner from the place that it is anchored at.
 
     Numbers of places are the same on each card. None where there is nothing to see.
     """
@@ -207,15 +207,16 @@ def _written(content: str, size: int, anchor: str) -> tuple[Image.Image | None, 
     image = Image.new("L", (right - left, bottom - top))
     draw = ImageDraw.Draw(image)
     draw.text((-left, -top), content, fill=255, font=_font(size), anchor=anchor)
-    return image, left, top
+    return np.asarray(image) >> 4, left, top
 
 
 @functools.lru_cache(maxsize=1000)
-def _sized(letter: str, is_upright: bool, size: tuple[int, int]) -> Image.Image:
+def _sized(letter: str, is_upright: bool, size: tuple[int, int]) -> Shades:
     """A letter of so many pixels; most sizes come again on the next card."""
     # what is much larger than the letter takes longer to resize, and looks the same
     source = next((one for one in SOURCES if one >= 2 * max(size)), SOURCES[-1])
-    return _mask(letter, is_upright, source).resize(size, Image.Resampling.BILINEAR)
+    mask = _mask(letter, is_upright, source).resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(mask) >> 4
 
 
 @functools.cache

@@ -253,7 +253,7 @@ class CheckedSweeper(BasicSweeper):
         """
         lines = {key_of(override): str(override.input_line).lstrip("+") for override in given}
         roots = roots_of(self.config.hydra) if self.config is not None else []
-        grids = [as_typed(shlex.split(grid), roots, is_sweep=True) for grid in self.grids]
+        grids = [as_typed(words(grid), roots, is_sweep=True) for grid in self.grids]
         fitting = [
             grid
             for grid in grids
@@ -391,6 +391,21 @@ def _refuse_swept(given: Sequence[Override]) -> None:
         if is_one and override.is_sweep_override():
             line = str(override.input_line).lstrip("+")
             raise InputError(f"{line}: is for a sweep as a whole; give one value")
+
+
+def words(grid: str) -> list[str]:
+    """The overrides of a grid, as a shell would split them.
+
+    Raises:
+        InputError: on a quote or a backslash that stands alone.
+    """
+    try:
+        return shlex.split(grid)
+    except ValueError as error:
+        raise InputError(
+            f"hydra.sweeper.grids has {grid!r}, which cannot be split into overrides"
+            f" ({str(error).lower()}); give each quote its partner, and a \\ something behind it"
+        ) from None
 
 
 def _refuse_uncountable(grids: Sequence[Sequence[Override]]) -> None:

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from seqexp.data import Pattern, Sequences
+from seqexp.interpret.filters import baselines
 from seqexp.interpret.filters.baselines import best_scan, scan
+from seqexp.kernels.build import Built
 from seqexp.spec import Vocabulary
 from seqexp.task.ranking import auroc
 
@@ -51,6 +53,16 @@ def test_windows_with_unknown_letters_or_padding_are_left_out() -> None:
     rows = tokens("AA-AACCCC", "AAAACCCCC", "AAA------")
     found = scan([matrix], rows, DNA)[0]
     assert found[1] > found[0] and found[2] == found[0]  # a row without a window has the lowest
+
+
+def test_a_scan_without_a_compiler_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    matrices = [Pattern(str(w), rng.dirichlet([0.5] * 4, w)) for w in (9, 4, 9, 60, 12)]
+    rows = torch.from_numpy(rng.integers(0, 5, (30, 40)))
+    compiled = scan(matrices, rows, DNA)
+    none = Built(None, "there is no compiler")
+    monkeypatch.setattr(baselines.token_convolution, "available", lambda like: none)
+    np.testing.assert_allclose(scan(matrices, rows, DNA), compiled, rtol=1e-5)
 
 
 def test_matrices_of_all_widths_are_scanned_as_if_alone() -> None:

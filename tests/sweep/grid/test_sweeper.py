@@ -10,6 +10,9 @@ from conftest import Command
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from seqexp.errors import InputError
+from seqexp.sweep.grid.sweeper import words
+
 QUICK = ("trainer=smoke", "dataset.num_train=50", "dataset.num_test=50", "interpret=none")
 
 
@@ -162,3 +165,9 @@ def test_grids_may_be_of_other_experiments(seqexp: Command) -> None:
     assert "sweep of 4 jobs, each with dataset.seed=0" in done.stdout
     assert "| experiment=imdb seed=2 |" in done.stdout
     assert "| experiment=imdb-ngrams |" in done.stdout
+
+
+def test_a_grid_with_half_a_quote_is_refused_with_the_grid() -> None:
+    with pytest.raises(InputError, match=r"grids has \"model=lstm seed='0\".*no closing quotation"):
+        words("model=lstm seed='0")
+    assert words("model=lstm 'seed=0,1'") == ["model=lstm", "seed=0,1"]

@@ -27,8 +27,8 @@ EPOCHS = 60
 LATE = 20
 """The epoch that the jobs have passed when a node is lost."""
 
-LONGEST = 420
-"""Seconds that a sweep may take."""
+LONGEST = 1200
+"""Seconds that a sweep may take, also on a machine with other work."""
 
 JOBS = (
     *(f"seed=range({SEEDS})", f"trainer.epochs={EPOCHS}", "interpret=none"),
