@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from seqexp.errors import Terminated
 from seqexp.interpret.attributions.methods import attribute, method_for
 from seqexp.interpret.attributions.question import asked
 from seqexp.interpret.families.sites import Sites
@@ -141,7 +142,12 @@ def modisco(
     _keep_to_threads()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # where many attributions are exactly 0
-        both = found.TFMoDISco(*_surrounded(one_hot, attributions), **SETTINGS)
+        try:
+            both = found.TFMoDISco(*_surrounded(one_hot, attributions), **SETTINGS)
+        except SystemError as error:  # of igraph, while a signal came
+            if isinstance(error.__cause__, (KeyboardInterrupt, Terminated)):
+                raise error.__cause__ from None
+            raise
     return [pattern.seqlets for patterns in both if patterns for pattern in patterns]
 
 

@@ -1,8 +1,10 @@
 """Patterns of attributions: aligned windows become families, alone and together with filters."""
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from interpret.families.test_families import spec as spec
 from interpret.filters.test_report import page
 
 from seqexp.data import Pattern
+from seqexp.errors import Terminated
 from seqexp.interpret.families import patterns as module
 from seqexp.interpret.families.family import Families, Known, Read, find_families
 from seqexp.interpret.families.files import as_json, rows, sites_bed
@@ -189,6 +192,22 @@ def test_each_output_is_explained_with_letters_in_the_order_of_modisco(
 
 def test_what_attributes_nothing_has_no_pattern() -> None:
     assert modisco(np.eye(4)[np.zeros((3, 30), int)], np.zeros((3, 30, 4))) == []
+
+
+def test_a_signal_within_modisco_ends_the_run_as_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopped(*given: Any, **settings: Any) -> None:
+        try:
+            raise Terminated
+        except Terminated as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    monkeypatch.setitem(sys.modules, "modiscolite.tfmodisco", SimpleNamespace(TFMoDISco=stopped))
+    monkeypatch.setitem(sys.modules, "modiscolite", SimpleNamespace())
+    monkeypatch.setattr(module, "_keep_to_threads", lambda: None)
+    with pytest.raises(Terminated):
+        modisco(np.eye(4)[np.zeros((3, 30), int)], np.ones((3, 30, 4)))
 
 
 def test_beside_a_sequence_are_letters_of_its_quiet_places() -> None:
