@@ -40,8 +40,10 @@ class AddedNGrams:
             leave them nothing to learn.
         strength: of an L2 penalty on the vectors, nats a squared unit, beside the sum of the losses
             of all training sequences, as that of `model=ngrams`; of `model=cnn1d`.
+        gaps: places that are skipped within an n-gram, at most; of `logits` and `mean`.
 
-    Source: Cheng et al. (2016), wide and deep, for `logits`; Dietterich (2000) for `mean`.
+    Source: Cheng et al. (2016), wide and deep, for `logits`; Dietterich (2000) for `mean`; Ghandi
+    et al. (2014), gkm-SVM, for gaps in DNA.
     """
 
     sizes: Annotated[list[NGramSize], Len(1, 16)] | None = None
@@ -50,6 +52,7 @@ class AddedNGrams:
     dropout: Rate = 0.0
     to: Literal["input", "logits", "mean"] = "input"
     strength: NotNegative = 0.0
+    gaps: Annotated[int, Interval(ge=0, le=16)] = 0
 
 
 class NGramVectors(nn.Module):
@@ -77,12 +80,13 @@ class NGramVectors(nn.Module):
                 f"model.ngrams.sizes is {list(sizes)}, but sequences of the dataset are of numbers,"
                 " not of tokens; give null"
             )
-        if spec.length is not None and max(sizes) > spec.length:
+        grams = Grams(spec.vocabulary, sizes, chosen.gaps, both_strands, "model.ngrams")
+        if spec.length is not None and grams.span > spec.length:
+            gaps = f" with {chosen.gaps} gaps" if chosen.gaps else ""
             raise InputError(
-                f"model.ngrams.sizes is {list(sizes)}, but sequences have {spec.length} tokens;"
-                f" give sizes of at most {spec.length}"
+                f"model.ngrams.sizes is {list(sizes)}{gaps}, but sequences have {spec.length}"
+                f" tokens; give sizes of at most {spec.length - chosen.gaps}"
             )
-        grams = Grams(spec.vocabulary, sizes, both_strands=both_strands, key="model.ngrams")
         self.adds_to, self.dropout, self.span = chosen.to, chosen.dropout, grams.span
         self.strength = chosen.strength
         self.bias = nn.Parameter(torch.zeros(width)) if chosen.to == "mean" else None
@@ -148,6 +152,11 @@ def vectors_of(
     if chosen.to != "input":
         _refuse_mean(spec, chosen)
         return NGramVectors(spec, chosen, spec.num_outputs, both_strands)
+    if chosen.gaps:
+        raise InputError(
+            f"model.ngrams.gaps is {chosen.gaps}, but model.ngrams.to is input; give 0, or"
+            " to=logits (or mean, of model=cnn1d)"
+        )
     if is_one_hot and spec.features is None:
         raise InputError(
             "model.ngrams.to is input, but tokens are one-hot, which have no learned vector to add"

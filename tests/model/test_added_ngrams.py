@@ -230,3 +230,24 @@ def test_what_only_filters_do_is_refused_elsewhere() -> None:
         made("lstm", "logits", Output.SEQUENCE_CLASS, {}, strength=2.0)
     with pytest.raises(InputError, match=r"model\.ngrams\.to is mean, but .* at each position"):
         made("cnn1d", "mean", Output.TOKEN_CLASS, {})
+
+
+def test_words_with_gaps_are_counted_where_they_are_added_to_logits() -> None:
+    spec = spec_of(Output.SEQUENCE_CLASS)
+    tokens = torch.tensor([[1, 2, 3, 4, 1, 1]])  # ACGTAA
+    words = AddedNGrams(sizes=[2], min_count=1, gaps=1, to="logits")
+    model = model_of("cnn1d", spec, ngrams=words)
+    model.ngrams.table.count(Sequences(tokens, torch.zeros(1, 1, dtype=torch.long)))
+    names = model.ngrams.table.names(range(1, len(model.ngrams.table.keys) + 1))
+    assert ["A", "C"] in names and ["A", None, "G"] in names and len(names) == 5 + 4
+    with torch.no_grad():
+        model.ngrams.table.table[1:] = 1
+        before = model.ngrams.logits(tokens)
+        assert before.tolist() == [[[9.0] * spec.num_outputs]]
+        # without the second letter: neither AC and CG, nor C.T
+        assert float(model.ngrams.logits(torch.tensor([[1, 0, 3, 4, 1, 1]]))[0, 0, 0]) == 6
+    with pytest.raises(InputError, match="model.ngrams.gaps is 1, but model.ngrams.to is input"):
+        model_of("lstm", spec, embedding_size=3, ngrams=AddedNGrams(sizes=[2], gaps=1))
+    short = spec_of(Output.SEQUENCE_CLASS, length=2)
+    with pytest.raises(InputError, match=r"sizes is \[2\] with 1 gaps, .*2 tokens; .* at most 1"):
+        model_of("cnn1d", short, ngrams=words)

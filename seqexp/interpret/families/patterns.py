@@ -32,6 +32,15 @@ TOGETHER = 64
 BESIDE = 50
 """Letters that are put on either side of a sequence: TF-MoDISco drops what lies near an end."""
 
+SETTINGS = {
+    "sliding_window_size": 20,
+    "flank_size": 5,
+    "target_seqlet_fdr": 0.05,
+    "n_leiden_runs": 2,
+    "max_seqlets_per_metacluster": 2000,  # the command asks for it
+}
+"""As those of the command `modisco motifs`."""
+
 LETTERS = "ACGT"
 """In the order of TF-MoDISco, which turns a strand by reversing it."""
 
@@ -127,7 +136,7 @@ def modisco(
     _keep_to_threads()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # where many attributions are exactly 0
-        both = found.TFMoDISco(*_surrounded(one_hot, attributions))
+        both = found.TFMoDISco(*_surrounded(one_hot, attributions), **SETTINGS)
     return [pattern.seqlets for patterns in both if patterns for pattern in patterns]
 
 
