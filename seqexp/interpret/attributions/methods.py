@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from seqexp.errors import InputError
 from seqexp.interpret.attributions.deep_lift import deep_lift
-from seqexp.interpret.attributions.gradients import CELLS, gradients, integrated_gradients
+from seqexp.interpret.attributions.gradients import (
+    CELLS,
+    TOLERANCE,
+    gradients,
+    integrated_gradients,
+)
 from seqexp.interpret.attributions.question import Margins, Question
 from seqexp.interpret.letters import have_logo
 from seqexp.interpret.saliency.mutagenesis import changes
@@ -110,6 +115,7 @@ def attribute(
     method: Method,
     baseline: Baseline = "auto",
     sequential: Sequential | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Attributions:
     """Attributions of sequences of one length, padded or not.
 
@@ -122,6 +128,7 @@ def attribute(
         baseline: what gradients start from: `zero` vectors, or `uniform`, all symbols alike, which
             is for letters, and `auto` there.
         sequential: of deep-lift, what makes the model of layers that captum has rules for.
+        tolerance: of integrated gradients, what a piece of the way may miss.
     """
     if method == "contributions":
         return _contributions(model, spec, tokens, question)
@@ -138,7 +145,8 @@ def attribute(
         own = Question(
             question.outputs[rows], None if question.against is None else question.against[rows]
         )
-        by_number, delta = _along(model, own, start[rows], vectors[rows], method, sequential)
+        ends = start[rows], vectors[rows]
+        by_number, delta = _along(model, own, ends, method, sequential, tolerance)
         found.append(by_number)
         deltas.append(delta)
     means = torch.cat(found)
@@ -149,12 +157,13 @@ def attribute(
 def _along(
     model: ReadsVectors,
     question: Question,
-    start: Tensor,
-    end: Tensor,
+    ends: tuple[Tensor, Tensor],
     method: Method,
     sequential: Sequential | None,
+    tolerance: float,
 ) -> tuple[Float[Tensor, "batch time channels"], Float[Tensor, " batch"] | None]:
     """Multipliers of the vectors' numbers, and the delta of each sequence."""
+    start, end = ends
     margins = question.margins(cast(Model, model))  # which reads vectors as well
     if method == "gradient":
         return gradients(margins, end), None
@@ -162,7 +171,7 @@ def _along(
         assert sequential is not None
         multipliers = deep_lift(*sequential(), question, start, end)
     else:
-        multipliers = integrated_gradients(margins, start, end)
+        multipliers = integrated_gradients(margins, start, end, tolerance)
     with torch.no_grad():
         numbers = torch.arange(len(end), device=end.device)
         risen = margins(end, numbers) - margins(start, numbers)
