@@ -11,6 +11,7 @@ from omegaconf import open_dict
 from seqexp.config.check import check, set_aside
 from seqexp.config.experiments import for_others
 from seqexp.errors import ConfigError
+from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
 
 CONF = ROOT / "conf"
 EXPERIMENTS = sorted(
