@@ -8,10 +8,10 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
+from seqexp.cli import resolvers  # noqa: F401  (`absolute`)
 from seqexp.config.check import check, set_aside
 from seqexp.config.experiments import for_others
 from seqexp.errors import ConfigError
-from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
 
 CONF = ROOT / "conf"
 EXPERIMENTS = sorted(
