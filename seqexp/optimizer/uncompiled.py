@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim import optimizer as of_torch
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 COMPILER = "torch._dynamo"
 
-EVERYWHERE = (of_torch._global_optimizer_pre_hooks, of_torch._global_optimizer_post_hooks)
+EVERYWHERE = (_global_optimizer_pre_hooks, _global_optimizer_post_hooks)
 """Hooks of all optimizers."""
 
 
