@@ -14,6 +14,7 @@ import stores
 import torch
 
 from seqexp.spec import Output, TaskSpec, Vocabulary
+from seqexp.tracking.store.environment import PLACES
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -61,6 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PLACES:  # mlflow.set_tracking_uri of an earlier test stays in the environment
+        os.environ.pop(name, None)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")  # no talk to the network
     # which a command sets for Hydra, and this takes back: children of a test would show tracebacks
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
