@@ -486,6 +486,10 @@ def value_faults(key: str, value: Any, annotation: Any) -> Iterator[str]:
             wants_text = describe(annotation).startswith("a text")
             if wants_text and isinstance(value, int | float) and not hint:
                 hint = "; as one write " + shlex.quote(f'{key}="{json.dumps(value)}"')
+            elif describe(annotation).startswith("a list (") and not isinstance(
+                value, Mapping | list
+            ):
+                hint = f", as {shlex.quote(f'{key}=[{value}]')}" if value is not None else ""
             yield f"{key} is {value!r}; give {describe(annotation)}{hint}"
 
 

@@ -29,7 +29,7 @@ YARDSTICKS = {
     "token": "the most frequent label of each token",
     "words": "a regression on counted words",
     "gapped_words": "a regression on counted words with a letter skipped",
-    "ngrams": "a regression on counted words and pairs of words",
+    "ngrams": "a regression on counted n-grams",
     "matrix": "the best of the scans with single motifs",
 }
 """Methods of `baseline/NAME_measure` that know something."""
