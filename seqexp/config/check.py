@@ -234,7 +234,11 @@ def set_aside(config: Mapping[str, Any], others: Others = NO_OTHERS) -> dict[str
 
 def _not_for(group: str, node: Any, given: frozenset[str] | None) -> list[str]:
     """Keys of a group that some other option has, and this one has not, or not their values."""
-    if not isinstance(node, Mapping) or not isinstance(target := node.get(TARGET), str):
+    if not isinstance(node, Mapping):
+        return []
+    if TARGET not in node:  # `interpret=none`: the experiment's settings are all that is there
+        return [str(key) for key in node if key in (given or ())]
+    if not isinstance(target := node[TARGET], str):
         return []
     takes_no_others = target.startswith(OURS) and constants(target).get("sets_others_aside")
     if given is None and not takes_no_others:
@@ -259,9 +263,9 @@ def _fits(value: Any, parameter: Parameter) -> bool:
 
 
 def _without(plain: Config, aside: Mapping[str, Sequence[str]]) -> Config:
-    """The composition without what is set aside."""
+    """The composition without what is set aside; nothing is left of `none`."""
     less = {
-        group: {key: value for key, value in plain[group].items() if key not in keys}
+        group: {key: value for key, value in plain[group].items() if key not in keys} or None
         for group, keys in aside.items()
     }
     return {**plain, **less}
