@@ -1,7 +1,7 @@
 """The metrics that runs report, by name: what each means and which way is better."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -242,6 +242,12 @@ def direction(metric: str) -> Better:
     if own is not None:
         return "higher" if own.higher_is_better else "lower"
     return METRICS[without_name(metric)]
+
+
+def compared_by(metric: str, reported: Collection[str]) -> str:
+    """The metric that runs are compared by: the one asked for, or a loss where none reports it."""
+    losses = (name for name in ("best/valid_loss_nats", "test/loss_nats") if name in reported)
+    return metric if metric in reported else next(losses, metric)
 
 
 def of_names(measure: str, values: Mapping[str, float]) -> dict[str, float]:
