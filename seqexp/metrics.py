@@ -1,7 +1,7 @@
 """The metrics that runs report, by name: what each means and which way is better."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,6 +77,9 @@ DYNAMIC = ("loss_nats", "perplexity", "bits_per_token")
 CONSTANT = ("accuracy", "macro_f1", "auprc", "mse", "mae", "perplexity")
 """Measures that depend on the data where the same is always predicted."""
 
+COUNTED = ("accuracy", "macro_f1", "auroc", "auprc", "mse", "mae", "r2", "pearson", "spearman")
+"""Measures of a linear model of counted n-grams."""
+
 METRICS: dict[str, Better] = {
     **{f"train/{name}": MEASURES[name] for name in IN_TRAINING},
     **{f"valid/{name}": better for name, better in {**MEASURES, **DECODED}.items()},
@@ -132,7 +135,7 @@ METRICS: dict[str, Better] = {
     **{
         f"baseline/{name}_{measure}": "neither"
         for name in ("words", "gapped_words", "ngrams")
-        for measure in ("accuracy", "macro_f1", "auroc", "auprc")
+        for measure in COUNTED
     },
     "baseline/channel_loss_nats": "neither",
     "baseline/matrix_auroc": "neither",
@@ -172,7 +175,8 @@ weights, read on the same sequences; 95 of 100 such sets are below `motif/correl
 `baseline/constant_*` are of the test where the shares of the training targets, or their mean, are
 always predicted; `baseline/words_*` of a linear model of words of six letters of DNA,
 `gapped_words` of those with a letter skipped, `matrix_*` of the known matrix that tells the
-training classes apart best, and `ngrams` of words and pairs of words of a text;
+training classes apart best, and `ngrams` of words and pairs of words of a text, or of one to three
+other letters;
 `baseline/token_accuracy` where each token gets its most frequent label.
 
 `gradient_flow/lag_*` are log10 of the norm of the top layer's dL_t/dh_{t-lag} over that at lag 0,
@@ -238,6 +242,12 @@ def direction(metric: str) -> Better:
     if own is not None:
         return "higher" if own.higher_is_better else "lower"
     return METRICS[without_name(metric)]
+
+
+def compared_by(metric: str, reported: Collection[str]) -> str:
+    """The metric that runs are compared by: the one asked for, or a loss where none reports it."""
+    losses = (name for name in ("best/valid_loss_nats", "test/loss_nats") if name in reported)
+    return metric if metric in reported else next(losses, metric)
 
 
 def of_names(measure: str, values: Mapping[str, float]) -> dict[str, float]:

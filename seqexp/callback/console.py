@@ -12,7 +12,7 @@ from seqexp.interpret.families.family import Families
 from seqexp.interpret.families.words import NAMED, in_words
 from seqexp.interpret.filters.extraction import ranked
 from seqexp.interpret.filters.tomtom import Learned
-from seqexp.metrics import DECODED, HEADLINE, METRICS, OF_KIND, OWN, without_name
+from seqexp.metrics import DECODED, HEADLINE, METRICS, OF_KIND, OWN, compared_by, without_name
 from seqexp.spec import Features, Output, TaskSpec
 from seqexp.trainer.settings import Settings
 from seqexp.trainer.training import Report, Training
@@ -266,10 +266,14 @@ class Summary(Callback):
         rows = summary_rows(result, learned, kind, families)
         if result.run_id:
             rows["run id"] = result.run_id
+        by = compared_by(self.metric, result.metrics)
         if self.metric not in result.metrics:
-            log.warning(f"optimized_metric is {self.metric}, which this run does not report")
+            instead = f"; it is compared by {by}" if by != self.metric else ""
+            log.warning(
+                f"optimized_metric is {self.metric}, which this run does not report{instead}"
+            )
         if not self.has_parent:
-            rows |= tracker.links(self.metric)
+            rows |= tracker.links(by)
         result.summary = rows
 
 

@@ -14,8 +14,8 @@ from seqexp.checkpoint.result import Result
 from seqexp.data import Data, Sequences
 from seqexp.errors import InputError
 from seqexp.metrics import METRICS
-from seqexp.model.ngrams import NGrams
-from seqexp.spec import Output, TaskSpec, is_real, is_scored
+from seqexp.model.ngrams import KINDS, NGrams
+from seqexp.spec import TaskSpec, is_real, is_scored
 from seqexp.task import kinds
 from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import evaluate
@@ -31,6 +31,9 @@ OF_DNA: dict[str, dict[str, Any]] = {
 
 OF_WORDS: dict[str, dict[str, Any]] = {"ngrams": {"sizes": [1, 2]}}
 """On texts: words and pairs, a third of the time that triples take too."""
+
+OF_LETTERS: dict[str, dict[str, Any]] = {"ngrams": {"sizes": [1, 2, 3]}}
+"""On proteins, RNA and other letters."""
 
 MAX_PLACES = 2**24
 """N-grams of the training sequences, at most: bounds the time to some ten seconds."""
@@ -59,7 +62,7 @@ class CountedNGrams(Callback):
 
     def at_end(self, result: Result) -> None:
         """Log `baseline/words_*` and `baseline/gapped_words_*` of DNA, `baseline/ngrams_*` of
-        texts.
+        texts and of other letters.
         """
         data = self.run.data
         for name, given in wanted(data.spec).items():
@@ -81,13 +84,15 @@ class CountedNGrams(Callback):
 
 
 def wanted(spec: TaskSpec) -> Mapping[str, dict[str, Any]]:
-    """The baselines of a dataset: of classes of DNA, or of texts; none of others."""
-    if spec.output is not Output.SEQUENCE_CLASS or spec.features is not None:
+    """The baselines of a dataset: one prediction for each sequence of DNA, of other letters or of
+    words; none of others.
+    """
+    if spec.output not in KINDS or spec.features is not None or spec.context is not None:
         return {}
-    if spec.context is not None:
-        return {}
+    if spec.vocabulary.is_dna:
+        return OF_DNA
     are_words = spec.words is not None and spec.words.unit != "letters"
-    return OF_DNA if spec.vocabulary.is_dna else OF_WORDS if are_words else {}
+    return OF_WORDS if are_words else OF_LETTERS
 
 
 def num_places(data: Data, given: Mapping[str, Any]) -> int:
@@ -99,12 +104,12 @@ def num_places(data: Data, given: Mapping[str, Any]) -> int:
 def scored(data: Data, name: str, given: Mapping[str, Any]) -> dict[str, float]:
     """Metrics of the test of a model that is fitted here, its penalty chosen on validation.
 
-    Nothing where the training sequences, or those of the test, are of one class.
+    Nothing where all targets of the training sequences, or of those of the test, are the same.
 
     Raises:
         InputError: if there is nothing that it could count.
     """
-    if any(len(_classes(split)) < 2 for split in (data.train, data.test)):
+    if any(len(_values(split)) < 2 for split in (data.train, data.test)):
         return {}
     key = _key(data, name)
     if key not in _known:
@@ -142,7 +147,7 @@ def _key(data: Data, name: str) -> tuple[str, str]:
     return data.digest(), f"{name} {data.spec.scoring}"
 
 
-def _classes(split: Sequences) -> torch.Tensor:
+def _values(split: Sequences) -> torch.Tensor:
     targets = split.targets
     found: torch.Tensor = torch.unique(targets[is_scored(targets)])
     return found

@@ -84,7 +84,7 @@ def compare(
     for run in found:
         declare_logged(run.data.params)
     manifest = manifest_of(found, _metric(found, metric))
-    results = {name: _result(store, run, manifest.metric) for name, run in _by_name(found).items()}
+    results = {name: _result(store, run, manifest.by) for name, run in _by_name(found).items()}
     if manifest.has_folds:
         folders = {name: _folder_of(run) for name, run in _by_name(found).items()}
         manifest.pooled = pooled.pooled(manifest, folders)

@@ -237,7 +237,11 @@ def _not_for(group: str, node: Any, given: frozenset[str] | None) -> list[str]:
 
     A model that takes no keys of others starts from no run either, where that is given for others.
     """
-    if not isinstance(node, Mapping) or not isinstance(target := node.get(TARGET), str):
+    if not isinstance(node, Mapping):
+        return []
+    if TARGET not in node:  # `interpret=none`: the experiment's settings are all that is there
+        return [str(key) for key in node if key in (given or ())]
+    if not isinstance(target := node[TARGET], str):
         return []
     takes_no_others = target.startswith(OURS) and constants(target).get("sets_others_aside")
     if given is None and not takes_no_others:
@@ -266,9 +270,9 @@ def _fits(value: Any, parameter: Parameter) -> bool:
 
 
 def _without(plain: Config, aside: Mapping[str, Sequence[str]]) -> Config:
-    """The composition without what is set aside."""
+    """The composition without what is set aside; nothing is left of `none`."""
     less = {
-        group: {key: value for key, value in plain[group].items() if key not in keys}
+        group: {key: value for key, value in plain[group].items() if key not in keys} or None
         for group, keys in aside.items()
     }
     return {**plain, **less}
@@ -493,6 +497,10 @@ def value_faults(key: str, value: Any, annotation: Any) -> Iterator[str]:
             wants_text = describe(annotation).startswith("a text")
             if wants_text and isinstance(value, int | float) and not hint:
                 hint = "; as one write " + shlex.quote(f'{key}="{json.dumps(value)}"')
+            elif describe(annotation).startswith("a list (") and not isinstance(
+                value, Mapping | list
+            ):
+                hint = f", as {shlex.quote(f'{key}=[{value}]')}" if value is not None else ""
             yield f"{key} is {value!r}; give {describe(annotation)}{hint}"
 
 

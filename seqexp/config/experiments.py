@@ -43,7 +43,7 @@ def _of_experiment(hydra: Any, typed: Set[str]) -> dict[str, frozenset[str]]:
     if not isinstance(name, str):
         return {}
     roots = [Path(str(source.path)) for source in hydra.runtime.config_sources if source.path]
-    files = [*_chain(roots, name)]
+    files = [*_chain(roots, name), _base(roots, str(hydra.job.config_name))]
     found = {}
     for group in SUPPLIED:
         own = next((option for file in files for option in _choices(file, group)), None)
@@ -53,6 +53,13 @@ def _of_experiment(hydra: Any, typed: Set[str]) -> dict[str, frozenset[str]]:
         keys = (str(key) for node in nodes for key in node)
         found[group] = frozenset(key for key in keys if f"{group}.{key}" not in typed)
     return found
+
+
+def _base(roots: list[Path], name: str) -> Mapping[str, Any]:
+    """The list of defaults that an experiment overrides."""
+    file = next((file for root in roots if (file := root / f"{name}.yaml").is_file()), None)
+    content = None if file is None else yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    return {"defaults": content.get("defaults")} if isinstance(content, Mapping) else {}
 
 
 def _chain(roots: list[Path], name: str) -> Iterator[Mapping[str, Any]]:

@@ -205,6 +205,10 @@ def _is_plain(value: str) -> bool:
     return value.lower() in TRUTH or is_number(value)
 
 
+def _holds_several(value: str) -> bool:
+    return any(mark in value for mark in ";|,")
+
+
 def labels_of(columns: Sequence[Column]) -> Int64[np.ndarray, "rows labels"]:
     """0 and 1, a column a label; `NOT_KNOWN` where a value is missing.
 
@@ -219,6 +223,8 @@ def labels_of(columns: Sequence[Column]) -> Int64[np.ndarray, "rows labels"]:
             label = TRUTH.get(value.lower())
             if label is None:
                 hint = "; for numbers give dataset.task=regression" if is_number(value) else ""
+                if _holds_several(value):
+                    hint = "; names of several labels in one column are not read: a column a label"
                 raise InputError(
                     f"{column.places[row]}: {column.name} is {value[:40]!r}; a label is 0 (absent)"
                     f" or 1 (present), also 0.0 and false, 1.0 and true: {_EMPTY}{hint}"

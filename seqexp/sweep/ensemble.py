@@ -77,8 +77,8 @@ def ensembles(manifest: Manifest, places: Places | None = None) -> list[Ensemble
         weights = {label: w / len(folds) for part in parts for label, w in part.weights.items()}
         spec = parts[0].part.spec
         metrics = pooled_metrics([part.part for part in parts])
-        asked = manifest.metric.partition("/")[2]  # what the table of the sweep is sorted by
-        is_known = manifest.metric.startswith("test/") and asked in metrics
+        asked = manifest.by.partition("/")[2]  # what the table of the sweep is sorted by
+        is_known = manifest.by.startswith("test/") and asked in metrics
         name = asked if is_known else HEADLINE[Output(spec.output)][0]
         shares = {label: weights[label] for label in runs}
         found.append(Ensemble(method, shares, points, run_ids, metrics, name, len(folds)))

@@ -218,10 +218,10 @@ def drawn(
     """
 
     found = compared(manifest)
-    if found[0].point.values(manifest.metric):
-        better = higher_is_better(manifest.metric)
-        yield "comparison.png", points_figure(found, manifest.metric, better)
-    metric = curve_of(manifest.metric)
+    if found[0].point.values(manifest.by):
+        better = higher_is_better(manifest.by)
+        yield "comparison.png", points_figure(found, manifest.by, better)
+    metric = curve_of(manifest.by)
     if not any(_curve(result, metric) for result in results.values()):
         metric = LOSS
     curves: dict[str, list[dict[int, float]]] = {row.point.label: [] for row in found}

@@ -18,6 +18,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from seqexp.checkpoint.provenance import is_result
 from seqexp.errors import InputError, StoppedError
+from seqexp.metrics import compared_by
 from seqexp.sweep.job import Job
 from seqexp.utils.files import LOCK, RESULT, RUN, inside, read_json, write_whole
 from seqexp.utils.lock import is_held, locked
@@ -75,7 +76,7 @@ class Manifest:
     Args:
         folder: the sweep's; None keeps nothing.
         swept: the keys that differ among jobs.
-        metric: that jobs are sorted by.
+        metric: that jobs are to be sorted by; see `by`.
         run_id: of the sweep's own run.
         mark: how much that run had been told when it was closed.
         best: a metric and the best point's mean of it, as that run was told.
@@ -120,6 +121,11 @@ class Manifest:
                 f"{file}: cannot be read ({error}); remove it, and it is made again from the jobs'"
                 " folders"
             ) from error
+
+    @property
+    def by(self) -> str:
+        """The metric that jobs are sorted by: a loss where no job reports `metric`."""
+        return compared_by(self.metric, {name for e in self.jobs.values() for name in e.metrics})
 
     def save(self) -> None:
         """Write it, whole or not at all."""

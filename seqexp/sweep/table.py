@@ -33,7 +33,7 @@ NARROW = ("run id", "error")
 
 def rows_of_runs(manifest: Manifest) -> list[Row]:
     """One row a job, the best by the optimized metric first."""
-    metric = manifest.metric
+    metric = manifest.by
     entries = list(manifest.jobs.values())
     columns = list(dict.fromkeys([metric, *shown({n for entry in entries for n in entry.metrics})]))
     rows = [_row(entry, manifest.swept, columns) for entry in entries]
@@ -124,13 +124,13 @@ def test_metric(metric: str, points: Sequence[Point]) -> str | None:
 
 def compared(manifest: Manifest) -> list[Compared]:
     """The points, the best first, each beside the best."""
-    points, metric = points_of(manifest), manifest.metric
+    points, metric = points_of(manifest), manifest.by
     return compare(points, metric, test_metric(metric, points), higher_is_better(metric))
 
 
 def rows_of_points(manifest: Manifest) -> list[Row]:
     """One row a point, the best first, in numbers."""
-    metric = manifest.metric
+    metric = manifest.by
     test = test_metric(metric, points_of(manifest))
     rows = []
     for found in compared(manifest):
@@ -158,7 +158,7 @@ def _paired_columns(metric: str, paired: Paired | None) -> Row:
 
 def short_rows_of_points(manifest: Manifest) -> list[Row]:
     """One row a point, the best first, for people."""
-    metric = manifest.metric
+    metric = manifest.by
     test = test_metric(metric, points_of(manifest))
     rows = []
     for found in compared(manifest):
@@ -255,11 +255,13 @@ def page(manifest: Manifest) -> str:
 
 
 def _method(manifest: Manifest) -> str:
-    better = "higher" if higher_is_better(manifest.metric) else "lower"
+    better = "higher" if higher_is_better(manifest.by) else "lower"
     more = OF_FOLDS if manifest.has_folds else ""
     both = "seeds and folds" if SEED in manifest.swept else "folds"
     method = METHOD.format(repeats=both if manifest.has_folds else "seeds")
-    return f"{method}{more} {manifest.metric}: {better} is better."
+    if manifest.by != manifest.metric:
+        more += f" No run reports {manifest.metric}, so they are compared by {manifest.by}."
+    return f"{method}{more} {manifest.by}: {better} is better."
 
 
 def _without(rows: Sequence[Row], columns: Iterable[str]) -> list[Row]:

@@ -35,7 +35,7 @@ from seqexp.tracking.journal.waiting import Waiting, lines
 from seqexp.tracking.labels import PAGE, REGISTERED, page
 from seqexp.tracking.store.address import absolute, database_file
 from seqexp.tracking.store.database import holders, patiently
-from seqexp.tracking.store.environment import unfollowed
+from seqexp.tracking.store.environment import quieten, unfollowed
 from seqexp.tracking.store.links import links
 from seqexp.tracking.store.orphans import close_orphans
 from seqexp.tracking.store.points import curves_of
@@ -270,7 +270,7 @@ class MlflowTracker:
             params=ParamSchema([_param(name, value) for name, value in files.params.items()]),
         )
         torch_version = torch.__version__.partition("+")[0]
-
+        quieten()
         kept = None if self.artifacts is None else Path(self.artifacts) / WHEELS
 
         def write(folder: Path) -> None:

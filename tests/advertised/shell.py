@@ -170,6 +170,7 @@ class Shell:
             timeout=TIMEOUT,
         )
         assert done.returncode == status, f"{line}\n{done.stdout}"
+        assert "INFO mlflow" not in done.stdout, f"{line}\n{done.stdout}"  # words of a library
         assert "Traceback" not in done.stdout, f"{line}\n{done.stdout}"
         return done.stdout
 

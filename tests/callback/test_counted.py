@@ -12,7 +12,7 @@ from seqexp.callback import counted
 from seqexp.callback.counted import CountedNGrams, scored, wanted
 from seqexp.data import Data, Sequences
 from seqexp.metrics import METRICS
-from seqexp.spec import Output, TaskSpec, Vocabulary, WordEncoding
+from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary, WordEncoding
 
 DNA = Vocabulary(("A", "C", "G", "T"))
 
@@ -76,8 +76,36 @@ def test_what_is_too_large_or_too_short_is_left_out_and_said(
     assert not run.logged
 
 
-def test_of_texts_it_is_words_and_pairs_and_of_other_data_nothing() -> None:
+def test_of_texts_it_is_words_and_pairs_of_other_letters_three_and_of_other_data_nothing() -> None:
     spec = TaskSpec(Vocabulary(("a", "b")), 2, Output.SEQUENCE_CLASS, ("no", "yes"))
-    assert not wanted(spec)
-    assert list(wanted(replace(spec, words=WordEncoding("tail", "right")))) == ["ngrams"]
-    assert not wanted(replace(spec, vocabulary=DNA, output=Output.REGRESSION))
+    assert wanted(spec) == {"ngrams": {"sizes": [1, 2, 3]}}
+    words = wanted(replace(spec, words=WordEncoding("tail", "right")))
+    assert words == {"ngrams": {"sizes": [1, 2]}}
+    assert list(wanted(replace(spec, vocabulary=DNA))) == ["words", "gapped_words"]
+    assert not wanted(replace(spec, output=Output.TOKEN_CLASS))
+    assert not wanted(replace(spec, output=Output.NEXT_TOKEN))
+
+
+def targets_of(data: Data, output: Output, names: tuple[str, ...], values: torch.Tensor) -> Data:
+    spec = replace(data.spec, output=output, num_outputs=len(names), output_names=names)
+    made, start = [], 0
+    for split in data.splits().values():
+        made.append(replace(split, targets=values[start : start + len(split)]))
+        start += len(split)
+    return Data(spec, *made)
+
+
+def test_numbers_and_labels_have_it_too_where_some_are_unknown() -> None:
+    data = dna_data()
+    classes = torch.cat([split.targets for split in data.splits().values()])
+    numbers = classes.float() * 3 + 7
+    numbers[::9] = float("nan")
+    found = scored(targets_of(data, Output.REGRESSION, ("y",), numbers), "words", {"sizes": [6]})
+    assert found["baseline/words_r2"] > 0.8 and found["baseline/words_mse"] < 0.5
+    labels = torch.cat([classes, 1 - classes], dim=1)
+    labels[::9, 1] = IGNORE
+    two = targets_of(data, Output.MULTI_LABEL, ("a", "b"), labels)
+    found = scored(two, "words", {"sizes": [6]})
+    assert found["baseline/words_auroc"] > 0.99
+    same = targets_of(data, Output.REGRESSION, ("y",), torch.ones_like(numbers))
+    assert not scored(same, "words", {"sizes": [6]})

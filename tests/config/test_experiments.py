@@ -11,6 +11,7 @@ from omegaconf import open_dict
 from seqexp.cli import resolvers  # noqa: F401  (`absolute`)
 from seqexp.config.check import check, set_aside
 from seqexp.config.experiments import for_others
+from seqexp.config.groups import OPTIONAL_GROUPS
 from seqexp.errors import ConfigError, InputError
 from seqexp.sweep.job import settled
 
@@ -70,6 +71,28 @@ def test_what_another_option_has_too_is_kept(
     assert left in set_aside(config, others)[group]
     assert left in others[group] and kept not in set_aside(config, others)[group]
     assert left not in str(faults_of(config, hydra))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_nothing_is_at_fault_where_a_group_is_left_out(experiment: str) -> None:
+    choices = [f"{group}=none" for group in OPTIONAL_GROUPS]
+    config, hydra = composed(f"experiment={experiment}", *choices)
+    found = faults_of(config, hydra)
+    assert not [one for one in found if one.startswith(OPTIONAL_GROUPS)]
+
+
+def test_what_is_typed_for_a_group_that_is_left_out_is_a_fault() -> None:
+    found = faults_of(*composed("experiment=fasta", "interpret=none", "+interpret.match=true"))
+    assert any(one.startswith("interpret is {'match': True}") for one in found)
+
+
+def test_settings_for_the_default_option_are_no_faults_of_another(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    file = tmp_path / "experiment" / "mine.yaml"
+    file.write_text("# @package _global_\nmodel:\n  num_filters: 3\n")
+    folder = f"hydra.searchpath=[file://{tmp_path}]"
+    assert for_others(composed("experiment=mine", folder)[1]) == {}
+    assert not faults_of(*composed("experiment=mine", folder, "model=lstm"))
 
 
 def test_what_is_typed_is_meant_for_the_chosen_model() -> None:

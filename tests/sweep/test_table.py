@@ -8,6 +8,7 @@ import pytest
 from seqexp.metrics import HEADLINE, METRICS, OF_KIND
 from seqexp.sweep import table
 from seqexp.sweep.figures import curve_of
+from seqexp.sweep.manifest import Entry, Manifest
 from seqexp.sweep.statistics import Point
 from seqexp.sweep.table import headline, shown
 from seqexp.tracking.store.view import view_of_runs
@@ -57,6 +58,16 @@ def test_the_page_of_runs_has_the_columns_of_the_kind() -> None:
     assert "accuracy" not in value
 
 
+def test_what_no_run_reports_compares_none() -> None:
+    jobs = {f"{n}": Entry(f"{n}", [f"seed={n}"], n, metrics={LOSS: 1.0 + n}) for n in (0, 1)}
+    manifest = Manifest(None, swept=["seed"], metric="test/auroc", jobs=jobs)
+    assert manifest.by == LOSS
+    assert [row[LOSS] for row in table.rows_of_runs(manifest)] == [1.0, 2.0]
+    assert "No run reports test/auroc" in table.page(manifest)
+    jobs["1"].metrics["test/auroc"] = 0.9
+    assert manifest.by == "test/auroc"
+
+
 @pytest.mark.parametrize(
     ("swept", "repeats"),
     [
@@ -69,7 +80,7 @@ def test_the_method_names_what_the_runs_of_a_point_differ_in(
     swept: tuple[str, ...], repeats: str
 ) -> None:
     manifest: Any = SimpleNamespace(
-        metric=LOSS, swept=swept, has_folds="dataset.fold" in swept, jobs={}
+        metric=LOSS, by=LOSS, swept=swept, has_folds="dataset.fold" in swept, jobs={}
     )
     said = table._method(manifest)
     assert f"deviation over {repeats}." in said and f"over the {repeats} that both have" in said

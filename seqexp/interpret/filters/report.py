@@ -29,7 +29,7 @@ YARDSTICKS = {
     "token": "the most frequent label of each token",
     "words": "a regression on counted words",
     "gapped_words": "a regression on counted words with a letter skipped",
-    "ngrams": "a regression on counted words and pairs of words",
+    "ngrams": "a regression on counted n-grams",
     "matrix": "the best of the scans with single motifs",
 }
 """Methods of `baseline/NAME_measure` that know something."""
@@ -176,21 +176,29 @@ def outcome(page: Page) -> list[str]:
             least = page.metrics[f"baseline/channel_{name}"]
             sentence += f"; by the channel that the reads are simulated by, it is {least:.4g}"
         sentences.append(f"{sentence}.")
-    for name in found:
-        sentences += _beside_yardsticks(page.metrics, name)
-    return sentences
+    return [*sentences, *_beside_yardsticks(page.metrics, found)]
 
 
-def _beside_yardsticks(metrics: Mapping[str, float], name: str) -> Iterator[str]:
-    """A sentence for each simple method that was scored by the same measure."""
-    own, sign = metrics[f"test/{name}"], 1 if higher_is_better(f"test/{name}") else -1
+def _beside_yardsticks(metrics: Mapping[str, float], names: Sequence[str]) -> Iterator[str]:
+    """For each simple method that was scored by these measures, what they say of it; a sentence
+    where all say the same.
+    """
     for key, method in YARDSTICKS.items():
-        value = metrics.get(f"baseline/{key}_{name}")
-        if value is not None:
-            order = "ahead of" if sign * (own - value) > 0 else "not ahead of"
-            if f"{own:.4g}" == f"{value:.4g}":
-                order = "level with"
-            yield (f"By {_words(name)} the model is {order} {method}: {own:.4g} and {value:.4g}.")
+        orders: dict[str, list[str]] = {}
+        for name in names:
+            own, value = metrics[f"test/{name}"], metrics.get(f"baseline/{key}_{name}")
+            if value is not None:
+                order = _order(name, own, value)
+                orders.setdefault(order, []).append(f"{_words(name)} {own:.4g} and {value:.4g}")
+        for order, figures in orders.items():
+            yield f"The model is {order} {method}: {', '.join(figures)}."
+
+
+def _order(name: str, own: float, value: float) -> str:
+    if f"{own:.4g}" == f"{value:.4g}":
+        return "level with"
+    sign = 1 if higher_is_better(f"test/{name}") else -1
+    return "ahead of" if sign * (own - value) > 0 else "not ahead of"
 
 
 def _words(name: str) -> str:

@@ -74,10 +74,10 @@ class Parent:
         if manifest.pooled:
             tracker.table(pooled.rows(manifest.pooled), "pooled.json")
             tracker.metrics(pooled.of_point(manifest.pooled, first.label), step=0)
-        best = first.spread(manifest.metric)
-        if best is not None and manifest.best != [manifest.metric, best.mean]:
-            manifest.best = [manifest.metric, best.mean]
-            tracker.metrics({manifest.metric: best.mean}, step=0)  # of the best point
+        best = first.spread(manifest.by)
+        if best is not None and manifest.best != [manifest.by, best.mean]:
+            manifest.best = [manifest.by, best.mean]
+            tracker.metrics({manifest.by: best.mean}, step=0)  # of the best point
         manifest.mark = tracker.mark()
         try:
             tracker.finish(status or self._status())
@@ -85,7 +85,7 @@ class Parent:
             manifest.save()
             say_table(manifest)
             raise
-        links = dict(tracker.links(manifest.metric))
+        links = dict(tracker.links(manifest.by))
         if links:
             manifest.links = {"this sweep": links.pop("this run"), **links}
         if self._status() == "FINISHED":

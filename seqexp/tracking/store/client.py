@@ -30,13 +30,13 @@ from seqexp.tracking.store.database import (
     patiently,
     refuse_unsound,
 )
+from seqexp.tracking.store.environment import quieten
 from seqexp.tracking.store.models import link_metrics, log_model
 from seqexp.tracking.store.new_database import make_database
 from seqexp.tracking.store.points import Curves
 from seqexp.utils.files import refuse_links_below
 
-for _noisy in ("mlflow", "alembic"):
-    logging.getLogger(_noisy).setLevel(logging.WARNING)
+quieten()
 for _noisier in ("mlflow.store.db.utils", "urllib3.connectionpool"):
     logging.getLogger(_noisier).setLevel(logging.CRITICAL)  # a store that is away: we say so once
 

@@ -3,6 +3,7 @@
 What a command does stands in the command, and is kept with the run.
 """
 
+import logging
 import os
 
 from seqexp.tracking.store.address import absolute
@@ -41,3 +42,9 @@ def _is_same(given: str, uri: str) -> bool:
         return absolute(given) == absolute(uri)
     except ValueError:  # no address
         return False
+
+
+def quieten() -> None:
+    """Have MLflow say nothing but warnings; to be called after its import, which undoes it."""
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)

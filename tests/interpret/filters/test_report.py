@@ -91,11 +91,11 @@ def test_what_was_not_found_is_said_not_to_be(found: Learned) -> None:
 @pytest.mark.parametrize(
     ("name", "own", "simple", "said"),
     [
-        ("auroc", 0.97, 0.96, "ahead of a regression on counted words: 0.97 and 0.96"),
+        ("auroc", 0.97, 0.96, "is ahead of a regression on counted words: auroc 0.97 and 0.96."),
         ("auroc", 0.95, 0.96, "not ahead of a regression on counted words"),
         ("mse", 0.1, 0.2, "ahead of a regression on counted words"),
         ("mse", 0.2, 0.1, "not ahead of"),
-        ("auroc", 1.0, 1.0, "level with a regression on counted words: 1 and 1"),
+        ("auroc", 1.0, 1.0, "level with a regression on counted words: auroc 1 and 1."),
     ],
 )
 def test_the_first_lines_say_whether_a_simple_method_is_as_good(
@@ -103,7 +103,17 @@ def test_the_first_lines_say_whether_a_simple_method_is_as_good(
 ) -> None:
     metrics = {f"test/{name}": own, f"baseline/words_{name}": simple}
     sentences = outcome(page(found, headline=(name,), metrics=metrics))
-    assert any(said in sentence and sentence.startswith("By ") for sentence in sentences)
+    assert any(said in sentence and sentence.startswith("The model ") for sentence in sentences)
+
+
+def test_measures_that_say_the_same_of_a_simple_method_share_a_sentence(found: Learned) -> None:
+    own = {"test/mse": 0.8, "test/r2": 0.3, "test/pearson": 0.9}
+    simple = {"baseline/words_mse": 0.3, "baseline/words_r2": 0.7, "baseline/words_pearson": 0.8}
+    made = page(found, headline=("mse", "r2", "pearson"), metrics=own | simple)
+    assert outcome(made)[1:] == [
+        "The model is not ahead of a regression on counted words: mse 0.8 and 0.3, r2 0.3 and 0.7.",
+        "The model is ahead of a regression on counted words: pearson 0.9 and 0.8.",
+    ]
 
 
 def test_what_decoders_did_stands_above_the_loss_and_the_loss_is_drawn_once(
