@@ -84,6 +84,7 @@ class Fasta:
             (train, valid, test, or all for those to be split by the seed) and group (of `fold_by`).
         targets: columns that are asked for: one of classes, several of 0 and 1, or numbers; None
             is `label`, a class. Missing labels and numbers (empty, NA, NaN, null) are not scored.
+            With `task=multi_label` one column may list names, as `liver;brain`.
         task: the kind of what is asked: `sequence_class`, `multi_label` or `regression`; None is
             told by the values of `targets` and said.
         sequence_column: column of the letters.
