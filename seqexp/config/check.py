@@ -233,7 +233,10 @@ def set_aside(config: Mapping[str, Any], others: Others = NO_OTHERS) -> dict[str
 
 
 def _not_for(group: str, node: Any, given: frozenset[str] | None) -> list[str]:
-    """Keys of a group that some other option has, and this one has not, or not their values."""
+    """Keys of a group that some other option has, and this one has not, or not their values.
+
+    A model that takes no keys of others starts from no run either, where that is given for others.
+    """
     if not isinstance(node, Mapping):
         return []
     if TARGET not in node:  # `interpret=none`: the experiment's settings are all that is there
@@ -251,9 +254,13 @@ def _not_for(group: str, node: Any, given: frozenset[str] | None) -> list[str]:
     for targets in _offered(group).values():
         option = signature_by_source(targets[0])
         known |= set(option.parameters if option is not None else ())
+    ours = own_parameters(group)  # of which a wrong value is a fault, whoever it is for
     meant = known if takes_no_others else known & (given or frozenset())
     foreign = [str(key) for key in node if key in meant and key not in own]
-    taken = [key for key in given or () if key in own and key in node]
+    foreign += [
+        str(key) for key in node if key in ours and takes_no_others and key in (given or ())
+    ]
+    taken = [key for key in given or () if key in own and key in node and key not in ours]
     return foreign + [key for key in taken if not _fits(node[key], own[key])]
 
 

@@ -421,7 +421,7 @@ class CNN1D(OnVectors, nn.Module):
             tokens = padded(tokens, before, after)
         vectors = self.input(tokens)
         if self.ngrams is not None and self.ngrams.adds_to == "input":
-            vectors = vectors + self.ngrams(tokens).to(vectors.dtype)
+            vectors = self.ngrams.added_to(vectors, tokens)
         vectors = vectors.transpose(1, 2)  # (batch, channels, time)
         return self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)
 
