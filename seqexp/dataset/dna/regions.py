@@ -87,8 +87,8 @@ class Windows(Sequence[Window]):
         return found
 
     def families(self) -> Int32[np.ndarray, " windows"]:
-        """A number of each window, which those share that overlap, or that others connect. It
-        rises with the first window of a family.
+        """Of each window the number of the first one of its family: those that overlap, or that
+        others connect.
         """
         order = self.along()
         numbers, starts, ends = (
