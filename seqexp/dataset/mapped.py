@@ -5,6 +5,7 @@ Worker processes import it: neither torch nor anything else that takes long to l
 
 import logging
 import mmap
+import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,10 +68,20 @@ def kept(
 
 
 def size_of(paths: Iterable[Path]) -> int:
-    """Bytes of files, or of the files in folders; packed ones count as three times as many."""
-    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
-    sizes = (file.stat().st_size * (3 if file.suffix == ".gz" else 1) for file in files)
+    """Bytes of files, or of the files in folders; packed ones count as three times as many.
+
+    A link counts as what it leads to; one that leads nowhere, as an editor leaves, as nothing.
+    """
+    files = [file for path in paths for file in (_files_below(path) if path.is_dir() else [path])]
+    sizes = (
+        file.stat().st_size * (3 if file.suffix == ".gz" else 1) for file in files if file.is_file()
+    )
     return sum(sizes)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(place, name) for name in names)
 
 
 class Growing:
