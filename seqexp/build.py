@@ -547,11 +547,11 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
         with told_whose("model", name):
             model = refuse_other_things(build(node, spec=data.spec), name)
             for part in model.modules():
-                if isinstance(part, SizedByData):
-                    with data.train.tokens.device:  # a plan makes models without memory
+                with data.train.tokens.device:  # a plan makes models without memory
+                    if isinstance(part, SizedByData):
                         part.count(data.train)
-                if isinstance(part, BegunByData):
-                    part.begin_by(data.train)
+                    if isinstance(part, BegunByData):
+                        part.begin_by(data.train)
         return model.to(device)
     except ValueError as error:
         if name.startswith("seqexp."):

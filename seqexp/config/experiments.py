@@ -51,8 +51,13 @@ def _of_experiment(hydra: Any, typed: Set[str]) -> dict[str, frozenset[str]]:
             continue
         nodes = [file[group] for file in files if isinstance(file.get(group), Mapping)]
         keys = (str(key) for node in nodes for key in node)
-        found[group] = frozenset(key for key in keys if f"{group}.{key}" not in typed)
+        found[group] = frozenset(key for key in keys if not _is_typed(f"{group}.{key}", typed))
     return found
+
+
+def _is_typed(key: str, typed: Set[str]) -> bool:
+    """Whether a key, or a key within it, was typed."""
+    return any(one == key or one.startswith(f"{key}.") for one in typed)
 
 
 def _base(roots: list[Path], name: str) -> Mapping[str, Any]:

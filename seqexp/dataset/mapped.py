@@ -4,6 +4,8 @@ Worker processes import it: neither torch nor anything else that takes long to l
 """
 
 import logging
+import mmap
+import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +27,9 @@ T = TypeVar("T")
 
 LARGE = 2**27
 """Bytes of arrays above which they are written to a file and mapped."""
+
+READ = 2**22
+"""Bytes of a mapped array that are looked at before they are dropped."""
 
 MANY = 2**18
 """Values that are gathered, or looked at, together."""
@@ -63,10 +68,20 @@ def kept(
 
 
 def size_of(paths: Iterable[Path]) -> int:
-    """Bytes of files, or of the files in folders; packed ones count as three times as many."""
-    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
-    sizes = (file.stat().st_size * (3 if file.suffix == ".gz" else 1) for file in files)
+    """Bytes of files, or of the files in folders; packed ones count as three times as many.
+
+    A link counts as what it leads to; one that leads nowhere, as an editor leaves, as nothing.
+    """
+    files = [file for path in paths for file in (_files_below(path) if path.is_dir() else [path])]
+    sizes = (
+        file.stat().st_size * (3 if file.suffix == ".gz" else 1) for file in files if file.is_file()
+    )
     return sum(sizes)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(place, name) for name in names)
 
 
 class Growing:
@@ -134,9 +149,20 @@ def mapped(file: Path, dtype: Any, axes: int, checksum: int) -> Shaped[np.ndarra
     return values
 
 
+def dropped(values: Shaped[np.ndarray, "..."]) -> None:
+    """Take the pages of a mapped array out of this process; they are read again where needed."""
+    mapping = getattr(values, "_mmap", None)
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
 def checksum_of(values: Shaped[np.ndarray, "..."]) -> int:
-    """CRC-32 of the bytes of an array."""
-    return zlib.crc32(values.data) if values.size else 0
+    """CRC-32 of the bytes of an array, of which no more than some are in memory if it is mapped."""
+    content, found = np.ravel(values).view(np.uint8), 0
+    for start in range(0, len(content), READ):
+        found = zlib.crc32(content[start : start + READ].data, found)
+        dropped(values)
+    return found
 
 
 def spans(offsets: Int64[np.ndarray, " items_and_one"], size: int = MANY) -> Iterator[slice]:

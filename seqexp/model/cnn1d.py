@@ -91,6 +91,8 @@ class CNN1D(OnVectors, nn.Module):
     Source: Alipanahi et al. (2015), DeepBind, for DNA: a filter is a position weight matrix.
     """
 
+    takes_alone = {"ngrams": {"to": "mean"}}  # of a key that other networks have too
+
     def __init__(
         self,
         spec: TaskSpec,

@@ -104,6 +104,16 @@ def test_what_is_typed_is_meant_for_the_chosen_model() -> None:
         assert [fault in one for one in found] == [True]
 
 
+def test_words_that_filters_alone_have_beside_them_are_left_out_for_other_networks() -> None:
+    for model in ("lstm", "rnn", "stacked-rnn"):
+        config, hydra = composed("experiment=fasta", f"model={model}")
+        assert "ngrams" in set_aside(config, for_others(hydra))["model"]
+    config, hydra = composed("experiment=fasta", "model=lstm", "model.ngrams.to=logits")
+    assert "ngrams" not in set_aside(config, for_others(hydra))["model"]
+    config, hydra = composed("experiment=fasta")
+    assert not set_aside(config, for_others(hydra))
+
+
 def test_what_no_option_has_is_a_fault_as_before() -> None:
     config, hydra = composed("experiment=motif", "model=lstm", "+model.num_filterz=3")
     assert any("model.num_filterz: unknown" in fault for fault in faults_of(config, hydra))

@@ -13,10 +13,10 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqexp.build import begin, load, parts
+from seqexp.build import begin, build_model, load, parts
 from seqexp.cli import main as cli  # noqa: F401  (its resolvers)
 from seqexp.config.check import ConfigError, check
-from seqexp.data import Batch, Sequences
+from seqexp.data import Batch, Data, Sequences
 from seqexp.errors import InputError
 from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.cnn1d import CNN1D
@@ -24,6 +24,7 @@ from seqexp.model.layers import TokenInput
 from seqexp.model.lstm import LSTM
 from seqexp.model.outputs import Adaptive, OwnVectors, Sampling, Tied, chances, usual_cutoffs
 from seqexp.model.stacked_rnn import StackedRNN
+from seqexp.model.weightless import weightless
 from seqexp.spec import IGNORE, PAD, Output, TaskSpec, Vocabulary, scores_targets
 from seqexp.task import kinds
 from seqexp.trainer import score
@@ -85,6 +86,18 @@ def test_a_bias_by_frequencies_predicts_them_before_anything_is_learned(
     else:
         bias = made.head.output.bias
     torch.testing.assert_close(bias.detach().exp(), shares)
+
+
+def test_a_plan_without_memory_makes_a_model_whose_bias_begins_by_frequencies() -> None:
+    node = {
+        "_target_": "seqexp.model.lstm.LSTM",
+        "embedding_size": 6,
+        "output_bias": "frequencies",
+    }
+    split = Sequences(targets(3, 5), targets(3, 5))
+    with weightless():
+        made = build_model(node, Data(SPEC, split, split, split), torch.device("meta"))
+    assert all(weight.is_meta for weight in made.parameters())
 
 
 # --- adaptive ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ Source: Shrikumar et al. (2018), as modisco-lite has it (Schreiber 2022).
 
 import importlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,6 +23,8 @@ from seqexp.interpret.attributions.question import asked
 from seqexp.interpret.families.sites import Sites
 from seqexp.seeding import UniformSource, stream_seed
 from seqexp.spec import Model, Output, TaskSpec
+from seqexp.utils.names import one_line
+from seqexp.utils.phases import phase
 
 MAX_OUTPUTS = 8
 """Outputs, the first ones, whose predictions are explained."""
@@ -77,7 +79,6 @@ def find_patterns(
     spec: TaskSpec,
     tokens: Int[Tensor, "sampled time"],
     rows: Int[np.ndarray, " sampled"],
-    say: Callable[[str], None],
 ) -> list[EvidencePattern]:
     """Explain sequences of DNA by a model, and find patterns in the attributions.
 
@@ -88,7 +89,6 @@ def find_patterns(
         spec: the task.
         tokens: ids of the sequences, on the model's device.
         rows: numbers of these sequences, in which sites are counted.
-        say: is told what is being done.
     """
     count = len(spec.output_names)
     is_binary = spec.output is Output.SEQUENCE_CLASS and count == 2
@@ -97,13 +97,11 @@ def find_patterns(
     one_hot = (tokens[:, :, None] == torch.tensor(order, device=tokens.device) + 1).float()
     found = []
     for target in targets:
-        say(
-            f"motif families: attributions of {len(tokens):,} sequences for"
-            f" {spec.output_names[target]} ({method_for(model)})"
-        )
-        parts = _explained(model, spec, tokens, target)[:, :, order]
-        say("motif families: patterns in the attributions (TF-MoDISco)")
-        seqlets = modisco(one_hot.cpu().numpy(), parts.cpu().numpy())
+        of, name = f"{len(tokens):,} sequences", one_line(spec.output_names[target])
+        with phase(f"attributions of {of} for {name} ({method_for(model)})"):
+            parts = _explained(model, spec, tokens, target)[:, :, order]
+        with phase(f"patterns in the attributions of {of} for {name} (TF-MoDISco)"):
+            seqlets = modisco(one_hot.cpu().numpy(), parts.cpu().numpy())
         found += [aligned_sites(pattern, rows) for pattern in seqlets]
     return found
 

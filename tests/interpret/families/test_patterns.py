@@ -2,8 +2,9 @@
 
 import importlib.util
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,7 @@ from seqexp.interpret.families.patterns import (
     find_patterns,
     modisco,
 )
+from seqexp.interpret.families.words import in_words
 from seqexp.interpret.filters.report import report_page, verdict
 from seqexp.interpret.filters.tomtom import Learned
 from seqexp.model.cnn1d import CNN1D
@@ -89,6 +91,15 @@ class WithoutFilters(torch.nn.Module):
 
     def forward(self, tokens: torch.Tensor, carry: Any = None) -> Any:
         return self.inside(tokens, carry)
+
+
+said: list[str] = []
+
+
+@contextmanager
+def said_in(text: str) -> Iterator[None]:
+    said.append(text)
+    yield
 
 
 def families(
@@ -180,14 +191,29 @@ def test_each_output_is_explained_with_letters_in_the_order_of_modisco(
     monkeypatch.setattr(module, "modisco", kept)
     network = CNN1D(spec, num_filters=2, filter_width=3).eval()
     tokens = torch.tensor([[1, 2, 3, 4, 1, 1, 0, 0], [4, 3, 2, 1, 2, 2, 2, 3]])
-    said: list[str] = []
-    (pattern,) = find_patterns(network, spec, tokens, np.array([3, 8]), said.append)
+    monkeypatch.setattr(module, "phase", said_in)
+    said.clear()
+    (pattern,) = find_patterns(network, spec, tokens, np.array([3, 8]))
     one_hot, attributions = asked[0]
     assert one_hot.shape == attributions.shape == (2, 8, 4) and len(asked) == 1
     assert one_hot.sum(axis=2).tolist() == [[1] * 6 + [0] * 2, [1] * 8]
     assert one_hot[1].argmax(axis=1).tolist() == [3, 2, 1, 0, 1, 1, 1, 2]
     assert pattern.sites.rows.tolist() == [8] and pattern.sites.anchors.tolist() == [0]
     assert "2 sequences for yes (integrated-gradients)" in said[0]
+
+
+def test_a_match_with_a_part_of_a_long_motif_says_which(
+    model: CNN1D, given: Read, patterns: list[EvidencePattern]
+) -> None:
+    known = Known(None, [Pattern("part", certain(ONE)), *others()])
+    one, _ = families(WithoutFilters(model), given, patterns, known).found
+    assert one.match is not None and in_words(one, "nats").startswith(f"part ({one.reading}; q")
+    width, counts = len(one.reading), one.group.pfm[one.group.part]
+    group = replace(one.group, pfm=np.tile(counts, (3, 1)), part=slice(0, 3 * width))
+    long = replace(one, group=group, reading=3 * one.reading)
+    moved = replace(long, match=replace(one.match, offset=-width))
+    said = f"part ({one.reading} in letters {width + 1} to {2 * width} of {3 * width}; q"
+    assert in_words(moved, "nats").startswith(said)
 
 
 def test_what_attributes_nothing_has_no_pattern() -> None:
