@@ -239,8 +239,10 @@ def find_families(
     count = len(motifs) + len(without)
     motifs = grouped(motifs, counting)
     if known.database or known.planted:
-        what = "filters that find something" if not patterns else "filters and patterns"
-        say(f"motif families: {len(motifs)} of {count} {what}, compared with known motifs")
+        num_filters = count - len(patterns or ())
+        kinds = ["filters"] * bool(num_filters) + ["patterns"] * bool(patterns)
+        what = f"{len(motifs)} groups of {count} {' and '.join(kinds)}"
+        say(f"motif families: {what}, compared with known motifs")
     motifs, matches = _bridged(motifs, known, counting, given.symbols)
     families = _ranked(model, given, motifs, matches, trim_bits, counting)
     found = Families(
