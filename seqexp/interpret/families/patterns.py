@@ -103,7 +103,16 @@ def find_patterns(
         )
         parts = _explained(model, spec, tokens, target)[:, :, order]
         say("motif families: patterns in the attributions (TF-MoDISco)")
-        seqlets = modisco(one_hot.cpu().numpy(), parts.cpu().numpy())
+        try:
+            seqlets = modisco(one_hot.cpu().numpy(), parts.cpu().numpy())
+        except (ArithmeticError, LookupError, ValueError) as error:
+            # it fits a distribution to windows of either sign: there may be none, or too few
+            said = (str(error).splitlines() or [""])[0][:200]
+            say(
+                "motif families: no patterns, since TF-MoDISco cannot tell these attributions from"
+                f" chance ({type(error).__name__}: {said})"
+            )
+            continue
         found += [aligned_sites(pattern, rows) for pattern in seqlets]
     return found
 
