@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import torch
@@ -632,18 +632,31 @@ def noise_on(model: nn.Module, settings: Settings, processes: Processes) -> Adve
     why = f"trainer.adversarial is {size}, but"
     if processes.count > 1:
         raise InputError(f"{why} there are {processes.count} processes; give null, or one process")
-    inputs = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.Embedding)
-        or (isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter))
-    ]
+    inputs = _learned_vectors(model)
     if not inputs:
         raise InputError(
             f"{why} the model has no learned vectors of tokens that noise could be added to; give"
             " model.embedding_size=32, or another size, or trainer.adversarial=null"
         )
     return AdversarialNoise(inputs, size)
+
+
+def _learned_vectors(model: nn.Module) -> list[nn.Module]:
+    """The modules that give learned vectors of tokens, as the layers above read them: where
+    n-grams are added to those of a table, their sum.
+    """
+    sums: dict[nn.Module, nn.Module] = {}
+    for module in model.modules():
+        ngrams = getattr(module, "ngrams", None)
+        if isinstance(ngrams, NGramVectors) and ngrams.adds_to == "input":
+            sums[cast(nn.Module, module.input)] = ngrams.sum
+    inputs = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Embedding)
+        or (isinstance(module, TokenInput) and isinstance(module.table, nn.Parameter))
+    ]
+    return [sums.get(module, module) for module in inputs]
 
 
 def refuse_thawing_apart(settings: Settings, processes: Processes) -> None:

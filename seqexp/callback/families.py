@@ -84,7 +84,7 @@ def _patterns(run: Observed, given: Read) -> list[EvidencePattern]:
     training.model.eval()
     width = data.train.tokens.shape[1]
     tokens = given.tokens[given.sample][:, :width].long().to(training.device)
-    return find_patterns(training.model, data.spec, tokens, given.sample.numpy(), _say)
+    return find_patterns(training.model, data.spec, tokens, given.sample.numpy())
 
 
 def has_families(data: Data) -> bool:

@@ -154,8 +154,7 @@ class LearnedFilters(Callback):
         """Keep what the filters learned, where they find it, and what simpler methods come to."""
         run, settings = self.run, self.settings
         self.found = learned = self.learned()
-        with phase("grouping filters to motif families"):
-            self._find_families()
+        self._find_families()
         with phase("looking for the evidence along sequences"):
             agreement, where = show_where(settings, run, learned.filters)
         self.where = next(iter(where.values()), None)
@@ -214,7 +213,9 @@ class LearnedFilters(Callback):
         has_filters = bool(self.found.filters) and isinstance(model, HasFilters)
         if not has_filters and not seeks_patterns(settings, self.data):
             return
-        found = keep_families(settings, self.run, model, self.database)
+        what = "grouping filters to" if has_filters else "finding"
+        with phase(f"{what} motif families"):
+            found = keep_families(settings, self.run, model, self.database)
         if found is not None:
             self.families, drawn = found
             shown = {one.index: drawn.get(path_of(one.index)) for one in self.families.telling}

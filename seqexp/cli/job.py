@@ -85,12 +85,13 @@ def swept_keys() -> list[str]:
     return os.environ.get("SEQEXP_SWEPT", "").split()
 
 
-def own_overrides(hydra_config: Any) -> list[str]:
-    """The typed overrides of the run itself."""
+def own_overrides(hydra_config: Any, aside: Mapping[str, Sequence[str]]) -> list[str]:
+    """The typed overrides of the run itself, without those that it sets aside."""
+    left = {f"{group}.{key}" for group, keys in aside.items() for key in keys}
     return [
         item
         for item in typed(hydra_config.overrides.task, hydra_config)
-        if not item.startswith(("launcher", "sweeper"))
+        if not item.startswith(("launcher", "sweeper")) and item.partition("=")[0] not in left
     ]
 
 
@@ -147,7 +148,7 @@ def job(config: DictConfig) -> Any:
     together = members()
     if together:
         return run_members(plain, hydra_config, together)
-    start = start_of(hydra_config, own_overrides(hydra_config))
+    start = start_of(hydra_config, own_overrides(hydra_config, aside))
     if is_sweep:
         log.info(f"\njob {hydra_config.job.num}: {command_line(start.overrides)}")
         tell_aside(plain, aside, others)

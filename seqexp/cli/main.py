@@ -25,7 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from seqexp.cli.arguments import prepared
+from seqexp.cli.arguments import prepared, several
 from seqexp.cli.help import list_without_copies
 from seqexp.cli.job import job
 from seqexp.cli.resolvers import _HERE, NUM_PROCESSES, RANK
@@ -114,15 +114,16 @@ def told(error: Exception, given: Sequence[str]) -> str:
 def composed(given: Sequence[str]) -> None:
     """Have Hydra compose the config and run the job, or the jobs of a sweep."""
     refuse_secrets(given)
+    is_sweep = bool({"-m", "--multirun"} & set(several(given)))
+    if is_sweep:  # before Hydra looks for plugins, which it does once: here, or to find a run
+        sys.path.append(str(_HERE / "sweep" / "plugin"))  # of the package hydra_plugins
     sys.argv[1:] = prepared(given)
     if {"-h", "--help", "--hydra-help"} & set(sys.argv):
         list_without_copies()
-    if {"-m", "--multirun"} & set(sys.argv):
-        if NUM_PROCESSES > 1:
-            raise InputError(
-                "torchrun trains one run by several processes; for a sweep give launcher=parallel"
-            )
-        sys.path.append(str(_HERE / "sweep" / "plugin"))  # of the package hydra_plugins
+    if is_sweep and NUM_PROCESSES > 1:
+        raise InputError(
+            "torchrun trains one run by several processes; for a sweep give launcher=parallel"
+        )
     refused: list[InputError | RunError] = []
 
     def task(config: DictConfig) -> Any:

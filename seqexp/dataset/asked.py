@@ -28,6 +28,12 @@ NOT_KNOWN = -100
 
 MAX_NUMBER = float(np.finfo(np.float32).max)
 
+MARKS = (";", "|", ",")
+"""What may stand between the names of labels."""
+
+MAX_LISTED = 1000
+"""Labels that a column may name: as many outputs."""
+
 _EMPTY = "leave it empty (or NA, NaN, null) where it is not known"
 
 
@@ -205,8 +211,45 @@ def _is_plain(value: str) -> bool:
     return value.lower() in TRUTH or is_number(value)
 
 
-def _holds_several(value: str) -> bool:
-    return any(mark in value for mark in ";|,")
+def listed(columns: Sequence[Column], given: Task | None) -> tuple[list[Column], list[str]]:
+    """Columns of 0 and 1, a column a label, where several labels are asked for and one column names
+    those that are there, as `sport;money`; and a note. Other columns stay as they are.
+
+    Names are separated by the first of `;`, `|` and `,` that stands in some value. A separator
+    alone names none of them; nothing, or NA, is not known.
+
+    Raises:
+        InputError: if there are more than `MAX_LISTED` names.
+    """
+    if given != "multi_label" or len(columns) > 1:
+        return list(columns), []
+    column = columns[0]
+    if all(map(_is_plain, (value for value, _ in column.known()))):
+        return [column], []
+    mark = next((m for m in MARKS if any(m in value for value in column.values)), MARKS[0])
+    rows = [
+        None if value in MISSING else {part.strip() for part in value.split(mark)} - {""}
+        for value in column.values
+    ]
+    names = sorted({name for row in rows for name in row or ()})
+    if not 0 < len(names) <= MAX_LISTED:
+        raise InputError(
+            f"{column.places[0]}: {column.name} names {len(names):,} different labels, separated by"
+            f" {mark!r}; give 1 to {MAX_LISTED:,}, or columns of 0 and 1"
+        )
+    found = [
+        Column(
+            name,
+            ["" if row is None else str(int(name in row)) for row in rows],
+            column.places,
+            column.counts,
+        )
+        for name in names
+    ]
+    note = f"{column.name} names {len(names)} labels, separated by {mark!r}"
+    if column.num_missing:
+        note += f"; {column.num_missing:,} are not known ({mark!r} alone would be none of them)"
+    return found, [note]
 
 
 def labels_of(columns: Sequence[Column]) -> Int64[np.ndarray, "rows labels"]:
@@ -223,8 +266,6 @@ def labels_of(columns: Sequence[Column]) -> Int64[np.ndarray, "rows labels"]:
             label = TRUTH.get(value.lower())
             if label is None:
                 hint = "; for numbers give dataset.task=regression" if is_number(value) else ""
-                if _holds_several(value):
-                    hint = "; names of several labels in one column are not read: a column a label"
                 raise InputError(
                     f"{column.places[row]}: {column.name} is {value[:40]!r}; a label is 0 (absent)"
                     f" or 1 (present), also 0.0 and false, 1.0 and true: {_EMPTY}{hint}"

@@ -52,6 +52,9 @@ log = logging.getLogger("seqexp")
 LARGE = 2**25
 """Bytes of files above which sequences are mapped from files, not held in memory."""
 
+MANY_INTERVALS = 2**17
+"""The same of a file of intervals: some 3,000 rows."""
+
 LABEL = "label"
 """Column that is asked for where none is named."""
 
@@ -84,6 +87,7 @@ class Fasta:
             (train, valid, test, or all for those to be split by the seed) and group (of `fold_by`).
         targets: columns that are asked for: one of classes, several of 0 and 1, or numbers; None
             is `label`, a class. Missing labels and numbers (empty, NA, NaN, null) are not scored.
+            With `task=multi_label` one column may list names, as `liver;brain`.
         task: the kind of what is asked: `sequence_class`, `multi_label` or `regression`; None is
             told by the values of `targets` and said.
         sequence_column: column of the letters.
@@ -266,15 +270,17 @@ class Fasta:
     def _is_mapped(self, alphabet: Alphabet) -> bool:
         """Whether sequences are so many that they are mapped from files; if not, says why."""
         given = (self.positives, self.sequences, self.table)
-        named = [Path(path) for path in given if path is not None]
+        named, large = [Path(path) for path in given if path is not None], LARGE
         if self.intervals is not None:
-            named += map(Path, named_files(self.intervals).values())
+            named, large = [*map(Path, named_files(self.intervals).values())], MANY_INTERVALS
         if self.positives is not None and self.negatives != SHUFFLE:
             named.append(Path(self.negatives))
-        if not all(path.is_file() for path in named) or size_of(named) <= LARGE:
+        if not all(path.is_file() for path in named) or size_of(named) <= large:
             return False
+        peaks = self._peaks
         in_memory = {
-            "dataset.intervals": self.intervals,
+            "several dataset.intervals, or dataset.targets": peaks is not None
+            and not peaks.is_binary,
             "dataset.table": self.table,
             "dataset.sequences": self.sequences,
             "dataset.splits": self.splits,
@@ -291,12 +297,30 @@ class Fasta:
 
     def _mapped(self, alphabet: Alphabet) -> Data:
         """As `load`, of positives and negatives in files that are mapped."""
+        if (peaks := self._peaks) is not None:
+            placed = peaks.placed(alphabet)
+            pool = Pool(placed.sources, alphabet, placed.families)
+            data = self._of_pool(pool, peaks.is_shuffled, None, placed.notes)
+            return replace(data, files=placed.files)
         assert self.positives is not None
         is_shuffled = self.negatives == SHUFFLE
         paths = [Path(self.positives), *([] if is_shuffled else [Path(self.negatives)])]
         cache = None if self.cache is None else Path(self.cache)
         columns = [columns_of(path, alphabet, cache) for path in paths]
         pool = Pool([(found, 1 - number) for number, found in enumerate(columns)], alphabet)
+        names = dict.fromkeys(note for one in columns for note in one.notes)
+        return self._of_pool(pool, is_shuffled, cache, [*names], [*map(file_digest, paths)])
+
+    def _of_pool(
+        self,
+        pool: Pool,
+        is_shuffled: bool,
+        cache: Path | None,
+        notes: Sequence[str],
+        digests: Sequence[str] = (),
+    ) -> Data:
+        """The data of a pool; `digests` are those of its files, for a cache."""
+        alphabet = pool.alphabet
         self._refuse_length(pool.every_length(), pool.name, alphabet)
         naming = Naming(
             self.valid_names, self.test_names, self.valid_share, self.test_share, self.seed
@@ -310,15 +334,14 @@ class Fasta:
         how = How(
             *(self.seed, is_shuffled, self.reverse_complement, self.length, self.pad == "left")
         )
-        key = key_of("dna 1", *map(file_digest, paths), repr((alphabet, naming, how)))
+        key = key_of("dna 1", *digests, repr((alphabet, naming, how)))
         found = rows_of(pool, parts, how, cache, key)
         splits = [found.parts[name] for name in SPLITS]
         train, valid, test = (
             Sequences(part.tokens, part.targets, names=part.names) for part in splits
         )
-        names = dict.fromkeys(note for one in columns for note in one.notes)
         spec = self._spec(Question(), alphabet, found.lengths)
-        return Data(spec, train, valid, test, notes=(*names, *found.notes))
+        return Data(spec, train, valid, test, notes=(*notes, *found.notes))
 
     def _read(self, read: Read) -> tuple[list[Record], Question, list[str], dict[str, str]]:
         """Records with their answers, what is asked of them, notes, and texts to keep."""

@@ -4,6 +4,7 @@ Worker processes import it: neither torch nor anything else that takes long to l
 """
 
 import logging
+import mmap
 import os
 import tempfile
 import zlib
@@ -26,6 +27,9 @@ T = TypeVar("T")
 
 LARGE = 2**27
 """Bytes of arrays above which they are written to a file and mapped."""
+
+READ = 2**22
+"""Bytes of a mapped array that are looked at before they are dropped."""
 
 MANY = 2**18
 """Values that are gathered, or looked at, together."""
@@ -145,9 +149,20 @@ def mapped(file: Path, dtype: Any, axes: int, checksum: int) -> Shaped[np.ndarra
     return values
 
 
+def dropped(values: Shaped[np.ndarray, "..."]) -> None:
+    """Take the pages of a mapped array out of this process; they are read again where needed."""
+    mapping = getattr(values, "_mmap", None)
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
 def checksum_of(values: Shaped[np.ndarray, "..."]) -> int:
-    """CRC-32 of the bytes of an array."""
-    return zlib.crc32(values.data) if values.size else 0
+    """CRC-32 of the bytes of an array, of which no more than some are in memory if it is mapped."""
+    content, found = np.ravel(values).view(np.uint8), 0
+    for start in range(0, len(content), READ):
+        found = zlib.crc32(content[start : start + READ].data, found)
+        dropped(values)
+    return found
 
 
 def spans(offsets: Int64[np.ndarray, " items_and_one"], size: int = MANY) -> Iterator[slice]:

@@ -51,7 +51,8 @@ class Text:
         text_column: column, or key of a JSON line, that holds the text.
         label_column: column, or key, that holds the class.
         targets: columns that are asked for instead: one of classes, several of 0 and 1, or numbers.
-            Missing labels and numbers (empty, NA, NaN, null) are not scored.
+            Missing labels and numbers (empty, NA, NaN, null) are not scored. With
+            `task=multi_label` one column may list names, as `sport;money`.
         task: the kind of what is asked: `sequence_class`, `multi_label`, `regression`, or
             `next_token`, which needs no column but the text (then a .txt file of a text a line will
             do); None is told by the values of `targets` and said.
@@ -204,7 +205,6 @@ def _classed(task: TextTask | None, asked: Sequence[str] | None, known: Known) -
         rows.update(tally.counts)
     counts = [rows[label] for label in known.labels]
     columns = columns_of(known.labels, asked, [*map(known.place_of, known.labels)], counts)
-    kind, classes, notes = answers_of(columns, known.tallies, task)
-    if classes is None:
-        return Classed(known.labels, notes, kind, asked)
-    return Classed([classes[label] for label in known.labels], notes, kind)
+    kind, of_labels, named, notes = answers_of(columns, known.labels, known.tallies, task)
+    labels = known.labels if named is None else [named[label] for label in known.labels]
+    return Classed(labels, notes, kind, of_labels)

@@ -55,6 +55,22 @@ class AddedNGrams:
     gaps: Annotated[int, Interval(ge=0, le=16)] = 0
 
 
+class VectorSum(nn.Module):
+    """Vectors of tokens with what is added to them, as a module, so that a hook can change the sum.
+
+    It has no weights.
+    """
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "batch time"],
+        vectors: Float[Tensor, "batch time width"],
+        added: Float[Tensor, "batch time width"],
+    ) -> Float[Tensor, "batch time width"]:
+        """The sum; `tokens` say where there is padding."""
+        return vectors + added.to(vectors.dtype)
+
+
 class NGramVectors(nn.Module):
     """The vectors, summed at each token, and the last tokens for the window after this one.
 
@@ -90,12 +106,23 @@ class NGramVectors(nn.Module):
         self.adds_to, self.dropout, self.span = chosen.to, chosen.dropout, grams.span
         self.strength = chosen.strength
         self.bias = nn.Parameter(torch.zeros(width)) if chosen.to == "mean" else None
+        self.sum = VectorSum()
         self.table = NGramTable(grams, width, chosen.min_count, chosen.buckets)
 
     def logits(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch 1 outputs"]:
         """What n-grams say of sequences alone."""
         sums: Tensor = self(tokens).sum(dim=1, keepdim=True)
         return sums if self.bias is None else sums + self.bias
+
+    def added_to(
+        self,
+        vectors: Float[Tensor, "batch time width"],
+        tokens: Int[Tensor, "batch time"],
+        before: Int[Tensor, "batch earlier"] | None = None,
+    ) -> Float[Tensor, "batch time width"]:
+        """Vectors of tokens with those of the n-grams that end at them."""
+        summed: Tensor = self.sum(tokens, vectors, self(tokens, before))
+        return summed
 
     def penalty(self) -> Float[Tensor, ""]:
         """What is added to the mean loss of a sequence, nats."""

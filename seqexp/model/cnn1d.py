@@ -91,6 +91,8 @@ class CNN1D(OnVectors, nn.Module):
     Source: Alipanahi et al. (2015), DeepBind, for DNA: a filter is a position weight matrix.
     """
 
+    takes_alone = {"ngrams": {"to": "mean"}}  # of a key that other networks have too
+
     def __init__(
         self,
         spec: TaskSpec,
@@ -421,7 +423,7 @@ class CNN1D(OnVectors, nn.Module):
             tokens = padded(tokens, before, after)
         vectors = self.input(tokens)
         if self.ngrams is not None and self.ngrams.adds_to == "input":
-            vectors = vectors + self.ngrams(tokens).to(vectors.dtype)
+            vectors = self.ngrams.added_to(vectors, tokens)
         vectors = vectors.transpose(1, 2)  # (batch, channels, time)
         return self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)
 

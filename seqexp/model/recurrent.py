@@ -319,7 +319,7 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         before = own[0] if own else None
         kept = [self.ngrams.carried(tokens, before)]
         if self.ngrams.adds_to == "input":
-            return vectors + self.ngrams(tokens, before).to(vectors.dtype), kept
+            return self.ngrams.added_to(vectors, tokens, before), kept
         if not self.spec.per_position:
             sums = self.ngrams(tokens, before).sum(dim=1)
             kept.append(sums if own is None else own[1] + sums)

@@ -6,11 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
 
 from seqexp.checkpoint.identity import code_digest, fingerprint, identity
+from seqexp.config.check import set_aside
+from seqexp.config.experiments import Others
 from seqexp.config.groups import WORDS, Config
 from seqexp.config.instantiate import build
 from seqexp.errors import InputError
@@ -31,12 +34,14 @@ class Job:
         config: checked.
         dataset: the option of that group.
         given: the same as `overrides`, as Hydra takes it.
+        left_out: keys of `overrides` that its options leave out, since they are for others.
     """
 
     overrides: tuple[str, ...]
     config: Config
     dataset: str
     given: tuple[str, ...] = ()
+    left_out: frozenset[str] = frozenset()
 
     @cached_property
     def identity(self) -> str:
@@ -90,6 +95,13 @@ def tells_apart(override: str) -> bool:
     """Whether an override may tell a job from others: it is for jobs, and no label of them."""
     key = override.lstrip("+").partition("=")[0]
     return is_for_jobs(override) and key.partition(".")[0] not in WORDS
+
+
+def left_out(composed: DictConfig, others: Others, overrides: Sequence[str]) -> frozenset[str]:
+    """The keys of a job's overrides that its options leave out, since they are for others."""
+    given = frozenset(item.lstrip("+").partition("=")[0] for item in overrides)
+    aside = set_aside(cast(Mapping[str, Any], composed), others)
+    return given & {f"{group}.{key}" for group, keys in aside.items() for key in keys}
 
 
 def seeds_override(

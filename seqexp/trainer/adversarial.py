@@ -1,7 +1,8 @@
 """Adversarial noise on learned vectors: each update reads its batch a second time.
 
 The second pass adds to the vectors of each sequence the direction in which its loss grows fastest,
-and the loss of an update is the mean of both passes.
+and the loss of an update is the mean of both passes. The vectors are those that the layers above
+them read: where n-grams are added to those of tokens, their sums.
 
 Source: Miyato, Dai & Goodfellow (2017), eq. 3 and 4, with a length that follows the vectors'.
 """
@@ -20,7 +21,8 @@ class AdversarialNoise:
     """What is added to vectors in the second pass.
 
     Args:
-        inputs: modules that turn tokens into learned vectors, (batch, time, channels).
+        inputs: modules whose first argument is tokens, and whose output learned vectors of them,
+            (batch, time, channels).
         size: length of the noise on a sequence, as a share of the length of all its vectors as one:
             of the root mean square of their lengths times the root of their number.
     """

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from seqexp.errors import NonFiniteError
+from seqexp.seeding import stream_seed
 from seqexp.spec import Carry
 from seqexp.trainer.adversarial import AdversarialNoise
 from seqexp.trainer.distributed import Processes
@@ -61,7 +63,7 @@ def _numbers(processes: Processes, nats: Tensor, norm: Tensor, extras: Tensor) -
 
 
 def _go_back(work: Work, share: float = 1.0) -> tuple[Tensor, Tensor, Carry]:
-    """Add a share of the gradient of the loss; what `Losses` gives."""
+    """Add a share of the gradient of the loss; returns what `Losses` does."""
     training = work.training
     nats, extras, kept = training.losses(work.parts, work.carry, work.masks)
     loss = nats / (work.scale / training.processes.count)  # gradients are averaged over processes
@@ -74,11 +76,14 @@ def _go_back(work: Work, share: float = 1.0) -> tuple[Tensor, Tensor, Carry]:
 def _go_back_twice(work: Work, noise: AdversarialNoise) -> tuple[Tensor, Tensor, Carry]:
     """As `_go_back`, of the mean of the loss and that with noise on the vectors; the sums and the
     state are without noise.
+
+    Dropout has masks of its own in the second pass, the same for all windows of a sequence. Under
+    the masks of the first, units that it drops would have no noise, and all others have more.
     """
     with noise.watching():
         found = _go_back(work, 0.5)
     with noise.added():
-        _go_back(work, 0.5)
+        _go_back(replace(work, masks=stream_seed(work.masks, "noise")), 0.5)
     return found
 
 

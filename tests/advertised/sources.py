@@ -26,6 +26,8 @@ STATUS = {
     # of the latest run, where there is none
     "python -m seqexp dataset=text model=lstm model.from_run=latest": 2,
     "python -m seqexp experiment=imdb-finetune trainer.precision=bf16 model.from_run=RUN": 2,
+    "python -m seqexp -m experiment=imdb-finetune-ensemble trainer.precision=bf16"
+    " model.from_run=RUN": 2,
     # whose data are not shipped, which is said
     "python -m seqexp experiment=sounds": 2,
     "python -m seqexp -m experiment=sounds": 2,

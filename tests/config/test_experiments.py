@@ -12,7 +12,8 @@ from seqexp.cli import resolvers  # noqa: F401  (`absolute`)
 from seqexp.config.check import check, set_aside
 from seqexp.config.experiments import for_others
 from seqexp.config.groups import OPTIONAL_GROUPS
-from seqexp.errors import ConfigError
+from seqexp.errors import ConfigError, InputError
+from seqexp.sweep.job import settled
 
 CONF = ROOT / "conf"
 EXPERIMENTS = sorted(
@@ -103,6 +104,16 @@ def test_what_is_typed_is_meant_for_the_chosen_model() -> None:
         assert [fault in one for one in found] == [True]
 
 
+def test_words_that_filters_alone_have_beside_them_are_left_out_for_other_networks() -> None:
+    for model in ("lstm", "rnn", "stacked-rnn"):
+        config, hydra = composed("experiment=fasta", f"model={model}")
+        assert "ngrams" in set_aside(config, for_others(hydra))["model"]
+    config, hydra = composed("experiment=fasta", "model=lstm", "model.ngrams.to=logits")
+    assert "ngrams" not in set_aside(config, for_others(hydra))["model"]
+    config, hydra = composed("experiment=fasta")
+    assert not set_aside(config, for_others(hydra))
+
+
 def test_what_no_option_has_is_a_fault_as_before() -> None:
     config, hydra = composed("experiment=motif", "model=lstm", "+model.num_filterz=3")
     assert any("model.num_filterz: unknown" in fault for fault in faults_of(config, hydra))
@@ -122,3 +133,29 @@ def test_an_experiment_that_gives_its_own_model_what_it_has_not_is_at_fault(
     assert not faults_of(*composed("experiment=mine", folder, "model=cnn1d"))
     config, hydra = composed("experiment=mine", folder, "model=rnn")
     assert set_aside(config, for_others(hydra)) == {"model": ["num_filters"]}
+
+
+def test_a_run_to_start_from_is_in_a_sweep_for_the_models_that_can() -> None:
+    """Alone, a model that is fitted by a solver refuses it."""
+    given = ["experiment=imdb-finetune", "model.from_run=3f"]
+    sweep = [*given, "hydra.mode=MULTIRUN"]
+    for experiment in (sweep, ["dataset=text", "+model.from_run=3f", "hydra.mode=MULTIRUN"]):
+        config, hydra = composed(*experiment, "model=ngrams")
+        assert "from_run" in set_aside(config, for_others(hydra))["model"]
+        assert not faults_of(config, hydra)
+        config, hydra = composed(*experiment, "model=lstm")
+        assert not set_aside(config, for_others(hydra))
+        assert check(config, others=for_others(hydra))["model"]["from_run"] == "3f"
+    (fault,) = faults_of(*composed(*given, "model=ngrams"))
+    assert "model.from_run is 3f, but model=ngrams is fitted by a solver" in fault
+    # a wrong value is no setting of another model
+    wrong = faults_of(*composed("experiment=imdb", "model.from_run=3", "hydra.mode=MULTIRUN"))
+    assert "model.from_run is 3; give a text" in str(wrong)
+
+
+def test_what_an_experiment_starts_from_is_not_for_counted_words() -> None:
+    config, hydra = composed("experiment=imdb-finetune", "model=ngrams")
+    assert "from_run" in set_aside(config, for_others(hydra))["model"]
+    assert not faults_of(config, hydra)
+    with pytest.raises(InputError, match=r"model.from_run is 'RUN'; give the id of a run"):
+        settled(check(composed("experiment=imdb-finetune")[0]))

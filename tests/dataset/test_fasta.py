@@ -289,6 +289,16 @@ def test_numbers_with_fractions_are_a_regression_and_stay_what_they_are(tmp_path
     assert [len(split) for split in data.splits().values()] == [43, 5, 12]
 
 
+def test_a_column_may_list_labels(tmp_path: Path) -> None:
+    sequences = random_dna(60)
+    columns = {"cells": [("liver,brain", "brain", ",", "NA")[i % 4] for i in range(60)]}
+    path = table(tmp_path / "t.tsv", columns, sequences)
+    data = Fasta(table=path, targets=["cells"], task="multi_label").load()
+    assert data.spec.output_names == ("brain", "liver")
+    expected = [[1, 1], [1, 0], [0, 0], [-100, -100]]
+    assert by_sequence(data) == {s: expected[i % 4] for i, s in enumerate(sequences)}
+
+
 def test_several_columns_are_labels_or_numbers(tmp_path: Path) -> None:
     sequences = random_dna(60)
     columns: dict[str, list[Any]] = {

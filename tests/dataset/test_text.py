@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from seqexp.dataset import asked
+from seqexp.dataset import text as of_text
 from seqexp.dataset.text import Text
 from seqexp.dataset.words.documents import Columns, read_documents
 from seqexp.dataset.words.labels import Document
@@ -456,6 +458,49 @@ def test_numbers_and_labels_of_texts_are_told_by_their_values(tmp_path: Path) ->
         if "<unk>" not in text:
             number = int(text.split()[-1])
             assert targets == [number % 2, (1, 0, -100, 1)[number % 4]]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_column_may_list_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    monkeypatch.setattr(of_text, "LARGE", 0 if large else 2**40)
+    topics = ["sport; money", "money", ";", "tech;sport", "NA"] * 20
+    path = with_columns(tmp_path / "a.csv", topics=topics)
+    cache = str(tmp_path / "cache") if large else None
+    given = {"path": path, "task": "multi_label", "cache": cache}
+    data = Text(targets=["topics"], **given).load()  # type: ignore[arg-type]
+    assert data.spec.output == "multi_label" and data.spec.num_outputs == 3
+    assert data.spec.output_names == ("money", "sport", "tech")
+    expected = [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 1], [-100, -100, -100]]
+    for words, targets in by_text(data).items():
+        if "<unk>" not in words:
+            assert targets == expected[int(words.split()[-1]) % 5]
+    said = "topics names 3 labels, separated by ';'; 20 are not known (';' alone would be none of"
+    assert any(note.startswith(said) for note in data.notes)
+
+
+def test_json_may_list_labels_and_too_many_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists: list[Any] = [["a", "b"], [], ["b"], None]
+    rows = [{"text": f"word{i} {i}", "label": lists[i % 4]} for i in range(40)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    data = Text(path=str(path), task="multi_label").load()
+    assert data.spec.output_names == ("a", "b")
+    counts = torch.cat([split.targets for split in data.splits().values()]).unique(
+        dim=0, return_counts=True
+    )
+    assert counts[0].tolist() == [[-100, -100], [0, 0], [0, 1], [1, 1]]
+    assert counts[1].tolist() == [10, 10, 10, 10]
+    path.write_text("\n".join(json.dumps(row | {"label": ["a;b", "c"]}) for row in rows))
+    with pytest.raises(InputError, match="line 1: label names 'a;b'; in a list of labels"):
+        Text(path=str(path), task="multi_label").load()
+    path.write_text("\n".join(json.dumps(row | {"label": f"x{i}"}) for i, row in enumerate(rows)))
+    monkeypatch.setattr(asked, "MAX_LISTED", 39)
+    with pytest.raises(InputError, match="names 40 different"):
+        Text(path=str(path), task="multi_label").load()
 
 
 def test_a_cached_corpus_has_the_same_answers(tmp_path: Path) -> None:

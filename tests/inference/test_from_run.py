@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,18 @@ def test_latest_is_a_run_before_anything_starts(outputs: Path, earlier: Result) 
     client = MlflowClient(f"sqlite:///{outputs}/mlflow.db")
     newest = client.search_runs(["1"], "attributes.status = 'FINISHED'", max_results=1)[0]
     assert [item.partition("=")[2] for item in found] == [newest.info.run_id]
+
+
+def test_a_sweep_finds_the_latest_run_and_counted_words_leave_it_out(
+    outputs: Path, earlier: Result
+) -> None:
+    """In a process of its own: Hydra looks for plugins once, also where it finds a run."""
+    words = [item for item in TINY if item.startswith("dataset")]
+    sweep = ["-m", *words, "model=lstm,ngrams", "model.from_run=latest", "dry_run=true"]
+    command = [sys.executable, "-m", "seqexp", *sweep, f"paths.outputs={outputs}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "model=ngrams" in done.stdout and "2 runs, 0 done" in done.stdout
 
 
 def test_a_resumed_run_has_the_same_bits_and_reads_no_other_run(

@@ -12,6 +12,7 @@ from seqexp.build import build_optimizer, noise_on, step_lazily
 from seqexp.config.check import check
 from seqexp.data import Data, Sequences
 from seqexp.errors import ConfigError, InputError
+from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
 from seqexp.optimizer.schedule import constant
@@ -38,9 +39,19 @@ def data(next_token_spec: TaskSpec) -> Data:
     return Data(next_token_spec, split, split, split)
 
 
-def training(data: Data, optimizer: Any = SGD, dropout: float = 0.0, **settings: Any) -> Training:
+def training(
+    data: Data,
+    optimizer: Any = SGD,
+    dropout: float = 0.0,
+    sizes: list[int] | None = None,
+    **settings: Any,
+) -> Training:
     torch.manual_seed(0)
-    model = LSTM(data.spec, embedding_size=3, hidden_size=4, dropout=dropout)
+    ngrams = AddedNGrams(sizes, min_count=1)
+    model = LSTM(data.spec, embedding_size=3, hidden_size=4, dropout=dropout, ngrams=ngrams)
+    if model.ngrams is not None:
+        model.ngrams.table.count(data.train)
+        torch.nn.init.normal_(model.ngrams.table.table.data[1:])
     made = Settings(**{"epochs": 1, "test_weights": "last", "batch_size": 16, **settings})
     built = build_optimizer(optimizer, model, CPU)
     if optimizer is LAZY:
@@ -53,9 +64,11 @@ def weights(given: Training) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in given.model.state_dict().items()}
 
 
-def by_hand(data: Data, size: float, window: int) -> dict[str, Tensor]:
+def by_hand(
+    data: Data, size: float, window: int, sizes: list[int] | None = None
+) -> dict[str, Tensor]:
     """An epoch of one batch in plain PyTorch: clean and noisy passes over each window."""
-    model: Any = training(data).model
+    model: Any = training(data, sizes=sizes).model
     order = next(data.train.batches(16, 0))
     tokens, targets = data.train.tokens.long(), data.train.targets.long()
     assert len(order) == len(tokens)
@@ -67,8 +80,12 @@ def by_hand(data: Data, size: float, window: int) -> dict[str, Tensor]:
 
         def loss(vectors: Tensor, carry: Any, part: slice = part, chosen: Tensor = chosen) -> Any:
             model.input.forward = lambda given: vectors
+            if sizes:  # they are in the vectors
+                model.ngrams.sum.forward = lambda given, vectors, added: vectors
             logits, after = model(chosen, carry)
             del model.input.forward
+            if sizes:
+                del model.ngrams.sum.forward
             total = cross_entropy(
                 logits.flatten(0, 1),
                 targets[:, part].flatten(),
@@ -78,6 +95,8 @@ def by_hand(data: Data, size: float, window: int) -> dict[str, Tensor]:
             return total / (scored * window / tokens.shape[1]), after
 
         vectors = embedding(chosen, model.input.table, padding_idx=0)
+        if sizes:
+            vectors = vectors + model.ngrams(chosen)
         clean, after = loss(vectors, carry)
         (gradient,) = torch.autograd.grad(clean, vectors, retain_graph=True)
         gradient = gradient * (chosen != 0)[..., None]
@@ -92,25 +111,33 @@ def by_hand(data: Data, size: float, window: int) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("window", [12, 4])
-def test_an_update_equals_one_written_out_with_autograd(window: int, data: Data) -> None:
+@pytest.mark.parametrize(("window", "sizes"), [(12, None), (4, None), (12, [2])])
+def test_an_update_equals_one_written_out_with_autograd(
+    window: int, sizes: list[int] | None, data: Data
+) -> None:
+    """With n-grams, noise is as long as sums of both vectors ask for, and is added to these."""
     bptt = BPTT(None if window == 12 else window)
-    given = training(data, adversarial=0.3, bptt=bptt)
+    given = training(data, sizes=sizes, adversarial=0.3, bptt=bptt)
     list(fit(given, data))
-    expected = by_hand(data, 0.3, window)
+    expected = by_hand(data, 0.3, window, sizes)
     for name, tensor in weights(given).items():
         torch.testing.assert_close(tensor, expected[name], atol=1e-6, rtol=1e-4)
 
 
-def test_noise_of_no_length_changes_nothing_under_the_same_masks(data: Data) -> None:
-    plain = training(data, dropout=0.5)
-    noisy = training(data, dropout=0.5, adversarial=1e-12)
-    more = training(data, dropout=0.5, adversarial=0.5)
-    for given in (plain, noisy, more):
+def test_noise_of_no_length_changes_nothing_but_for_the_masks_of_the_second_pass(
+    data: Data,
+) -> None:
+    def after(dropout: float, noise: float | None) -> dict[str, Tensor]:
+        given = training(data, dropout=dropout, adversarial=noise)
         list(fit(given, data))
-    for name, tensor in weights(plain).items():
-        torch.testing.assert_close(tensor, weights(noisy)[name])
-    assert any(not torch.allclose(t, weights(more)[name]) for name, t in weights(plain).items())
+        return weights(given)
+
+    plain, quiet, loud = after(0.0, None), after(0.0, 1e-12), after(0.0, 0.5)
+    torch.testing.assert_close(quiet, plain)
+    assert any(not torch.allclose(tensor, loud[name]) for name, tensor in plain.items())
+    # what is learned from two masks is not what is learned from one
+    plain, quiet = after(0.5, None), after(0.5, 1e-12)
+    assert any(not torch.allclose(tensor, quiet[name]) for name, tensor in plain.items())
 
 
 @pytest.mark.parametrize("optimizer", [SGD, LAZY])

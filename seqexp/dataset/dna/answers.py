@@ -15,6 +15,7 @@ from seqexp.dataset.asked import (
     Task,
     kind_of,
     labels_of,
+    listed,
     numbers_of,
     refuse_fractions,
     refuse_missing,
@@ -73,12 +74,14 @@ def answered(
     task, notes = kind_of(found, task)
     if task == "sequence_class":
         return _classed(records, found[0], notes, key)
+    found, about = listed(found, task)
     values = (numbers_of if task == "regression" else labels_of)(found)
     with_values = [
         replace(record, values=tuple(row))
         for record, row in zip(records, values.tolist(), strict=True)
     ]
-    return with_values, Question(task, tuple(columns), is_binary=False), notes
+    names = tuple(column.name for column in found)
+    return with_values, Question(task, names, is_binary=False), [*notes, *about]
 
 
 def _classed(

@@ -1,15 +1,15 @@
 """Negatives from the genome: windows of the lengths, GC and unknown letters of the positives."""
 
-from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int
 
 from seqexp.dataset.dna.labelled import Record
-from seqexp.dataset.dna.regions import Regions, Window
-from seqexp.formats.dna import dna, reverse_complement
+from seqexp.dataset.dna.regions import Regions, Window, Windows
 from seqexp.formats.genome import Genome
 from seqexp.seeding import UniformSource, stream_seed
 
@@ -34,27 +34,67 @@ _MAX_TRIED = 8
 _BINS = 101
 
 
+@dataclass(eq=False)
+class Wanted:
+    """Windows, and how many of their letters are G or C, and not known."""
+
+    windows: Windows
+    gc: "array[int]" = field(default_factory=lambda: array("i"))
+    unknown: "array[int]" = field(default_factory=lambda: array("i"))
+
+    @classmethod
+    def of(cls, genome: Genome, records: Iterable[Record]) -> "Wanted":
+        """Those of records that have a window, each once."""
+        found = cls(Windows(genome.contigs))
+        seen: set[Window] = set()
+        for record in records:
+            if record.window is not None and record.window not in seen:
+                seen.add(record.window)
+                found.add(record.window, record.sequence)
+        return found
+
+    def __len__(self) -> int:
+        return len(self.gc)
+
+    def add(self, window: Window, letters: str) -> None:
+        """Add a window by its letters."""
+        gc, known = _counts(letters)
+        self.windows.append(window)
+        self.gc.append(gc)
+        self.unknown.append(len(letters) - known)
+
+    def length(self, number: int) -> int:
+        """Letters of a window."""
+        return self.windows.ends[number] - self.windows.starts[number]
+
+    def histogram(self, bins: int = 50) -> Int[np.ndarray, " bins"]:
+        """Windows by their share of G and C among letters that are known."""
+        lengths = np.asarray(self.windows.ends) - np.asarray(self.windows.starts)
+        shares = np.asarray(self.gc) / np.maximum(lengths - np.asarray(self.unknown), 1)
+        return np.histogram(shares, bins=bins, range=(0.0, 1.0))[0]
+
+
 @dataclass
 class _Needs:
-    """Positives that have no negative yet, by hundredths of GC."""
+    """Numbers of positives that have no negative yet, by hundredths of GC."""
 
-    by_gc: list[list[Record]] = field(default_factory=lambda: [[] for _ in range(_BINS)])
+    by_gc: "list[array[int]]" = field(default_factory=lambda: [array("i") for _ in range(_BINS)])
 
     def __len__(self) -> int:
         return sum(map(len, self.by_gc))
 
     def open_bins(self, tolerance: int) -> np.ndarray:
         """Which hundredths of GC some positive needs."""
-        is_open = np.array([bool(records) for records in self.by_gc])
+        is_open = np.array([bool(numbers) for numbers in self.by_gc])
         for shift in range(1, tolerance + 1):
-            is_open[shift:] |= [bool(records) for records in self.by_gc[:-shift]]
-            is_open[:-shift] |= [bool(records) for records in self.by_gc[shift:]]
+            is_open[shift:] |= [bool(numbers) for numbers in self.by_gc[:-shift]]
+            is_open[:-shift] |= [bool(numbers) for numbers in self.by_gc[shift:]]
         return is_open
 
 
 def gc_matched(
-    genome: Genome, positives: Sequence[Record], avoid: Regions, seed: int
-) -> tuple[list[Record], list[str]]:
+    genome: Genome, positives: Wanted, avoid: Regions, seed: int
+) -> tuple[Windows, list[str]]:
     """A negative of each positive, in the order of the genome; and notes.
 
     A negative has the length of its positive and, in hundredths, its share of G and C and its share
@@ -63,43 +103,42 @@ def gc_matched(
 
     Args:
         genome: it.
-        positives: with their windows.
+        positives: windows, each once.
         avoid: regions that no negative may overlap, of which the positives are part.
         seed: selects what is drawn.
     """
     by_contig: dict[str, _Needs] = {}
-    for record in positives:
-        assert record.window is not None
-        needs = by_contig.setdefault(record.window.contig, _Needs())
-        needs.by_gc[_gc(record.sequence)].append(record)
-    lengths = {len(record.sequence) for record in positives}
-    drawing = _Drawing(genome, avoid, max(lengths), len(lengths) == 1, seed)
+    for number, window in enumerate(positives.windows):
+        needs = by_contig.setdefault(window.contig, _Needs())
+        known = window.end - window.start - positives.unknown[number]
+        needs.by_gc[_hundredths(positives.gc[number], known)].append(number)
+    drawing = _Drawing(genome, positives, avoid, seed)
     for contig, needs in by_contig.items():
         for number in range(PASSES):
             drawing.look_through([contig], needs, number, 0)
     rest = _Needs()
     for needs in by_contig.values():
-        for number, records in enumerate(needs.by_gc):
-            rest.by_gc[number] += records
+        for number, numbers in enumerate(needs.by_gc):
+            rest.by_gc[number] += numbers
     for number, tolerance in enumerate(_TOLERANCES, start=PASSES):
         drawing.look_through([*by_contig], rest, number, tolerance)
-    order = {contig: number for number, contig in enumerate(genome.contigs)}
-    drawing.found.sort(key=lambda pair: (order[pair[0].contig], pair[0]))
-    found = [record for _, record in drawing.found]
-    return found, _notes(positives, found)
+    found = Windows(genome.contigs)
+    for row in drawing.found.windows.along().tolist():
+        found.append(drawing.found.windows[row])
+    return found, _notes(positives, drawing.found)
 
 
 class _Drawing:
     """Draws negatives, none over another."""
 
-    def __init__(
-        self, genome: Genome, avoid: Regions, longest: int, is_one_length: bool, seed: int
-    ) -> None:
-        self.genome, self.avoid, self.longest, self.seed = genome, avoid, longest, seed
+    def __init__(self, genome: Genome, positives: Wanted, avoid: Regions, seed: int) -> None:
+        self.genome, self.positives, self.avoid, self.seed = genome, positives, avoid, seed
+        lengths = {window.end - window.start for window in positives.windows}
+        self.longest = max(lengths)
         # else the GC of the longest window only tells which shorter ones may fit
-        self.spread = 0 if is_one_length else _SPREAD
-        self.found: list[tuple[Window, Record]] = []
-        self.taken: dict[str, list[tuple[int, int]]] = {}
+        self.spread = 0 if len(lengths) == 1 else _SPREAD
+        self.found = Wanted(Windows(genome.contigs))
+        self.taken: dict[str, tuple[array[int], array[int]]] = {}
 
     def look_through(
         self, contigs: Sequence[str], needs: _Needs, number: int, tolerance: int
@@ -161,40 +200,40 @@ class _Drawing:
         """Make a negative of a window if some positive needs it."""
         begin, letters = self._piece
         piece = letters[start - begin : start - begin + self.longest]
-        for number in _nearest_bins(_gc(piece), tolerance + self.spread):
+        for number in _nearest_bins(_hundredths(*_counts(piece)), tolerance + self.spread):
             is_tried: set[tuple[int, int]] = set()
-            records = needs.by_gc[number]
-            for index in range(len(records) - 1, -1, -1):
-                positive = records[index]
-                form = len(positive.sequence), _unknown(positive.sequence)
+            numbers = needs.by_gc[number]
+            for index in range(len(numbers) - 1, -1, -1):
+                positive = numbers[index]
+                length = self.positives.length(positive)
+                form = length, _rounded_up(self.positives.unknown[positive], length)
                 if form in is_tried:
                     continue
                 if len(is_tried) == _MAX_TRIED:
                     break
                 is_tried.add(form)
-                cut = piece[: form[0]]
-                fits = abs(_gc(cut) - number) <= tolerance and _unknown(cut) == form[1]
-                if fits and self._is_free(contig, start, start + form[0]):
-                    self._add(contig, start, cut, records.pop(index))
+                cut = piece[:length]
+                gc, known = _counts(cut)
+                fits = abs(_hundredths(gc, known) - number) <= tolerance
+                fits = fits and _rounded_up(len(cut) - known, len(cut)) == form[1]
+                if fits and self._is_free(contig, start, start + length):
+                    self._add(contig, start, cut, numbers.pop(index))
                     return True
         return False
 
     def _is_free(self, contig: str, start: int, end: int) -> bool:
-        taken = self.taken.setdefault(contig, [])
-        at = bisect_left(taken, (start, end))
-        return not (at and taken[at - 1][1] > start) and not (
-            at < len(taken) and taken[at][0] < end
-        )
+        starts, ends = self.taken.setdefault(contig, (array("q"), array("q")))
+        at = bisect_left(starts, start)
+        return not (at and ends[at - 1] > start) and not (at < len(starts) and starts[at] < end)
 
-    def _add(self, contig: str, start: int, letters: str, positive: Record) -> None:
-        assert positive.window is not None
-        window = Window(contig, start, start + len(letters), positive.window.strand)
-        insort(self.taken.setdefault(contig, []), (window.start, window.end))
-        read = dna(letters, window.name, self.genome.path)
-        if window.strand == "-":
-            read = reverse_complement(read)
-        place = str(self.genome.path)  # one text for all
-        self.found.append((window, Record(window.name, read, place=place, window=window)))
+    def _add(self, contig: str, start: int, letters: str, positive: int) -> None:
+        strand = self.positives.windows[positive].strand
+        window = Window(contig, start, start + len(letters), strand)
+        starts, ends = self.taken[contig]
+        at = bisect_left(starts, start)
+        starts.insert(at, start)
+        ends.insert(at, window.end)
+        self.found.add(window, letters)
 
 
 def _nearest_bins(number: int, reach: int) -> Iterator[int]:
@@ -205,33 +244,23 @@ def _nearest_bins(number: int, reach: int) -> Iterator[int]:
                 yield other
 
 
-def _gc(letters: str) -> int:
-    """Hundredths of G and C among the letters that are known, rounded down."""
+def _counts(letters: str) -> tuple[int, int]:
+    """Letters that are G or C, and those that are known."""
     gc = letters.count("G") + letters.count("C")
-    known = gc + letters.count("A") + letters.count("T") + letters.count("U")
+    return gc, gc + letters.count("A") + letters.count("T") + letters.count("U")
+
+
+def _hundredths(gc: int, known: int) -> int:
+    """Hundredths of G and C among the letters that are known, rounded down."""
     return 100 * gc // known if known else 0
 
 
-def _unknown(letters: str) -> int:
+def _rounded_up(unknown: int, length: int) -> int:
     """Hundredths of letters that are not known, rounded up: 0 is none."""
-    unknown = len(letters) - sum(map(letters.count, "ACGTU"))
-    return -(-100 * unknown // len(letters)) if letters else 0
+    return -(-100 * unknown // length) if length else 0
 
 
-def gc_histogram(records: Sequence[Record], bins: int = 50) -> Int[np.ndarray, " bins"]:
-    """Sequences by their share of G and C among letters that are known."""
-    counts = [
-        (one.sequence.count("G") + one.sequence.count("C"), one.sequence.count("N"))
-        for one in records
-    ]
-    shares = [
-        gc / max(len(one.sequence) - unknown, 1)
-        for one, (gc, unknown) in zip(records, counts, strict=True)
-    ]
-    return np.histogram(shares, bins=bins, range=(0.0, 1.0))[0]
-
-
-def _notes(positives: Sequence[Record], negatives: Sequence[Record]) -> list[str]:
+def _notes(positives: Wanted, negatives: Wanted) -> list[str]:
     notes = []
     if len(negatives) < len(positives):
         lacking = len(positives) - len(negatives)
@@ -239,8 +268,8 @@ def _notes(positives: Sequence[Record], negatives: Sequence[Record]) -> list[str
             f"{lacking:,} of {len(positives):,} positives have no negative: the genome has no more"
             " windows of their length, GC and unknown letters that are free"
         )
-    if negatives:
-        ours, theirs = (gc_histogram(records) / len(records) for records in (positives, negatives))
+    if len(negatives):
+        ours, theirs = (one.histogram() / len(one) for one in (positives, negatives))
         notes.append(
             f"{len(negatives):,} negatives are drawn from the genome; histograms of GC differ by"
             f" {np.abs(ours - theirs).sum():.3f} (sum over bins of .02)"

@@ -6,7 +6,7 @@ import logging
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,15 @@ from jaxtyping import Bool, Int32, Int64, Shaped, UInt8, UInt64
 from seqexp.dataset.cache import UNSOUND, checked_index, file_digest, key_of
 from seqexp.dataset.characters.encoding import unpacked
 from seqexp.dataset.dna.alphabets import Alphabet
-from seqexp.dataset.dna.fasta_blocks import NAME_BYTES, Block, Encoded, cut, encode, first_word
+from seqexp.dataset.dna.fasta_blocks import (
+    NAME_BYTES,
+    Block,
+    Encoded,
+    cut,
+    encode,
+    encoded,
+    first_word,
+)
 from seqexp.dataset.mapped import Growing, LazyTexts, Strings, growing, kept, mapped
 from seqexp.errors import InputError
 from seqexp.formats.fasta import FASTA, read_fasta
@@ -109,22 +117,69 @@ def columns_of(path: Path, alphabet: Alphabet, cache: Path | None) -> Columns:
 
     def make(entry: Path) -> Columns:
         _write(entry, path, alphabet)
-        found = _read(entry)
-        if found is None:
-            raise OSError(0, "it does not keep what is written")
-        return found
+        return _made(entry)
 
     key = key_of("fasta 1", file_digest(path), repr(alphabet.symbols), alphabet.name)
     return kept(cache, f"fasta-{key[:32]}", _read, make)
 
 
+def written(pieces: Iterable[tuple[Sequence[str], Sequence[str]]], alphabet: Alphabet) -> Columns:
+    """Records that are made piece by piece, in files that go when the process ends.
+
+    Args:
+        pieces: names, all different, and letters as the alphabet reads them; one piece at least.
+        alphabet: of the letters.
+
+    Raises:
+        InputError: if there is no room for the files.
+    """
+
+    def encodes() -> Iterator[Encoded]:
+        for names, sequences in pieces:
+            yield encoded(names, [one.encode() for one in sequences], alphabet.has_strands)
+
+    def make(entry: Path) -> Columns:
+        _write_all(entry, encodes())
+        return _made(entry)
+
+    return kept(None, "made", _read, make)
+
+
+def _made(entry: Path) -> Columns:
+    found = _read(entry)
+    if found is None:
+        raise OSError(0, "it does not keep what is written")
+    return found
+
+
 def _write(entry: Path, path: Path, alphabet: Alphabet) -> None:
     """Encode all blocks of a file, and write them in order."""
     began = time.monotonic()
+    with unpacked([path]) as (file,):
+        blocks = cut(file, path)
+        size = sum(block.stop - block.start for block in blocks)
+        workers = min(cores(), max(1, len(blocks) // 2))
+        log.info(f"{path}: encoding {size:,} bytes, {workers} at a time")
+        with Work(max(1, size), "B", "encoding") as work:
+
+            def encodes() -> Iterator[Encoded]:
+                is_empty = True
+                for index, found in _in_order(blocks, alphabet, workers, path):
+                    is_empty = is_empty and not len(found.lengths)
+                    yield found
+                    work.advance(blocks[index].stop - blocks[index].start)
+                if is_empty:
+                    raise InputError(f"{path}: is empty; {FASTA}")
+
+            num_records = _write_all(entry, encodes())
+    log.info(f"{path}: {num_records:,} sequences, in {time.monotonic() - began:.1f} s")
+
+
+def _write_all(entry: Path, pieces: Iterable[Encoded]) -> int:
+    """Write an entry; returns how many records it has."""
     entry.with_suffix(".json").unlink(missing_ok=True)
     counts = np.zeros(256, dtype=np.int64)
-    with unpacked([path]) as (file,), ExitStack() as stack:
-        blocks = cut(file, path)
+    with ExitStack() as stack:
         columns = {
             name: stack.enter_context(growing(_file(entry, name), dtype, 2 if axes == 2 else None))
             for name, (dtype, axes) in ARRAYS.items()
@@ -132,17 +187,10 @@ def _write(entry: Path, path: Path, alphabet: Alphabet) -> None:
         }
         for name in ("ends", "header_ends"):
             columns[name].add(np.zeros(1, dtype=np.int64))
-        size = sum(block.stop - block.start for block in blocks)
-        workers = min(cores(), max(1, len(blocks) // 2))
-        log.info(f"{path}: encoding {size:,} bytes, {workers} at a time")
-        with Work(max(1, size), "B", "encoding") as work:
-            for index, found in _in_order(blocks, alphabet, workers, path):
-                _append(columns, found)
-                counts += np.bincount(np.frombuffer(found.letters, np.uint8), minlength=256)
-                work.advance(blocks[index].stop - blocks[index].start)
+        for found in pieces:
+            _append(columns, found)
+            counts += np.bincount(np.frombuffer(found.letters, np.uint8), minlength=256)
         num_records = columns["names"].count
-        if not num_records:
-            raise InputError(f"{path}: is empty; {FASTA}")
     checksums = {name: column.checksum for name, column in columns.items()}
     texts, ends, names = (
         np.load(_file(entry, name), mmap_mode="r") for name in ("headers", "header_ends", "names")
@@ -155,7 +203,7 @@ def _write(entry: Path, path: Path, alphabet: Alphabet) -> None:
     content = json.dumps(facts)
     whole = {"checksums": checksums, "checksum": zlib.crc32(content.encode()), "index": content}
     write_whole(entry.with_suffix(".json"), json.dumps(whole).encode())
-    log.info(f"{path}: {num_records:,} sequences, in {time.monotonic() - began:.1f} s")
+    return num_records
 
 
 def _in_order(

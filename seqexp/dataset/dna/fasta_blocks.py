@@ -102,15 +102,18 @@ def encode(block: Block, alphabet: Alphabet) -> Encoded:
     except OSError as error:
         raise InputError(f"{block.source}: cannot be read ({error.strerror})") from error
     records = _plain(content, alphabet) or _any(content, alphabet, block.source)
-    headers, sequences = records
-    encoded = [header.encode() for header in headers]
-    form = _either if alphabet.has_strands else bytes
+    return encoded(*records, alphabet.has_strands)
+
+
+def encoded(headers: Sequence[str], sequences: Sequence[bytes], has_strands: bool) -> Encoded:
+    """Records as columns, by their headers and their letters as they are read."""
+    texts = [header.encode() for header in headers]
     return Encoded(
         b"".join(sequences),
         np.fromiter(map(len, sequences), dtype=np.int32, count=len(sequences)),
-        b"".join(encoded),
-        np.fromiter(map(len, encoded), dtype=np.int32, count=len(encoded)),
-        _digests(map(form, sequences), FORM_BYTES),
+        b"".join(texts),
+        np.fromiter(map(len, texts), dtype=np.int32, count=len(texts)),
+        _digests(map(_either if has_strands else bytes, sequences), FORM_BYTES),
         _digests((first_word(header).encode() for header in headers), NAME_BYTES),
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Integer, UInt64
 
 from seqexp.dataset.dna.labelled import Record
+from seqexp.dataset.dna.regions import Windows
 from seqexp.formats.dna import LETTERS
 
 MAX_PERIOD = 6
@@ -57,19 +58,18 @@ def connected(pairs: Int[np.ndarray, "pairs 2"], count: int) -> Int[np.ndarray, 
 
 
 def _overlaps(records: Sequence[Record]) -> Int[np.ndarray, "pairs 2"]:
-    """Neighbours along the genome whose windows overlap."""
-    placed = sorted(
-        (record.window[:3], number)
-        for number, record in enumerate(records)
-        if record.window is not None
-    )
-    pairs, furthest = [], ("", -1, -1)  # contig, end and record of the window that ends last
-    for (contig, start, end), number in placed:
-        if contig == furthest[0] and start < furthest[1]:
-            pairs.append((furthest[2], number))
-        if contig != furthest[0] or end > furthest[1]:
-            furthest = (contig, end, number)
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    """Records whose windows overlap, or that others connect: the first of them with each."""
+    windows, numbers = Windows(), []
+    for number, record in enumerate(records):
+        if record.window is not None:
+            windows.append(record.window)
+            numbers.append(number)
+    firsts = windows.families()
+    others = np.flatnonzero(firsts != np.arange(len(firsts)))
+    pairs: np.ndarray = np.array(numbers, dtype=np.int64)[
+        np.stack([firsts[others], others], axis=1)
+    ]
+    return pairs
 
 
 def shared_words(sequences: Sequence[str], letters: int) -> Int[np.ndarray, "pairs 2"]:

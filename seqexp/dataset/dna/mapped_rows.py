@@ -244,7 +244,7 @@ class _Shuffles:
                 for start in range(0, len(rows), PART)
             )
             calls = ((place, *some(self.pool, rows), self.seed) for place, rows in places)
-            workers = min(cores(), 1 + total // PART)
+            workers = min(cores(), 1 + total // (4 * PART))
             done.stream("shuffle", shuffle_into, calls, workers, after, _is_true)
 
     def blocks(self, name: str, rows: Rows) -> Iterator[tuple[Rows, UInt8[np.ndarray, " letters"]]]:

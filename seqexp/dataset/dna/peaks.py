@@ -1,13 +1,19 @@
 """Intervals of a genome as sequences, with what is asked of each: `dataset.intervals`."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Int32
+
 from seqexp.dataset.asked import Task
+from seqexp.dataset.dna.alphabets import Alphabet
 from seqexp.dataset.dna.answers import Question, answered
-from seqexp.dataset.dna.background import gc_matched
+from seqexp.dataset.dna.background import Wanted, gc_matched
+from seqexp.dataset.dna.columns import Columns, columns_of, written
 from seqexp.dataset.dna.interval_files import (
     GC_MATCHED,
     SHUFFLE,
@@ -18,8 +24,8 @@ from seqexp.dataset.dna.interval_files import (
     named_files,
 )
 from seqexp.dataset.dna.labelled import Record, records_of_fasta
-from seqexp.dataset.dna.regions import Regions, Window, read_regions
-from seqexp.dataset.dna.windows import SKIPPED, Centre, Reader
+from seqexp.dataset.dna.regions import Regions, Window, Windows, read_regions
+from seqexp.dataset.dna.windows import SKIPPED, Centre, Piece, Reader
 from seqexp.dataset.read_only import is_looking
 from seqexp.formats.genome import Genome, file_digest
 
@@ -46,6 +52,24 @@ class Found:
 
     records: list[Record]
     question: Question
+    notes: list[str]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """What positives and negatives give, in files that are mapped.
+
+    Args:
+        sources: records of a file or of the genome, and their class.
+        families: number of each record, which those share that have to be in one split; None:
+            only equal sequences have to.
+        notes: as of `Found`.
+        files: as of `Found`.
+    """
+
+    sources: list[tuple[Columns, int]]
+    families: Int32[np.ndarray, " records"] | None
     notes: list[str]
     files: dict[str, str]
 
@@ -82,8 +106,49 @@ class Peaks:
             negatives, notes = self._negatives(reader, by_file)
             records, question, more = self._asked(by_file, negatives)
         notes = [*more, *notes, *reader.notes(), *self._digests(files)]
-        kept = {SKIPPED: reader.table()} if reader.skipped else {}
-        return Found(records, question, notes, kept)
+        return Found(records, question, notes, _kept(reader))
+
+    def placed(self, alphabet: Alphabet) -> Placed:
+        """The same of positives and negatives, without their letters in memory.
+
+        Raises:
+            InputError: as `read`; if there is no room for the files.
+        """
+        files = named_files(self.intervals)
+        (path,) = (Path(name) for name in files.values())
+        with Genome(self.genome, "dataset.genome", keep_index=not is_looking()) as genome:
+            reader = self._reader(genome)
+            positives = Wanted(Windows(genome.contigs))
+            pieces = reader.pieces(path, "dataset.intervals")
+            sources = [(written(_named(pieces, positives), alphabet), 1)]
+            others, windows, notes = self._other(reader, positives, alphabet)
+        sources += [] if others is None else [(others, 0)]
+        families = _families(positives.windows, windows, sum(len(one) for one, _ in sources))
+        notes = [*notes, *reader.notes(), *self._digests(files)]
+        return Placed(sources, families, notes, _kept(reader))
+
+    def _other(
+        self, reader: Reader, positives: Wanted, alphabet: Alphabet
+    ) -> tuple[Columns | None, Windows, list[str]]:
+        """Negatives, and their windows where they are of the genome; as `_negatives`."""
+        genome = reader.genome
+        if self.negatives == SHUFFLE:
+            return None, Windows(), []
+        taken = Regions(window[:3] for window in positives.windows)
+        if self.negatives == GC_MATCHED:
+            avoid = Regions.joining(taken, reader.blacklist)
+            windows, notes = gc_matched(genome, positives, avoid, self.seed)
+            if not len(windows):
+                return None, windows, notes
+            return written(_named(reader.letters_of(windows)), alphabet), windows, notes
+        path = Path(self.negatives)
+        if is_fasta(path):
+            columns = columns_of(path, alphabet, None)
+            return columns, Windows(), [*columns.notes]
+        found = Wanted(Windows(genome.contigs))
+        columns = written(_named(reader.pieces(path, "dataset.negatives"), found), alphabet)
+        both = sum(taken.overlaps(*window[:3]) for window in found.windows)
+        return columns, found.windows, _overlap_notes(both, len(columns))
 
     @property
     def is_binary(self) -> bool:
@@ -116,16 +181,18 @@ class Peaks:
         positives = [record for records in by_file.values() for record in records]
         taken = Regions(record.window[:3] for record in positives if record.window is not None)
         if self.negatives == GC_MATCHED:
-            unique = list({record.window: record for record in positives}.values())
-            avoid = Regions([*taken.places(), *reader.blacklist.places()])
-            return gc_matched(reader.genome, unique, avoid, self.seed)
+            avoid, wanted = (
+                Regions.joining(taken, reader.blacklist),
+                Wanted.of(reader.genome, positives),
+            )
+            windows, notes = gc_matched(reader.genome, wanted, avoid, self.seed)
+            return [one for piece in reader.letters_of(windows) for one in piece.records()], notes
         path = Path(self.negatives)
         if is_fasta(path):
             return records_of_fasta(path)
         found = reader.read(path, "dataset.negatives")
         both = sum(taken.overlaps(*record.window[:3]) for record in found if record.window)
-        notes = [f"{both:,} of {len(found):,} negatives overlap a positive"] if both else []
-        return found, notes
+        return found, _overlap_notes(both, len(found))
 
     def _asked(
         self, by_file: Mapping[str, list[Record]], negatives: list[Record]
@@ -160,6 +227,38 @@ class Peaks:
         paths += [self.negatives] if self.negatives not in (SHUFFLE, GC_MATCHED) else []
         for path in paths:
             yield f"{Path(path).name} has the SHA-256 {file_digest(Path(path))[:_DIGITS]}..."
+
+
+def _kept(reader: Reader) -> dict[str, str]:
+    """Texts that are kept with the run."""
+    return {SKIPPED: reader.table()} if reader.skipped else {}
+
+
+def _overlap_notes(both: int, count: int) -> list[str]:
+    return [f"{both:,} of {count:,} negatives overlap a positive"] if both else []
+
+
+def _named(
+    pieces: Iterable[Piece], counted: Wanted | None = None
+) -> Iterator[tuple[list[str], list[str]]]:
+    """Names and letters of windows, which are counted as they pass."""
+    for piece in pieces:
+        for window, letters in zip(piece.windows, piece.letters, strict=True):
+            if counted is not None:
+                counted.add(window, letters)
+        yield [window.name for window in piece.windows], piece.letters
+
+
+def _families(
+    positives: Windows, negatives: Windows, count: int
+) -> Int32[np.ndarray, " records"] | None:
+    """Of each of `count` records the number of those that overlap it; None if none do."""
+    windows = Windows(positives.contigs)
+    for window in chain(positives, negatives):
+        windows.append(window)
+    found: np.ndarray = np.arange(count, dtype=np.int32)
+    found[: len(windows)] = windows.families()
+    return None if len(np.unique(found)) == count else found
 
 
 def _labelled(by_file: Mapping[str, list[Record]]) -> list[Record]:

@@ -15,15 +15,15 @@ from jaxtyping import Bool, Int8, Int32, Int64, UInt8, UInt64
 from seqexp.dataset.dna.alphabets import Alphabet
 from seqexp.dataset.dna.columns import Columns
 from seqexp.dataset.dna.row_work import hashes_of
-from seqexp.dataset.dna.splits import SPLITS
-from seqexp.dataset.mapped import MANY
+from seqexp.dataset.dna.splits import SPLITS, removed_notes
+from seqexp.dataset.mapped import MANY, READ, dropped
 from seqexp.errors import InputError
 from seqexp.formats.dna import either_strand
 from seqexp.formats.expressions import found_in
 from seqexp.seeding import stream_seed
 from seqexp.utils.workers import cores, each
 
-PART = 2**15
+PART = 2**13
 """Records that are hashed, shuffled or named together."""
 
 Rows = Int32[np.ndarray, " _"]
@@ -35,10 +35,18 @@ class Pool:
     Args:
         files: columns and class of each file.
         alphabet: of the letters.
+        families: a number of each record, which those share that have to be in one split, not below
+            0; None: only equal sequences have to.
     """
 
-    def __init__(self, files: Sequence[tuple[Columns, int]], alphabet: Alphabet) -> None:
-        self.files, self.alphabet = files, alphabet
+    def __init__(
+        self,
+        files: Sequence[tuple[Columns, int]],
+        alphabet: Alphabet,
+        families: Int32[np.ndarray, " records"] | None = None,
+    ) -> None:
+        self.files, self.alphabet, self.families = files, alphabet, families
+        self._gathered = 0
         self.starts = np.cumsum([0, *(len(columns) for columns, _ in files)])
         self.labels: Int8[np.ndarray, " records"] = np.repeat(
             np.array([label for _, label in files], dtype=np.int8), np.diff(self.starts)
@@ -53,8 +61,22 @@ class Pool:
         return int(self.starts[-1])
 
     def forget(self) -> None:
-        """Drop what only splits need."""
+        """Drop what only splits need, and letters that were read from files."""
         vars(self).pop("groups", None)
+        self.families = None
+        self._drop()
+
+    def _drop(self) -> None:
+        """Take letters out of this process; they are in their files."""
+        self._gathered = 0
+        for columns, _ in self.files:
+            dropped(columns.letters)
+
+    def _count(self, gathered: int) -> None:
+        """Count letters that were read, so that no more than some stay in this process."""
+        self._gathered += gathered
+        if self._gathered > READ:
+            self._drop()
 
     def sequence(self, row: int) -> str:
         """The letters of a record."""
@@ -91,7 +113,20 @@ class Pool:
             is_letter = (index >= begin[:, None]) & (index < end[:, None])
             np.clip(index, 0, len(of_file.letters) - 1, out=index)
             found[is_here] = np.where(is_letter, of_file.letters[index], 0)
+        self._count(found.size)
         return found
+
+    def joined(self, rows: Rows) -> bytes:
+        """Letters of some records, end to end."""
+        found = [b""] * len(rows)
+        for is_here, of_file, places in self._by_file(rows):
+            begins, ends = of_file.ends[places].tolist(), of_file.ends[places + 1].tolist()
+            letters = of_file.letters
+            for at, begin, end in zip(np.flatnonzero(is_here).tolist(), begins, ends, strict=True):
+                found[at] = letters[begin:end].tobytes()
+        content = b"".join(found)
+        self._count(len(content))
+        return content
 
     def _by_file(
         self, rows: Rows
@@ -183,13 +218,15 @@ def _found(pool: Pool, pattern: str, key: str) -> Bool[np.ndarray, " records"]:
     found: list[bool] = []
     for columns, _ in pool.files:
         names = iter(columns.names)
-        while some := list(itertools.islice(names, 8 * PART)):
+        while some := list(itertools.islice(names, PART)):
             found += found_in(pattern, some, f"dataset.{key}")
     return np.array(found, dtype=bool)
 
 
 def drawn(pool: Pool, rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
     """The rest, and a share of each class: as `splits.drawn`, whose order it has."""
+    if pool.families is not None:
+        return _drawn_by_family(pool, rows, pool.families[rows], share, seed)
     rest, chosen = [rows[:0]], [rows[:0]]
     for label in (1, 0):
         of_class = rows[pool.labels[rows] == label]
@@ -200,14 +237,47 @@ def drawn(pool: Pool, rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
     return np.concatenate(rest), np.concatenate(chosen)
 
 
-def _by_hash(pool: Pool, rows: Rows, seed: int) -> Rows:
-    """Records by the hash of their sequence, then by name."""
+def _drawn_by_family(
+    pool: Pool, rows: Rows, families: Int32[np.ndarray, " rows"], share: float, seed: int
+) -> tuple[Rows, Rows]:
+    """The same of whole families."""
+    numbers, places = np.unique(families, return_inverse=True)
+    lowest = np.full(len(numbers), np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(lowest, places, _hashes(pool, rows, seed))
+    ordered = np.lexsort((numbers, lowest))
+    is_one = pool.labels[rows] == 1
+    counts = np.stack(
+        [np.bincount(places[is_one == label], minlength=len(numbers)) for label in (0, 1)]
+    )
+    wanted = [share * int(total) for total in counts.sum(axis=1)]
+    taken = [0, 0]
+    fits = np.zeros(len(numbers), dtype=bool)
+    for family, zeros, ones in zip(ordered.tolist(), *counts[:, ordered].tolist(), strict=True):
+        both = ((0, zeros), (1, ones))
+        fits[family] = all(taken[i] + n / 2 <= wanted[i] for i, n in both if n)
+        if fits[family]:
+            taken = [taken[0] + zeros, taken[1] + ones]
+    ranks = np.empty(len(numbers), dtype=np.int64)
+    ranks[ordered] = np.arange(len(numbers))
+    order = np.argsort(ranks[places], kind="stable")
+    is_chosen = fits[places[order]]
+    return rows[order][~is_chosen], rows[order][is_chosen]
+
+
+def _hashes(pool: Pool, rows: Rows, seed: int) -> UInt64[np.ndarray, " rows"]:
+    """The begin of the hash of the sequence of each record."""
     hashes = np.empty(len(rows), dtype=np.uint64)
     calls = (some(pool, rows[at : at + PART]) for at in range(0, len(rows), PART))
-    workers = min(cores(), 1 + len(rows) // (8 * PART))
+    workers = min(cores(), 1 + len(rows) // (32 * PART))
     has_strands = pool.alphabet.has_strands
     for number, found in each(hashes_of, ((*call, seed, has_strands) for call in calls), workers):
         hashes[number * PART : number * PART + len(found)] = found
+    return hashes
+
+
+def _by_hash(pool: Pool, rows: Rows, seed: int) -> Rows:
+    """Records by the hash of their sequence, then by name."""
+    hashes = _hashes(pool, rows, seed)
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     same = np.flatnonzero(ordered[1:] == ordered[:-1])
@@ -231,24 +301,25 @@ def _hash(pool: Pool, row: int, seed: int) -> bytes:
 
 def some(pool: Pool, rows: Rows) -> tuple[bytes, Int32[np.ndarray, " rows"]]:
     """Letters of some records end to end, and the length of each."""
-    lengths = pool.lengths(rows)
-    width = int(lengths.max(initial=1))
-    letters = pool.letters(rows, width, pad_left=False)
-    return letters[letters > 0].tobytes(), lengths
+    return pool.joined(rows), pool.lengths(rows)
 
 
 def without_leaks(pool: Pool, parts: dict[str, Rows]) -> tuple[dict[str, Rows], list[str]]:
     """As `splits.without_leaks`."""
     is_seen = np.zeros(int(pool.groups.max()) + 1, dtype=bool)
+    families = pool.families
+    has_relative = np.zeros(1 if families is None else int(families.max()) + 1, dtype=bool)
     left, notes = {}, []
     for name in reversed(SPLITS):
-        groups = pool.groups[parts[name]]
-        left[name] = parts[name][~is_seen[groups]]
+        rows = parts[name]
+        groups = pool.groups[rows]
+        of_family = np.zeros(len(rows), dtype=np.int32) if families is None else families[rows]
+        is_new = ~is_seen[groups]
+        stays = is_new & ~has_relative[of_family]
+        left[name] = rows[stays]
         is_seen[groups] = True
-        count = len(parts[name]) - len(left[name])
-        if count:
-            held_out = "valid and test" if name == "train" else "test"
-            notes.append(f"{count} sequences removed from {name}: they stand in {held_out} too")
+        has_relative[of_family] = families is not None
+        notes += removed_notes(name, len(rows) - int(is_new.sum()), int((is_new & ~stays).sum()))
     return left, notes
 
 

@@ -97,17 +97,28 @@ def without_leaks(
         kept[name] = [r for r in new if r.family is None or r.family not in families]
         seen.update(forms if name != SPLITS[0] else ())
         families.update(record.family for record in parts[name])
-        held_out = "valid and test" if name == "train" else "test"
-        if len(new) < len(parts[name]):
-            count = len(parts[name]) - len(new)
-            notes.append(f"{count} sequences removed from {name}: they stand in {held_out} too")
-        if len(kept[name]) < len(new):
-            count = len(new) - len(kept[name])
-            notes.append(
-                f"{count} sequences removed from {name}: they overlap, or share letters with,"
-                f" sequences of {held_out}"
-            )
+        notes += removed_notes(name, len(parts[name]) - len(new), len(new) - len(kept[name]))
     return kept, notes
+
+
+def removed_notes(name: str, equal: int, related: int) -> list[str]:
+    """What is said of sequences that a split lost.
+
+    Args:
+        name: of the split.
+        equal: sequences that are held out too.
+        related: sequences of which one of the same family is held out.
+    """
+    held_out = "valid and test" if name == "train" else "test"
+    notes = []
+    if equal:
+        notes.append(f"{equal} sequences removed from {name}: they stand in {held_out} too")
+    if related:
+        notes.append(
+            f"{related} sequences removed from {name}: they overlap, or share letters with,"
+            f" sequences of {held_out}"
+        )
+    return notes
 
 
 def duplicate_notes(

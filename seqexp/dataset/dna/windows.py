@@ -1,13 +1,16 @@
 """Windows of a genome, from intervals: where each begins, which are left out, and their letters."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+from jaxtyping import Bool
+
 from seqexp.dataset.dna.labelled import Record
-from seqexp.dataset.dna.regions import MAX_BYTES, Regions, Window
+from seqexp.dataset.dna.regions import MAX_BYTES, Regions, Window, Windows
 from seqexp.errors import InputError
 from seqexp.formats.dna import LETTERS, dna, reverse_complement
 from seqexp.formats.genome import Genome
@@ -28,9 +31,38 @@ class Skipped(NamedTuple):
     reason: str
 
 
-class _Row(NamedTuple):
-    interval: Interval
-    window: Window
+class Piece(NamedTuple):
+    """Some windows of a file in its order, without those that are left out.
+
+    Args:
+        windows: of the genome.
+        letters: of each, on its strand.
+        asked: of each, values of the columns that are asked for.
+        places: of each, in the file; one text for all where no message names the line.
+    """
+
+    windows: list[Window]
+    letters: list[str]
+    asked: list[tuple[str, ...]]
+    places: list[str]
+
+    def records(self) -> Iterator[Record]:
+        """The same as records."""
+        for window, letters, asked, place in zip(*self, strict=True):
+            yield Record(window.name, letters, asked=asked, place=place, window=window)
+
+
+class _Placed(NamedTuple):
+    """Rows of a file that have a window: their places as the file has them, windows, and lines.
+
+    Args:
+        rows: all columns, where some are asked for.
+    """
+
+    given: Windows
+    windows: Windows
+    lines: "array[int]"
+    rows: list[Interval]
 
 
 @dataclass
@@ -59,23 +91,34 @@ class Reader:
         """Records of a file in its order, with `columns` as they stand.
 
         Raises:
+            InputError: as `pieces`.
+        """
+        return [one for piece in self.pieces(path, key, columns) for one in piece.records()]
+
+    def pieces(self, path: Path, key: str, columns: Sequence[str] = ()) -> Iterator[Piece]:
+        """Windows of a file with their letters, some at a time; `skipped` has the others then.
+
+        Raises:
             InputError: as `read_intervals`; if a column is missing, no row can be used, or most
                 are not on the genome.
         """
-        found: list[Record] = []
-        before, self._rows, self._foreign = len(self.skipped), 0, 0
-        rows = self._placed(path)
-        while block := list(islice(rows, _BLOCK)):
-            letters: dict[int, str] = {}
-            for number in sorted(range(len(block)), key=lambda at: block[at].window):
-                letters[number] = self._letters(block[number].window)
-            for number, row in enumerate(block):
-                record = self._record(path, row, letters.pop(number), columns)
-                if record is not None:
-                    found.append(record)
+        before, found = len(self.skipped), 0
+        placed = self._placed(path, bool(columns))
+        is_twin = self._twins(path, placed)
+        for first in range(0, len(is_twin), _BLOCK):
+            piece = self._piece(path, placed, is_twin, first, columns)
+            found += len(piece.windows)
+            yield piece
         self.skipped[before:] = sorted(self.skipped[before:], key=lambda row: row.line)
-        self._refuse_all_skipped(path, key, self.skipped[before:], len(found))
-        return found
+        self._refuse_all_skipped(path, key, self.skipped[before:], found)
+
+    def letters_of(self, windows: Windows) -> Iterator[Piece]:
+        """Windows that are drawn from the genome, with their letters, some at a time."""
+        place = str(self.genome.path)
+        for first in range(0, len(windows), _BLOCK):
+            some = windows[first : first + _BLOCK]
+            letters = [self._read(window, self._letters(window), place) for window in some]
+            yield Piece(some, letters, [()] * len(some), [place] * len(some))
 
     def notes(self) -> list[str]:
         """How many rows were left out, by the first words of their reasons."""
@@ -95,33 +138,79 @@ class Reader:
 
     # --- one row ------------------------------------------------------------------------------
 
-    def _placed(self, path: Path) -> Iterator[_Row]:
-        """Rows with their windows, without those that have none."""
-        seen: dict[Window, int] = {}
+    def _placed(self, path: Path, keeps_rows: bool) -> _Placed:
+        """Rows that have a window which may be used."""
+        found = _Placed(Windows(), Windows(self.genome.contigs), array("q"), [])
+        self._rows = self._foreign = 0
         for interval in read_intervals(path, MAX_BYTES):
             self._rows += 1
-            if not self.genome.has(interval.contig):
-                self._foreign += 1
-                self._skip(path, interval, f"{interval.contig[:60]!r} is no contig of the genome")
+            contig, start, end = interval.contig, interval.start, interval.end
+            window = self._window_or_reason(interval)
+            if isinstance(window, str):
+                self._skip(path, interval.line, Window(contig, start, end), window)
                 continue
-            contig = self.genome.name_of(interval.contig)
-            size = self.genome.contigs[contig]
-            if interval.end > size:
-                self._foreign += 1
-                self._skip(path, interval, f"ends after {contig}, which has {size:,} letters")
+            found.given.append(Window(contig, start, end))
+            found.windows.append(window)
+            found.lines.append(interval.line)
+            if keeps_rows:
+                found.rows.append(interval)
+        return found
+
+    def _window_or_reason(self, interval: Interval) -> Window | str:
+        """The window of a row, or why it has none."""
+        if not self.genome.has(interval.contig):
+            self._foreign += 1
+            return f"{interval.contig[:60]!r} is no contig of the genome"
+        contig = self.genome.name_of(interval.contig)
+        size = self.genome.contigs[contig]
+        if interval.end > size:
+            self._foreign += 1
+            return f"ends after {contig}, which has {size:,} letters"
+        if self.width is not None and self.centre == "summit" and interval.summit is None:
+            return "has no summit, but dataset.centre is summit"
+        window = self._window(interval, contig)
+        return self._fault(window, size) or window
+
+    def _twins(self, path: Path, placed: _Placed) -> Bool[np.ndarray, " windows"]:
+        """Whether a window was there before; these are left out."""
+        firsts = placed.windows.firsts()
+        is_twin: np.ndarray = firsts != np.arange(len(firsts))
+        for row in np.flatnonzero(is_twin).tolist():
+            line, name = placed.lines[firsts[row]], placed.windows[row].name
+            reason = f"is the same window as line {line}: {name}"
+            self._skip(path, placed.lines[row], placed.given[row], reason)
+        return is_twin
+
+    def _piece(
+        self,
+        path: Path,
+        placed: _Placed,
+        is_twin: Bool[np.ndarray, " windows"],
+        first: int,
+        columns: Sequence[str],
+    ) -> Piece:
+        """A block of windows; letters are read in the order of the genome."""
+        stop = min(first + _BLOCK, len(is_twin))
+        letters: dict[int, str] = {}
+        for row in placed.windows.along(first, stop).tolist():
+            if not is_twin[row]:
+                letters[row] = self._letters(placed.windows[row])
+        found = Piece([], [], [], [])
+        for row in range(first, stop):
+            if is_twin[row]:
                 continue
-            if self.width is not None and self.centre == "summit" and interval.summit is None:
-                self._skip(path, interval, "has no summit, but dataset.centre is summit")
-                continue
-            window = self._window(interval, contig)
-            reason = self._fault(window, size)
-            if reason is None and window in seen:
-                reason = f"is the same window as line {seen[window]}: {window.name}"
+            window, line, raw = placed.windows[row], placed.lines[row], letters.pop(row)
+            reason = self._unknown(raw)
             if reason is not None:
-                self._skip(path, interval, reason)
+                self._skip(path, line, placed.given[row], reason)
                 continue
-            seen[window] = interval.line
-            yield _Row(interval, window)
+            place = f"{path}, line {line}"
+            found.windows.append(window)
+            found.letters.append(self._read(window, raw, place))
+            asked = [column_of(placed.rows[row], column, place) for column in columns]
+            found.asked.append(tuple(asked))
+            found.places.append(place if asked else str(path))
+        return found
 
     def _window(self, interval: Interval, contig: str) -> Window:
         if self.width is None:
@@ -148,23 +237,23 @@ class Reader:
     def _letters(self, window: Window) -> str:
         return self.genome.letters(window.contig, window.start, window.end)
 
-    def _record(self, path: Path, row: _Row, letters: str, columns: Sequence[str]) -> Record | None:
-        window, place = row.window, f"{path}, line {row.interval.line}"
+    def _unknown(self, letters: str) -> str | None:
+        """Why a window is left out for its unknown letters; None if it is not."""
         unknown = len(letters) - sum(map(letters.count, LETTERS + "U"))
-        if unknown > self.max_unknown * len(letters) or unknown == len(letters):
-            share = f"{unknown} of {len(letters)} letters are not known"
-            self._skip(path, row.interval, f"{share}; dataset.max_unknown is {self.max_unknown:g}")
+        if unknown <= self.max_unknown * len(letters) and unknown < len(letters):
             return None
-        read = dna(letters, window.name, place)
-        if window.strand == "-":
-            read = reverse_complement(read)
-        asked = tuple(column_of(row.interval, column, place) for column in columns)
-        place = place if asked else str(path)  # one text for all, where no message names the line
-        return Record(window.name, read, asked=asked, place=place, window=window)
+        share = f"{unknown} of {len(letters)} letters are not known"
+        return f"{share}; dataset.max_unknown is {self.max_unknown:g}"
 
-    def _skip(self, path: Path, interval: Interval, reason: str) -> None:
-        place = f"{interval.contig}:{interval.start}-{interval.end}"
-        self.skipped.append(Skipped(str(path), interval.line, place, reason))
+    @staticmethod
+    def _read(window: Window, letters: str, place: str) -> str:
+        """Letters of the genome as they are read on the strand of a window."""
+        read = dna(letters, window.name, place)
+        return reverse_complement(read) if window.strand == "-" else read
+
+    def _skip(self, path: Path, line: int, given: Window, reason: str) -> None:
+        place = f"{given.contig}:{given.start}-{given.end}"
+        self.skipped.append(Skipped(str(path), line, place, reason))
 
     def _refuse_all_skipped(
         self, path: Path, key: str, skipped: Sequence[Skipped], found: int

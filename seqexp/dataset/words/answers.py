@@ -16,6 +16,7 @@ from seqexp.dataset.asked import (
     Task,
     kind_of,
     labels_of,
+    listed,
     numbers_of,
     refuse_fractions,
     refuse_missing,
@@ -57,25 +58,30 @@ def answers(
     """
     documents = [document for found in splits.values() for document in found]
     tallies = {split: Tally.of(found) for split, found in splits.items()}
-    columns = columns_of([d.label for d in documents], names, [d.place for d in documents])
-    task, classes, notes = answers_of(columns, tallies, given)
-    if classes is None:
-        return Answers(task, tuple(names), splits, tuple(notes))
-    named = {
-        split: [d._replace(label=classes[d.label]) for d in found]
-        for split, found in splits.items()
-    }
-    return Answers(task, (), named, tuple(notes))
+    labels = [document.label for document in documents]
+    asked = columns_of(labels, names, [document.place for document in documents])
+    task, columns, named, notes = answers_of(asked, labels, tallies, given)
+    if named is not None:
+        splits = {
+            split: [d._replace(label=named[d.label]) for d in found]
+            for split, found in splits.items()
+        }
+    return Answers(task, columns, splits, tuple(notes))
 
 
 def answers_of(
-    columns: Sequence[Column], tallies: Mapping[str, Tally], given: Task | None
-) -> tuple[Task, dict[str, str] | None, list[str]]:
-    """The kind of what is asked; the class of each label, or None if it is no class; and notes.
+    columns: Sequence[Column],
+    labels: Sequence[str],
+    tallies: Mapping[str, Tally],
+    given: Task | None,
+) -> tuple[Task, tuple[str, ...], dict[str, str] | None, list[str]]:
+    """The kind of what is asked; names as of `Answers`; what each label becomes, its class or the
+    labels that it lists, or None if it stays; and notes.
 
     Args:
         columns: of all texts.
-        tallies: their joined labels by split.
+        labels: that hold them.
+        tallies: these by split.
         given: as of `answers`.
 
     Raises:
@@ -86,9 +92,15 @@ def answers_of(
         refuse_missing(columns[0], "texts")
         refuse_fractions(columns[0])
         classes, more = class_names(tallies, key="dataset.targets")
-        return task, classes, [*notes, *more]
+        return task, (), classes, [*notes, *more]
+    columns, about = listed(columns, task)
     (numbers_of if task == "regression" else labels_of)(columns)
-    return task, None, notes
+    names = tuple(column.name for column in columns)
+    if not about:
+        return task, names, None, notes
+    rows = zip(*(column.values for column in columns), strict=True)
+    named = {label: BETWEEN.join(row) for label, row in zip(labels, rows, strict=True)}
+    return task, names, named, [*notes, *about]
 
 
 def columns_of(

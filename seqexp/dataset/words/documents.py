@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqexp.dataset.asked import MARKS
 from seqexp.dataset.words.labels import Document, Labels
 from seqexp.errors import InputError
 from seqexp.formats.folders import files_in, folders_in
@@ -166,6 +167,8 @@ def joined(values: Sequence[Any], names: Sequence[str], place: str) -> str:
     """
     found = []
     for value, name in zip(values, names, strict=True):
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            value = _listed(value, name, place)
         text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
         if not isinstance(value, str | int | float | None) or BETWEEN in text:
             raise InputError(
@@ -174,6 +177,17 @@ def joined(values: Sequence[Any], names: Sequence[str], place: str) -> str:
             )
         found.append(text.strip())
     return BETWEEN.join(found)
+
+
+def _listed(values: Sequence[str], name: str, place: str) -> str:
+    """Names of labels of a JSON list, as a column of a table has them."""
+    odd = next((one for one in values if any(mark in one for mark in MARKS)), None)
+    if odd is not None:
+        raise InputError(
+            f"{place}: {name} names {odd[:40]!r}; in a list of labels, a name has none of"
+            f" {' '.join(MARKS)}"
+        )
+    return MARKS[0].join(values) or MARKS[0]
 
 
 def _limit(path: Path) -> int:

@@ -13,6 +13,7 @@ from seqexp.interpret.families.pairs import ARRANGEMENTS, MAX_DISTANCE, Pair
 from seqexp.interpret.filters.figures import draw_bits
 from seqexp.interpret.filters.match_figure import place_hit
 from seqexp.interpret.filters.matrix import information
+from seqexp.interpret.letters import numbered
 from seqexp.utils.drawing import colour_legend, literal, titled
 from seqexp.utils.names import one_line
 
@@ -60,9 +61,10 @@ def _same_places(figure: Figure, above: Axes, family: Family, given: Read, grid:
     strand = " (other strand)" if hit.reverse else ""
     name = f"{one_line(hit.target.name, 40)}{strand}: q = {hit.q_value:.1e}"
     draw_bits(below, information(ppm), given.symbols, name, first)
-    last = max(len(family.motif), first + len(ppm) - 1)
+    begin, last = min(1, first), max(len(family.motif), first + len(ppm) - 1)
     for axes in (above, below):
-        axes.set_xlim(min(1, first) - 0.6, last + 0.6)
+        axes.set_xticks(numbered(begin, last - begin + 1))
+        axes.set_xlim(begin - 0.6, last + 0.6)
 
 
 def _members(family: Family) -> str:

@@ -7,8 +7,9 @@ Source: Shrikumar et al. (2018), as modisco-lite has it (Schreiber 2022).
 """
 
 import importlib
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,6 +24,10 @@ from seqexp.interpret.attributions.question import asked
 from seqexp.interpret.families.sites import Sites
 from seqexp.seeding import UniformSource, stream_seed
 from seqexp.spec import Model, Output, TaskSpec
+from seqexp.utils.names import one_line
+from seqexp.utils.phases import phase
+
+log = logging.getLogger("seqexp")
 
 MAX_OUTPUTS = 8
 """Outputs, the first ones, whose predictions are explained."""
@@ -77,7 +82,6 @@ def find_patterns(
     spec: TaskSpec,
     tokens: Int[Tensor, "sampled time"],
     rows: Int[np.ndarray, " sampled"],
-    say: Callable[[str], None],
 ) -> list[EvidencePattern]:
     """Explain sequences of DNA by a model, and find patterns in the attributions.
 
@@ -88,7 +92,6 @@ def find_patterns(
         spec: the task.
         tokens: ids of the sequences, on the model's device.
         rows: numbers of these sequences, in which sites are counted.
-        say: is told what is being done.
     """
     count = len(spec.output_names)
     is_binary = spec.output is Output.SEQUENCE_CLASS and count == 2
@@ -97,20 +100,18 @@ def find_patterns(
     one_hot = (tokens[:, :, None] == torch.tensor(order, device=tokens.device) + 1).float()
     found = []
     for target in targets:
-        say(
-            f"motif families: attributions of {len(tokens):,} sequences for"
-            f" {spec.output_names[target]} ({method_for(model)})"
-        )
-        parts = _explained(model, spec, tokens, target)[:, :, order]
-        say("motif families: patterns in the attributions (TF-MoDISco)")
+        of, name = f"{len(tokens):,} sequences", one_line(spec.output_names[target])
+        with phase(f"attributions of {of} for {name} ({method_for(model)})"):
+            parts = _explained(model, spec, tokens, target)[:, :, order]
         try:
-            seqlets = modisco(one_hot.cpu().numpy(), parts.cpu().numpy())
+            with phase(f"patterns in the attributions of {of} for {name} (TF-MoDISco)"):
+                seqlets = modisco(one_hot.cpu().numpy(), parts.cpu().numpy())
         except (ArithmeticError, LookupError, ValueError) as error:
             # it fits a distribution to windows of either sign: there may be none, or too few
             said = (str(error).splitlines() or [""])[0][:200]
-            say(
-                "motif families: no patterns, since TF-MoDISco cannot tell these attributions from"
-                f" chance ({type(error).__name__}: {said})"
+            log.info(
+                f"  no patterns for {name}: TF-MoDISco cannot tell its attributions from chance"
+                f" ({type(error).__name__}: {said})"
             )
             continue
         found += [aligned_sites(pattern, rows) for pattern in seqlets]

@@ -57,8 +57,21 @@ def in_words(family: Family, unit: str) -> str:
     told = []
     if family.match is not None:
         q = family.match.q_value
-        told = [family.reading, f"q = {q:.1e}" if q < 0.001 else f"q = {q:.2g}"]
+        told = [_part_of(family), f"q = {q:.1e}" if q < 0.001 else f"q = {q:.2g}"]
     if family.adds is not None:
         favoured = f" to {one_line(family.speaks_for)}" if family.speaks_for else ""
         told.append(f"adds {family.adds:.2g} {unit}{favoured}")
     return f"{one_line(family.name)} ({'; '.join(told)})" if told else one_line(family.name)
+
+
+def _part_of(family: Family) -> str:
+    """What a family reads; where it is much longer than what it resembles, how much of it that is.
+
+    A pattern of a repeat that many sequences hold is long, and a known motif is a part of it.
+    """
+    hit, width = family.match, len(family.motif)
+    if hit is None or 2 * hit.overlap >= width:
+        return family.reading
+    first = max(0, -hit.offset)
+    within = family.reading[first : first + hit.overlap]
+    return f"{within} in letters {first + 1} to {first + hit.overlap} of {width}"

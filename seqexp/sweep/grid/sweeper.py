@@ -35,6 +35,7 @@ from seqexp.sweep.job import (
     distinct,
     is_for_jobs,
     key_of,
+    left_out,
     seeds_override,
     settled,
     sweep_identity,
@@ -110,7 +111,9 @@ class CheckedSweeper(BasicSweeper):
         grids = self._combined(arguments)
         _refuse_uncountable(grids)
         combinations = [job for grid in grids for job in self.split_arguments(grid, None)[0]]
-        jobs = self._distinct(self._checked(combinations))
+        jobs = self._checked(combinations)
+        _refuse_useless(jobs)
+        jobs = self._distinct(jobs)
         swept = {key_of(o) for grid in grids for o in grid if o.is_sweep_override()}
         swept |= differing([dict(o.partition("=")[::2] for o in j.overrides) for j in jobs])
         config = jobs[0].config
@@ -279,7 +282,8 @@ class CheckedSweeper(BasicSweeper):
             shown = tuple(filter(tells_apart, typed(overrides, self.config.hydra)))
             try:
                 config = settled(check(composed, others=others))
-                jobs.append(Job(shown, config, dataset, tuple(overrides)))
+                left = left_out(composed, others, shown)
+                jobs.append(Job(shown, config, dataset, tuple(overrides), left))
             except ConfigError as error:
                 own = command_line(item for item in shown if item not in shared)
                 for fault in error.faults:
@@ -361,6 +365,20 @@ class CheckedSweeper(BasicSweeper):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             OmegaConf.save(self.config, folder / "multirun.yaml")
+
+
+def _refuse_useless(jobs: Sequence[Job]) -> None:
+    """Refuse typed keys that every job of a sweep would leave out.
+
+    Raises:
+        InputError: naming the first of them.
+    """
+    for key in sorted(frozenset.intersection(*(job.left_out for job in jobs))):
+        group = key.partition(".")[0]
+        raise InputError(
+            f"{key}: no job of the sweep has a {group} that takes it; leave it out, or give another"
+            f" {group} too"
+        )
 
 
 def _in_jobs(found: Sequence[str], number: int) -> str:

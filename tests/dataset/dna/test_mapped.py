@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from made_genome import bed, made_genome, places
 
 from seqexp.data import Data
 from seqexp.dataset import fasta, mapped
-from seqexp.dataset.dna import columns, fasta_blocks, mapped_rows, pool
+from seqexp.dataset.dna import columns, fasta_blocks, mapped_rows, pool, windows
 from seqexp.dataset.fasta import Fasta
 from seqexp.errors import InputError
 
@@ -182,3 +183,67 @@ def test_blocks_hold_whole_records(tmp_path: Path) -> None:
         found = fasta_blocks.cut(file, file, size)
         pieces = [text[block.start : block.stop] for block in found]
         assert b"".join(pieces) == text and all(piece.startswith(b">") for piece in pieces)
+
+
+# --- intervals ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("genome")
+    made_genome(folder)
+    return folder / "genome.fa"
+
+
+def peaks_and_others(folder: Path) -> dict[str, str]:
+    """Some on either strand, some that overlap, one twice, one of unknown letters."""
+    draw = random.Random(5)
+    rows: list[tuple[object, ...]] = [
+        (contig, start, end, "x", 0, draw.choice("+-.")) for contig, start, end in places(90, 4)
+    ]
+    rows += [
+        (contig, int(str(start)) + 20, int(str(end)) + 20) for contig, start, end, *_ in rows[:9]
+    ]
+    rows += [rows[3], ("chr1", 470, 530), ("chr2", 0, 60), ("chrUn", 5, 90)]
+    draw.shuffle(rows)
+    others = [*places(60, 9), rows[5][:3]]
+    return {
+        "intervals": bed(folder / "p.bed", rows),
+        "others": bed(folder / "n.bed", others),
+        "blacklist": bed(folder / "b.bed", [("1", 20_000, 23_000)]),
+    }
+
+
+INTERVALS: dict[str, dict[str, Any]] = {
+    "shuffled": {"blacklist": "blacklist", "reverse_complement": True, "width": 50},
+    "gc-matched": {"negatives": "gc-matched", "blacklist": "blacklist"},
+    "of a file": {"negatives": "others", "max_unknown": 0.6},
+    "of FASTA": {"negatives": "fasta", "test_names": "^chr8:|^n1", "valid_share": 0.2},
+    "named splits": {
+        "negatives": "gc-matched",
+        "test_names": "^chr8",
+        "valid_names": r":\d*[0-4]\d-",
+    },
+    "apart": {"intervals": "others", "negatives": "gc-matched", "width": 20, "seed": 1},
+}
+
+
+@pytest.mark.parametrize("choices", INTERVALS.values(), ids=INTERVALS)
+def test_intervals_from_files_equal_those_in_memory(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: dict[str, Any]
+) -> None:
+    pytest.importorskip("pyfaidx")
+    files = peaks_and_others(tmp_path)
+    files["fasta"] = str(tmp_path / "n.fa")
+    Path(files["fasta"]).write_text(records("n", 60, 1))
+    chosen = {key: files.get(str(value), value) for key, value in choices.items()}
+    given: dict[str, Any] = {"intervals": files["intervals"], "genome": str(genome), **chosen}
+    in_memory = Fasta(**given).load()
+    monkeypatch.setattr(fasta, "MANY_INTERVALS", 0)
+    monkeypatch.setattr(windows, "_BLOCK", 40)
+    monkeypatch.setattr(windows, "Record", None)  # none is made
+    found = Fasta(**given).load()
+    assert same(found, in_memory) and found.files == in_memory.files
+    assert not isinstance(found.train.names, mapped.Strings)  # of rows, not of records
+    overlaps = any("they overlap, or share letters" in note for note in found.notes)
+    assert overlaps == ("test_names" in choices and choices["negatives"] == "gc-matched")

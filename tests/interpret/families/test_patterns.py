@@ -1,9 +1,11 @@
 """Patterns of attributions: aligned windows become families, alone and together with filters."""
 
 import importlib.util
+import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +31,7 @@ from seqexp.interpret.families.patterns import (
     find_patterns,
     modisco,
 )
+from seqexp.interpret.families.words import in_words
 from seqexp.interpret.filters.report import report_page, verdict
 from seqexp.interpret.filters.tomtom import Learned
 from seqexp.model.cnn1d import CNN1D
@@ -89,6 +92,15 @@ class WithoutFilters(torch.nn.Module):
 
     def forward(self, tokens: torch.Tensor, carry: Any = None) -> Any:
         return self.inside(tokens, carry)
+
+
+said: list[str] = []
+
+
+@contextmanager
+def said_in(text: str) -> Iterator[None]:
+    said.append(text)
+    yield
 
 
 def families(
@@ -180,8 +192,9 @@ def test_each_output_is_explained_with_letters_in_the_order_of_modisco(
     monkeypatch.setattr(module, "modisco", kept)
     network = CNN1D(spec, num_filters=2, filter_width=3).eval()
     tokens = torch.tensor([[1, 2, 3, 4, 1, 1, 0, 0], [4, 3, 2, 1, 2, 2, 2, 3]])
-    said: list[str] = []
-    (pattern,) = find_patterns(network, spec, tokens, np.array([3, 8]), said.append)
+    monkeypatch.setattr(module, "phase", said_in)
+    said.clear()
+    (pattern,) = find_patterns(network, spec, tokens, np.array([3, 8]))
     one_hot, attributions = asked[0]
     assert one_hot.shape == attributions.shape == (2, 8, 4) and len(asked) == 1
     assert one_hot.sum(axis=2).tolist() == [[1] * 6 + [0] * 2, [1] * 8]
@@ -190,12 +203,26 @@ def test_each_output_is_explained_with_letters_in_the_order_of_modisco(
     assert "2 sequences for yes (integrated-gradients)" in said[0]
 
 
+def test_a_match_with_a_part_of_a_long_motif_says_which(
+    model: CNN1D, given: Read, patterns: list[EvidencePattern]
+) -> None:
+    known = Known(None, [Pattern("part", certain(ONE)), *others()])
+    one, _ = families(WithoutFilters(model), given, patterns, known).found
+    assert one.match is not None and in_words(one, "nats").startswith(f"part ({one.reading}; q")
+    width, counts = len(one.reading), one.group.pfm[one.group.part]
+    group = replace(one.group, pfm=np.tile(counts, (3, 1)), part=slice(0, 3 * width))
+    long = replace(one, group=group, reading=3 * one.reading)
+    moved = replace(long, match=replace(one.match, offset=-width))
+    said = f"part ({one.reading} in letters {width + 1} to {2 * width} of {3 * width}; q"
+    assert in_words(moved, "nats").startswith(said)
+
+
 def test_what_attributes_nothing_has_no_pattern() -> None:
     assert modisco(np.eye(4)[np.zeros((3, 30), int)], np.zeros((3, 30, 4))) == []
 
 
 def test_attributions_without_a_threshold_have_no_pattern_and_end_no_run(
-    spec: TaskSpec, monkeypatch: pytest.MonkeyPatch
+    spec: TaskSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def of_one_sign(*_: Any, **settings: Any) -> None:
         raise ZeroDivisionError("division by zero")
@@ -205,11 +232,11 @@ def test_attributions_without_a_threshold_have_no_pattern_and_end_no_run(
     )
     monkeypatch.setitem(sys.modules, "modiscolite", SimpleNamespace())
     monkeypatch.setattr(module, "_keep_to_threads", lambda: None)
+    caplog.set_level(logging.INFO, "seqexp")
     network = CNN1D(spec, num_filters=2, filter_width=3).eval()
-    said: list[str] = []
     tokens = torch.tensor([[1, 2, 3, 4, 1, 1, 4, 2]])
-    assert find_patterns(network, spec, tokens, np.array([0]), said.append) == []
-    assert "no patterns" in said[-1] and "ZeroDivisionError: division by zero" in said[-1]
+    assert find_patterns(network, spec, tokens, np.array([0])) == []
+    assert "no patterns for yes" in caplog.text and "ZeroDivisionError: division" in caplog.text
 
 
 def test_a_signal_within_modisco_ends_the_run_as_elsewhere(

@@ -167,6 +167,14 @@ def test_grids_may_be_of_other_experiments(seqexp: Command) -> None:
     assert "| experiment=imdb-ngrams |" in done.stdout
 
 
+def test_a_key_that_no_job_of_a_sweep_takes_is_refused(seqexp: Command) -> None:
+    sweep = ("-m", "dataset=text", "model=ngrams", "seed=0,1", "dry_run=true")
+    for key in ("model.from_run", "model.hidden_size"):
+        done = seqexp(*sweep, f"{key}=3")
+        assert done.returncode == 2
+        assert f"{key}: no job of the sweep has a model that takes it; leave it out" in done.stderr
+
+
 def test_a_grid_with_half_a_quote_is_refused_with_the_grid() -> None:
     with pytest.raises(InputError, match=r"grids has \"model=lstm seed='0\".*no closing quotation"):
         words("model=lstm seed='0")
