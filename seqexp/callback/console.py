@@ -140,11 +140,15 @@ def say_stopped(training: Training) -> None:
     """Why a training ended before its last epoch, and which weights are tested."""
     settings, epoch, best = training.settings, training.epoch, training.best_epoch
     if epoch < settings.epochs:
-        log.info(
-            f"stopped early after epoch {epoch}: {settings.monitor} is not better than"
-            f" {number(training.best_value or 0.0)} of epoch {best} for {epoch - best} epochs"
-            f" (trainer.patience={settings.patience})"
+        count = f"{epoch - best} epoch{'s' if epoch - best > 1 else ''}"
+        what = (
+            f"is not better than {number(training.best_value or 0.0)} of epoch {best} for {count}"
         )
+        if not best:  # none had a value that is finite
+            what = f"has had no value for {count}"
+        # a solver has a patience of its own
+        key = "" if training.solver is not None else f" (trainer.patience={settings.patience})"
+        log.info(f"stopped early after epoch {epoch}: {settings.monitor} {what}{key}")
     if settings.test_weights == "best" and best and best != epoch:
         log.info(f"tested are the weights of epoch {best}")
 

@@ -112,7 +112,7 @@ def _named(given: str, store: str, copies: str) -> str:
     if not FORM.fullmatch(given):
         raise InputError(
             f"{KEY} is {given!r}; give the id of a run (32 digits and letters a to f), its first"
-            " few, or on the command line latest"
+            " few, or on the command line latest or best"
         )
     with tempfile.TemporaryDirectory() as temporary:
         found = _download(given, store, temporary)

@@ -76,7 +76,7 @@ class Planner:
     def __init__(self) -> None:
         self._timed: dict[str, Timed] = {}
         self._data: dict[str, Data | InputError] = {}
-        self._parameters: dict[str, tuple[int, bool]] = {}
+        self._parameters: dict[str, tuple[int, int | None]] = {}
 
     def plan(self, label: str, config: Config, folder: Path | None) -> Plan:
         """The plan of a config whose run lives in `folder`."""
@@ -88,28 +88,31 @@ class Planner:
         except InputError as error:
             return Plan(label, state, fault=str(error))
         try:
-            parameters, is_solved = self._count(run, data)
-            steps = 0 if is_solved else total_steps(run.settings, data)
+            parameters, fits = self._count(run, data)
+            steps = 0 if fits is not None else total_steps(run.settings, data)
             done = steps if state in (DONE, REPORTED) else min(done, steps)
-            left = float(state not in (DONE, REPORTED)) if is_solved else 1 - done / max(1, steps)
+            left = 1 - done / max(1, steps)
+            if fits is not None:
+                left = float(state not in (DONE, REPORTED))
             seconds = None
             if config["dry_run"] == TIMED:
-                seconds = self._seconds(run, data, steps, left) if left else 0.0
+                epochs = run.settings.epochs if fits is None else fits
+                seconds = self._seconds(run, data, steps * left, epochs * left) if left else 0.0
         except InputError as error:
             return Plan(label, state, sequences=_size(data), fault=str(error))
         return Plan(label, state, parameters, _size(data), steps, done, seconds=seconds)
 
-    def _seconds(self, run: Parts, data: Data, steps: int, left: float) -> float:
-        """Of what is left of a run, a share; runs that differ in their seeds alone are timed once.
+    def _seconds(self, run: Parts, data: Data, steps: float, epochs: float) -> float:
+        """Of so many updates and epochs; runs that differ in their seeds alone are timed once.
 
-        A model that is solved for takes no steps, but its epochs take time.
+        A model that is solved for takes no steps, but its fits take time, an epoch each.
         """
         parts = ("model", "optimizer", "schedule", "trainer")
         key = json.dumps([*(run.config[part] for part in parts), _size(data), data.spec.to_dict()])
         if key not in self._timed:
             with phase("timing a few updates"):
                 self._timed[key] = timed(run, data)
-        return self._timed[key].total(round(steps * left), run.settings.epochs * left)
+        return self._timed[key].total(round(steps), epochs)
 
     def _load(self, config: Config) -> tuple[Parts, Data]:
         with only_looking():
@@ -129,14 +132,15 @@ class Planner:
             raise data
         return run, data
 
-    def _count(self, run: Parts, data: Data) -> tuple[int, bool]:
-        """Weights of a model, and whether a solver finds them, which takes no steps."""
+    def _count(self, run: Parts, data: Data) -> tuple[int, int | None]:
+        """Weights of a model; and the fits that a solver tries, None of a model without one."""
         key = json.dumps([run.model, data.spec.to_dict()])
         if key not in self._parameters:
             with weightless():
                 model = build_model(run.model, data, torch.device("meta"))
             counts = [p.numel() for p in model.parameters() if p.requires_grad]
-            self._parameters[key] = sum(counts), isinstance(model, Solves)
+            fits = model.num_fits if isinstance(model, Solves) else None
+            self._parameters[key] = sum(counts), fits
         return self._parameters[key]
 
 

@@ -232,8 +232,10 @@ def _take(entry: Entry, returned: JobReturn, metric: str) -> None:
         entry.metrics = {} if value is None else {metric: value}
     else:
         entry.state = "KILLED" if isinstance(value, StoppedError) else "FAILED"
-        entry.error = f"{type(value).__name__}: {value}"
-        entry.traceback = "".join(traceback.format_exception(value))
+        error = f"{type(value).__name__}: {value}".strip(": ")  # as a run writes it
+        if entry.error != error or not entry.traceback:  # an error of another process has no lines
+            entry.traceback = "".join(traceback.format_exception(value))
+        entry.error = error
     entry.ended = time.time()
 
 

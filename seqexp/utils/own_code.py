@@ -1,5 +1,6 @@
 """Errors of a user's own classes and functions, as one message that names them."""
 
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,11 +37,22 @@ def blamed(what: str) -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    """Where an error was raised: the last line that is neither of seqexp nor of PyTorch."""
+    """Where an error was raised: the last line of the user's code, else of a library that it calls;
+    none of seqexp and PyTorch.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame
+    others = [
+        frame.filename
         for frame in frames
         if "/torch/" not in frame.filename and not Path(frame.filename).is_relative_to(_PACKAGE)
     ]
-    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    own = [file for file in others if not _is_of_library(file)] or others
+    last = next((frame for frame in reversed(frames) if own and frame.filename == own[-1]), None)
+    return f" ({last.filename}, line {last.lineno})" if last is not None else ""
+
+
+def _is_of_library(file: str) -> bool:
+    """Whether a file is of an installed package or of Python itself."""
+    standard = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+    is_installed = bool({"site-packages", "dist-packages"} & {*Path(file).parts})
+    return is_installed or file.startswith(("<frozen", *(f"{folder}/" for folder in standard)))

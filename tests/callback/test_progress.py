@@ -17,6 +17,7 @@ def training_of(**changes: Any) -> Any:
         epochs=20, patience=3, monitor="valid/loss_nats", test_weights="best"
     )
     given = {"step": 0, "epoch": 20, "best_epoch": 20, "best_value": 0.5, "settings": settings}
+    given["solver"] = None
     return SimpleNamespace(**{**given, **changes})
 
 
@@ -51,5 +52,20 @@ def test_why_a_training_stopped_early_is_said(caplog: pytest.LogCaptureFixture) 
     assert caplog.messages == [
         "stopped early after epoch 9: valid/loss_nats is not better than 0.5000 of epoch 6 for 3"
         " epochs (trainer.patience=3)",
+        "tested are the weights of epoch 6",
+    ]
+
+
+def test_neither_an_epoch_without_a_value_nor_an_unset_patience_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "seqexp")
+    say_stopped(training_of(epoch=3, best_epoch=0, best_value=None))
+    say_stopped(training_of(epoch=7, best_epoch=6, solver=object()))
+    assert caplog.messages == [
+        "stopped early after epoch 3: valid/loss_nats has had no value for 3 epochs"
+        " (trainer.patience=3)",
+        "stopped early after epoch 7: valid/loss_nats is not better than 0.5000 of epoch 6 for 1"
+        " epoch",
         "tested are the weights of epoch 6",
     ]

@@ -46,6 +46,18 @@ def test_a_process_has_the_variables_of_the_caller_and_hears_signals(
     assert not set(blocked) & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
+class OddError(Exception):
+    """Pickle would make it again with one argument."""
+
+    def __init__(self, file: str, line: int) -> None:
+        super().__init__(f"{file}, line {line}: odd")
+
+
+def test_a_result_that_cannot_be_made_again_costs_its_process_only() -> None:
+    calls = [(OddError, "reads.fa", 3), (divmod, 7, 2)]
+    assert each(operator.call, calls, 1) == [1, (3, 1)]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_the_server_does_not_hear_what_ends_a_terminals_processes() -> None:
     forkserver._forkserver._stop()  # type: ignore[attr-defined]  # another test may have begun it

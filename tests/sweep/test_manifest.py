@@ -91,6 +91,17 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
         Manifest.read(tmp_path)
 
 
+def test_the_lines_of_an_error_are_those_of_the_run_that_met_it(tmp_path: Path) -> None:
+    one, manifest = job(1), Manifest.read(tmp_path)
+    lines = {"error": "ValueError: no", "traceback": "  File ..., line 7\nValueError: no"}
+    leave(tmp_path, one, "result.json", result("FAILED") | lines)
+    manifest.expect([one], [])
+    manifest.note([one], [returned(ValueError("no"))])  # as it comes back from another process
+    assert manifest.entry(one).traceback == lines["traceback"]
+    manifest.note([one], [returned(ValueError("other"))])
+    assert "other" in manifest.entry(one).traceback
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -90,6 +90,18 @@ def test_runs_that_differ_in_their_seed_are_timed_once_and_workers_share(
     assert "about 3.0 h one after the other, 1.5 h by 2 workers" in " ".join(told.split())
 
 
+def test_a_solver_is_timed_for_its_fits_and_not_for_the_epochs_of_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqexp.sweep.dry_run.timed", lambda *_: Timed(0.0, 1.0, test=0.0))
+    more = (*SMALL, "dry_run=timed", "trainer.epochs=40", "model=ngrams")
+    several, one = (
+        Planner().plan("", config_of(tmp_path, *more, f"model.strength={strength}"), None)
+        for strength in ("null", "3.0")
+    )
+    assert one.seconds == 1 and several.seconds is not None and 1 < several.seconds < 40
+
+
 def test_a_time_is_told_in_the_unit_that_fits() -> None:
     given = (0.1, 89, 100, 5000, 6000, 180_000)
     assert [in_words(one) for one in given] == [

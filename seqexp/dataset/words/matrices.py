@@ -114,7 +114,8 @@ def encoded(encoding: Encoding, cache: str | None) -> Mapping[str, Encoded]:
             raise OSError(0, "it does not keep what is written")
         return found
 
-    folder = None if cache is None else Path(cache)
+    # rows of a corpus without a key would be taken for those of any other of its size
+    folder = Path(cache) if cache is not None and encoding.corpus.key else None
     return kept(folder, f"rows-{encoding.key[:32]}", _read, make)
 
 

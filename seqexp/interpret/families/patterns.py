@@ -7,6 +7,7 @@ Source: Shrikumar et al. (2018), as modisco-lite has it (Schreiber 2022).
 """
 
 import importlib
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from seqexp.seeding import UniformSource, stream_seed
 from seqexp.spec import Model, Output, TaskSpec
 from seqexp.utils.names import one_line
 from seqexp.utils.phases import phase
+
+log = logging.getLogger("seqexp")
 
 MAX_OUTPUTS = 8
 """Outputs, the first ones, whose predictions are explained."""
@@ -100,8 +103,17 @@ def find_patterns(
         of, name = f"{len(tokens):,} sequences", one_line(spec.output_names[target])
         with phase(f"attributions of {of} for {name} ({method_for(model)})"):
             parts = _explained(model, spec, tokens, target)[:, :, order]
-        with phase(f"patterns in the attributions of {of} for {name} (TF-MoDISco)"):
-            seqlets = modisco(one_hot.cpu().numpy(), parts.cpu().numpy())
+        try:
+            with phase(f"patterns in the attributions of {of} for {name} (TF-MoDISco)"):
+                seqlets = modisco(one_hot.cpu().numpy(), parts.cpu().numpy())
+        except (ArithmeticError, LookupError, ValueError) as error:
+            # it fits a distribution to windows of either sign: there may be none, or too few
+            said = (str(error).splitlines() or [""])[0][:200]
+            log.info(
+                f"  no patterns for {name}: TF-MoDISco cannot tell its attributions from chance"
+                f" ({type(error).__name__}: {said})"
+            )
+            continue
         found += [aligned_sites(pattern, rows) for pattern in seqlets]
     return found
 

@@ -101,6 +101,9 @@ def _result(receiver: Connection, process: BaseProcess) -> Any:
             result = cloudpickle.loads(receiver.recv_bytes())
         except EOFError:
             result = None
+        except Exception:  # of what cannot be made again here, as an error of a user's own
+            process.join()
+            return Ended(process.exitcode or 1)
     process.join()
     return Ended(process.exitcode or 0) if result is None else result[0]
 

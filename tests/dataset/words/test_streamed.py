@@ -83,6 +83,22 @@ def test_texts_from_files_equal_those_in_memory(
     assert same(Text(str(file), cache=None, **choices).load(), in_memory)
 
 
+def test_rows_of_texts_that_the_cache_does_not_take_are_no_other_texts_rows(
+    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(text, "LARGE", 10**9)
+    monkeypatch.setattr("seqexp.dataset.words.cache.write", full)
+    rows = []
+    for words in ("a b b a", "a b a b"):
+        path = tmp_path / "same.csv"
+        path.write_text("text,label\n" + "".join(f"{words},{i % 2}\n" for i in range(30)))
+        rows.append(Text(str(path), cache=str(tmp_path / "cache")).load().train.tokens[0].tolist())
+    assert rows[0] != rows[1]
+
+
 def test_an_encoding_that_was_killed_resumes_by_blocks(
     file: Path, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Patterns of attributions: aligned windows become families, alone and together with filters."""
 
 import importlib.util
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -218,6 +219,24 @@ def test_a_match_with_a_part_of_a_long_motif_says_which(
 
 def test_what_attributes_nothing_has_no_pattern() -> None:
     assert modisco(np.eye(4)[np.zeros((3, 30), int)], np.zeros((3, 30, 4))) == []
+
+
+def test_attributions_without_a_threshold_have_no_pattern_and_end_no_run(
+    spec: TaskSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def of_one_sign(*_: Any, **settings: Any) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setitem(
+        sys.modules, "modiscolite.tfmodisco", SimpleNamespace(TFMoDISco=of_one_sign)
+    )
+    monkeypatch.setitem(sys.modules, "modiscolite", SimpleNamespace())
+    monkeypatch.setattr(module, "_keep_to_threads", lambda: None)
+    caplog.set_level(logging.INFO, "seqexp")
+    network = CNN1D(spec, num_filters=2, filter_width=3).eval()
+    tokens = torch.tensor([[1, 2, 3, 4, 1, 1, 4, 2]])
+    assert find_patterns(network, spec, tokens, np.array([0])) == []
+    assert "no patterns for yes" in caplog.text and "ZeroDivisionError: division" in caplog.text
 
 
 def test_a_signal_within_modisco_ends_the_run_as_elsewhere(
