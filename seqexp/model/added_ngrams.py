@@ -231,6 +231,8 @@ def top_of(
     if vectors.adds_to != "input":
         adds = rows[1:].detach().float().cpu()
         adds = adds - adds.mean(dim=1, keepdim=True) if adds.shape[1] > 1 else adds
+        if vectors.adds_to == "mean":  # as what is predicted is the mean of both
+            adds = adds / 2
         return highest(adds, None, table, spec.output_names, count)
     longest = rows[1:].norm(dim=1).topk(min(MAX_TRIED, len(rows) - 1)).indices
     ngrams = table.names((longest + 1).tolist())

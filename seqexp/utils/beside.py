@@ -56,6 +56,7 @@ class Drawing:
     def __init__(self, makes: Mapping[str, Make]) -> None:
         self._makes, self._drawn = dict(makes), dict[str, bytes]()
         self._process: tuple[int, int] | None = None  # its number, and where it writes
+        self._parent = os.getpid()
         if makes and can_fork():
             with contextlib.suppress(OSError):  # no room for a process: drawn here
                 self._process = self._forked()
@@ -111,7 +112,9 @@ class Drawing:
             return
         _, reader = self._process
         content, deadline = b"", time.monotonic() + PATIENCE
-        while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        poll = select.poll()  # `select` takes no file whose number is above 1,023
+        poll.register(reader)
+        while poll.poll(1000 * max(0.0, deadline - time.monotonic())):
             piece = os.read(reader, 2**20)
             if not piece:
                 break
@@ -127,6 +130,8 @@ class Drawing:
         process, reader = self._process
         self._process = None
         os.close(reader)
+        if os.getpid() != self._parent:  # another process that was forked, with a copy of this
+            return
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)

@@ -14,7 +14,7 @@ from seqexp.config.check import check
 from seqexp.data import Batch, Sequences
 from seqexp.errors import ConfigError, InputError
 from seqexp.inference.saved_model import load, save
-from seqexp.model.added_ngrams import AddedNGrams
+from seqexp.model.added_ngrams import AddedNGrams, top_of
 from seqexp.model.convolution import Convolution
 from seqexp.spec import Output
 from seqexp.task import kinds
@@ -200,6 +200,14 @@ def test_what_is_predicted_is_the_mean_of_filters_and_ngrams_on_either_strand() 
     torch.testing.assert_close(model(tokens)[0], (filters + ngrams) / 2)
     other = torch.tensor(LETTERS.complements())[tokens].flip(1)
     torch.testing.assert_close(model.members(other)[0][1], ngrams)
+
+
+def test_what_speaks_most_is_what_is_added_to_the_mean() -> None:
+    model = beside()
+    weights = model.ngrams.table.table[1:].detach()
+    halves = (weights - weights.mean(dim=1, keepdim=True)) / 2
+    top = top_of(model, model.ngrams, model.spec, 1)
+    assert max(adds for _, _, adds in top) == pytest.approx(float(halves.max()))
 
 
 def test_each_member_learns_as_if_it_were_alone() -> None:

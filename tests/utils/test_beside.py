@@ -1,6 +1,7 @@
 """Figures drawn in a process beside this one: the same files, and errors that are seen here."""
 
 import os
+import resource
 import time
 from collections.abc import Iterator
 
@@ -81,3 +82,31 @@ def test_an_error_is_raised_where_the_figure_is_asked_for() -> None:
 def test_figures_that_nobody_asks_for_leave_no_process() -> None:
     drawing = Drawing({"a": lambda: time.sleep(60) or figure()})  # type: ignore[func-returns-value]
     del drawing
+
+
+@needs_fork
+def test_a_copy_in_another_process_ends_no_drawing() -> None:
+    drawing = Drawing({"a": counted})
+    process = os.fork()
+    if not process:
+        drawing._end()  # as when the copy is no longer wanted
+        os._exit(0)
+    assert os.waitpid(process, 0)[1] == 0
+    assert drawing.png("a") == png(figure(1.0))
+
+
+@needs_fork
+@pytest.mark.skipif(
+    resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 1500, reason="numbers of files are small here"
+)
+def test_files_of_large_numbers_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = os.pipe
+
+    def high() -> tuple[int, int]:
+        reader, writer = pipe()
+        os.dup2(reader, 1500)
+        os.close(reader)
+        return 1500, writer
+
+    monkeypatch.setattr(beside.os, "pipe", high)
+    assert Drawing({"a": counted}).png("a") == png(figure(1.0))
