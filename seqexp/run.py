@@ -272,10 +272,19 @@ def end(callbacks: Sequence[Callback], result: Result) -> None:
     gc.freeze()  # what is there already is not garbage, and takes long to look through
     try:
         for callback in callbacks:
-            with contextlib.nullcontext() if callback.doing is None else phase(*callback.doing):
+            if type(callback).at_test is not Callback.at_test:
+                with doing(callback):
+                    callback.at_test()
+        for callback in callbacks:
+            with doing(callback):
                 callback.at_end(result)
     finally:
         gc.unfreeze()
+
+
+def doing(callback: Callback) -> contextlib.AbstractContextManager[None]:
+    """Say what a callback does at the end, where that takes time."""
+    return contextlib.nullcontext() if callback.doing is None else phase(*callback.doing)
 
 
 # --- what was begun before --------------------------------------------------------------------

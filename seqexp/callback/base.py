@@ -64,6 +64,11 @@ class Callback:
     def after(self, report: Report) -> None:
         """After a report of the loop."""
 
+    def at_test(self) -> None:
+        """When the model holds the weights that were tested, before any `at_end`: begin what is
+        done in processes beside the rest.
+        """
+
     def at_end(self, result: Result) -> None:
         """When the model holds the weights that were tested."""
 

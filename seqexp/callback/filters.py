@@ -150,10 +150,13 @@ class LearnedFilters(Callback):
             self.frames[epoch] = image
         self.run.log(motif_metrics(filters), report.step)
 
+    def at_test(self) -> None:
+        """Read the filters, and begin to draw them."""
+        self.found = self.learned()
+
     def at_end(self, result: Result) -> None:
         """Keep what the filters learned, where they find it, and what simpler methods come to."""
-        run, settings = self.run, self.settings
-        self.found = learned = self.learned()
+        run, settings, learned = self.run, self.settings, self.found
         self._find_families()
         with phase("looking for the evidence along sequences"):
             agreement, where = show_where(settings, run, learned.filters)
@@ -187,13 +190,15 @@ class LearnedFilters(Callback):
         if not filters or self.settings is None:
             return Learned()
         learned = Learned(filters, metrics=motif_metrics(filters))
+        if self.draws:
+            self.drawn |= pictures(self._figure(learned))
         if self.settings.matches and is_dna(symbols):
             with phase(self._comparing()):
                 learned = compared(filters, patterns, self.database, symbols, self.settings.max_q)
         with phase("reading filters that have learned nothing"):
             learned = replace(learned, metrics={**learned.metrics, **self._chance(filters)})
         if self.draws:
-            self.drawn |= pictures(self._figures(learned))
+            self.drawn |= pictures(self._match_figures(learned))
             self._keep_filters(filters)
             if is_dna(symbols):
                 self._keep_motifs(learned)
@@ -236,16 +241,23 @@ class LearnedFilters(Callback):
             self.training.seed,
         )
 
-    def _figures(self, learned: Learned) -> dict[str, Make]:
-        """How the figures of filters are made, by path."""
+    def _figure(self, learned: Learned) -> dict[str, Make]:
+        """How the figure of filters is made, by its path."""
         from seqexp.interpret.filters.figures import filter_figure
-        from seqexp.interpret.filters.match_figure import match_figure
 
         assert self.settings is not None
         symbols, shown = self.data.spec.vocabulary.symbols, self.settings.max_shown
         given = learned.filters, symbols, self.data.patterns, "what the filters learned", shown
-        makes: dict[str, Make] = {"filters/filters.png": partial(filter_figure, *given)}
+        return {"filters/filters.png": partial(filter_figure, *given)}
+
+    def _match_figures(self, learned: Learned) -> dict[str, Make]:
+        """How the figures of what filters resemble are made, by path."""
+        assert self.settings is not None
+        symbols, shown = self.data.spec.vocabulary.symbols, self.settings.max_shown
+        makes: dict[str, Make] = {}
         for name, hits, against in learned.comparisons() if is_dna(symbols) else ():
+            from seqexp.interpret.filters.match_figure import match_figure
+
             of_matches = learned.filters, hits, symbols, against, shown
             makes[f"filters/{name}.png"] = partial(match_figure, *of_matches)
         return makes

@@ -104,6 +104,10 @@ class Own(Callback):
         """After a report of the loop."""
         self._call("after", self.inner.after, report)
 
+    def at_test(self) -> None:
+        """When the model holds the weights that were tested, before any `at_end`."""
+        self._call("at_test", self.inner.at_test)
+
     def at_end(self, result: Result) -> None:
         """When the model holds the weights that were tested."""
         self._call("at_end", self.inner.at_end, result)

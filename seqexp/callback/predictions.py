@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,6 +27,7 @@ from seqexp.spec import (
 from seqexp.task import kinds
 from seqexp.task.base import Cell, Task
 from seqexp.task.figures import MOST_BARS, MOST_CLASSES, MOST_CURVES, MOST_PANELS
+from seqexp.utils.beside import Make, Picture, pictures
 from seqexp.utils.phases import DRAWING
 
 if TYPE_CHECKING:
@@ -60,29 +62,36 @@ class Predictions(Callback):
 
     def __init__(self, run: Observed) -> None:
         self.run = run
-        self.figures: dict[str, Figure] = {}
+        self.figures: dict[str, Picture] = {}
 
     def before(self) -> None:
         """Say which pictures are left out."""
         for line in left_out(self.run.data.spec) if self.run.tracker.keeps else ():
             log.info(f"  predictions: {line}")
 
+    def at_test(self) -> None:
+        """Begin to draw what the loop has collected of the test."""
+        whole = self.run.training.tested
+        if whole is not None and self.run.tracker.keeps:
+            makes = whole.figures()
+            self.figures = pictures({name: partial(_literal, make) for name, make in makes.items()})
+
     def at_end(self, result: Result) -> None:
-        """Draw what the loop has collected of the test, and write the table."""
+        """Keep the pictures, and write the table."""
         tracker, training = self.run.tracker, self.run.training
         if not tracker.keeps:
             return
-        whole = training.tested
-        drawn = {} if whole is None else whole.figures()
-        if drawn:
-            from seqexp.utils.drawing import literal  # with Matplotlib
-
-            self.figures = {name: literal(figure) for name, figure in drawn.items()}
-        for name, figure in self.figures.items():
-            tracker.figure(figure, f"predictions/{name}.png")
         rows = list(table(training.model, self.run.data, training.device))
         if rows:
             tracker.text(_tsv(rows), "predictions/test.tsv")
+        for name, figure in self.figures.items():
+            tracker.figure(figure, f"predictions/{name}.png")
+
+
+def _literal(make: Make) -> "Figure":
+    from seqexp.utils.drawing import literal  # with Matplotlib
+
+    return literal(make())
 
 
 def left_out(spec: TaskSpec) -> list[str]:

@@ -28,6 +28,8 @@ from seqexp.utils.phases import DRAWING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
 
+    from seqexp.utils.beside import Picture
+
 MAX_READ = 5000
 """Positions of a sequence that states are computed of."""
 
@@ -51,7 +53,7 @@ class HasFigures(Protocol):
     """A callback that has drawn something for the page."""
 
     @property
-    def figures(self) -> Mapping[str, "Figure"]:
+    def figures(self) -> Mapping[str, "Figure | Picture"]:
         """By what they are called."""
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from seqexp.spec import TaskSpec
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from seqexp.utils.beside import Make
 
 Logits = Float[Tensor, "batch positions outputs"]
 Targets = Num[Tensor, "batch positions"]
@@ -34,8 +34,8 @@ class Whole(Protocol):
         """By name without the split, as `auroc`; nothing that is not defined for these targets."""
         ...
 
-    def figures(self) -> dict[str, "Figure"]:
-        """Pictures of the predictions by name, as `confusion_matrix`."""
+    def figures(self) -> dict[str, "Make"]:
+        """How pictures of the predictions are made, by name, as `confusion_matrix`."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from seqexp.task.cross_entropy import cross_entropy_sum, entropy_of_shares
 from seqexp.task.ranking import auprc, auroc
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from seqexp.utils.beside import Make
 
 
 def count_correct(
@@ -137,7 +138,7 @@ class ClassesOfSplit:
             found |= {name: area for name, area in areas.items() if area is not None}
         return found
 
-    def figures(self) -> dict[str, "Figure"]:
+    def figures(self) -> dict[str, "Make"]:
         """The confusion matrix, a reliability diagram, and of two classes their curves."""
         from seqexp.task import figures
 
@@ -145,13 +146,16 @@ class ClassesOfSplit:
             return {}
         truth, predicted = np.concatenate(self.truth), np.concatenate(self.predicted)
         confidence = np.concatenate(self.confidence)
-        found = {"reliability": figures.reliability(confidence, truth == predicted)}
+        found: dict[str, Make] = {
+            "reliability": partial(figures.reliability, confidence, truth == predicted)
+        }
         if len(self.names) <= figures.MOST_CLASSES:
-            found["confusion_matrix"] = figures.confusion_matrix(truth, predicted, self.names)
+            given = truth, predicted, self.names
+            found["confusion_matrix"] = partial(figures.confusion_matrix, *given)
         if self.margins and len(np.unique(truth)) == 2:
             curves = {self.names[1]: (np.concatenate(self.margins), truth == 1)}
-            found["roc_curve"] = figures.roc_curves(curves)
-            found["precision_recall_curve"] = figures.precision_recall_curves(curves)
+            found["roc_curve"] = partial(figures.roc_curves, curves)
+            found["precision_recall_curve"] = partial(figures.precision_recall_curves, curves)
         return found
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from seqexp.task.calibration import calibration_error
 from seqexp.task.ranking import auprc, auroc
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from seqexp.utils.beside import Make
 
 
 class MultiLabel:
@@ -167,7 +168,7 @@ class LabelsOfSplit:
         scores, is_there = (np.concatenate(parts) for parts in zip(*known, strict=True))
         return 1 / (1 + np.exp(-np.clip(scores, -700, 700))), is_there
 
-    def figures(self) -> dict[str, "Figure"]:
+    def figures(self) -> dict[str, "Make"]:
         """Curves of each label, bars of their areas, a reliability diagram."""
         from seqexp.task import figures
 
@@ -179,11 +180,12 @@ class LabelsOfSplit:
         if not curves:
             return {}
         areas = {name: float(auroc(*curve) or 0.0) for name, curve in curves.items()}
-        found = {
-            "per_label": figures.bars(areas, "AUROC", chance=0.5),
-            "reliability": figures.reliability(*self._pooled(), "probability of a label"),
+        pooled = self._pooled()
+        found: dict[str, Make] = {
+            "per_label": partial(figures.bars, areas, "AUROC", chance=0.5),
+            "reliability": partial(figures.reliability, *pooled, "probability of a label"),
         }
         if len(curves) <= figures.MOST_CURVES:
-            found["roc_curve"] = figures.roc_curves(curves)
-            found["precision_recall_curve"] = figures.precision_recall_curves(curves)
+            found["roc_curve"] = partial(figures.roc_curves, curves)
+            found["precision_recall_curve"] = partial(figures.precision_recall_curves, curves)
         return found

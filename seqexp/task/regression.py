@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from seqexp.spec import TaskSpec
 from seqexp.task.base import Cell, Whole
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from seqexp.utils.beside import Make
 
 GAUSSIAN = 0.5 * math.log(2 * math.pi)
 """Nats of the density of a Gaussian of variance 1 at its mean."""
@@ -221,19 +222,19 @@ class ValuesOfSplit:
                 found |= of_names(measure, there)
         return found
 
-    def figures(self) -> dict[str, "Figure"]:
+    def figures(self) -> dict[str, "Make"]:
         """Predictions against targets, a panel each."""
         from seqexp.task import figures
 
         known = self.known()
         if not known:
             return {}
-        found = {"scatter": figures.scatter(known)}
+        found: dict[str, Make] = {"scatter": partial(figures.scatter, known)}
         if len(known) > 1:
             by_name = {name: measures(*both) for name, both in known.items()}
             pearson = {name: m["pearson"] for name, m in by_name.items() if "pearson" in m}
             if pearson:
-                found["per_value"] = figures.bars(pearson, "Pearson's r", chance=0.0)
+                found["per_value"] = partial(figures.bars, pearson, "Pearson's r", chance=0.0)
         return found
 
 

@@ -7,6 +7,8 @@ from seqexp.callback.filters import LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
 from seqexp.callback.kernels import Kernels
 from seqexp.callback.samples import Samples
+from seqexp.checkpoint.result import Result
+from seqexp.run import end
 from seqexp.trainer.training import Report
 
 
@@ -19,8 +21,20 @@ class Speaks(Callback):
     def after(self, report: Report) -> None:
         self.heard.append(f"{self.called} {report.step}")
 
+    def at_test(self) -> None:
+        self.heard.append(f"{self.called} begins")
+
+    def at_end(self, result: Result) -> None:
+        self.heard.append(f"{self.called} ends")
+
     def close(self) -> None:
         self.heard.append(f"{self.called} closed")
+
+
+def test_all_begin_what_is_done_beside_before_any_ends() -> None:
+    heard: list[str] = []
+    end([Speaks(heard, "a"), Callback(), Speaks(heard, "b")], Result())
+    assert heard == ["a begins", "b begins", "a ends", "b ends"]
 
 
 def test_a_callback_that_ends_a_run_is_the_last_to_speak() -> None:

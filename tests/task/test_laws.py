@@ -173,8 +173,8 @@ class TestEveryKind:
         _, whole = measured(task, random_logits(data, targets), targets)
         figures = {} if whole is None else whole.figures()
         assert bool(figures) == (output is not Output.NEXT_TOKEN)
-        for name, figure in figures.items():
-            save(literal(figure), tmp_path / f"{name}.png")
+        for name, make in figures.items():
+            save(literal(make()), tmp_path / f"{name}.png")
             assert (tmp_path / f"{name}.png").stat().st_size > 1000
 
     def test_an_empty_split_has_no_metrics_and_no_pictures(self, output: Output) -> None:

@@ -17,7 +17,7 @@ from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.letters import MAX_LETTERS, centred, have_logo, label_of, letter_of, numbered
 from seqexp.interpret.logo import draw_logo
-from seqexp.utils.drawing import colour_legend, literal, titled
+from seqexp.utils.drawing import colour_legend, literal, mark_places, plain_ticks, titled
 from seqexp.utils.names import one_line
 
 
@@ -41,6 +41,8 @@ def filter_figure(
         _logo(axes[2], information(learned.ppm), symbols, label)
         if patterns:
             _planted(axes, learned, symbols, patterns)
+        for one in axes:
+            plain_ticks(one)
     return literal(figure)
 
 
@@ -141,7 +143,7 @@ def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> Non
     if len(symbols) <= MAX_LETTERS:
         shown = [label_of(symbol) for symbol in symbols]
         axes.set_yticks(range(len(symbols)), shown, fontsize=10 if len(symbols) < 8 else 5)
-    axes.set_xticks(range(1, width + 1))
+    mark_places(axes.xaxis, range(1, width + 1))
     largest = one_line(learned.consensus, 40)
     title = f"filter {learned.index}: weights; largest: {largest}"
     titled(axes, title, 13)
@@ -169,7 +171,7 @@ def _logo(
     draw_logo(axes, heights, [letter_of(symbol) for symbol in symbols], first)
     if not of_weights:
         axes.set_ylim(0, np.log2(len(symbols)))
-    axes.set_xticks(numbered(first, len(heights)))
+    mark_places(axes.xaxis, numbered(first, len(heights)))
     axes.tick_params(labelsize=11)
 
 

@@ -11,7 +11,7 @@ from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.figures import blocks_of_axes, draw_bits
 from seqexp.interpret.filters.matrix import information, reverse_complement
 from seqexp.interpret.filters.tomtom import MIN_BITS, Hit, matchable
-from seqexp.utils.drawing import literal
+from seqexp.utils.drawing import literal, plain_ticks
 from seqexp.utils.names import one_line
 
 
@@ -36,6 +36,8 @@ def match_figure(
     figure, blocks = blocks_of_axes(len(drawn), 2, 2.1, f"learned motifs against {against}", note)
     for learned, axes in zip(drawn, blocks, strict=True):
         draw_pair(axes[0], axes[1], learned, best.get(learned.index), symbols)
+        for one in axes:
+            plain_ticks(one)
     return literal(figure)
 
 

@@ -65,7 +65,7 @@ class Page:
     where: Figure | Picture | None = None
     headline: Sequence[str] = ("accuracy",)
     metrics: Mapping[str, float] = field(default_factory=dict)
-    pictures: Mapping[str, Figure] = field(default_factory=dict)
+    pictures: Mapping[str, Figure | Picture] = field(default_factory=dict)
     families: Families = field(default_factory=Families)
     family_figures: Mapping[int, Figure | Picture] = field(default_factory=dict)
     pairs: Figure | Picture | None = None
@@ -76,7 +76,7 @@ class Page:
     written: str = ""
     differing: Rows = ()
     by_class: Rows = ()
-    also: Mapping[str, Figure] = field(default_factory=dict)
+    also: Mapping[str, Figure | Picture] = field(default_factory=dict)
     took: Rows = ()
     said: Sequence[str] = ()
     decoded: Rows = ()
