@@ -277,7 +277,7 @@ class Summary(Callback):
                 f"optimized_metric is {self.metric}, which this run does not report{instead}"
             )
         if not self.has_parent:
-            rows |= tracker.links(by)
+            rows |= tracker.links(self.metric)  # whose view the experiment has
         result.summary = rows
 
 

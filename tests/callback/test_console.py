@@ -1,7 +1,12 @@
 """What a run says: its kind of task, its headline, and beside it what knows nothing."""
 
+import logging
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from seqexp.callback import console
 from seqexp.callback.console import number, summary_names, what_is_predicted
 from seqexp.metrics import HEADLINE, METRICS, OF_KIND
 from seqexp.spec import NO_SYMBOLS, Features, Output, Scoring, TaskSpec, Vocabulary
@@ -59,3 +64,22 @@ def test_numbers_of_any_size_can_be_read() -> None:
     assert [number(v) for v in (0.25, 0.0, 0.0000123, 1234567.0)] == [
         *("0.2500", "0.0000", "1.23e-05", "1.235e+06")
     ]
+
+
+def test_a_metric_that_the_run_lacks_is_said_and_the_experiments_view_is_opened(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("seqexp"), "propagate", True)
+    for name in ("description", "summary_rows"):
+        monkeypatch.setattr(console, name, lambda *given: {})
+    asked: list[str] = []
+    tracker = SimpleNamespace(describe=lambda text: None, links=lambda m: asked.append(m) or {})
+    data = SimpleNamespace(spec=SimpleNamespace(output="regression"))
+    run: Any = SimpleNamespace(tracker=tracker, data=data)
+    filters: Any = SimpleNamespace(found=None, families=None)
+    result: Any = SimpleNamespace(metrics={"best/valid_loss_nats": 1.0}, run_id=None)
+    console.Summary("test/auroc", run, filters, has_parent=False).at_end(result)
+    assert "test/auroc, which this run does not report; it is compared by best/valid_loss" in (
+        caplog.text
+    )
+    assert asked == ["test/auroc"]  # MLflow's page has no view of another

@@ -85,7 +85,7 @@ class Parent:
             manifest.save()
             say_table(manifest)
             raise
-        links = dict(tracker.links(manifest.by))
+        links = dict(tracker.links(manifest.metric))
         if links:
             manifest.links = {"this sweep": links.pop("this run"), **links}
         if self._status() == "FINISHED":
