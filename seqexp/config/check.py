@@ -509,14 +509,12 @@ def value_faults(key: str, value: Any, annotation: Any) -> Iterator[str]:
             choices = _choices(annotation)
             is_text = isinstance(value, str)
             hint = did_you_mean(value, choices, close=CLOSE_OPTION) if is_text else ""
-            wants_text = describe(annotation).startswith("a text")
-            if wants_text and isinstance(value, int | float) and not hint:
+            wanted = describe(annotation)
+            if wanted.startswith("a text") and isinstance(value, int | float) and not hint:
                 hint = "; as one write " + shlex.quote(f'{key}="{json.dumps(value)}"')
-            elif describe(annotation).startswith("a list (") and not isinstance(
-                value, Mapping | list
-            ):
-                hint = f", as {shlex.quote(f'{key}=[{value}]')}" if value is not None else ""
-            yield f"{key} is {value!r}; give {describe(annotation)}{hint}"
+            if wanted.startswith("a list (") and isinstance(value, str | int | float):
+                hint = f", as {shlex.quote(f'{key}=[{value}]')}"
+            yield f"{key} is {value!r}; give {wanted}{hint}"
 
 
 def _contains_target(value: Any) -> bool:
