@@ -13,6 +13,7 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT))  # the benchmarks are run as `python -m tests.benchmarks.NAME`
 
+from tests.benchmarks import chars, kinds
 from tests.benchmarks.compare import is_same, paired, shown
 from tests.benchmarks.gate import Gate
 from tests.benchmarks.peers.bare import losses
@@ -94,6 +95,26 @@ def test_the_bare_loop_does_what_our_loop_does(work: Work) -> None:
     assert is_same(losses(work, ""), ours.losses(work, ""))
 
 
+@pytest.mark.parametrize("kind", kinds.TITLES)
+def test_the_bare_loop_does_the_same_for_each_kind_of_task(kind: str, tmp_path: Path) -> None:
+    from tests.benchmarks.peers import ours
+
+    command = [*kinds.command(kind), *SMALL, "model.hidden_size=8"]
+    data = kinds.made(kind, rows=90, count=30)
+    made = prepared(tmp_path, command, (), data, "update", 1, 1)
+    found = losses(made, "")
+    assert is_same(found, ours.losses(made, "")) and found[0] != found[-1]
+
+
+def test_the_bare_loop_of_characters_carries_its_state_as_ours(tmp_path: Path) -> None:
+    from tests.benchmarks.peers import ours
+
+    small = ("model.embedding_size=8", "model.hidden_size=8", "trainer.num_threads=1")
+    command = [*chars.OVERRIDES, "model.dropout=0.0", "model.recurrent_dropout=0.0", *small]
+    made = prepared(tmp_path, command, (), chars.text(), "update", 1, 1)
+    assert is_same(losses(made, ""), ours.losses(made, ""))
+
+
 def test_work_is_read_as_it_was_saved(work: Work) -> None:
     found = Work.read(work.folder)
     assert found.config == work.config and found.updates == work.updates
@@ -110,7 +131,7 @@ def test_a_gate_tells_the_time_of_each_stretch() -> None:
     assert all(times["cpu"] >= 0 and times["wall"] >= 0 for times in told)
 
 
-@pytest.mark.parametrize("name", ["imdb", "chars", "motif", "reads", "sweep"])
+@pytest.mark.parametrize("name", ["imdb", "chars", "motif", "reads", "kinds", "sweep"])
 def test_a_benchmark_is_imported_without_its_peers(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

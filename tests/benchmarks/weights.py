@@ -20,15 +20,14 @@ def in_order(weight: np.ndarray, before: str, after: str) -> np.ndarray:
 
 
 def num_layers(weights: Weights) -> int:
-    """Recurrent layers."""
-    return sum(name.endswith("weight_x") for name in weights)
+    """Recurrent layers that read a sequence's own tokens."""
+    return sum(name.startswith("forwards.") and name.endswith("weight_x") for name in weights)
 
 
-def lstm_layer(weights: Weights, layer: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of x, of h, and the bias, with the gates as others order them."""
+def lstm_layer(weights: Weights, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of x, of h, and the bias, with the gates as others order them; `name` is as `forwards.0`."""
     x, h, bias = (
-        in_order(weights[f"forwards.{layer}.{name}"], OURS, THEIRS)
-        for name in ("weight_x", "weight_h", "bias")
+        in_order(weights[f"{name}.{of}"], OURS, THEIRS) for of in ("weight_x", "weight_h", "bias")
     )
     return x, h, bias
 
@@ -48,20 +47,39 @@ def for_torch(weights: Weights) -> dict[str, np.ndarray]:
     if "conv.weight" in weights:
         found |= {"conv.weight": weights["conv.weight"], "conv.bias": weights["conv.bias"]}
     for layer in range(num_layers(weights)):
-        x, h, bias = lstm_layer(weights, layer)
-        values = {"weight_ih": x, "weight_hh": h, "bias_ih": bias, "bias_hh": np.zeros_like(bias)}
-        found |= {f"lstm.{name}_l{layer}": value for name, value in values.items()}
+        found |= _lstm_for_torch(weights, f"forwards.{layer}", f"lstm.{{}}_l{layer}")
+    if "encoder.input.vectors.table" in weights:
+        found["reader.embedding.weight"] = weights["encoder.input.vectors.table"]
+        found |= _lstm_for_torch(weights, "encoder.forwards.0", "reader.lstm.{}_l0")
+        for name in ("key.weight", "join.weight", "join.bias"):
+            found[f"reader.{name}"] = weights[f"attention.{name}"]
     for index, (weight, bias) in enumerate(dense_layers(weights)):
         found |= {f"dense.{index}.weight": weight, f"dense.{index}.bias": bias}
     return found
 
 
+def _lstm_for_torch(weights: Weights, ours: str, theirs: str) -> dict[str, np.ndarray]:
+    x, h, bias = lstm_layer(weights, ours)
+    values = {"weight_ih": x, "weight_hh": h, "bias_ih": bias, "bias_hh": np.zeros_like(bias)}
+    return {theirs.format(name): value for name, value in values.items()}
+
+
 def for_keras(weights: Weights) -> list[list[np.ndarray]]:
     """Of each layer that has some, from the input to the output."""
-    found = [[weights["input.table"]]] if "input.table" in weights else []
+    found = []
+    if "encoder.input.vectors.table" in weights:
+        found.append([weights["encoder.input.vectors.table"]])
+    if "input.table" in weights:
+        found.append([weights["input.table"]])
     if "conv.weight" in weights:  # (filters, channels, width) to (width, channels, filters)
         found.append([weights["conv.weight"].transpose(2, 1, 0), weights["conv.bias"]])
-    for layer in range(num_layers(weights)):
-        x, h, bias = lstm_layer(weights, layer)
+    recurrent = [f"forwards.{layer}" for layer in range(num_layers(weights))]
+    if "encoder.input.vectors.table" in weights:
+        recurrent.insert(0, "encoder.forwards.0")
+    for name in recurrent:
+        x, h, bias = lstm_layer(weights, name)
         found.append([x.T, h.T, bias])
+    if "attention.key.weight" in weights:
+        found.append([weights["attention.key.weight"].T])
+        found.append([weights["attention.join.weight"].T, weights["attention.join.bias"]])
     return found + [[weight.T, bias] for weight, bias in dense_layers(weights)]

@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from seqexp.data import Data
 
 CONF = Path(__file__).parents[2] / "conf"
 
 CHECKED = 10
 """Updates after which the loss of the next batch has to be the same on all sides."""
+
+PER_POSITION = ("next_token", "token_class")
+"""Kinds of task with a prediction at each position."""
 
 WITHOUT_DROPOUT = {"dropout": 0.0, "recurrent_dropout": 0.0}
 
@@ -27,7 +32,8 @@ class Work:
     """A training, and how much of it is timed at a time.
 
     `arrays` hold the splits (`train_tokens` and so on), the batches of the check, and the initial
-    weights by their names in our model.
+    weights by their names in our model. Where sequences have a context, it stands before their
+    own tokens in a row.
     """
 
     folder: Path
@@ -38,6 +44,7 @@ class Work:
     unit: Literal["epoch", "update"]
     count: int  # units timed at a time
     threads: int
+    context_length: int = 0  # tokens of the context of each
 
     @property
     def model(self) -> dict[str, Any]:
@@ -70,7 +77,7 @@ class Work:
 
     def save(self) -> None:
         """Write all to the folder."""
-        keys = ("overrides", "config", "spec", "unit", "count", "threads")
+        keys = ("overrides", "config", "spec", "unit", "count", "threads", "context_length")
         (self.folder / "work.json").write_text(json.dumps({k: getattr(self, k) for k in keys}))
         np.savez(self.folder / "work.npz", **self.arrays)
 
@@ -121,11 +128,20 @@ def prepared(
     first = [part for part, _ in zip(windows, range(CHECKED + 1), strict=False)]
     arrays = {f"weights {name}": w.numpy() for name, w in training.model.state_dict().items()}
     for name, split in {"train": data.train, "valid": data.valid}.items():
-        arrays[f"{name}_tokens"] = split.tokens.numpy().astype(np.int64)
-        arrays[f"{name}_targets"] = split.targets.numpy().astype(np.int64)
-    arrays["checked_tokens"] = torch.stack([part.tokens for part in first]).numpy()
+        targets = split.targets if split.targets.is_floating_point() else split.targets.long()
+        arrays[f"{name}_tokens"] = _row(split.context, split.tokens).long().numpy()
+        arrays[f"{name}_targets"] = targets.numpy()
+    arrays["checked_tokens"] = torch.stack([_row(p.context, p.tokens) for p in first]).numpy()
     arrays["checked_targets"] = torch.stack([part.targets for part in first]).numpy()
     told, spec = [*overrides, *ours], data.spec.to_dict()
-    work = Work(folder, told, config, spec, arrays, unit, count, threads)
+    length = 0 if data.train.context is None else data.train.context.shape[1]
+    work = Work(folder, told, config, spec, arrays, unit, count, threads, length)
     work.save()
     return work
+
+
+def _row(context: "Tensor | None", tokens: "Tensor") -> "Tensor":
+    """The context and the tokens of each sequence, one behind the other."""
+    import torch
+
+    return torch.cat([part for part in (context, tokens) if part is not None], dim=1)

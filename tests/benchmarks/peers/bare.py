@@ -14,6 +14,7 @@ class Bare:
     def __init__(self, work: Work) -> None:
         torch.set_num_threads(work.threads)
         self.network, self.carries = Network(work), work.window is not None
+        self.output = work.spec["output"]
         self.optimizer = optimizer_of(work, self.network)
         self.rate, self.decay, self.step = work.config["optimizer"]["lr"], decay_of(work), 0
         self.states = None
@@ -23,7 +24,7 @@ class Bare:
         logits, states = self.network(tokens, self.states)
         if self.carries:
             self.states = tuple(state.detach() for state in states)
-        loss = loss_of(logits, targets)
+        loss = loss_of(self.output, logits, targets)
         self.optimizer.zero_grad()
         loss.backward()
         if self.decay:
@@ -39,7 +40,7 @@ class Bare:
         self.network.eval()
         for tokens, targets in batches:
             logits, _ = self.network(tokens)
-            nats += loss_of(logits, targets).item() * len(tokens)
+            nats += loss_of(self.output, logits, targets).item() * len(tokens)
             correct += (logits.argmax(dim=-1) == targets[:, 0]).sum().item()
         self.network.train()
         return nats / len(batches.tokens), correct / len(batches.tokens)

@@ -4,6 +4,7 @@ Sequences without an embedding are one-hot before, as in the course notebook. An
 draws a mask for each gate, which is all that Keras has.
 """
 
+import math
 import os
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from tests.benchmarks.gate import Gate
 from tests.benchmarks.weights import dense_layers, for_keras, num_layers
-from tests.benchmarks.work import WITHOUT_DROPOUT, Work
+from tests.benchmarks.work import PER_POSITION, WITHOUT_DROPOUT, Work
 
 
 def start(work: Work, variant: str) -> Any:
@@ -41,29 +42,47 @@ def inputs_of(work: Work, tokens: np.ndarray) -> np.ndarray:
 
 def network(keras: Any, work: Work, dropout: dict[str, float]) -> Any:
     """Not yet compiled, with our initial weights."""
-    model, layers = work.model, keras.layers
+    model, layers, made = work.model, keras.layers, []
     tokens, _ = work.checked()[0]
     inputs = inputs_of(work, tokens)
-    writes, is_stream = work.spec["output"] == "next-token", work.window is not None
+    writes, is_stream = work.spec["output"] in PER_POSITION, work.window is not None
     shape = inputs.shape if is_stream else (None, *inputs.shape[1:])
     x = first = keras.Input(batch_shape=shape, dtype=inputs.dtype.name)
+
+    def through(layer: Any, *given: Any, **kept: Any) -> Any:
+        """What a layer makes; layers with weights are noted in the order of `for_keras`."""
+        made.append(layer)
+        return layer(*given, **kept)
+
+    context = states = None
+    if work.context_length:
+        context, x = x[:, : work.context_length], x[:, work.context_length :]
+        table = work.weights["encoder.input.vectors.table"]
+        context = through(layers.Embedding(*table.shape), context)
     if "input.table" in work.weights:
-        x = layers.Embedding(*work.weights["input.table"].shape)(x)
+        x = through(layers.Embedding(*work.weights["input.table"].shape), x)
     if "num_filters" in model:
-        x = layers.Conv1D(model["num_filters"], model["filter_width"], padding="same")(x)
+        x = through(layers.Conv1D(model["num_filters"], model["filter_width"], padding="same"), x)
         x = layers.ReLU()(x)
         x = layers.Flatten()(x) if model["readout"] == "flatten" else layers.GlobalMaxPool1D()(x)
+    if context is not None:
+        encoder = layers.LSTM(model["hidden_size"], return_sequences=True, return_state=True)
+        context, *states = through(encoder, context)
     count = num_layers(work.weights)
     for layer in range(count):
         sequences = writes or layer < count - 1
         kept = {"return_sequences": sequences, "stateful": is_stream, **dropout}
-        x = layers.LSTM(model["hidden_size"], **kept)(x)
+        x = through(layers.LSTM(model["hidden_size"], **kept), x, initial_state=states)
+    if context is not None:
+        keys = through(layers.Dense(model["hidden_size"], use_bias=False), context)
+        attended = layers.Attention()([x, context, keys])
+        joined = layers.Concatenate()([attended, x])
+        x = through(layers.Dense(model["hidden_size"], activation="tanh"), joined)
     *hidden, output = dense_layers(work.weights)
     for _, bias in hidden:
-        x = layers.Dense(len(bias), activation="relu")(x)
-    built = keras.Model(first, layers.Dense(len(output[1]))(x))
-    with_weights = [layer for layer in built.layers if layer.weights]
-    for layer, values in zip(with_weights, for_keras(work.weights), strict=True):
+        x = through(layers.Dense(len(bias), activation="relu"), x)
+    built = keras.Model(first, through(layers.Dense(len(output[1])), x))
+    for layer, values in zip(made, for_keras(work.weights), strict=True):
         # a stateful layer's seeds and states are no weights of its own
         layer.set_weights([*values, *layer.get_weights()[len(values) :]])
     return built
@@ -106,12 +125,21 @@ def compiled(
     else:
         kind = adam or keras.optimizers.Adam
         optimizer = kind(rate, *settings["betas"], epsilon=settings["eps"])
-    is_binary = work.spec["num_outputs"] == 1
-    name = "BinaryCrossentropy" if is_binary else "SparseCategoricalCrossentropy"
-    loss = getattr(keras.losses, name)(from_logits=True)
+    output, metrics = work.spec["output"], ["accuracy"]
+    if output == "regression":
+        # minus the log of a normal density of deviation 1
+        loss, metrics = _half_square, []
+    elif output == "multi_label" or work.spec["num_outputs"] == 1:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = network(keras, work, dropout)
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=variant == "xla")
+    model.compile(optimizer, loss, metrics=metrics, jit_compile=variant == "xla")
     return model
+
+
+def _half_square(targets: Any, values: Any) -> Any:
+    return 0.5 * ((targets - values) ** 2 + math.log(2 * math.pi))
 
 
 def losses(work: Work, variant: str) -> list[float]:
@@ -120,7 +148,8 @@ def losses(work: Work, variant: str) -> list[float]:
     model = compiled(keras, work, variant, {}, adam=adam_as_in_pytorch(keras))
     for tokens, targets in work.checked():
         model.reset_metrics()
-        found.append(float(model.train_on_batch(inputs_of(work, tokens), targets)[0]))
+        told = model.train_on_batch(inputs_of(work, tokens), targets)
+        found.append(float(told[0] if isinstance(told, list) else told))
     return found
 
 

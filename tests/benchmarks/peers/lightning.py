@@ -55,7 +55,7 @@ class Module(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         tokens, targets = batch
         logits, states = self.network(tokens, self.states)
-        loss = loss_of(logits, targets)
+        loss = loss_of(self.work.spec["output"], logits, targets)
         if len(self.losses) <= CHECKED:
             self.losses.append(loss.item())
         if self.is_logged:
@@ -71,7 +71,7 @@ class Module(lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         tokens, targets = batch
         logits, _ = self.network(tokens)
-        loss = loss_of(logits, targets)
+        loss = loss_of(self.work.spec["output"], logits, targets)
         if self.is_logged:
             self._log("valid", loss, logits, targets, on_step=False)
 

@@ -1,13 +1,30 @@
 """The networks of the comparisons as one writes them in PyTorch, with its own layers."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.benchmarks.weights import for_torch
-from tests.benchmarks.work import Work
+from tests.benchmarks.work import PER_POSITION, Work
 
 States = tuple[Tensor, Tensor] | None
+
+
+class Reader(nn.Module):
+    """An LSTM that reads a context, and attention to its states by dot products with their keys."""
+
+    def __init__(self, num_ids: int, size: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_ids, size)
+        self.lstm = nn.LSTM(size, width, batch_first=True)
+        self.key, self.join = nn.Linear(width, width, bias=False), nn.Linear(2 * width, width)
+
+    def attended(self, states: Tensor, read: Tensor) -> Tensor:
+        """States, (batch, time, width), joined with the mean of what they attend to."""
+        weights = torch.softmax(states @ self.key(read).transpose(1, 2), dim=2)
+        return torch.tanh(self.join(torch.cat([weights @ read, states], dim=2)))
 
 
 class Network(nn.Module):
@@ -16,7 +33,8 @@ class Network(nn.Module):
     def __init__(self, work: Work) -> None:
         super().__init__()
         model, num_ids = work.model, len(work.spec["vocabulary"]) + 1
-        self.writes, self.readout = work.spec["output"] == "next-token", model["readout"]
+        self.writes, self.readout = work.spec["output"] in PER_POSITION, model["readout"]
+        self.context_length, self.reader = work.context_length, None
         self.embedding = self.conv = self.lstm = None
         size = num_ids - 1
         if "input.table" in work.weights:
@@ -31,16 +49,23 @@ class Network(nn.Module):
         else:
             width, layers = model["hidden_size"], model.get("num_layers", 1)
             self.lstm = nn.LSTM(size, width, layers, batch_first=True)
+        if self.context_length:
+            ids, read = work.weights["encoder.input.vectors.table"].shape
+            self.reader = Reader(ids, read, width)
         sizes = [width, *model["hidden_layers"], work.spec["num_outputs"]]
         self.dense = nn.ModuleList(map(nn.Linear, sizes[:-1], sizes[1:]))
         weights = for_torch(work.weights)
         self.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
         for name, parameter in self.named_parameters():
             # two biases that are added up would learn twice as fast as one
-            parameter.requires_grad_(not name.startswith("lstm.bias_hh"))
+            parameter.requires_grad_("lstm.bias_hh" not in name)
 
     def forward(self, tokens: Tensor, states: States = None) -> tuple[Tensor, States]:
         """Logits of each sequence, or of each token, and the states after the last token."""
+        read = None
+        if self.reader is not None:
+            context, tokens = tokens[:, : self.context_length], tokens[:, self.context_length :]
+            read, states = self.reader.lstm(self.reader.embedding(context))
         if self.embedding is not None:
             x = self.embedding(tokens)
         else:
@@ -51,14 +76,17 @@ class Network(nn.Module):
         else:
             x, states = self.lstm(x, states)
             x = x if self.writes else x[:, -1]
+            x = x if self.reader is None else self.reader.attended(x, read)
         for layer in self.dense[:-1]:
             x = torch.relu(layer(x))
         return self.dense[-1](x), states
 
 
-def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy, nats; one output is the logit of class 1."""
-    if logits.shape[-1] == 1:
+def loss_of(output: str, logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean nats of a kind of task; of classes, one output is the logit of class 1."""
+    if output == "regression":  # minus the log of a normal density of deviation 1
+        return 0.5 * (functional.mse_loss(logits, targets) + math.log(2 * math.pi))
+    if output == "multi_label" or logits.shape[-1] == 1:
         return functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
     return functional.cross_entropy(logits.flatten(0, -2), targets.flatten())
 

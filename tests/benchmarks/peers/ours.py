@@ -30,8 +30,10 @@ def data_of(work: Work) -> Data:
 
     def split(name: str) -> Sequences:
         tokens, targets = work.arrays[f"{name}_tokens"], work.arrays[f"{name}_targets"]
-        rows = torch.tensor(tokens).to(small)
-        return Sequences(rows, torch.tensor(targets), is_stream=work.window is not None)
+        rows, read = torch.tensor(tokens).to(small), work.context_length
+        context = rows[:, :read] if read else None
+        own, wanted = rows[:, read:], torch.tensor(targets)
+        return Sequences(own, wanted, is_stream=work.window is not None, context=context)
 
     valid = split("valid")
     return Data(TaskSpec.from_dict(work.spec), split("train"), valid, valid)
