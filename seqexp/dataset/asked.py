@@ -6,7 +6,7 @@ torch.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Literal
@@ -49,10 +49,10 @@ class Column:
     places: Sequence[object]
     counts: Sequence[int] | None = None
 
-    def known(self) -> list[tuple[str, object]]:
+    def known(self) -> Iterator[tuple[str, object]]:
         """Values that are not missing, each with its place."""
         pairs = zip(self.values, self.places, strict=True)
-        return [(value, place) for value, place in pairs if value not in MISSING]
+        return ((value, place) for value, place in pairs if value not in MISSING)
 
     @property
     def num_rows(self) -> int:
@@ -81,7 +81,7 @@ def kind_of(columns: Sequence[Column], given: Task | None) -> tuple[Task, list[s
         InputError: if the values leave it open, or do not fit the kind that is given.
     """
     for column in columns:
-        if not column.known():
+        if next(column.known(), None) is None:
             raise InputError(
                 f"{column.places[0]}: {column.name} is missing here and in all of"
                 f" {column.num_rows:,} rows; give values, or leave out the column"
@@ -147,14 +147,14 @@ def refuse_missing(column: Column, things: str) -> None:
 
 
 def _kind_of_one(column: Column) -> tuple[Task, str]:
-    known = column.known()
-    values = {value for value, _ in known}
-    if _look(column) == "numbers":
-        if any(map(has_fraction, values)):
-            return "regression", "numbers with fractions"
+    look = _look(column)
+    if look == "numbers" and any(has_fraction(value) for value, _ in column.known()):
+        return "regression", "numbers with fractions"
+    values = {value for value, _ in column.known()}
+    if look == "numbers":
         rows = column.num_rows - column.num_missing
         if len(values) > MAX_SCALE or (rows >= 10 and 2 * len(values) > rows):
-            value, place = known[0]
+            value, place = next(column.known())
             raise InputError(
                 f"{place}: {column.name} is {value[:40]!r}, and has {len(values):,} different"
                 f" integers in {rows:,} rows; are they numbers or classes? Give"
@@ -190,13 +190,12 @@ def _look(column: Column) -> Literal["truth", "numbers", "texts"]:
     Raises:
         InputError: if some are numbers with fractions, and others no numbers.
     """
-    known = column.known()
-    if all(value.lower() in TRUTH for value, _ in known):
+    if all(value.lower() in TRUTH for value, _ in column.known()):
         return "truth"
-    odd = next((pair for pair in known if not is_number(pair[0])), None)
+    odd = next((pair for pair in column.known() if not is_number(pair[0])), None)
     if odd is None:
         return "numbers"
-    fraction = next((value for value, _ in known if has_fraction(value)), None)
+    fraction = next((value for value, _ in column.known() if has_fraction(value)), None)
     if fraction is not None:
         value, place = odd
         raise InputError(
@@ -227,11 +226,12 @@ def listed(columns: Sequence[Column], given: Task | None) -> tuple[list[Column],
     if all(map(_is_plain, (value for value, _ in column.known()))):
         return [column], []
     mark = next((m for m in MARKS if any(m in value for value in column.values)), MARKS[0])
-    rows = [
-        None if value in MISSING else {part.strip() for part in value.split(mark)} - {""}
-        for value in column.values
-    ]
-    names = sorted({name for row in rows for name in row or ()})
+    different = dict.fromkeys(column.values)
+    parts = {
+        value: None if value in MISSING else {part.strip() for part in value.split(mark)} - {""}
+        for value in different
+    }
+    names = sorted({name for row in parts.values() for name in row or ()})
     if not 0 < len(names) <= MAX_LISTED:
         raise InputError(
             f"{column.places[0]}: {column.name} names {len(names):,} different labels, separated by"
@@ -240,7 +240,7 @@ def listed(columns: Sequence[Column], given: Task | None) -> tuple[list[Column],
     found = [
         Column(
             name,
-            ["" if row is None else str(int(name in row)) for row in rows],
+            ["" if (row := parts[value]) is None else "01"[name in row] for value in column.values],
             column.places,
             column.counts,
         )

@@ -15,11 +15,18 @@ from jaxtyping import Int
 from seqexp.data import Data, Sequences
 from seqexp.dataset.asked import Task
 from seqexp.dataset.cache import file_digest, key_of
-from seqexp.dataset.dna.alphabets import Alphabet, alphabet_of, as_it_stands, told_by
-from seqexp.dataset.dna.answers import Question, answered, refuse_unfit
+from seqexp.dataset.dna.alphabets import (
+    AUTO,
+    DNA,
+    Alphabet,
+    alphabet_of,
+    as_it_stands,
+    told_by,
+)
+from seqexp.dataset.dna.answers import Answers, Question, answered, refuse_unfit
 from seqexp.dataset.dna.columns import columns_of
 from seqexp.dataset.dna.folds import FoldBy, by_fold
-from seqexp.dataset.dna.homology import with_families
+from seqexp.dataset.dna.homology import families_of, with_families
 from seqexp.dataset.dna.interval_files import SHUFFLE, named_files
 from seqexp.dataset.dna.labelled import (
     Read,
@@ -30,8 +37,10 @@ from seqexp.dataset.dna.labelled import (
     values_by_name,
 )
 from seqexp.dataset.dna.mapped_rows import How, rows_of
+from seqexp.dataset.dna.named_splits import named_splits, other_split
 from seqexp.dataset.dna.peaks import Peaks
 from seqexp.dataset.dna.pool import Naming, Pool, Rows, letter_notes, split
+from seqexp.dataset.dna.pool import by_fold as pool_by_fold
 from seqexp.dataset.dna.pool import duplicate_notes as duplicate_notes_of
 from seqexp.dataset.dna.pool import without_leaks as leaks_removed
 from seqexp.dataset.dna.shuffle import dinucleotide_shuffle
@@ -172,6 +181,8 @@ class Fasta:
     def load(self) -> Data:
         """Read, split and encode."""
         given = alphabet_of(self.alphabet)
+        if given is None and self.intervals is not None:
+            given = DNA  # as all genomes are
         if given is not None and self._is_mapped(given):
             return self._mapped(given)
         read = as_it_stands if given is None else given.read
@@ -179,9 +190,10 @@ class Fasta:
         if given is None:
             alphabet = told_by([record.sequence for record in records], "dataset.alphabet is auto")
             records = [_read_as(record, alphabet) for record in records]
-            notes.append(f"dataset.alphabet is {alphabet.name}, as the letters tell")
+            notes += self._told(alphabet)
         else:
             alphabet = given
+            notes += self._told(alphabet)
         lengths = np.array([len(record.sequence) for record in records])
         self._refuse_length(lengths, lambda row: records[row].name, alphabet)
         if self.keep_together is not None or self.intervals is not None:
@@ -199,10 +211,17 @@ class Fasta:
         notes += removed
         if self._is_shuffled:
             parts = {name: self._with_shuffled(part, notes) for name, part in parts.items()}
-        notes += refuse_unfit(parts, question)
+        targets = {name: question.targets(part).numpy() for name, part in parts.items()}
+        notes += refuse_unfit(targets, question)
         if self.reverse_complement:
             parts["train"] = [turned for r in parts["train"] for turned in _both_strands(r)]
         return replace(self._data(parts, question, alphabet, notes), files=files)
+
+    def _told(self, alphabet: Alphabet) -> list[str]:
+        """What is said of an alphabet that nobody named."""
+        if self.alphabet != AUTO:
+            return []
+        return [f"dataset.alphabet is {alphabet.name}, as the letters tell"]
 
     @property
     def _is_shuffled(self) -> bool:
@@ -277,15 +296,10 @@ class Fasta:
             named.append(Path(self.negatives))
         if not all(path.is_file() for path in named) or size_of(named) <= large:
             return False
-        peaks = self._peaks
         in_memory = {
-            "several dataset.intervals, or dataset.targets": peaks is not None
-            and not peaks.is_binary,
             "dataset.table": self.table,
             "dataset.sequences": self.sequences,
-            "dataset.splits": self.splits,
-            "dataset.folds": self.folds,
-            "dataset.keep_together": self.keep_together,
+            "dataset.splits": self.splits if self.intervals is None else None,
             "a dataset.alphabet of other letters than ASCII": not "".join(
                 alphabet.symbols
             ).isascii(),
@@ -299,15 +313,22 @@ class Fasta:
         """As `load`, of positives and negatives in files that are mapped."""
         if (peaks := self._peaks) is not None:
             placed = peaks.placed(alphabet)
-            pool = Pool(placed.sources, alphabet, placed.families)
-            data = self._of_pool(pool, peaks.is_shuffled, None, placed.notes)
+            pool = Pool(
+                *(placed.sources, alphabet, placed.answers, placed.overlapping, placed.place_of)
+            )
+            notes = [*placed.notes, *self._told(alphabet)]
+            data = self._of_pool(pool, peaks.is_shuffled, None, notes)
             return replace(data, files=placed.files)
         assert self.positives is not None
         is_shuffled = self.negatives == SHUFFLE
         paths = [Path(self.positives), *([] if is_shuffled else [Path(self.negatives)])]
         cache = None if self.cache is None else Path(self.cache)
         columns = [columns_of(path, alphabet, cache) for path in paths]
-        pool = Pool([(found, 1 - number) for number, found in enumerate(columns)], alphabet)
+        counts = [*map(len, columns), 0]
+        pool = Pool(
+            *(columns, alphabet, Answers.binary(*counts[:2])),
+            place_of=lambda row: str(paths[int(row >= counts[0])]),
+        )
         names = dict.fromkeys(note for one in columns for note in one.notes)
         return self._of_pool(pool, is_shuffled, cache, [*names], [*map(file_digest, paths)])
 
@@ -319,28 +340,45 @@ class Fasta:
         notes: Sequence[str],
         digests: Sequence[str] = (),
     ) -> Data:
-        """The data of a pool; `digests` are those of its files, for a cache."""
+        """The data of a pool; `digests` are those of its files, for a cache.
+
+        Families of the pool are those of intervals that overlap.
+        """
         alphabet = pool.alphabet
         self._refuse_length(pool.every_length(), pool.name, alphabet)
         naming = Naming(
             self.valid_names, self.test_names, self.valid_share, self.test_share, self.seed
         )
 
+        fold = Fold.of(self)
+
         def parts() -> tuple[dict[str, Rows], list[str]]:
-            notes = [*letter_notes(pool), *duplicate_notes_of(pool)]
-            left, removed = leaks_removed(pool, split(pool, naming))
+            named = None
+            if self.splits is not None:
+                named = named_splits(Path(self.splits), pool.names())
+            if self.keep_together is not None:
+                pool.families = families_of(pool.families, pool.sequences(), self.keep_together)
+            if fold is None:
+                chosen, notes = split(pool, naming, named), []
+            else:
+                chosen, note = pool_by_fold(pool, fold, self.fold_by, self.valid_share, named)
+                notes = [note]
+            notes += [*letter_notes(pool), *duplicate_notes_of(pool)]
+            left, removed = leaks_removed(pool, chosen)
             return left, [*notes, *removed]
 
         how = How(
             *(self.seed, is_shuffled, self.reverse_complement, self.length, self.pad == "left")
         )
-        key = key_of("dna 1", *digests, repr((alphabet, naming, how)))
+        more = {"folds": (fold, self.fold_by) if fold else None, "letters": self.keep_together}
+        chosen = [repr(one) for one in more.items() if one[1] is not None]
+        key = key_of("dna 1", *digests, repr((alphabet, naming, how)), *chosen)
         found = rows_of(pool, parts, how, cache, key)
         splits = [found.parts[name] for name in SPLITS]
         train, valid, test = (
             Sequences(part.tokens, part.targets, names=part.names) for part in splits
         )
-        spec = self._spec(Question(), alphabet, found.lengths)
+        spec = self._spec(pool.answers.question, alphabet, found.lengths)
         return Data(spec, train, valid, test, notes=(*notes, *found.notes))
 
     def _read(self, read: Read) -> tuple[list[Record], Question, list[str], dict[str, str]]:
@@ -451,9 +489,7 @@ class Fasta:
         if record.split is None or record.split == "all":
             return "train"
         if record.split not in SPLITS:
-            raise InputError(
-                f"{record.name!r} has the split {record.split!r}; give train, valid, test or all"
-            )
+            raise other_split(record.name, record.split)
         return record.split
 
     def _with_shuffled(self, part: Sequence[Record], notes: list[str]) -> list[Record]:

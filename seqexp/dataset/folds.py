@@ -11,7 +11,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
+import numpy as np
 from annotated_types import Interval
+from jaxtyping import Bool, Int, Shaped
 
 from seqexp.errors import InputError
 from seqexp.seeding import stream_seed
@@ -67,6 +69,30 @@ class Fold:
         known = strata if strata is not None else [0] * len(groups)
         return [fold == self.number for fold in dealt(groups, known, self.folds, self.seed, what)]
 
+    def tested_numbers(
+        self,
+        groups: Int[np.ndarray, " records"],
+        strata: Int[np.ndarray, " records"],
+        hashes: Shaped[np.ndarray, " groups"],
+        what: str,
+    ) -> Bool[np.ndarray, " records"]:
+        """As `tested`, of very many groups, as numbers.
+
+        Args:
+            groups: from 0; each has a record.
+            strata: of each record.
+            hashes: of each group, that sort as those of `dealt` do.
+            what: as of `tested`.
+        """
+        _refuse_few(len(hashes), self.folds, what)
+        ranks = np.empty(len(hashes), dtype=np.int64)
+        ranks[np.argsort(hashes, kind="stable")] = np.arange(len(hashes))
+        order = sorted(np.unique(strata).tolist(), key=repr)
+        is_test: np.ndarray = (_dealt(groups, strata, ranks, order, self.folds) == self.number)[
+            groups
+        ]
+        return is_test
+
     def note(self, size: int, total: int, what: str) -> str:
         """The test in words."""
         return (
@@ -98,27 +124,68 @@ def dealt(
     Raises:
         InputError: if there are fewer groups than folds.
     """
-    counts: dict[Hashable, Counter[Hashable]] = {}
-    for group, stratum in zip(groups, strata, strict=True):
-        counts.setdefault(group, Counter())[stratum] += 1
-    if len(counts) < folds:
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    _refuse_few(len(numbers), folds, what)
+    stream = stream_seed(seed, "folds")
+    ranks = np.empty(len(numbers), dtype=np.int64)
+    by_hash = sorted(numbers, key=lambda group: _hash(stream, group))
+    ranks[[numbers[group] for group in by_hash]] = np.arange(len(numbers))
+    kinds = {stratum: number for number, stratum in enumerate(dict.fromkeys(strata))}
+    order = [kinds[stratum] for stratum in sorted(kinds, key=repr)]
+    places = np.fromiter((numbers[group] for group in groups), dtype=np.int64)
+    known = np.fromiter((kinds[stratum] for stratum in strata), dtype=np.int64)
+    found: list[int] = _dealt(places, known, ranks, order, folds)[places].tolist()
+    return found
+
+
+def fold_stream(seed: int) -> int:
+    """The seed of the hashes by which groups are dealt."""
+    return stream_seed(seed, "folds")
+
+
+def _refuse_few(count: int, folds: int, what: str) -> None:
+    if count < folds:
         raise InputError(
-            f"dataset.folds is {folds}, but there are {len(counts)} {what}, each of which is held"
+            f"dataset.folds is {folds}, but there are {count} {what}, each of which is held"
             " out as a whole; give fewer folds, or more data"
         )
-    stream = stream_seed(seed, "folds")
-    order = sorted(counts, key=lambda group: (-counts[group].total(), _hash(stream, group)))
-    deal = _Deal(folds, Counter(strata))
-    by_stratum: dict[Hashable, list[tuple[Hashable, int]]] = {}
-    for group in order:
-        if len(counts[group]) > 1:
-            deal.mixed(group, counts[group])
-        else:
-            ((stratum, size),) = counts[group].items()
-            by_stratum.setdefault(stratum, []).append((group, size))
-    for stratum in sorted(by_stratum, key=repr):
-        deal.of_stratum(stratum, by_stratum[stratum])
-    return [deal.chosen[group] for group in groups]
+
+
+def _dealt(
+    groups: Int[np.ndarray, " records"],
+    strata: Int[np.ndarray, " records"],
+    ranks: Int[np.ndarray, " groups"],
+    order: Sequence[int],
+    folds: int,
+) -> Int[np.ndarray, " groups"]:
+    """The fold of each group.
+
+    Args:
+        groups: of each record, from 0.
+        strata: of each record.
+        ranks: of each group, by its hash.
+        order: strata, as they are dealt.
+        folds: parts.
+    """
+    sizes = np.bincount(groups, minlength=len(ranks))
+    first = np.empty(len(ranks), dtype=np.int64)
+    first[groups[::-1]] = strata[::-1]
+    is_mixed = np.zeros(len(ranks), dtype=bool)
+    is_mixed[groups[strata != first[groups]]] = True
+    mixed: dict[int, Counter[int]] = {}  # the strata of each in the order of the records
+    rows = np.flatnonzero(is_mixed[groups])
+    for group, stratum in zip(groups[rows].tolist(), strata[rows].tolist(), strict=True):
+        mixed.setdefault(group, Counter())[stratum] += 1
+    kinds, counts = np.unique(strata, return_counts=True)
+    totals = Counter(dict(zip(kinds.tolist(), counts.tolist(), strict=True)))
+    deal = _Deal(folds, totals, len(ranks))
+    along = np.lexsort((ranks, -sizes))
+    for group in along[is_mixed[along]].tolist():
+        deal.mixed(group, mixed[group])
+    for stratum in order:
+        of_stratum = along[~is_mixed[along] & (first[along] == stratum)]
+        deal.of_stratum(stratum, of_stratum, sizes[of_stratum])
+    return deal.chosen
 
 
 def whole_groups(groups: Sequence[Hashable], share: float, seed: int) -> set[Hashable]:
@@ -148,13 +215,13 @@ def _hash(seed: int, group: Hashable) -> bytes:
 class _Deal:
     """The folds while groups are dealt to them."""
 
-    def __init__(self, folds: int, totals: Counter[Hashable]) -> None:
+    def __init__(self, folds: int, totals: Counter[int], num_groups: int) -> None:
         self.totals = totals
         self.sizes = [0] * folds
-        self.counts: list[Counter[Hashable]] = [Counter() for _ in range(folds)]
-        self.chosen: dict[Hashable, int] = {}
+        self.counts: list[Counter[int]] = [Counter() for _ in range(folds)]
+        self.chosen: np.ndarray = np.empty(num_groups, dtype=np.int32)
 
-    def mixed(self, group: Hashable, counts: Counter[Hashable]) -> None:
+    def mixed(self, group: int, counts: Counter[int]) -> None:
         """Deal a group of several strata."""
 
         def share(fold: int) -> tuple[float, int, int]:
@@ -162,18 +229,23 @@ class _Deal:
             shares = (own[s] * count / self.totals[s] for s, count in counts.items())
             return sum(shares), self.sizes[fold], fold
 
-        self._put(group, counts, min(range(len(self.sizes)), key=share))
-
-    def of_stratum(self, stratum: Hashable, groups: Sequence[tuple[Hashable, int]]) -> None:
-        """Deal all groups of one stratum, each with its size."""
-        heap = [(self.counts[fold][stratum], size, fold) for fold, size in enumerate(self.sizes)]
-        heapq.heapify(heap)
-        for group, size in groups:
-            count, whole, fold = heap[0]
-            self._put(group, Counter({stratum: size}), fold)
-            heapq.heapreplace(heap, (count + size, whole + size, fold))
-
-    def _put(self, group: Hashable, counts: Counter[Hashable], fold: int) -> None:
+        fold = min(range(len(self.sizes)), key=share)
         self.chosen[group] = fold
         self.counts[fold] += counts
         self.sizes[fold] += counts.total()
+
+    def of_stratum(
+        self,
+        stratum: int,
+        groups: Int[np.ndarray, " groups"],
+        sizes: Int[np.ndarray, " groups"],
+    ) -> None:
+        """Deal all groups of one stratum, each with its size."""
+        heap = [(self.counts[fold][stratum], size, fold) for fold, size in enumerate(self.sizes)]
+        heapq.heapify(heap)
+        for place in range(len(groups)):
+            (count, whole, fold), size = heap[0], int(sizes[place])
+            self.chosen[groups[place]] = fold
+            heapq.heapreplace(heap, (count + size, whole + size, fold))
+        for count, whole, fold in heap:
+            self.counts[fold][stratum], self.sizes[fold] = count, whole

@@ -8,6 +8,7 @@ import mmap
 import os
 import tempfile
 import zlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,13 +59,18 @@ def kept(
             with tempfile.TemporaryDirectory(prefix="seqexp-", ignore_cleanup_errors=True) as place:
                 return make(Path(place) / name)
         except OSError as error:
-            reason = full_disk(error) or f"{error.filename}: cannot be written ({error.strerror})"
-            raise InputError(
-                f"{reason}. Data of this size are kept in files; give a folder with room by"
-                " paths.outputs, or by TMPDIR"
-            ) from error
+            raise no_room(error) from error
 
     return build() if folder is None else found_or_made(folder / name, read, make, build)
+
+
+def no_room(error: OSError) -> InputError:
+    """What is said where a temporary file cannot be written."""
+    reason = full_disk(error) or f"{error.filename}: cannot be written ({error.strerror})"
+    return InputError(
+        f"{reason}. Data of this size are kept in files; give a folder with room by"
+        " paths.outputs, or by TMPDIR"
+    )
 
 
 def size_of(paths: Iterable[Path]) -> int:
@@ -227,6 +233,24 @@ def joined(texts: Iterable[str]) -> Strings:
     encoded = [text.encode() for text in texts]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     return Strings(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
+
+
+class GrowingTexts(LazyTexts):
+    """Texts end to end in memory, to which others are added."""
+
+    def __init__(self) -> None:
+        self._content, self._offsets = bytearray(), array("q", [0])
+
+    def append(self, text: str) -> None:
+        """Add a text."""
+        self._content += text.encode()
+        self._offsets.append(len(self._content))
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def _text(self, index: int) -> str:
+        return self._content[self._offsets[index] : self._offsets[index + 1]].decode()
 
 
 @dataclass

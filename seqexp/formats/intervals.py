@@ -90,20 +90,28 @@ def read_intervals(
         yield Interval(line, fields[0], start, end, _strand(fields, place), summit, tuple(fields))
 
 
-def column_of(interval: Interval, column: str, place: str) -> str:
-    """The value of a column of `COLUMNS`.
+def value_of(interval: Interval, column: str) -> str | None:
+    """The value of a column of `COLUMNS`; None if the row has not so many.
 
     Raises:
-        InputError: if the row has not so many columns; naming the columns that may be asked for.
+        InputError: naming the columns that may be asked for.
     """
     number = COLUMNS.get(column)
     if number is None:
         raise InputError(unknown_column(column))
-    if number >= len(interval.fields):
+    return interval.fields[number] if number < len(interval.fields) else None
+
+
+def refuse_narrow(column: str, width: int, place: str) -> None:
+    """Refuse a row of so many columns that lacks one of `COLUMNS`.
+
+    Raises:
+        InputError: naming the place.
+    """
+    if COLUMNS[column] >= width:
         raise InputError(
-            f"{place}: has {len(interval.fields)} columns, but {column} is column {number + 1}"
+            f"{place}: has {width} columns, but {column} is column {COLUMNS[column] + 1}"
         )
-    return interval.fields[number]
 
 
 def unknown_column(column: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seqexp.errors import InputError
-from seqexp.formats.intervals import column_of, read_intervals
+from seqexp.formats.intervals import read_intervals, refuse_narrow, value_of
 
 PEAK = "chr2\t100\t200\tp1\t900\t.\t8.5\t4.2\t3.1\t30"
 
@@ -32,8 +32,8 @@ def test_the_summit_of_a_narrow_peak_counts_from_its_start(tmp_path: Path, name:
     text = f"{PEAK}\n{PEAK[: PEAK.rindex('30')]}-1\n"
     first, second = read_intervals(written(tmp_path, text, name))
     assert (first.summit, second.summit) == (130, None)
-    assert column_of(first, "signalValue", "here") == "8.5"
-    assert column_of(first, "name", "here") == "p1"
+    assert value_of(first, "signalValue") == "8.5"
+    assert value_of(first, "name") == "p1"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,8 @@ def test_a_summit_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     (row,) = read_intervals(written(tmp_path, "chr1\t0\t4\n"))
+    assert value_of(row, "score") is None
     with pytest.raises(InputError, match="here: has 3 columns, but score is column 5"):
-        column_of(row, "score", "here")
+        refuse_narrow("score", 3, "here")
     with pytest.raises(InputError, match="'signal' is no column .* did you mean signalValue?"):
-        column_of(row, "signal", "here")
+        value_of(row, "signal")

@@ -56,8 +56,13 @@ def by_fold(
         rest = parts["train"]
         parts["train"] = [r for r, group in zip(rest, left, strict=True) if group not in chosen]
         parts["valid"] = [r for r, group in zip(rest, left, strict=True) if group in chosen]
+    return parts, fold_note(fold, by, len(parts["test"]), len(records))
+
+
+def fold_note(fold: Fold, by: FoldBy, tested: int, count: int) -> str:
+    """The test in words."""
     how = "" if by == "class" else f", whole {WORDS[by]}"
-    return parts, fold.note(len(parts["test"]), len(records), f"sequences{how}")
+    return fold.note(tested, count, f"sequences{how}")
 
 
 def _groups(records: Sequence[Record], by: FoldBy, form: Form) -> list[str]:
@@ -65,15 +70,19 @@ def _groups(records: Sequence[Record], by: FoldBy, form: Form) -> list[str]:
     if by == "class":
         return _families(records, form)
     if by == "chromosome":
-        return [_chromosome(record) for record in records]
+        return [chromosome_of(record.name) for record in records]
     for record in records:
         if not record.group:
-            where = record.place or repr(record.name)
-            raise InputError(
-                f"dataset.fold_by is group, but {where} has none; give a dataset.table, or"
-                " dataset.labels, with a column group and a value in each row"
-            )
+            raise no_group(record.place or repr(record.name))
     return [str(record.group) for record in records]
+
+
+def no_group(where: str) -> InputError:
+    """What is said of a record without a group."""
+    return InputError(
+        f"dataset.fold_by is group, but {where} has none; give a dataset.table, or"
+        " dataset.labels, with a column group and a value in each row"
+    )
 
 
 def _families(records: Sequence[Record], form: Form) -> list[str]:
@@ -87,11 +96,16 @@ def _families(records: Sequence[Record], form: Form) -> list[str]:
     return [one if f is None else firsts[f] for f, one in zip(families, forms, strict=True)]
 
 
-def _chromosome(record: Record) -> str:
-    found = PLACE.match(record.name)
+def chromosome_of(name: str) -> str:
+    """The contig of a name as `chr1:100-300`.
+
+    Raises:
+        InputError: if it says none.
+    """
+    found = PLACE.match(name)
     if found is None:
         raise InputError(
-            f"dataset.fold_by is chromosome, but the name {record.name!r:.60} says none; name"
+            f"dataset.fold_by is chromosome, but the name {name!r:.60} says none; name"
             " sequences as chr1:100-300, or give dataset.fold_by=group and a column group"
         )
     return found[1]

@@ -1,20 +1,28 @@
 """Sequences that are kept in one split: of one place of a genome, or of shared letters."""
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int, Integer, UInt64
+from jaxtyping import Bool, Int, Int32, Integer, UInt64
 
 from seqexp.dataset.dna.labelled import Record
 from seqexp.dataset.dna.regions import Windows
+from seqexp.dataset.mapped import no_room
 from seqexp.formats.dna import LETTERS
 
 MAX_PERIOD = 6
 """Letters that a word may repeat so that it does not count, as `ACACACAC`."""
 
-_BLOCK = 2**21
+_BLOCK = 2**18
 """Letters that are hashed together."""
+
+_WORDS = 2**22
+"""Words that are compared together; more are in parts, in temporary files."""
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 _EXACT = 31
 """Letters of a word up to which its number is its letters; longer ones are hashed."""
@@ -46,6 +54,37 @@ def with_families(records: Sequence[Record], letters: int | None) -> list[Record
     return [replace(r, family=number) for r, number in zip(records, numbers, strict=True)]
 
 
+def families_of(
+    overlapping: Int[np.ndarray, " records"] | None, sequences: Iterable[str], letters: int
+) -> Int32[np.ndarray, " records"] | None:
+    """Number of the family of each record, as `with_families` has it; None if none has another.
+
+    Args:
+        overlapping: of each record the number of the first that overlaps it; None: none do.
+        sequences: of all records.
+        letters: that those of a family share.
+    """
+    counted = _Counted(sequences)
+    pairs = shared_words(counted, letters)
+    numbers: np.ndarray = np.arange(counted.count)
+    if overlapping is not None:
+        others = np.flatnonzero(overlapping != numbers)
+        pairs = np.concatenate([pairs, np.stack([overlapping[others], others], axis=1)])
+    return connected(pairs, counted.count).astype(np.int32) if len(pairs) else None
+
+
+class _Counted:
+    """Sequences, and how many there were."""
+
+    def __init__(self, sequences: Iterable[str]) -> None:
+        self.sequences, self.count = sequences, 0
+
+    def __iter__(self) -> Iterator[str]:
+        for sequence in self.sequences:
+            self.count += 1
+            yield sequence
+
+
 def connected(pairs: Int[np.ndarray, "pairs 2"], count: int) -> Int[np.ndarray, " count"]:
     """Number of the family of each of `count` things, of which pairs belong together."""
     from scipy.sparse import coo_array
@@ -72,37 +111,117 @@ def _overlaps(records: Sequence[Record]) -> Int[np.ndarray, "pairs 2"]:
     return pairs
 
 
-def shared_words(sequences: Sequence[str], letters: int) -> Int[np.ndarray, "pairs 2"]:
+def shared_words(sequences: Iterable[str], letters: int) -> Int[np.ndarray, "pairs 2"]:
     """Pairs of sequences that share a word of so many letters, on either strand.
 
     Not all pairs: as many as connect all that share it. Words with unknown letters, and those that
-    are one short repeat, do not count. Time and memory are linear in the letters of all.
+    are one short repeat, do not count. Time is linear in the letters of all, and so is the size of
+    temporary files, of 12 bytes a letter.
+
+    Raises:
+        InputError: if there is no room for these.
     """
-    words, owners = [], []
-    for start, block in _blocks(sequences):
-        codes, numbers = _joined(block)
-        found = _words(codes, letters)
-        is_word = _is_whole(codes, letters) & ~_is_repeat(codes, letters)
-        words.append(found[is_word])
-        owners.append((numbers[: len(found)][is_word] + start).astype(np.int32))
-    all_words, all_owners = np.concatenate(words), np.concatenate(owners)
-    order = np.argsort(all_words, kind="stable")
-    all_words, all_owners = all_words[order], all_owners[order]
-    is_shared = (all_words[1:] == all_words[:-1]) & (all_owners[1:] != all_owners[:-1])
-    pairs = np.stack([all_owners[:-1][is_shared], all_owners[1:][is_shared]], axis=1)
-    return np.unique(pairs.astype(np.int64), axis=0)
+    with _Parts() as parts:
+        for start, block in _blocks(sequences):
+            codes, numbers = _joined(block)
+            found = _words(codes, letters)
+            is_word = _is_whole(codes, letters) & ~_is_repeat(codes, letters)
+            parts.add(found[is_word], numbers[: len(found)][is_word].astype(np.int32) + start)
+        pairs = [_sharing(*part) for part in parts]
+    return np.unique(np.concatenate(pairs).astype(np.int64), axis=0)
 
 
-def _blocks(sequences: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+def _sharing(
+    words: UInt64[np.ndarray, " words"], owners: Int32[np.ndarray, " words"]
+) -> Int32[np.ndarray, "pairs 2"]:
+    """Owners of equal words."""
+    order = np.argsort(words, kind="stable")
+    words, owners = words[order], owners[order]
+    is_shared = (words[1:] == words[:-1]) & (owners[1:] != owners[:-1])
+    return np.stack([owners[:-1][is_shared], owners[1:][is_shared]], axis=1)
+
+
+_Words = tuple[UInt64[np.ndarray, " words"], Int32[np.ndarray, " words"]]
+"""Words and their owners."""
+
+
+class _Parts:
+    """Words with their owners, in parts by a hash of the word.
+
+    They are in memory until there are more than `_WORDS`; then in a temporary file a part.
+    """
+
+    num_parts = 64
+
+    def __init__(self) -> None:
+        self._blocks: list[_Words] = []
+        self._count = 0
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> "_Parts":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def add(self, words: UInt64[np.ndarray, " words"], owners: Int32[np.ndarray, " words"]) -> None:
+        """Add words."""
+        self._blocks.append((words, owners))
+        self._count += len(words)
+        if self._count > _WORDS:
+            self._write()
+
+    def __iter__(self) -> Iterator[_Words]:
+        if self._folder is None:
+            yield self._taken()
+            return
+        self._write()
+        for number in range(self.num_parts):
+            with self._file(number).open("rb") as file:
+                content = np.frombuffer(file.read(), dtype=[("word", "<u8"), ("owner", "<i4")])
+            yield np.ascontiguousarray(content["word"]), np.ascontiguousarray(content["owner"])
+
+    def _taken(self) -> _Words:
+        words, owners = zip(*self._blocks, strict=True)
+        self._blocks, self._count = [], 0
+        return np.concatenate(words), np.concatenate(owners)
+
+    def _write(self) -> None:
+        if not self._blocks:
+            return
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="seqexp-")
+        words, owners = self._taken()
+        parts = ((words * _MIX) >> np.uint64(58)).astype(np.uint8)
+        order = np.argsort(parts, kind="stable")
+        ends = np.searchsorted(parts[order], np.arange(self.num_parts + 1))
+        rows = np.empty(len(words), dtype=[("word", "<u8"), ("owner", "<i4")])
+        rows["word"], rows["owner"] = words[order], owners[order]
+        try:
+            for number in range(self.num_parts):
+                with self._file(number).open("ab") as file:
+                    file.write(rows[ends[number] : ends[number + 1]].tobytes())
+        except OSError as error:
+            raise no_room(error) from error
+
+    def _file(self, number: int) -> Path:
+        assert self._folder is not None
+        return Path(self._folder.name) / str(number)
+
+
+def _blocks(sequences: Iterable[str]) -> Iterator[tuple[int, Sequence[str]]]:
     """Sequences of some letters in all, each time with the number of the first."""
     start = count = 0
+    block: list[str] = []
     for number, sequence in enumerate(sequences):
+        block.append(sequence)
         count += len(sequence)
         if count >= _BLOCK:
-            yield start, sequences[start : number + 1]
-            start, count = number + 1, 0
-    if start < len(sequences) or not sequences:
-        yield start, sequences[start:]
+            yield start, block
+            start, count, block = number + 1, 0, []
+    if block or not start:
+        yield start, block
 
 
 def _joined(

@@ -16,16 +16,16 @@ from seqexp.utils.rules import Faults, Node
 
 SHUFFLE, GC_MATCHED = "shuffle", "gc-matched"
 
-Named = Mapping[str, str]
+NamedFiles = Mapping[str, str]
 """Name of a class or label -> its file."""
 
-Intervals = str | Sequence[str] | Named
+Intervals = str | Sequence[str] | NamedFiles
 
 _KEYS = ("genome", "width", "centre", "blacklist")
 """Of `dataset`, that are of intervals only."""
 
 
-def named_files(intervals: Intervals) -> Named:
+def named_files(intervals: Intervals) -> NamedFiles:
     """Name -> file; names of files without their endings, where none are given.
 
     Raises:

@@ -123,7 +123,9 @@ def records_of_table(
     needed = [*(("id",) if is_looked_up else ()), *asked, sequence_column]
     optional = ("split", "group") if is_looked_up else ("id", "split", "group")
     records: list[Record] = []
-    for line, values in _rows(path, needed, [name for name in optional if name not in needed]):
+    for line, values in rows_of_table(
+        path, needed, [name for name in optional if name not in needed]
+    ):
         name = values.get("id") or f"line {line}"
         letters = "".join(values[sequence_column].split())
         records.append(
@@ -172,7 +174,7 @@ def asked_by_name(
 def lines_by_name(path: Path) -> Mapping[str, int]:
     """The first line of each id of a table."""
     found: dict[str, int] = {}
-    for line, values in _rows(path, ("id",)):
+    for line, values in rows_of_table(path, ("id",)):
         found.setdefault(values["id"], line)
     return found
 
@@ -186,7 +188,7 @@ def values_by_name(
         InputError: if the table lacks a record's id, or has two values for it.
     """
     found: dict[str, str] = {}
-    for line, values in _rows(path, ("id", wanted)):
+    for line, values in rows_of_table(path, ("id", wanted)):
         value = found.setdefault(values["id"], values[wanted])
         if value != values[wanted]:
             raise InputError(
@@ -199,10 +201,14 @@ def values_by_name(
     return found
 
 
-def _rows(
+def rows_of_table(
     path: Path, needed: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line and values of each row, of the columns that are asked for, without blanks around."""
+    """Line and values of each row, of the columns that are asked for, without blanks around.
+
+    Raises:
+        InputError: as `read_table`; if a column is missing.
+    """
     more = f" and perhaps {', '.join(optional)}" if optional else ""
     expected = (
         f"expected is a table with the columns {', '.join(needed)}{more} (.tsv or .csv, .gz too)"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqexp.dataset.cache import UNSOUND, checked_index
 from seqexp.dataset.characters.progress import Done
-from seqexp.dataset.dna.answers import refuse_one_class
+from seqexp.dataset.dna.answers import Question, counts_of, refuse_one_class, refuse_unfit
 from seqexp.dataset.dna.pool import PART, Pool, Rows, some
 from seqexp.dataset.dna.row_work import shuffle_into
 from seqexp.dataset.dna.splits import SPLITS
@@ -86,13 +86,14 @@ class RowNames(LazyTexts):
         return f"{self.pool.name(int(self.rows[index]))}{shuffled}{other}"
 
 
-ARRAYS: dict[str, tuple[Any, int]] = {
-    "tokens": (np.uint8, 2),
-    "targets": (np.int64, 2),
-    "rows": (np.int32, 1),
-    "flags": (np.int8, 1),
-}
-"""Type and axes of each array of a split."""
+def _arrays(question: Question) -> dict[str, tuple[Any, int]]:
+    """Type and axes of each array of a split."""
+    return {
+        "tokens": (np.uint8, 2),
+        "targets": (np.float32 if question.task == "regression" else np.int64, 2),
+        "rows": (np.int32, 1),
+        "flags": (np.int8, 1),
+    }
 
 
 def rows_of(
@@ -137,40 +138,46 @@ def _write(entry: Path, pool: Pool, parts: dict[str, Rows], notes: list[str], ho
         table[letter] = number
     checksums: dict[str, int] = {}
     lengths: list[int] = []
+    question = pool.answers.question
+    num_targets = 1 if question.task == "sequence_class" else len(question.names)
     counts: dict[str, tuple[int, int]] = {}
     for name, rows in parts.items():
         found = every[rows]
         lengths += [int(found.min()), int(found.max())] if len(rows) else []
         width = how.length or int(found.max(initial=1))
         with ExitStack() as stack:
-            columns = {"tokens": width, "targets": 1}
+            columns = {"tokens": width, "targets": num_targets}
             files = {
                 array: stack.enter_context(
                     growing(_file(entry, name, array), dtype, columns.get(array))
                 )
-                for array, (dtype, _) in ARRAYS.items()
+                for array, (dtype, _) in _arrays(question).items()
             }
             both = how.with_reverse and name == "train"
             for rows_here, letters, flag in _blocks(pool, rows, width, how, shuffles, name):
-                labels = np.zeros(len(rows_here)) if flag else pool.labels[rows_here]
+                targets = pool.answers.targets(rows_here)
+                targets = np.zeros_like(targets) if flag else targets
                 flags = np.full(len(rows_here), flag, dtype=np.int8)
                 tokens = table[letters]
                 if both:
                     turned = table[_turned(letters, pool.lengths(rows_here), how.pad_left)]
                     tokens = np.stack([tokens, turned], axis=1).reshape(-1, width)
                     flags = np.stack([flags, flags | REVERSED], axis=1).reshape(-1)
-                    rows_here, labels = np.repeat(rows_here, 2), np.repeat(labels, 2)
+                    rows_here, targets = np.repeat(rows_here, 2), np.repeat(targets, 2, axis=0)
                 files["tokens"].add(tokens)
-                files["targets"].add(labels[:, None])
+                files["targets"].add(targets)
                 files["rows"].add(rows_here)
                 files["flags"].add(flags)
-                ones = int((labels == 1).sum())
-                before = counts.get(name, (0, 0))
-                counts[name] = before[0] + ones, before[1] + len(labels) - ones
+                before, here = counts.get(name, (0, 0)), counts_of(targets)
+                counts[name] = before[0] + here[0], before[1] + here[1]
         checksums |= {f"{name}.{array}": file.checksum for array, file in files.items()}
         if shuffles.same[name]:
             notes.append(f"{shuffles.same[name]} positives have no other order of their pairs")
-    refuse_one_class({name: counts.get(name, (0, 0)) for name in parts})
+    if question.is_binary:
+        refuse_one_class({name: counts.get(name, (0, 0)) for name in parts})
+    else:
+        every_target = {name: pool.answers.targets(rows) for name, rows in parts.items()}
+        notes += refuse_unfit(every_target, question)
     index = {"lengths": [min(lengths), max(lengths)], "notes": notes}
     content = json.dumps(index)
     whole = {"checksums": checksums, "checksum": zlib.crc32(content.encode()), "index": content}
@@ -279,7 +286,7 @@ def _read(entry: Path, pool: Pool) -> Found | None:
         for name in SPLITS:
             arrays = {
                 array: mapped(_file(entry, name, array), dtype, axes, checksums[f"{name}.{array}"])
-                for array, (dtype, axes) in ARRAYS.items()
+                for array, (dtype, axes) in _arrays(pool.answers.question).items()
             }
             names = RowNames(pool, arrays["rows"], arrays["flags"])
             parts[name] = Part(as_tensor(arrays["tokens"]), as_tensor(arrays["targets"]), names)

@@ -5,17 +5,21 @@ All that is done with records in memory is done here with numbers of records.
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int8, Int32, Int64, UInt8, UInt64
+from jaxtyping import Bool, Int32, Int64, UInt8, UInt64
 
 from seqexp.dataset.dna.alphabets import Alphabet
+from seqexp.dataset.dna.answers import Answers
 from seqexp.dataset.dna.columns import Columns
+from seqexp.dataset.dna.folds import WORDS, FoldBy, chromosome_of, fold_note, no_group
+from seqexp.dataset.dna.named_splits import Named
 from seqexp.dataset.dna.row_work import hashes_of
-from seqexp.dataset.dna.splits import SPLITS, removed_notes
+from seqexp.dataset.dna.splits import SPLITS, removed_notes, repeat_notes
+from seqexp.dataset.folds import Fold, fold_stream, whole_groups
 from seqexp.dataset.mapped import MANY, READ, dropped
 from seqexp.errors import InputError
 from seqexp.formats.dna import either_strand
@@ -30,32 +34,57 @@ Rows = Int32[np.ndarray, " _"]
 
 
 class Pool:
-    """Records of several files with a class each: their numbers count through all of them.
+    """Records of several files with their answers: their numbers count through all of them.
 
     Args:
-        files: columns and class of each file.
+        files: columns of each file.
         alphabet: of the letters.
+        answers: of all records.
         families: a number of each record, which those share that have to be in one split, not below
             0; None: only equal sequences have to.
+        place_of: a record in words; empty where there are none.
     """
 
     def __init__(
         self,
-        files: Sequence[tuple[Columns, int]],
+        files: Sequence[Columns],
         alphabet: Alphabet,
+        answers: Answers,
         families: Int32[np.ndarray, " records"] | None = None,
+        place_of: Callable[[int], str] | None = None,
     ) -> None:
-        self.files, self.alphabet, self.families = files, alphabet, families
+        self.files, self.alphabet, self.answers = files, alphabet, answers
+        self.families, self._place_of = families, place_of
         self._gathered = 0
-        self.starts = np.cumsum([0, *(len(columns) for columns, _ in files)])
-        self.labels: Int8[np.ndarray, " records"] = np.repeat(
-            np.array([label for _, label in files], dtype=np.int8), np.diff(self.starts)
-        )
+        self.starts = np.cumsum([0, *map(len, files)])
+
+    @property
+    def labels(self) -> Int32[np.ndarray, " records"]:
+        """Number of the class of each; `NO_CLASS` where labels or numbers are asked for."""
+        return self.answers.labels
 
     @cached_property
     def groups(self) -> Int32[np.ndarray, " records"]:
         """A number of each record, which those of equal sequences share."""
-        return _groups([columns.forms for columns, _ in self.files])
+        return _groups([columns.forms for columns in self.files])
+
+    def where(self, row: int) -> str:
+        """A record in words."""
+        place = "" if self._place_of is None else self._place_of(row)
+        return place or repr(self.name(row))
+
+    def names(self) -> Iterator[str]:
+        """Of all records."""
+        return itertools.chain.from_iterable(columns.names for columns in self.files)
+
+    def sequences(self) -> Iterator[str]:
+        """Of all records; letters that were read are dropped."""
+        for start in range(0, len(self), PART):
+            rows = np.arange(start, min(start + PART, len(self)), dtype=np.int32)
+            text, begin = self.joined(rows).decode(), 0
+            for length in self.lengths(rows).tolist():
+                yield text[begin : begin + length]
+                begin += length
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -63,13 +92,14 @@ class Pool:
     def forget(self) -> None:
         """Drop what only splits need, and letters that were read from files."""
         vars(self).pop("groups", None)
-        self.families = None
+        self.families = self._place_of = None
+        self.answers = Answers(self.answers.question, np.zeros(0, dtype=np.int32))
         self._drop()
 
     def _drop(self) -> None:
         """Take letters out of this process; they are in their files."""
         self._gathered = 0
-        for columns, _ in self.files:
+        for columns in self.files:
             dropped(columns.letters)
 
     def _count(self, gathered: int) -> None:
@@ -91,7 +121,7 @@ class Pool:
     def every_length(self) -> Int32[np.ndarray, " records"]:
         """Letters of all records."""
         found: np.ndarray = np.concatenate(
-            [np.diff(columns.ends).astype(np.int32) for columns, _ in self.files]
+            [np.diff(columns.ends).astype(np.int32) for columns in self.files]
         )
         return found
 
@@ -132,14 +162,14 @@ class Pool:
         self, rows: Rows
     ) -> Iterator[tuple[Bool[np.ndarray, " rows"], Columns, Int64[np.ndarray, " places"]]]:
         """Which of the rows are of a file, and their places there."""
-        for number, (columns, _) in enumerate(self.files):
+        for number, columns in enumerate(self.files):
             is_here = (rows >= self.starts[number]) & (rows < self.starts[number + 1])
             if is_here.any():
                 yield is_here, columns, rows[is_here] - self.starts[number]
 
     def _at(self, row: int) -> tuple[Columns, int]:
         number = int(np.searchsorted(self.starts, row, side="right")) - 1
-        return self.files[number][0], int(row - self.starts[number])
+        return self.files[number], int(row - self.starts[number])
 
 
 def _groups(forms: Sequence[UInt64[np.ndarray, "_ 2"]]) -> Int32[np.ndarray, " records"]:
@@ -182,11 +212,16 @@ class Naming(NamedTuple):
     seed: int
 
 
-def split(pool: Pool, how: Naming) -> dict[str, Rows]:
+def split(pool: Pool, how: Naming, named: Named | None = None) -> dict[str, Rows]:
     """The records of each split, in the order that they have in memory.
 
+    Args:
+        pool: of the records.
+        how: they are split.
+        named: splits of all records, as a table says them.
+
     Raises:
-        InputError: if a pattern is found in no name.
+        InputError: if a pattern is found in no name, or a table says another split.
     """
     parts = {name: np.zeros(0, dtype=np.int32) for name in SPLITS}
     is_test, is_valid = (
@@ -194,6 +229,11 @@ def split(pool: Pool, how: Naming) -> dict[str, Rows]:
         for key, pattern in (("test_names", how.test_names), ("valid_names", how.valid_names))
     )
     is_valid &= ~is_test
+    if named is not None:
+        by_table = ~(is_test | is_valid)
+        named.refuse_others(by_table, pool.name)
+        is_test |= by_table & (named.codes == named.code("test"))
+        is_valid |= by_table & (named.codes == named.code("valid"))
     parts["test"], parts["valid"] = (_numbers(of) for of in (is_test, is_valid))
     parts["train"] = _numbers(~(is_test | is_valid))
     for name, pattern in (("test", how.test_names), ("valid", how.valid_names)):
@@ -216,7 +256,7 @@ def _numbers(chosen: Bool[np.ndarray, " records"]) -> Rows:
 def _found(pool: Pool, pattern: str, key: str) -> Bool[np.ndarray, " records"]:
     """Whether a pattern is found in the name of each record."""
     found: list[bool] = []
-    for columns, _ in pool.files:
+    for columns in pool.files:
         names = iter(columns.names)
         while some := list(itertools.islice(names, PART)):
             found += found_in(pattern, some, f"dataset.{key}")
@@ -228,7 +268,7 @@ def drawn(pool: Pool, rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
     if pool.families is not None:
         return _drawn_by_family(pool, rows, pool.families[rows], share, seed)
     rest, chosen = [rows[:0]], [rows[:0]]
-    for label in (1, 0):
+    for label in np.unique(pool.labels[rows])[::-1]:
         of_class = rows[pool.labels[rows] == label]
         ordered = _by_hash(pool, of_class, seed)
         cut = round(share * len(ordered))
@@ -245,23 +285,92 @@ def _drawn_by_family(
     lowest = np.full(len(numbers), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(lowest, places, _hashes(pool, rows, seed))
     ordered = np.lexsort((numbers, lowest))
-    is_one = pool.labels[rows] == 1
-    counts = np.stack(
-        [np.bincount(places[is_one == label], minlength=len(numbers)) for label in (0, 1)]
-    )
-    wanted = [share * int(total) for total in counts.sum(axis=1)]
-    taken = [0, 0]
-    fits = np.zeros(len(numbers), dtype=bool)
-    for family, zeros, ones in zip(ordered.tolist(), *counts[:, ordered].tolist(), strict=True):
-        both = ((0, zeros), (1, ones))
-        fits[family] = all(taken[i] + n / 2 <= wanted[i] for i, n in both if n)
-        if fits[family]:
-            taken = [taken[0] + zeros, taken[1] + ones]
     ranks = np.empty(len(numbers), dtype=np.int64)
     ranks[ordered] = np.arange(len(numbers))
-    order = np.argsort(ranks[places], kind="stable")
-    is_chosen = fits[places[order]]
+    of_rows = ranks[places]
+    fits = _fitting(of_rows, pool.labels[rows], share)
+    order = np.argsort(of_rows, kind="stable")
+    is_chosen = fits[of_rows[order]]
     return rows[order][~is_chosen], rows[order][is_chosen]
+
+
+def _fitting(
+    ranks: Int64[np.ndarray, " rows"], labels: Int32[np.ndarray, " rows"], share: float
+) -> Bool[np.ndarray, " families"]:
+    """Of each family, in their order, whether it is within the share of all its classes."""
+    kinds, classes = np.unique(labels, return_inverse=True)
+    wanted = [share * total for total in np.bincount(classes).tolist()]
+    pairs, counts = np.unique(ranks * len(kinds) + classes, return_counts=True)
+    families, of_class = np.divmod(pairs, len(kinds))
+    ends = np.append(np.flatnonzero(np.diff(families)) + 1, len(families))
+    fits = np.zeros(len(ends), dtype=bool)
+    taken = [0] * len(kinds)
+    start = 0
+    for family, end in enumerate(ends.tolist()):
+        some = [*zip(of_class[start:end].tolist(), counts[start:end].tolist(), strict=True)]
+        fits[family] = all(taken[one] + count / 2 <= wanted[one] for one, count in some)
+        if fits[family]:
+            for one, count in some:
+                taken[one] += count
+        start = end
+    return fits
+
+
+# --- folds --------------------------------------------------------------------------------------
+
+
+def by_fold(
+    pool: Pool, fold: Fold, by: FoldBy, valid_share: float, named: Named | None
+) -> tuple[dict[str, Rows], str]:
+    """As `folds.by_fold`."""
+    if named is not None:
+        given = np.flatnonzero(named.codes != named.code("all"))
+        if len(given):
+            row = int(given[0])
+            fold.refuse_given(named.words[int(named.codes[row])], pool.where(row))
+    if by == "class":
+        groups, hashes = _groups_of_folds(pool, fold)
+        is_test = fold.tested_numbers(groups, pool.labels, hashes, WORDS[by])
+        train, test = _numbers(~is_test), _numbers(is_test)
+        train, valid = drawn(pool, train, valid_share, stream_seed(fold.seed, "valid"))
+    else:
+        if by == "group":
+            raise no_group(pool.where(0))
+        known: dict[str, str] = {}  # one text for all records of a chromosome
+        names = [known.setdefault(one, one) for one in map(chromosome_of, pool.names())]
+        is_test = np.array(fold.tested(names, WORDS[by], pool.labels.tolist()), dtype=bool)
+        rest, test = _numbers(~is_test), _numbers(is_test)
+        left = [names[row] for row in rest.tolist()]
+        chosen = whole_groups(left, valid_share, stream_seed(fold.seed, "valid"))
+        is_valid = np.fromiter((name in chosen for name in left), dtype=bool, count=len(left))
+        train, valid = rest[~is_valid], rest[is_valid]
+    parts = {"train": train, "valid": valid, "test": test}
+    return parts, fold_note(fold, by, len(test), len(pool))
+
+
+def _groups_of_folds(
+    pool: Pool, fold: Fold
+) -> tuple[Int64[np.ndarray, " records"], UInt64[np.ndarray, " groups"]]:
+    """A number of each record, of those that are in one fold; and the hash of each number.
+
+    A family has the group of its first sequence by letters, as `folds` has it.
+    """
+    firsts: np.ndarray = np.arange(len(pool), dtype=np.int32)
+    if pool.families is not None:
+        sizes = np.bincount(pool.families)
+        first_of: dict[int, tuple[str, int]] = {}
+        for row in np.flatnonzero(sizes[pool.families] > 1).tolist():
+            sequence = pool.sequence(row)
+            one = (either_strand(sequence) if pool.alphabet.has_strands else sequence, row)
+            family = int(pool.families[row])
+            first_of[family] = min(one, first_of.get(family, one))
+        of_family = np.full(len(sizes), -1, dtype=np.int32)
+        for family, (_, row) in first_of.items():
+            of_family[family] = row
+        found = of_family[pool.families]
+        firsts = np.where(found < 0, firsts, found)
+    _, rows, groups = np.unique(pool.groups[firsts], return_index=True, return_inverse=True)
+    return groups, _hashes(pool, firsts[rows], fold_stream(fold.seed))
 
 
 def _hashes(pool: Pool, rows: Rows, seed: int) -> UInt64[np.ndarray, " rows"]:
@@ -326,21 +435,17 @@ def without_leaks(pool: Pool, parts: dict[str, Rows]) -> tuple[dict[str, Rows], 
 def duplicate_notes(pool: Pool) -> list[str]:
     """As `splits.duplicate_notes`."""
     num_groups = int(pool.groups.max()) + 1
-    has = [np.zeros(num_groups, dtype=bool) for _ in range(2)]
-    for label in range(2):
-        has[label][pool.groups[pool.labels == label]] = True
-    repeats, clashes, notes = len(pool) - num_groups, int((has[0] & has[1]).sum()), []
-    if repeats:
-        strand = ", on either strand" if pool.alphabet.has_strands else ""
-        notes.append(f"{repeats} of {len(pool)} sequences repeat another{strand}")
-    if clashes:
-        notes.append(f"{clashes} sequences are labelled both positive and negative")
-    return notes
+    codes = pool.answers.codes
+    first = np.zeros(num_groups, dtype=np.int32)
+    first[pool.groups[::-1]] = codes[::-1]
+    clashing = np.unique(pool.groups[codes != first[pool.groups]])
+    counts = len(pool), len(pool) - num_groups, len(clashing)
+    return repeat_notes(*counts, pool.alphabet.has_strands, pool.answers.question.is_binary)
 
 
 def letter_notes(pool: Pool) -> list[str]:
     """As of records in memory."""
-    counts = np.sum([columns.counts for columns, _ in pool.files], axis=0)
+    counts = np.sum([columns.counts for columns in pool.files], axis=0)
     total, notes = int(counts.sum()), []
     unknown = int(counts[ord(pool.alphabet.open)]) if pool.alphabet.open else 0
     if unknown:

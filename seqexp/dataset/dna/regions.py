@@ -68,6 +68,21 @@ class Windows(Sequence[Window]):
         contig, strand = self._names[self.numbers[index]], STRANDS[self.strands[index]]
         return Window(contig, self.starts[index], self.ends[index], strand)
 
+    def extend(self, others: "Windows") -> None:
+        """Add the windows of others, whose contigs are the same."""
+        self.numbers.extend(others.numbers)
+        self.starts.extend(others.starts)
+        self.ends.extend(others.ends)
+        self.strands.extend(others.strands)
+
+    def known(self, others: "Windows") -> Bool[np.ndarray, " windows"]:
+        """Of each window of others, whose contigs are the same, whether it is one of these."""
+        both = Windows(self.contigs)
+        both.extend(self)
+        both.extend(others)
+        is_known: np.ndarray = both.firsts()[len(self) :] < len(self)
+        return is_known
+
     def along(self, first: int = 0, stop: int | None = None) -> Int[np.ndarray, " windows"]:
         """Numbers of the windows from `first` to before `stop`, in the order of the genome."""
         part = slice(first, stop)

@@ -138,11 +138,18 @@ def duplicate_notes(
         before = first.setdefault(one, record)
         if before is not record and before.answer != record.answer:
             clashing.add(one)
-    repeats, clashes = len(records) - len(first), len(clashing)
+    counts = len(records), len(records) - len(first), len(clashing)
+    return repeat_notes(*counts, form is either_strand, are_binary)
+
+
+def repeat_notes(
+    count: int, repeats: int, clashes: int, has_strands: bool, are_binary: bool
+) -> list[str]:
+    """What is said of so many sequences, of which some repeat others, or have another answer."""
     notes = []
     if repeats:
-        strand = ", on either strand" if form is either_strand else ""
-        notes.append(f"{repeats} of {len(records)} sequences repeat another{strand}")
+        strand = ", on either strand" if has_strands else ""
+        notes.append(f"{repeats} of {count} sequences repeat another{strand}")
     if clashes:
         how = "are labelled both positive and negative"
         other = "stand more than once, with different labels or values"

@@ -11,10 +11,11 @@ from jaxtyping import Bool
 
 from seqexp.dataset.dna.labelled import Record
 from seqexp.dataset.dna.regions import MAX_BYTES, Regions, Window, Windows
+from seqexp.dataset.mapped import GrowingTexts
 from seqexp.errors import InputError
 from seqexp.formats.dna import LETTERS, dna, reverse_complement
 from seqexp.formats.genome import Genome
-from seqexp.formats.intervals import Interval, column_of, read_intervals
+from seqexp.formats.intervals import Interval, read_intervals, refuse_narrow, value_of
 
 Centre = Literal["summit", "middle"]
 
@@ -38,31 +39,45 @@ class Piece(NamedTuple):
         windows: of the genome.
         letters: of each, on its strand.
         asked: of each, values of the columns that are asked for.
-        places: of each, in the file; one text for all where no message names the line.
+        lines: of each, in the file; 0 where there is none.
+        are_new: of each, whether it is none of the windows that are known.
+        path: of the file.
     """
 
     windows: list[Window]
     letters: list[str]
     asked: list[tuple[str, ...]]
-    places: list[str]
+    lines: list[int]
+    are_new: list[bool]
+    path: str
 
     def records(self) -> Iterator[Record]:
         """The same as records."""
-        for window, letters, asked, place in zip(*self, strict=True):
+        columns = (self.windows, self.letters, self.asked, self.lines)
+        for window, letters, asked, line in zip(*columns, strict=True):
+            # one text for all where no message names the line
+            place = place_of(self.path, line) if asked else self.path
             yield Record(window.name, letters, asked=asked, place=place, window=window)
+
+
+def place_of(path: str, line: int) -> str:
+    """A row in words."""
+    return f"{path}, line {line}"
 
 
 class _Placed(NamedTuple):
     """Rows of a file that have a window: their places as the file has them, windows, and lines.
 
     Args:
-        rows: all columns, where some are asked for.
+        asked: the columns that are asked for; empty texts where a row has not so many.
+        widths: columns of each row, where some are asked for.
     """
 
     given: Windows
     windows: Windows
     lines: "array[int]"
-    rows: list[Interval]
+    asked: dict[str, GrowingTexts]
+    widths: "array[int]"
 
 
 @dataclass
@@ -95,18 +110,29 @@ class Reader:
         """
         return [one for piece in self.pieces(path, key, columns) for one in piece.records()]
 
-    def pieces(self, path: Path, key: str, columns: Sequence[str] = ()) -> Iterator[Piece]:
+    def pieces(
+        self, path: Path, key: str, columns: Sequence[str] = (), known: Windows | None = None
+    ) -> Iterator[Piece]:
         """Windows of a file with their letters, some at a time; `skipped` has the others then.
+
+        Args:
+            path: the file.
+            key: that names it, for messages.
+            columns: that are asked for.
+            known: windows of other files.
 
         Raises:
             InputError: as `read_intervals`; if a column is missing, no row can be used, or most
                 are not on the genome.
         """
         before, found = len(self.skipped), 0
-        placed = self._placed(path, bool(columns))
+        placed = self._placed(path, columns)
         is_twin = self._twins(path, placed)
+        is_known = np.zeros(len(is_twin), dtype=bool)
+        if known is not None and len(known):
+            is_known = known.known(placed.windows)
         for first in range(0, len(is_twin), _BLOCK):
-            piece = self._piece(path, placed, is_twin, first, columns)
+            piece = self._piece(path, placed, is_twin, is_known, first)
             found += len(piece.windows)
             yield piece
         self.skipped[before:] = sorted(self.skipped[before:], key=lambda row: row.line)
@@ -118,7 +144,8 @@ class Reader:
         for first in range(0, len(windows), _BLOCK):
             some = windows[first : first + _BLOCK]
             letters = [self._read(window, self._letters(window), place) for window in some]
-            yield Piece(some, letters, [()] * len(some), [place] * len(some))
+            count = len(some)
+            yield Piece(some, letters, [()] * count, [0] * count, [True] * count, place)
 
     def notes(self) -> list[str]:
         """How many rows were left out, by the first words of their reasons."""
@@ -138,9 +165,10 @@ class Reader:
 
     # --- one row ------------------------------------------------------------------------------
 
-    def _placed(self, path: Path, keeps_rows: bool) -> _Placed:
+    def _placed(self, path: Path, columns: Sequence[str]) -> _Placed:
         """Rows that have a window which may be used."""
-        found = _Placed(Windows(), Windows(self.genome.contigs), array("q"), [])
+        windows, asked = Windows(self.genome.contigs), {name: GrowingTexts() for name in columns}
+        found = _Placed(Windows(), windows, array("q"), asked, array("i"))
         self._rows = self._foreign = 0
         for interval in read_intervals(path, MAX_BYTES):
             self._rows += 1
@@ -152,8 +180,10 @@ class Reader:
             found.given.append(Window(contig, start, end))
             found.windows.append(window)
             found.lines.append(interval.line)
-            if keeps_rows:
-                found.rows.append(interval)
+            for column, values in asked.items():
+                values.append(value_of(interval, column) or "")
+            if asked:
+                found.widths.append(len(interval.fields))
         return found
 
     def _window_or_reason(self, interval: Interval) -> Window | str:
@@ -186,8 +216,8 @@ class Reader:
         path: Path,
         placed: _Placed,
         is_twin: Bool[np.ndarray, " windows"],
+        is_known: Bool[np.ndarray, " windows"],
         first: int,
-        columns: Sequence[str],
     ) -> Piece:
         """A block of windows; letters are read in the order of the genome."""
         stop = min(first + _BLOCK, len(is_twin))
@@ -195,7 +225,7 @@ class Reader:
         for row in placed.windows.along(first, stop).tolist():
             if not is_twin[row]:
                 letters[row] = self._letters(placed.windows[row])
-        found = Piece([], [], [], [])
+        found = Piece([], [], [], [], [], str(path))
         for row in range(first, stop):
             if is_twin[row]:
                 continue
@@ -204,12 +234,14 @@ class Reader:
             if reason is not None:
                 self._skip(path, line, placed.given[row], reason)
                 continue
-            place = f"{path}, line {line}"
+            place = place_of(str(path), line)
             found.windows.append(window)
             found.letters.append(self._read(window, raw, place))
-            asked = [column_of(placed.rows[row], column, place) for column in columns]
-            found.asked.append(tuple(asked))
-            found.places.append(place if asked else str(path))
+            for column in placed.asked:
+                refuse_narrow(column, placed.widths[row], place)
+            found.asked.append(tuple(values[row] for values in placed.asked.values()))
+            found.lines.append(line)
+            found.are_new.append(not is_known[row])
         return found
 
     def _window(self, interval: Interval, contig: str) -> Window:

@@ -127,13 +127,13 @@ class Tally:
     firsts: dict[str, int] = field(default_factory=dict)
     size: int = 0
 
-    def add(self, label: str) -> None:
-        """Count the label of the next text."""
+    def add(self, label: str, count: int = 1) -> None:
+        """Count the label of the next text, or of so many."""
         if label in self.counts:
-            self.counts[label] += 1
+            self.counts[label] += count
         else:
-            self.counts[label], self.firsts[label] = 1, self.size
-        self.size += 1
+            self.counts[label], self.firsts[label] = count, self.size
+        self.size += count
 
     @classmethod
     def of(cls, documents: Sequence[Document]) -> "Tally":

@@ -274,9 +274,7 @@ def _of_filters(
         return
     num_filters, width, _ = model.filter_weights().shape
     say(f"motif families: sites of {num_filters} filters in {len(given.tokens):,} sequences")
-    sites = dict(enumerate(filter_sites(model, given.tokens, given.symbols, share)))
-    for index in range(num_filters):
-        own = sites.pop(index)
+    for index, own in enumerate(filter_sites(model, given.tokens, given.symbols, share)):
         if len(own):
             yield _alone(Member(index, 0, False, width), own, share, counting)
 

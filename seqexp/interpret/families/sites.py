@@ -14,6 +14,9 @@ from seqexp.spec import PAD, Vocabulary, other_strand
 ROWS = 250
 """Sequences at a time: bounds the memory of activations."""
 
+WINDOWS = 2**27
+"""Windows, counted for each filter, whose sites are sought together: bounds the memory of sites."""
+
 MANY = 2**16
 """New sites of a filter after which the weaker of two that overlap are left out."""
 
@@ -97,10 +100,11 @@ def filter_sites(
     tokens: UInt8[Tensor, "sequences time"],
     symbols: Sequence[str],
     share: float,
-) -> list[Sites]:
-    """Of each filter, its windows without padding above a share of its largest activation.
+) -> Iterator[Sites]:
+    """Of each filter in turn, its windows without padding above a share of its largest activation.
 
-    Of two that overlap the weaker one is left out, as `without_weaker` has it.
+    Of two that overlap the weaker one is left out, as `without_weaker` has it. Of very many
+    sequences, activations are computed again for some filters at a time.
 
     Args:
         model: whose filters.
@@ -110,12 +114,29 @@ def filter_sites(
     """
     num_filters, width, _ = model.filter_weights().shape
     if tokens.shape[1] < width:
-        return [_empty()] * num_filters
+        yield from [_empty()] * num_filters
+        return
+    step = max(1, WINDOWS // max(1, tokens.numel()))
+    for first in range(0, num_filters, step):
+        some = slice(first, min(first + step, num_filters))
+        yield from _sites_of(model, tokens, symbols, share, some)
+
+
+def _sites_of(
+    model: HasFilters,
+    tokens: UInt8[Tensor, "sequences time"],
+    symbols: Sequence[str],
+    share: float,
+    some: slice,
+) -> Iterator[Sites]:
+    """The same of some filters."""
+    num_filters, width = some.stop - some.start, model.filter_weights().shape[1]
     largest = torch.zeros(num_filters)
     found = [_Growing(width) for _ in range(num_filters)]
     for first in range(0, len(tokens), ROWS):
         part = tokens[first : first + ROWS]
-        for direction, activations in _strands(model, part, width, symbols):
+        for direction, all_activations in _strands(model, part, width, symbols):
+            activations = all_activations[:, :, some].contiguous()
             largest = torch.maximum(largest, activations.amax(dim=(0, 1)))
             values, above = activations.numpy().ravel(), activations > share * largest
             places = np.flatnonzero(above.numpy())
@@ -139,7 +160,8 @@ def filter_sites(
         for own, most in zip(found, largest.tolist(), strict=True):
             if own.count > MANY:
                 own.thin(share * most)
-    return [own.done(most, share) for own, most in zip(found, largest.tolist(), strict=True)]
+    for most in largest.tolist():
+        yield found.pop(0).done(most, share)
 
 
 class _Growing:

@@ -1,7 +1,7 @@
 """What excites a model's filters: activations, the windows where they are high, effects."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -96,30 +96,60 @@ def exciting_windows(
     hits = np.zeros(num_filters, dtype=np.int64)
     if tokens.shape[1] < width:
         return pfms, hits
-    strands = [tokens.to(torch.uint8 if num_symbols < 256 else torch.int32)]
-    if reads_both_strands(model):
-        strands.append(other_strand(strands[0], Vocabulary(tuple(symbols))))
-    # (sequences, starts, width) and (filters, sequences, starts): those of both strands in a row
-    windows = torch.cat([strand.unfold(1, width, 1) for strand in strands], dim=1)
-    activations = torch.cat(
-        [activations_inside(model, strand.long(), width) for strand in strands], dim=2
-    )
-    outside = (windows == PAD).any(dim=2) if bool((tokens == PAD).any()) else None
-    for index, activation in enumerate(activations):
-        activation = activation if outside is None else activation.masked_fill(outside, 0)
-        largest = activation.max()
-        if largest <= 0:  # dead: nothing excites it
-            continue
-        chosen = activation > share * largest  # (sequences, starts)
-        if one_per_sequence:
-            strongest = torch.zeros_like(chosen)
-            strongest[torch.arange(len(chosen)), activation.argmax(dim=1)] = True
-            chosen &= strongest
-        exciting = windows[chosen].cpu().numpy() - 1  # (hits, width)
-        hits[index] = len(exciting)
-        for place in range(width):
-            pfms[index, place] = np.bincount(exciting[:, place], minlength=num_symbols)
+    largest = torch.zeros(num_filters)
+    strongest, places = [], []
+    for windows in _some_windows(model, tokens, width, symbols):
+        activations = _activations(model, windows)
+        strongest.append(activations.amax(dim=2))  # (filters, sequences)
+        places.append(activations.argmax(dim=2))
+        largest = torch.maximum(largest, strongest[-1].amax(dim=1).cpu())
+    least = (share * largest).to(tokens.device)
+    for number, windows in enumerate(_some_windows(model, tokens, width, symbols)):
+        every = None if one_per_sequence else _activations(model, windows)
+        for index in torch.nonzero(largest > 0)[:, 0].tolist():
+            if every is None:
+                rows = torch.nonzero(strongest[number][index] > least[index])[:, 0]
+                exciting = windows.letters[rows, places[number][index, rows]]
+            else:
+                exciting = windows.letters[every[index] > least[index]]
+            hits[index] += len(exciting)
+            for place, column in enumerate(exciting.T.cpu().numpy() - 1):
+                pfms[index, place] += np.bincount(column, minlength=num_symbols)
     return pfms, hits
+
+
+class _Windows(NamedTuple):
+    """Some sequences.
+
+    Args:
+        strands: their tokens on each strand that the model reads.
+        letters: (sequences, starts, width), those of both strands in a row.
+    """
+
+    strands: list[Int[Tensor, "sequences time"]]
+    letters: Int[Tensor, "sequences starts width"]
+
+
+def _some_windows(
+    model: HasFilters,
+    tokens: Int[Tensor, "sequences time"],
+    width: int,
+    symbols: Sequence[str],
+) -> Iterator[_Windows]:
+    """Sequences with all their windows, some at a time."""
+    for part in torch.split(tokens, ROWS):
+        strands = [part.to(torch.uint8 if len(symbols) < 256 else torch.int32)]
+        if reads_both_strands(model):
+            strands.append(other_strand(strands[0], Vocabulary(tuple(symbols))))
+        letters = torch.cat([strand.unfold(1, width, 1) for strand in strands], dim=1)
+        yield _Windows(strands, letters)
+
+
+def _activations(model: HasFilters, windows: _Windows) -> Float[Tensor, "filters sequences starts"]:
+    """What they excite, 0 where a window has padding."""
+    width = windows.letters.shape[2]
+    strands = [activations_inside(model, strand.long(), width) for strand in windows.strands]
+    return torch.cat(strands, dim=2).masked_fill((windows.letters == PAD).any(dim=2), 0)
 
 
 def activations_inside(

@@ -1,6 +1,7 @@
 """Sequences larger than memory: mapped from files, and equal to those in memory."""
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from made_genome import bed, made_genome, places
 
 from seqexp.data import Data
 from seqexp.dataset import fasta, mapped
-from seqexp.dataset.dna import columns, fasta_blocks, mapped_rows, pool, windows
+from seqexp.dataset.dna import columns, fasta_blocks, homology, mapped_rows, pool, windows
 from seqexp.dataset.fasta import Fasta
 from seqexp.errors import InputError
+from seqexp.formats.dna import either_strand, reverse_complement
 
 
 def records(kind: str, count: int, seed: int, doubled: int = 0) -> str:
@@ -54,7 +56,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 def same(a: Data, b: Data) -> bool:
     splits = all(
         torch.equal(one.tokens, other.tokens)
-        and torch.equal(one.targets, other.targets)
+        and torch.equal(one.targets.nan_to_num(-1), other.targets.nan_to_num(-1))
         and [*one.names] == [*other.names]
         and one.digest() == other.digest()
         for one, other in zip(a.splits().values(), b.splits().values(), strict=True)
@@ -68,6 +70,9 @@ CHOICES: dict[str, dict[str, Any]] = {
     "padded on the left": {"length": 60, "pad": "left", "reverse_complement": True},
     "named splits": {"test_names": "chr1:", "valid_names": "chr[12]:"},
     "protein": {"alphabet": "protein", "seed": 3, "min_length": 1},
+    "folds": {"folds": 3, "fold": 1, "negatives": "shuffle"},
+    "families in folds": {"folds": 4, "keep_together": 11, "valid_share": 0.2},
+    "families": {"keep_together": 10, "negatives": "shuffle", "length": 60},
 }
 
 
@@ -168,11 +173,36 @@ def test_shuffles_that_were_killed_resume(
 
 
 def test_what_needs_all_sequences_in_memory_says_so(
-    files: dict[str, str], large: None, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, large: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "seqexp")
-    Fasta(**files, keep_together=24).load()
-    assert "with dataset.keep_together, all sequences are held in memory" in caplog.text
+    rows = (f"{'ACGT'[i % 4] * 9}{'ACGTT' * 6}{'GT' * i}\t{i % 2}\n" for i in range(40))
+    file = tmp_path / "t.tsv"
+    file.write_text("sequence\tlabel\n" + "".join(rows))
+    Fasta(table=str(file)).load()
+    assert "with dataset.table, all sequences are held in memory" in caplog.text
+
+
+@pytest.mark.parametrize("most", [2**22, 500])
+def test_words_in_files_are_shared_as_those_in_memory(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    draw = random.Random(2)
+    sequences = ["".join(draw.choices("ACGTN", (9, 9, 9, 9, 1), k=60)) for _ in range(60)]
+    sequences += [one[20:50] + "A" for one in sequences[:20]] + [
+        reverse_complement(one[5:40]) for one in sequences[30:40]
+    ]
+    expected: dict[str, list[int]] = {}
+    for number, sequence in enumerate(sequences):
+        for at in range(len(sequence) - 7):
+            word = either_strand(sequence[at : at + 8])
+            if "N" not in word and len({word[:-p] == word[p:] for p in (1, 2, 3, 4)}) == 1:
+                expected.setdefault(word, []).append(number)
+    linked = {(a, b) for rows in expected.values() for a, b in zip(rows, rows[1:], strict=False)}
+    monkeypatch.setattr(homology, "_WORDS", most)
+    monkeypatch.setattr(homology, "_BLOCK", 300)
+    found = homology.shared_words(sequences, 8)
+    assert {(a, b) for a, b in found.tolist()} == {pair for pair in linked if pair[0] != pair[1]}
 
 
 def test_blocks_hold_whole_records(tmp_path: Path) -> None:
@@ -198,20 +228,37 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def peaks_and_others(folder: Path) -> dict[str, str]:
     """Some on either strand, some that overlap, one twice, one of unknown letters."""
     draw = random.Random(5)
-    rows: list[tuple[object, ...]] = [
-        (contig, start, end, "x", 0, draw.choice("+-.")) for contig, start, end in places(90, 4)
+
+    def more() -> tuple[object, ...]:  # name, score, strand, signalValue
+        strand, signal = draw.choice("+-."), draw.choice(("NA", f"{draw.random():.3f}"))
+        return draw.choice("ab;c").replace(";", "a;b"), draw.randrange(4), strand, signal
+
+    rows: list[tuple[object, ...]] = [(*place, *more()) for place in places(90, 4)]
+    rows += [
+        (contig, int(str(start)) + 20, int(str(end)) + 20, *more())
+        for contig, start, end, *_ in rows[:9]
     ]
     rows += [
-        (contig, int(str(start)) + 20, int(str(end)) + 20) for contig, start, end, *_ in rows[:9]
+        *(rows[3], ("chr1", 470, 530, *more()), ("chr2", 0, 60), ("chrUn", 5, 90)),
     ]
-    rows += [rows[3], ("chr1", 470, 530), ("chr2", 0, 60), ("chrUn", 5, 90)]
     draw.shuffle(rows)
-    others = [*places(60, 9), rows[5][:3]]
+    near = [(contig, int(str(start)) + 25, end) for contig, start, end, *_ in rows[:30]]
+    others = [*places(60, 9), rows[5][:3], *rows[30:40], *near]
+    names = [f"{contig}:{start}-{end}({m[2] if m else '.'})" for contig, start, end, *m in rows]
+    splits = "".join(f"{name}\t{draw.choice(SPLITS)}\n" for name in {**dict.fromkeys(names)})
+    (folder / "s.tsv").write_text(f"id\tsplit\n{splits}")
     return {
         "intervals": bed(folder / "p.bed", rows),
         "others": bed(folder / "n.bed", others),
         "blacklist": bed(folder / "b.bed", [("1", 20_000, 23_000)]),
+        "splits": str(folder / "s.tsv"),
     }
+
+
+SPLITS = ("train", "train", "valid", "test", "all")
+BOTH = {"intervals": {"a": "intervals", "b": "others"}}
+CLASSES = BOTH | {"task": "sequence_class"}
+LABELS = BOTH | {"task": "multi_label"}
 
 
 INTERVALS: dict[str, dict[str, Any]] = {
@@ -225,7 +272,37 @@ INTERVALS: dict[str, dict[str, Any]] = {
         "valid_names": r":\d*[0-4]\d-",
     },
     "apart": {"intervals": "others", "negatives": "gc-matched", "width": 20, "seed": 1},
+    "a table of splits": {"splits": "splits", "alphabet": "auto"},
+    "families of letters": {"negatives": "gc-matched", "keep_together": 12, "seed": 2},
+    "classes": CLASSES | {"reverse_complement": True},
+    "classes in folds": CLASSES | {"negatives": "gc-matched", "folds": 3, "fold": 2},
+    "classes and FASTA": CLASSES | {"negatives": "fasta", "keep_together": 11, "folds": 3},
+    "labels": LABELS | {"test_names": "^chr8"},
+    "labels and negatives": LABELS | {"negatives": "gc-matched", "blacklist": "blacklist"},
+    "labels by chromosome": LABELS | {"folds": 2, "fold_by": "chromosome", "valid_share": 0.4},
+    "a number": {"targets": ["score"], "task": "regression", "folds": 4},
+    "numbers": {"targets": ["signalValue", "score"], "task": "regression", "width": 50},
+    "numbers that tell": {"targets": ["signalValue"], "splits": "splits"},
+    "names": {"targets": ["name"], "folds": 3, "reverse_complement": True},
+    "lists of labels": {"targets": ["name"], "task": "multi_label"},
 }
+
+
+def given_intervals(genome: Path, folder: Path, choices: dict[str, Any]) -> dict[str, Any]:
+    """Choices with paths instead of their names."""
+    files = peaks_and_others(folder)
+    files["fasta"] = str(folder / "n.fa")
+    Path(files["fasta"]).write_text(records("n", 60, 1))
+    if "targets" in choices:  # rows that have all columns
+        rows = Path(files["intervals"]).read_text().splitlines(keepends=True)
+        Path(files["intervals"]).write_text("".join(r for r in rows if r.count("\t") == 6))
+    found = {"intervals": "intervals", "genome": str(genome)} | choices
+    for key, value in found.items():
+        if key == "intervals" and isinstance(value, dict):
+            found[key] = {name: files[file] for name, file in value.items()}
+        elif isinstance(value, str):
+            found[key] = files.get(value, value)
+    return found
 
 
 @pytest.mark.parametrize("choices", INTERVALS.values(), ids=INTERVALS)
@@ -233,11 +310,7 @@ def test_intervals_from_files_equal_those_in_memory(
     genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choices: dict[str, Any]
 ) -> None:
     pytest.importorskip("pyfaidx")
-    files = peaks_and_others(tmp_path)
-    files["fasta"] = str(tmp_path / "n.fa")
-    Path(files["fasta"]).write_text(records("n", 60, 1))
-    chosen = {key: files.get(str(value), value) for key, value in choices.items()}
-    given: dict[str, Any] = {"intervals": files["intervals"], "genome": str(genome), **chosen}
+    given = given_intervals(genome, tmp_path, choices)
     in_memory = Fasta(**given).load()
     monkeypatch.setattr(fasta, "MANY_INTERVALS", 0)
     monkeypatch.setattr(windows, "_BLOCK", 40)
@@ -245,5 +318,51 @@ def test_intervals_from_files_equal_those_in_memory(
     found = Fasta(**given).load()
     assert same(found, in_memory) and found.files == in_memory.files
     assert not isinstance(found.train.names, mapped.Strings)  # of rows, not of records
-    overlaps = any("they overlap, or share letters" in note for note in found.notes)
-    assert overlaps == ("test_names" in choices and choices["negatives"] == "gc-matched")
+    if choices == INTERVALS["named splits"]:
+        assert any("they overlap, or share letters" in note for note in found.notes)
+
+
+UNFIT: dict[str, tuple[str, dict[str, Any], tuple[str, str, str]]] = {
+    "no group": ("group, but .*p.bed has none", {"folds": 3, "fold_by": "group"}, ("", "", "")),
+    "two ways": ("but dataset.folds is 3", {"splits": "splits", "folds": 3}, ("", "", "")),
+    "a narrow row": (
+        "line .* has 3 columns, but score is column 5",
+        {"targets": ["score"]},
+        ("p.bed", r"\A", "chr1\t30000\t30060\n"),
+    ),
+    "nothing to learn": (
+        "the train split has no sequences",
+        CLASSES | {"test_names": "."},
+        ("", "", ""),
+    ),
+    "splits of others": (
+        "has no split for 1",
+        {"splits": "splits"},
+        ("s.tsv", r"chr\S+\t.*\n", ""),
+    ),
+    "two of one name": ("before", {"splits": "splits"}, ("s.tsv", r"(chr\S+\t)", r"\1x\n\1")),
+    "no split": ("has the split 'vaild'", {"splits": "splits"}, ("s.tsv", "valid", "vaild")),
+}
+
+
+@pytest.mark.parametrize(("said", "choices", "change"), UNFIT.values(), ids=UNFIT)
+def test_what_is_not_sound_of_intervals_is_refused_as_in_memory(
+    genome: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    choices: dict[str, Any],
+    change: tuple[str, str, str],
+) -> None:
+    pytest.importorskip("pyfaidx")
+    given = given_intervals(genome, tmp_path, choices)
+    if change[0]:
+        file = tmp_path / change[0]
+        file.write_text(re.sub(change[1], change[2], file.read_text(), count=1))
+    messages = []
+    for many in (fasta.MANY_INTERVALS, 0):
+        monkeypatch.setattr(fasta, "MANY_INTERVALS", many)
+        with pytest.raises(InputError, match=said) as error:
+            Fasta(**given).load()
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
