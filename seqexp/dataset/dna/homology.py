@@ -19,7 +19,7 @@ MAX_PERIOD = 6
 _BLOCK = 2**18
 """Letters that are hashed together."""
 
-_WORDS = 2**22
+_WORDS = 2**19
 """Words that are compared together; more are in parts, in temporary files."""
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)

@@ -94,7 +94,6 @@ def without_weaker(sites: Sites, start: int, stop: int) -> Sites:
     return sites.chosen(stays)
 
 
-@torch.no_grad()
 def filter_sites(
     model: HasFilters,
     tokens: UInt8[Tensor, "sequences time"],
@@ -119,17 +118,20 @@ def filter_sites(
     step = max(1, WINDOWS // max(1, tokens.numel()))
     for first in range(0, num_filters, step):
         some = slice(first, min(first + step, num_filters))
-        yield from _sites_of(model, tokens, symbols, share, some)
+        found, largest = _sought(model, tokens, symbols, share, some)
+        for most in largest:
+            yield found.pop(0).done(most, share)
 
 
-def _sites_of(
+@torch.no_grad()
+def _sought(
     model: HasFilters,
     tokens: UInt8[Tensor, "sequences time"],
     symbols: Sequence[str],
     share: float,
     some: slice,
-) -> Iterator[Sites]:
-    """The same of some filters."""
+) -> tuple[list["_Growing"], list[float]]:
+    """Sites of some filters, and the largest activation of each."""
     num_filters, width = some.stop - some.start, model.filter_weights().shape[1]
     largest = torch.zeros(num_filters)
     found = [_Growing(width) for _ in range(num_filters)]
@@ -160,8 +162,7 @@ def _sites_of(
         for own, most in zip(found, largest.tolist(), strict=True):
             if own.count > MANY:
                 own.thin(share * most)
-    for most in largest.tolist():
-        yield found.pop(0).done(most, share)
+    return found, largest.tolist()
 
 
 class _Growing:

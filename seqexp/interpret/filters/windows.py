@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 from torch.nn import functional
 
@@ -126,8 +126,8 @@ class _Windows(NamedTuple):
         letters: (sequences, starts, width), those of both strands in a row.
     """
 
-    strands: list[Int[Tensor, "sequences time"]]
-    letters: Int[Tensor, "sequences starts width"]
+    strands: list[Integer[Tensor, "sequences time"]]
+    letters: Integer[Tensor, "sequences starts width"]
 
 
 def _some_windows(
