@@ -196,7 +196,9 @@ def about(data: Data) -> str:
     spec = data.spec
     counts = [f"{len(split):,} for {use}" for use, split in _uses(data) if len(split)]
     made = spec.features
-    what = f"one of {len(spec.vocabulary):,} symbols" if made is None else f"{made.size:,} numbers"
+    symbols = spec.vocabulary.symbols  # without padding
+    some = f": {', '.join(symbols)}" if len(symbols) <= NAMED else ""
+    what = f"one of {len(symbols):,} symbols{some}" if made is None else f"{made.size:,} numbers"
     names = [one_line(name) for name in spec.output_names]
     shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" * (len(names) > NAMED))
     asked = f"; it predicts {WORDS[spec.output]}"
@@ -206,8 +208,9 @@ def about(data: Data) -> str:
         asked += f": {shown}"
     longest = data.train.tokens.shape[1] if len(data.train) else 0
     kind = "Pieces of a text" if data.train.is_stream else "Sequences"
-    begins = f"{kind} of at most {longest:,} positions, each {what}"
-    return f"{begins}: {', '.join(counts)}{asked}."
+    length = f"{longest:,}" if spec.length == longest else f"at most {longest:,}"
+    begins = f"{kind} of {length} positions, each {what}"
+    return f"{begins}; {', '.join(counts)}{asked}."
 
 
 def _value(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Windows of a genome, from intervals: where each begins, which are left out, and their letters."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +102,7 @@ class Reader:
     max_unknown: float = 0.1
     min_length: int = 1
     skipped: list[Skipped] = field(default_factory=list)
+    _centres: Counter[str] = field(default_factory=Counter)
 
     def read(self, path: Path, key: str, columns: Sequence[str] = ()) -> list[Record]:
         """Records of a file in its order, with `columns` as they stand.
@@ -148,14 +150,21 @@ class Reader:
             yield Piece(some, letters, [()] * count, [0] * count, [True] * count, place)
 
     def notes(self) -> list[str]:
-        """How many rows were left out, by the first words of their reasons."""
-        if not self.skipped:
-            return []
-        first = self.skipped[0]
-        return [
-            f"{len(self.skipped):,} rows of intervals are left out, with reasons in {SKIPPED}; the"
-            f" first is {Path(first.file).name}, line {first.line}: {first.reason}"
-        ]
+        """Where windows lie; how many rows were left out, and the reason of the first."""
+        notes = []
+        if self.width is not None:
+            summits, middles = self._centres["summit"], self._centres["middle"]
+            where = "the summits of the intervals" if summits else "the middles of the intervals"
+            if summits and middles:
+                where += f", of {middles:,} of {summits + middles:,}, which have none, the middles"
+            notes.append(f"windows of {self.width:,} letters lie about {where}")
+        if self.skipped:
+            first = self.skipped[0]
+            notes.append(
+                f"{len(self.skipped):,} rows of intervals are left out, with reasons in {SKIPPED};"
+                f" the first is {Path(first.file).name}, line {first.line}: {first.reason}"
+            )
+        return notes
 
     def table(self) -> str:
         """All rows that were left out, as a table."""
@@ -247,9 +256,10 @@ class Reader:
     def _window(self, interval: Interval, contig: str) -> Window:
         if self.width is None:
             return Window(contig, interval.start, interval.end, interval.strand)
-        centre = (interval.start + interval.end) // 2
+        centre, kind = (interval.start + interval.end) // 2, "middle"
         if self.centre != "middle" and interval.summit is not None:
-            centre = interval.summit
+            centre, kind = interval.summit, "summit"
+        self._centres[kind] += 1
         start = centre - self.width // 2
         return Window(contig, start, start + self.width, interval.strand)
 

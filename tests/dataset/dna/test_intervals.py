@@ -73,6 +73,11 @@ def test_a_window_lies_about_the_summit_or_the_middle(
         "middle": (2050, 3100),
         "summit": (2090,),
     }
+    said = {
+        None: "lie about the summits of the intervals, of 1 of 2, which have none, the middles",
+        "middle": "windows of 41 letters lie about the middles",
+        "summit": "lie about the summits",
+    }
     for centre, centres in about.items():
         found = peaks(path, file, width=41, centre=centre).read()
         starts = [record.window.start for record in found.records if record.window]
@@ -80,6 +85,7 @@ def test_a_window_lies_about_the_summit_or_the_middle(
         first = contigs["chr1"][centres[0] - 20 : centres[0] + 21]
         assert found.records[0].sequence == reverse_complement(first)
         assert ("has no summit" in str(found.files)) == (centre == "summit")
+        assert any(said[centre] in note for note in found.notes)
     assert found.records[0].name == "chr1:2070-2111(-)"
 
 
