@@ -183,7 +183,7 @@ class Fasta:
         given = alphabet_of(self.alphabet)
         if given is None and self.intervals is not None:
             given = DNA  # as all genomes are
-        if given is not None and self._is_mapped(given):
+        if self._is_mapped(given) and given is not None:
             return self._mapped(given)
         read = as_it_stands if given is None else given.read
         records, question, notes, files = self._read(read)
@@ -286,7 +286,7 @@ class Fasta:
 
     # --- more than memory holds ---------------------------------------------------------------
 
-    def _is_mapped(self, alphabet: Alphabet) -> bool:
+    def _is_mapped(self, alphabet: Alphabet | None) -> bool:
         """Whether sequences are so many that they are mapped from files; if not, says why."""
         given = (self.positives, self.sequences, self.table)
         named, large = [Path(path) for path in given if path is not None], LARGE
@@ -300,9 +300,9 @@ class Fasta:
             "dataset.table": self.table,
             "dataset.sequences": self.sequences,
             "dataset.splits": self.splits if self.intervals is None else None,
-            "a dataset.alphabet of other letters than ASCII": not "".join(
-                alphabet.symbols
-            ).isascii(),
+            "dataset.alphabet=auto": alphabet is None,
+            "a dataset.alphabet of other letters than ASCII": alphabet is not None
+            and not "".join(alphabet.symbols).isascii(),
         }
         why = next((key for key, value in in_memory.items() if value), None)
         if why is not None:

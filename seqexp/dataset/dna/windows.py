@@ -33,6 +33,13 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class _Reason(NamedTuple):
+    """Why a row is left out: in a word or two for all such rows, and of this one."""
+
+    kind: str
+    text: str
+
+
 class Piece(NamedTuple):
     """Some windows of a file in its order, without those that are left out.
 
@@ -103,6 +110,7 @@ class Reader:
     min_length: int = 1
     skipped: list[Skipped] = field(default_factory=list)
     _centres: Counter[str] = field(default_factory=Counter)
+    _kinds: Counter[str] = field(default_factory=Counter)
 
     def read(self, path: Path, key: str, columns: Sequence[str] = ()) -> list[Record]:
         """Records of a file in its order, with `columns` as they stand.
@@ -150,7 +158,7 @@ class Reader:
             yield Piece(some, letters, [()] * count, [0] * count, [True] * count, place)
 
     def notes(self) -> list[str]:
-        """Where windows lie; how many rows were left out, and the reason of the first."""
+        """Where windows lie; how many rows were left out, by kind, and the reason of the first."""
         notes = []
         if self.width is not None:
             summits, middles = self._centres["summit"], self._centres["middle"]
@@ -160,9 +168,11 @@ class Reader:
             notes.append(f"windows of {self.width:,} letters lie about {where}")
         if self.skipped:
             first = self.skipped[0]
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in self._kinds.most_common())
             notes.append(
-                f"{len(self.skipped):,} rows of intervals are left out, with reasons in {SKIPPED};"
-                f" the first is {Path(first.file).name}, line {first.line}: {first.reason}"
+                f"{len(self.skipped):,} rows of intervals are left out ({kinds}), with reasons in"
+                f" {SKIPPED}; the first is {Path(first.file).name}, line {first.line}:"
+                f" {first.reason}"
             )
         return notes
 
@@ -183,7 +193,7 @@ class Reader:
             self._rows += 1
             contig, start, end = interval.contig, interval.start, interval.end
             window = self._window_or_reason(interval)
-            if isinstance(window, str):
+            if isinstance(window, _Reason):
                 self._skip(path, interval.line, Window(contig, start, end), window)
                 continue
             found.given.append(Window(contig, start, end))
@@ -195,18 +205,18 @@ class Reader:
                 found.widths.append(len(interval.fields))
         return found
 
-    def _window_or_reason(self, interval: Interval) -> Window | str:
+    def _window_or_reason(self, interval: Interval) -> Window | _Reason:
         """The window of a row, or why it has none."""
         if not self.genome.has(interval.contig):
             self._foreign += 1
-            return f"{interval.contig[:60]!r} is no contig of the genome"
+            return _Reason("other contigs", f"{interval.contig[:60]!r} is no contig of the genome")
         contig = self.genome.name_of(interval.contig)
         size = self.genome.contigs[contig]
         if interval.end > size:
             self._foreign += 1
-            return f"ends after {contig}, which has {size:,} letters"
+            return _Reason("off the end", f"ends after {contig}, which has {size:,} letters")
         if self.width is not None and self.centre == "summit" and interval.summit is None:
-            return "has no summit, but dataset.centre is summit"
+            return _Reason("no summit", "has no summit, but dataset.centre is summit")
         window = self._window(interval, contig)
         return self._fault(window, size) or window
 
@@ -216,7 +226,7 @@ class Reader:
         is_twin: np.ndarray = firsts != np.arange(len(firsts))
         for row in np.flatnonzero(is_twin).tolist():
             line, name = placed.lines[firsts[row]], placed.windows[row].name
-            reason = f"is the same window as line {line}: {name}"
+            reason = _Reason("twice", f"is the same window as line {line}: {name}")
             self._skip(path, placed.lines[row], placed.given[row], reason)
         return is_twin
 
@@ -263,29 +273,32 @@ class Reader:
         start = centre - self.width // 2
         return Window(contig, start, start + self.width, interval.strand)
 
-    def _fault(self, window: Window, size: int) -> str | None:
+    def _fault(self, window: Window, size: int) -> _Reason | None:
         length = window.end - window.start
         if length < self.min_length:
-            return f"has {length} letters; dataset.min_length is {self.min_length}"
+            least = f"has {length} letters; dataset.min_length is {self.min_length}"
+            return _Reason("too short", least)
         if window.start < 0 or window.end > size:
-            return (
+            return _Reason(
+                "off the end",
                 f"its window, {window.start} to {window.end}, leaves {window.contig}, which has"
-                f" {size:,} letters"
+                f" {size:,} letters",
             )
         if self.blacklist.overlaps(window.contig, window.start, window.end):
-            return "overlaps dataset.blacklist"
+            return _Reason("blacklist", "overlaps dataset.blacklist")
         return None
 
     def _letters(self, window: Window) -> str:
         return self.genome.letters(window.contig, window.start, window.end)
 
-    def _unknown(self, letters: str) -> str | None:
+    def _unknown(self, letters: str) -> _Reason | None:
         """Why a window is left out for its unknown letters; None if it is not."""
         unknown = len(letters) - sum(map(letters.count, LETTERS + "U"))
         if unknown <= self.max_unknown * len(letters) and unknown < len(letters):
             return None
         share = f"{unknown} of {len(letters)} letters are not known"
-        return f"{share}; dataset.max_unknown is {self.max_unknown:g}"
+        text = f"{share}; dataset.max_unknown is {self.max_unknown:g}"
+        return _Reason("unknown letters", text)
 
     @staticmethod
     def _read(window: Window, letters: str, place: str) -> str:
@@ -293,9 +306,10 @@ class Reader:
         read = dna(letters, window.name, place)
         return reverse_complement(read) if window.strand == "-" else read
 
-    def _skip(self, path: Path, line: int, given: Window, reason: str) -> None:
+    def _skip(self, path: Path, line: int, given: Window, reason: _Reason) -> None:
         place = f"{given.contig}:{given.start}-{given.end}"
-        self.skipped.append(Skipped(str(path), line, place, reason))
+        self.skipped.append(Skipped(str(path), line, place, reason.text))
+        self._kinds[reason.kind] += 1
 
     def _refuse_all_skipped(
         self, path: Path, key: str, skipped: Sequence[Skipped], found: int
