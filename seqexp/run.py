@@ -37,7 +37,7 @@ from seqexp.callback.console import (
 from seqexp.callback.continued import tell_again, tell_pictures
 from seqexp.callback.counted import CountedNGrams
 from seqexp.callback.denoise import Denoised
-from seqexp.callback.filters import LearnedFilters
+from seqexp.callback.filters import DrawnFilters, LearnedFilters
 from seqexp.callback.gradient_flow import Gradients
 from seqexp.callback.kernels import Kernels
 from seqexp.callback.model import KeptModel
@@ -234,6 +234,7 @@ def observers(place: Place, run: Observed, stop: Stop) -> list[Callback]:
         *own_callbacks(parts.config, run),
         KeptModel(parts.config, run, calibration),  # sent while the page is drawn
         Page(title, typed, differs, parts.filters, run, *seen),
+        DrawnFilters(filters),
         KeptPredictions(run, start.folder, start.is_job),
         Summary(parts.optimized_metric, run, filters, start.parent is not None),
         shown(run.training, run.data),

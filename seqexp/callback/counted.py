@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from seqexp.spec import TaskSpec, is_real, is_scored
 from seqexp.task import kinds
 from seqexp.trainer.predicted import Predicted
 from seqexp.trainer.score import evaluate
+from seqexp.utils.beside import Beside
 from seqexp.utils.phases import TESTING
 
 log = logging.getLogger("seqexp")
@@ -59,15 +61,33 @@ class CountedNGrams(Callback):
 
     def __init__(self, run: Observed) -> None:
         self.run = run
+        self._beside = Beside({})
+
+    def at_test(self) -> None:
+        """Begin to fit them in a process beside this one."""
+        data = self.run.data
+        # with several threads, the last bits would not be those that are found here
+        if torch.get_num_threads() == 1 and data.test.tokens.device.type == "cpu":
+            self._beside = Beside(
+                {
+                    name: partial(_fitted_and_scored, data, name, given)
+                    for name, given in self._wanted().items()
+                    if num_places(data, given) <= MAX_PLACES and _key(data, name) not in _known
+                }
+            )
+
+    def _wanted(self) -> dict[str, dict[str, Any]]:
+        """Those that are not the result itself."""
+        is_itself = isinstance(self.run.training.model, NGrams)
+        wanted_here = wanted(self.run.data.spec).items()
+        return {name: given for name, given in wanted_here if "gaps" in given or not is_itself}
 
     def at_end(self, result: Result) -> None:
         """Log `baseline/words_*` and `baseline/gapped_words_*` of DNA, `baseline/ngrams_*` of
         texts and of other letters.
         """
         data = self.run.data
-        for name, given in wanted(data.spec).items():
-            if isinstance(self.run.training.model, NGrams) and "gaps" not in given:
-                continue  # which is the result itself
+        for name, given in self._wanted().items():
             places = num_places(data, given)
             if places > MAX_PLACES:
                 log.info(
@@ -76,7 +96,7 @@ class CountedNGrams(Callback):
                 )
                 continue
             try:
-                found = scored(data, name, given)
+                found = scored(data, name, given, self._beside)
             except InputError as error:  # no n-gram is frequent, or sequences are too short
                 log.info(f"  baseline/{name} is left out: {error}")
                 continue
@@ -101,28 +121,40 @@ def num_places(data: Data, given: Mapping[str, Any]) -> int:
     return tokens * (len(given["sizes"]) if not given.get("gaps") else max(given["sizes"]))
 
 
-def scored(data: Data, name: str, given: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics of the test of a model that is fitted here, its penalty chosen on validation.
+def scored(
+    data: Data, name: str, given: Mapping[str, Any], beside: Beside | None = None
+) -> dict[str, float]:
+    """Metrics of the test of a model that is fitted, its penalty chosen on validation.
 
     Nothing where all targets of the training sequences, or of those of the test, are the same.
+
+    Args:
+        beside: where it may be fitted by its name; else it is here.
 
     Raises:
         InputError: if there is nothing that it could count.
     """
-    if any(len(_values(split)) < 2 for split in (data.train, data.test)):
-        return {}
     key = _key(data, name)
     if key not in _known:
-        cpu = data.to(torch.device("cpu"))
-        model, task = fitted(cpu, given), kinds.of(data.spec)
-        whole, predicted = task.whole(), Predicted()
-        score = evaluate(model, task, cpu.test.batches(ROWS), whole=whole, predicted=predicted)
-        found = task.means(score.nats, score.count, score.extras)
-        found |= {} if whole is None else whole.metrics()
-        named = {f"baseline/{name}_{measure}": value for measure, value in found.items()}
-        metrics = {name: value for name, value in named.items() if name in METRICS}
-        _known[key] = (metrics, predicted)
+        fit = partial(_fitted_and_scored, data, name, given)
+        _known[key] = fit() if beside is None else beside.result(name, fit)
     return _known[key][0]
+
+
+def _fitted_and_scored(
+    data: Data, name: str, given: Mapping[str, Any]
+) -> tuple[dict[str, float], Predicted]:
+    """Its metrics, and what it predicts for the test."""
+    if any(len(_values(split)) < 2 for split in (data.train, data.test)):
+        return {}, Predicted()
+    cpu = data.to(torch.device("cpu"))
+    model, task = fitted(cpu, given), kinds.of(data.spec)
+    whole, predicted = task.whole(), Predicted()
+    score = evaluate(model, task, cpu.test.batches(ROWS), whole=whole, predicted=predicted)
+    found = task.means(score.nats, score.count, score.extras)
+    found |= {} if whole is None else whole.metrics()
+    named = {f"baseline/{name}_{measure}": value for measure, value in found.items()}
+    return {name: value for name, value in named.items() if name in METRICS}, predicted
 
 
 def test_scores(data: Data, name: str) -> Float[np.ndarray, " sequences"] | None:

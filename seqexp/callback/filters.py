@@ -82,6 +82,7 @@ class LearnedFilters(Callback):
         self.family_figures: dict[int, Picture] = {}
         self.pairs: Picture | None = None  # how families stand together
         self.methods: list[dict[str, Any]] = []  # simpler ones beside this model
+        self.agreement: Mapping[str, float] = {}  # of its evidence with what was planted
         self.where: Picture | None = None  # its evidence is along some sequences
         self.database: list[Pattern] = []
         if settings is not None and settings.database is not None:
@@ -151,23 +152,20 @@ class LearnedFilters(Callback):
         self.run.log(motif_metrics(filters), report.step)
 
     def at_test(self) -> None:
-        """Read the filters, and begin to draw them."""
+        """Read the filters and where they find what they learned, and begin to draw that."""
         self.found = self.learned()
-
-    def at_end(self, result: Result) -> None:
-        """Keep what the filters learned, where they find it, and what simpler methods come to."""
-        run, settings, learned = self.run, self.settings, self.found
         self._find_families()
         with phase("looking for the evidence along sequences"):
-            agreement, where = show_where(settings, run, learned.filters)
+            self.agreement, where = show_where(self.settings, self.run, self.found.filters)
         self.where = next(iter(where.values()), None)
         self.drawn |= where
-        run.log({**learned.metrics, **agreement}, self.training.epoch)
+
+    def at_end(self, result: Result) -> None:
+        """Keep what the filters learned, and what simpler methods come to."""
+        run, settings, learned = self.run, self.settings, self.found
+        run.log({**learned.metrics, **self.agreement}, self.training.epoch)
         found, self.methods = compare_with_baselines(settings, run, self.database)
         run.log(found, 0)
-        with phase("drawing filters", DRAWING):
-            for path, picture in self.drawn.items():
-                self.tracker.figure(picture, path)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -332,3 +330,21 @@ class LearnedFilters(Callback):
         train = self._sample
         most = MAX_TOKENS // max(1, len(train)) if train.is_stream else None
         return train.tokens[:, :most].to(self.training.device)
+
+
+class DrawnFilters(Callback):
+    """Keeps the figures of filters, which are drawn in processes beside what goes on before.
+
+    Args:
+        filters: whose figures they are.
+    """
+
+    doing = ("drawing filters", DRAWING)
+
+    def __init__(self, filters: LearnedFilters) -> None:
+        self.filters = filters
+
+    def at_end(self, result: Result) -> None:
+        """Wait until they are drawn."""
+        for path, picture in self.filters.drawn.items():
+            self.filters.tracker.figure(picture, path)

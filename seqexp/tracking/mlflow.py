@@ -1,7 +1,8 @@
 """Records runs in MLflow, by way of a journal.
 
-MLflow is imported, which takes seconds, some seconds into a training, or while the first figure is
-drawn. A run is begun without it where that can be, and what is told before lies in the journal.
+A run is begun without MLflow, whose import takes seconds, where that can be; what is told lies in
+the journal. A process beside the run imports MLflow when the training begins, and does what takes
+it. Where there is none, the run imports it: some seconds into a training, or for its first figure.
 """
 
 import atexit
@@ -14,10 +15,9 @@ import sys
 import tempfile
 import time
 import uuid
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +26,6 @@ import numpy as np
 
 from seqexp.errors import RunError
 from seqexp.ranges import NotNegative
-from seqexp.tracking import wheel
 from seqexp.tracking.journal.items import MODEL, End, Inputs, Item, Name, Points, Tags
 from seqexp.tracking.journal.journal import Journal
 from seqexp.tracking.journal.note import JOURNAL, UNWRITTEN, Note, deliver_command
@@ -35,20 +34,26 @@ from seqexp.tracking.journal.waiting import Waiting, lines
 from seqexp.tracking.labels import PAGE, REGISTERED, page
 from seqexp.tracking.store.address import absolute, database_file
 from seqexp.tracking.store.database import holders, patiently
-from seqexp.tracking.store.environment import quieten, unfollowed
+from seqexp.tracking.store.delivery import (
+    import_mlflow,
+    prepare,
+    registered,
+    save_model,
+    send,
+)
+from seqexp.tracking.store.environment import unfollowed
 from seqexp.tracking.store.links import links
 from seqexp.tracking.store.orphans import close_orphans
-from seqexp.tracking.store.points import curves_of
 from seqexp.tracking.store.quick import input_errors, opened
 from seqexp.tracking.store.start import Beginning, labelled
-from seqexp.tracking.tracker import DataFacts, Kind, ModelFiles, RunFacts, Status
+from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
 from seqexp.utils.beside import Picture, png_of
+from seqexp.utils.companion import Companion, LostCompanionError, has_room
 from seqexp.utils.files import inside, write_whole
 from seqexp.utils.names import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
-    from mlflow.types import ColSpec, ParamSpec
 
 log = logging.getLogger("seqexp")
 
@@ -159,19 +164,47 @@ class MlflowTracker:
         self._postman: Postman | None = None
         self._began = time.monotonic()
         self._waiting = Waiting(self._journal, self._tell)
+        self._companion: Companion | None = None
         if "mlflow" in sys.modules:
             self._deliver()
+        elif facts.parent is None and FINGERPRINT in facts.tags and has_room():
+            self._accompany()  # jobs of a sweep import MLflow once for all
 
     def _deliver(self) -> Postman:
         """Begin to send what the journal has, which takes MLflow."""
         if self._postman is None:
-            from seqexp.tracking.store.client import StoredRun
-
-            curves = curves_of(self.uri)
-            run = StoredRun(self.client, self.run_id, self._journal.files, curves)
-            self._outbox = Outbox(self._journal, run.send, since=self._since)
+            if self._companion is None:
+                import_mlflow()
+            self._outbox = Outbox(self._journal, self._send, since=self._since)
             self._postman = Postman(self._outbox, self.uri)
         return self._postman
+
+    def _accompany(self) -> None:
+        """Begin to import MLflow in a process beside this one, and to send by it."""
+        with suppress(OSError):  # no room for a process
+            self._companion = Companion()
+            self._companion.begin(prepare, self.uri)
+            self._deliver()
+
+    def _by_mlflow(self, function: Callable[..., T], *given: Any, **named: Any) -> T:
+        """Do what takes MLflow: in the process beside this one, or here where there is none."""
+        companion = self._companion
+        if companion is not None:
+            try:
+                return companion.begin(function, *given, **named).result()
+            except LostCompanionError:
+                log.warning(f"tracking: {companion.end()}; what it did is done here")
+                self._companion = None
+        return function(*given, **named)
+
+    @property
+    def _client(self) -> Any:
+        """What is given to the process that imports MLflow; None: it opens the store itself."""
+        return self.client if self._companion is None else None
+
+    def _send(self, items: Sequence[Item]) -> Sequence[str]:
+        given = (self.uri, self._client, self.run_id, self._journal.files)
+        return self._by_mlflow(send, *given, items)
 
     def _tell(self, item: Item) -> None:
         self._journal.append(item)
@@ -259,34 +292,11 @@ class MlflowTracker:
         """A Python-function model, from texts or numbers to a table; holds no pickle."""
         if not self.log_model:
             return
-        import mlflow.pyfunc
         import torch
-        from mlflow.models import ModelSignature
-        from mlflow.types import ParamSchema, Schema
 
-        signature = ModelSignature(
-            inputs=Schema([_column(name, kind) for name, kind in files.inputs.items()]),
-            outputs=Schema([_column(name, kind) for name, kind in files.outputs.items()]),
-            params=ParamSchema([_param(name, value) for name, value in files.params.items()]),
-        )
-        torch_version = torch.__version__.partition("+")[0]
-        quieten()
+        version = torch.__version__.partition("+")[0]
         kept = None if self.artifacts is None else Path(self.artifacts) / WHEELS
-
-        def write(folder: Path) -> None:
-            with warnings.catch_warnings(), _versions_unchecked():
-                warnings.filterwarnings("ignore", message=".*input example.*")
-                mlflow.pyfunc.save_model(
-                    folder,
-                    loader_module=files.loader_module,
-                    data_path=str(files.folder),
-                    signature=signature,
-                    input_example=_example(files),
-                    pip_requirements=[wheel.requirement(), f"torch=={torch_version}"],
-                    metadata={"example": _in_words(files)},
-                )
-            wheel.put(folder, kept)
-
+        write = partial(self._by_mlflow, save_model, files=files, torch=version, kept=kept)
         self._keep(MODEL, write, model=MODEL)
         self._has_model = True
 
@@ -325,6 +335,13 @@ class MlflowTracker:
         Raises:
             RunError: if it would be FINISHED, but a full disk keeps something from being written.
         """
+        try:
+            return self._finish(status)
+        finally:
+            if self._companion is not None:
+                self._companion.end()
+
+    def _finish(self, status: Status) -> dict[str, str]:
         patience = self.patience_seconds
         if status == "KILLED":
             patience = min(patience, HURRIED_PATIENCE_SECONDS)
@@ -356,11 +373,8 @@ class MlflowTracker:
                 f"tracking: the model is NOT registered as {name}; when it is sent, {later}"
             )
             return {}
-        from seqexp.tracking.store.models import register
-
         try:
-            with input_errors(self.uri):
-                found = self._patiently(partial(register, self.client, self.run_id, name))
+            found = self._by_mlflow(registered, self.uri, self._client, self.run_id, name)
         except Exception as error:
             log.warning(f"tracking: the model is NOT registered: {first_line(error)}; {later}")
             return {}
@@ -425,58 +439,6 @@ class MlflowTracker:
     def links(self, optimized_metric: str) -> dict[str, str]:
         """The command for a local store, and the pages of the run and its experiment."""
         return links(absolute(self.uri), self.experiment_id, self.run_id, optimized_metric)
-
-
-@contextmanager
-def _versions_unchecked() -> Iterator[None]:
-    """Without MLflow's look at all installed packages, a second of CPU time, for the versions that
-    are noted from what runs here.
-    """
-    from mlflow.utils import environment
-
-    name = "warn_dependency_requirement_mismatches"
-    check = getattr(environment, name, None)
-    if check is None:  # of another version
-        yield
-        return
-    setattr(environment, name, lambda requirements: None)
-    try:
-        yield
-    finally:
-        setattr(environment, name, check)
-
-
-def _example(files: ModelFiles) -> Any:
-    """The example as MLflow takes it: a list for a single column, a table for several."""
-    if files.example is None or len(files.inputs) == 1:
-        return files.example
-    import pandas as pd  # type: ignore[import-untyped]  # MLflow has it already
-
-    return pd.DataFrame([files.example])
-
-
-def _in_words(files: ModelFiles) -> str:
-    """The same, as text where it is one, else as JSON."""
-    found = files.example
-    is_text = isinstance(found, list) and len(found) == 1 and isinstance(found[0], str)
-    return str(found[0]) if is_text else json.dumps(found) if found is not None else ""
-
-
-def _column(name: str, kind: Kind) -> "ColSpec":
-    """A column as MLflow describes it."""
-    from mlflow.types import ColSpec
-    from mlflow.types.schema import AnyType
-
-    if kind == "features":  # lists of lists of numbers, of which MLflow would refuse integers
-        return ColSpec(AnyType(), name or None)  # type: ignore[no-untyped-call]
-    return ColSpec(kind, name or None)
-
-
-def _param(name: str, value: bool | str) -> "ParamSpec":
-    """A choice of a request as MLflow describes it."""
-    from mlflow.types import ParamSpec
-
-    return ParamSpec(name, "boolean" if isinstance(value, bool) else "string", value)
 
 
 def _plain(value: Any) -> Any:

@@ -1,12 +1,13 @@
-"""Figures that are drawn in a process beside this one, while it goes on.
+"""Work, such as drawing, that is done in a process beside this one, while it goes on.
 
-A process that is forked has all that a figure shows, and gives back files. Where no process can be
-forked, where there is a single core, and where the process fails, a figure is drawn here when its
-file is asked for: the file is the same, and errors are raised where they can be seen.
+A process that is forked has all that the work is about, and gives back what comes of it. Where no
+process can be forked, where there is a single core, and where the process fails, the work is done
+here when it is asked for: what comes of it is the same, and errors are raised where they are seen.
 """
 
 import contextlib
 import ctypes
+import gc
 import os
 import pickle
 import select
@@ -15,7 +16,10 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from seqexp.utils.companion import has_room
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
@@ -24,7 +28,7 @@ Make = Callable[[], "Figure"]
 """Makes a figure; uses no GPU, and no threads of PyTorch."""
 
 PATIENCE = 60.0
-"""Seconds after which figures are drawn here, where a process of the system stands still."""
+"""Seconds after which work is done here, where a process of the system stands still."""
 
 PR_SET_PDEATHSIG = 1
 """Of Linux's `prctl`: a signal to be sent when the process that forked this one ends."""
@@ -38,41 +42,38 @@ class Picture:
         name: among these.
     """
 
-    def __init__(self, drawing: "Drawing", name: str) -> None:
+    def __init__(self, drawing: "Beside", name: str) -> None:
         self._drawing, self._name = drawing, name
 
     def png(self) -> bytes:
         """The figure as a PNG file; waits until it is drawn."""
-        return self._drawing.png(self._name)
+        content: bytes = self._drawing.result(self._name)
+        return content
 
 
-class Drawing:
-    """Figures that one process draws, one after the other.
+class Beside:
+    """Work that one process does, one piece after the other.
 
     Args:
-        makes: how each figure is made, by name.
+        works: each piece, by name; what comes of it can be pickled.
     """
 
-    def __init__(self, makes: Mapping[str, Make]) -> None:
-        self._makes, self._drawn = dict(makes), dict[str, bytes]()
+    def __init__(self, works: Mapping[str, Callable[[], Any]]) -> None:
+        self._works, self._done = dict(works), dict[str, Any]()
         self._process: tuple[int, int] | None = None  # its number, and where it writes
         self._parent = os.getpid()
-        if makes and can_fork():
-            with contextlib.suppress(OSError):  # no room for a process: drawn here
+        if works and can_fork():
+            with contextlib.suppress(OSError):  # no room for a process: done here
                 self._process = self._forked()
 
-    def png(self, name: str) -> bytes:
-        """The file of one of the figures."""
+    def result(self, name: str, otherwise: Callable[[], Any] | None = None) -> Any:
+        """What has come of a piece, or else of what is done here; waits until all are done."""
         self._receive()
-        if name not in self._drawn:
-            from seqexp.utils.drawing import png
-
-            self._drawn[name] = png(self._makes[name]())
-        return self._drawn[name]
+        if name not in self._done:
+            self._done[name] = (otherwise or self._works[name])()
+        return self._done[name]
 
     def _forked(self) -> tuple[int, int]:
-        import seqexp.utils.drawing  # noqa: F401  Matplotlib, once for all processes
-
         reader, writer = os.pipe()
         parent = os.getpid()
         with warnings.catch_warnings():
@@ -84,12 +85,12 @@ class Drawing:
             return process, reader
         try:
             os.close(reader)
-            self._draw(writer, parent)
+            self._work(writer, parent)
         finally:
             os._exit(1)  # without the farewells of the process that it is a copy of
 
-    def _draw(self, writer: int, parent: int) -> None:
-        """Draw all figures and write them to a pipe, in the process that was forked."""
+    def _work(self, writer: int, parent: int) -> None:
+        """Do all and write it to a pipe, in the process that was forked."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process is told, and ends this one
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with contextlib.suppress(OSError, AttributeError):  # elsewhere than on Linux
@@ -98,16 +99,15 @@ class Drawing:
             os._exit(1)
         if "torch" in sys.modules:  # whose threads are not here
             sys.modules["torch"].set_num_threads(1)
-        from seqexp.utils.drawing import png
-
+        gc.disable()  # its memory is the system's again in a moment
         with contextlib.redirect_stderr(None):  # what fails is done again where it can be seen
-            drawn = {name: png(make()) for name, make in self._makes.items()}
+            done = {name: work() for name, work in self._works.items()}
         with os.fdopen(writer, "wb") as pipe:
-            pickle.dump(drawn, pipe)
+            pickle.dump(done, pipe)
         os._exit(0)
 
     def _receive(self) -> None:
-        """Take what the process has drawn; nothing where it failed."""
+        """Take what the process has done; nothing where it failed."""
         if self._process is None:
             return
         _, reader = self._process
@@ -121,7 +121,7 @@ class Drawing:
             content += piece
         self._end()
         with contextlib.suppress(EOFError, pickle.UnpicklingError):  # it ended before all of it
-            self._drawn = pickle.loads(content)  # written by this program
+            self._done = pickle.loads(content)  # written by this program
 
     def _end(self) -> None:
         """End the process, which has nothing more to say."""
@@ -137,19 +137,27 @@ class Drawing:
             os.waitpid(process, 0)
 
     def __del__(self) -> None:
-        """Where nobody wants the figures any more."""
+        """Where nobody wants it any more."""
         self._end()
 
 
 def can_fork() -> bool:
     """Whether a process can be forked that has a core to itself; known to be safe on Linux."""
-    return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
+    return has_room()
 
 
 def pictures(makes: Mapping[str, Make]) -> dict[str, Picture]:
     """Begin to draw figures, by name."""
-    drawing = Drawing(makes)
+    if makes and can_fork():
+        import seqexp.utils.drawing  # noqa: F401  Matplotlib, once for all processes
+    drawing = Beside({name: partial(_drawn, make) for name, make in makes.items()})
     return {name: Picture(drawing, name) for name in makes}
+
+
+def _drawn(make: Make) -> bytes:
+    from seqexp.utils.drawing import png
+
+    return png(make())
 
 
 def png_of(figure: "Figure | Picture") -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from seqexp.utils import beside
-from seqexp.utils.beside import Drawing, Picture, can_fork, pictures, png_of
+from seqexp.utils.beside import Beside, Picture, can_fork, pictures, png_of
 from seqexp.utils.drawing import png
 
 HERE = os.getpid()
@@ -80,19 +80,19 @@ def test_an_error_is_raised_where_the_figure_is_asked_for() -> None:
 
 @needs_fork
 def test_figures_that_nobody_asks_for_leave_no_process() -> None:
-    drawing = Drawing({"a": lambda: time.sleep(60) or figure()})  # type: ignore[func-returns-value]
+    drawing = Beside({"a": lambda: time.sleep(60) or figure()})  # type: ignore[func-returns-value]
     del drawing
 
 
 @needs_fork
 def test_a_copy_in_another_process_ends_no_drawing() -> None:
-    drawing = Drawing({"a": counted})
+    drawing = Beside({"a": lambda: png(counted())})
     process = os.fork()
     if not process:
         drawing._end()  # as when the copy is no longer wanted
         os._exit(0)
     assert os.waitpid(process, 0)[1] == 0
-    assert drawing.png("a") == png(figure(1.0))
+    assert drawing.result("a") == png(figure(1.0))
 
 
 @needs_fork
@@ -109,4 +109,4 @@ def test_files_of_large_numbers_are_read(monkeypatch: pytest.MonkeyPatch) -> Non
         return 1500, writer
 
     monkeypatch.setattr(beside.os, "pipe", high)
-    assert Drawing({"a": counted}).png("a") == png(figure(1.0))
+    assert Beside({"a": counted}).png("a") == png(figure(1.0))

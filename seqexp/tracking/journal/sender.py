@@ -128,8 +128,8 @@ class Postman:
 
     def told(self, item: Item) -> None:
         """There is something new in the journal."""
-        self._points += len(item.values) if isinstance(item, Points) else 0
-        if self._points >= BATCH_POINTS:
+        self._points += len(item.values) if isinstance(item, Points) else BATCH_POINTS
+        if self._points >= BATCH_POINTS:  # what is no point is sent by itself, so it need not wait
             self._points = 0
             self._wake.set()
 
@@ -194,5 +194,7 @@ def first_line(error: BaseException) -> str:
     cause = re.search(
         r"Caused by (\w+)\(.*?['\"](.*)['\"]", lines[0]
     )  # of MLflow's client: requests'
-    kind, text = cause.groups() if cause else (type(error).__name__, lines[0])
+    kind, text = (
+        cause.groups() if cause else (getattr(error, "kind", type(error).__name__), lines[0])
+    )
     return f"{kind}: {text}"[:200]
