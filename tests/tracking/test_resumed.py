@@ -28,10 +28,12 @@ from seqexp.tracking.journal.items import Files, Inputs, Item, Points, Tags
 from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.server import ServerTracker
 from seqexp.tracking.store.client import StoredRun
+from seqexp.tracking.store.delivery import prepare
 from seqexp.tracking.store.orphans import close_orphans
 from seqexp.tracking.store.points import curves_of
 from seqexp.tracking.store.start import Beginning
 from seqexp.tracking.tracker import DataFacts, RunFacts
+from seqexp.utils.companion import has_room
 from seqexp.utils.files import LOCK
 
 
@@ -456,3 +458,67 @@ def test_the_store_refuses_what_the_tests_think_it_refuses(database: str) -> Non
     with pytest.raises(MlflowException) as refused:
         client.log_metric(client.search_runs(["1"])[0].info.run_id, "no[t]", 1.0)
     assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
+# --- a process beside the run ------------------------------------------------------------------
+
+needs_a_core = pytest.mark.skipif(not has_room(), reason="no core for a process of its own")
+
+
+def accompanied(uri: str, folder: Path, patience: float = 60.0) -> MlflowTracker:
+    """A run whose process sends by another one, as where MLflow is not imported."""
+    begun = tracker(uri, patience)
+    begun.start(facts(folder))
+    begun._accompany()
+    assert begun._companion is not None
+    return begun
+
+
+@needs_a_core
+def test_a_run_goes_on_where_the_process_that_sends_is_killed(
+    database: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging.getLogger("seqexp"), "propagate", True)
+    begun = accompanied(database, tmp_path)
+    beside = begun._companion
+    assert beside is not None
+    begun.metrics({"loss": 1.0}, 1)
+    begun.text("first", "first.txt")
+    beside.begin(int).result()  # it is at work
+    beside._process.kill()
+    begun.metrics({"loss": 2.0}, 2)
+    begun.text("second", "second.txt")
+    begun.finish("FINISHED")
+    assert history(database, begun.run_id, "loss") == [(1, 1.0), (2, 2.0)]
+    client = MlflowClient(database)
+    assert {one.path for one in client.list_artifacts(begun.run_id)} == {"first.txt", "second.txt"}
+    assert client.get_run(begun.run_id).info.status == "FINISHED"
+    assert "ended (-9); what it did is done here" in caplog.text
+
+
+@needs_a_core
+def test_a_database_that_goes_away_meanwhile_is_not_made_anew_and_nothing_is_lost(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging.getLogger("seqexp"), "propagate", True)
+    file, kept = tmp_path / "mlflow.db", tmp_path / "kept.db"
+    begun = accompanied(f"sqlite:///{file}", tmp_path / "run", patience=0.5)
+    beside = begun._companion
+    assert beside is not None
+    beside.begin(prepare, begun.uri).result()  # it has the database open
+    file.rename(kept)
+    begun.metrics({"loss": 1.0}, 1)
+    begun.finish("FINISHED")
+    assert beside._process.poll() is not None
+    assert f"{file} is not there" in caplog.text and "NOT YET in" in caplog.text
+    assert not file.exists()
+    kept.rename(file)
+    assert deliver.main([str(tmp_path / "run"), f"tracking.uri={begun.uri}"]) == 0
+    assert "is FINISHED" in capsys.readouterr().out
+    assert history(begun.uri, begun.run_id, "loss") == [(1, 1.0)]
