@@ -13,6 +13,7 @@ from seqexp.callback.counted import CountedNGrams, scored, wanted
 from seqexp.data import Data, Sequences
 from seqexp.metrics import METRICS
 from seqexp.spec import IGNORE, Output, TaskSpec, Vocabulary, WordEncoding
+from seqexp.utils.beside import can_fork
 
 DNA = Vocabulary(("A", "C", "G", "T"))
 
@@ -58,6 +59,21 @@ def test_a_run_on_dna_has_both_without_being_asked() -> None:
     run = observed(dna_data(count=60))
     CountedNGrams(run).at_end(SimpleNamespace())  # type: ignore[arg-type]
     assert {"baseline/words_auroc", "baseline/gapped_words_auroc"} <= run.logged.keys()
+
+
+@pytest.mark.skipif(not can_fork(), reason="no process with a core to itself")
+def test_fitted_in_another_process_they_have_the_same_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = dna_data(count=60)
+    here, there = observed(data), observed(data)
+    CountedNGrams(here).at_end(SimpleNamespace())  # type: ignore[arg-type]
+    monkeypatch.setattr(counted, "_known", {})
+    begun = CountedNGrams(there)
+    begun.at_test()
+    monkeypatch.setattr(counted, "_fitted_and_scored", lambda *given: pytest.fail("done here"))
+    begun.at_end(SimpleNamespace())  # type: ignore[arg-type]
+    assert there.logged == here.logged != {}
 
 
 def test_what_is_too_large_or_too_short_is_left_out_and_said(
