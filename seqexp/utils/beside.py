@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqexp.utils.companion import has_room
@@ -28,7 +29,7 @@ Make = Callable[[], "Figure"]
 """Makes a figure; uses no GPU, and no threads of PyTorch."""
 
 PATIENCE = 60.0
-"""Seconds after which work is done here, where a process of the system stands still."""
+"""Seconds after which work is done here, where its process stands still."""
 
 PR_SET_PDEATHSIG = 1
 """Of Linux's `prctl`: a signal to be sent when the process that forked this one ends."""
@@ -110,15 +111,18 @@ class Beside:
         """Take what the process has done; nothing where it failed."""
         if self._process is None:
             return
-        _, reader = self._process
-        content, deadline = b"", time.monotonic() + PATIENCE
+        process, reader = self._process
+        content, worked, deadline = b"", 0, time.monotonic() + PATIENCE
         poll = select.poll()  # `select` takes no file whose number is above 1,023
         poll.register(reader)
-        while poll.poll(1000 * max(0.0, deadline - time.monotonic())):
-            piece = os.read(reader, 2**20)
-            if not piece:
-                break
-            content += piece
+        while time.monotonic() < deadline:
+            if poll.poll(1000 * min(1.0, PATIENCE)):
+                piece = os.read(reader, 2**20)
+                if not piece:
+                    break
+                content += piece
+            if (ticks := _ticks(process)) > worked:
+                worked, deadline = ticks, time.monotonic() + PATIENCE
         self._end()
         with contextlib.suppress(EOFError, pickle.UnpicklingError):  # it ended before all of it
             self._done = pickle.loads(content)  # written by this program
@@ -139,6 +143,16 @@ class Beside:
     def __del__(self) -> None:
         """Where nobody wants it any more."""
         self._end()
+
+
+def _ticks(process: int) -> int:
+    """The time of a core that a process has had, in Linux's ticks; 0 of one that has ended."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return 0
+    # the name of the program, in brackets, may hold blanks
+    return sum(map(int, told.rpartition(")")[2].split()[11:13]))
 
 
 def can_fork() -> bool:

@@ -69,6 +69,18 @@ def test_a_process_that_stands_still_is_not_waited_for(monkeypatch: pytest.Monke
 
 
 @needs_fork
+def test_a_process_that_works_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def works() -> int:
+        until = time.process_time() + 0.6
+        while time.process_time() < until:
+            pass
+        return os.getpid()
+
+    monkeypatch.setattr(beside, "PATIENCE", 0.3)
+    assert Beside({"a": works}).result("a") != HERE
+
+
+@needs_fork
 def test_an_error_is_raised_where_the_figure_is_asked_for() -> None:
     def fails() -> Figure:
         raise ValueError("no such motif")
