@@ -23,7 +23,7 @@ from seqexp.errors import InputError
 from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.gradient_flow.measure import GradientFlow
 from seqexp.metrics import higher_is_better, without_name
-from seqexp.model.added_ngrams import NGramVectors
+from seqexp.model.added_ngrams import NGramVectors, WithNGrams
 from seqexp.model.counting.table import NGramTable
 from seqexp.model.layers import TokenInput
 from seqexp.model.warm_start import Weights, start_from
@@ -546,10 +546,11 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
     try:
         with told_whose("model", name):
             model = refuse_other_things(build(node, spec=data.spec), name)
-            for part in model.modules():
-                with data.train.tokens.device:  # a plan makes models without memory
+            with data.train.tokens.device:  # a plan makes models without memory
+                for part in model.modules():
                     if isinstance(part, SizedByData):
                         part.count(data.train)
+                for part in model.modules():
                     if isinstance(part, BegunByData):
                         part.begin_by(data.train)
         return model.to(device)
@@ -595,26 +596,24 @@ def build_optimizer(
 def step_lazily(optimizer: LazyOptimizer, model: nn.Module, processes: Processes) -> None:
     """Hand the model's tables of token vectors to an optimizer that steps them as they are read.
 
+    A table with a penalty, which moves all its rows, is stepped as a whole.
+
     Raises:
-        InputError: if there are several processes, each of which would read other rows, or a
-            penalty that moves all rows.
+        InputError: if there are several processes, each of which would read other rows.
     """
-    penalised = [one for one in model.modules() if isinstance(one, NGramVectors) and one.strength]
-    if penalised:
-        raise InputError(
-            "optimizer is lazy-adam, which steps the vectors that are read, but"
-            f" model.ngrams.strength is {penalised[0].strength:g}, a penalty on all of them; give"
-            " optimizer=adam, or strength=0"
-        )
     if processes.count > 1:
         raise InputError(
             f"optimizer is lazy-adam, but there are {processes.count} processes, which read other"
             " rows each; give optimizer=adam, or one process"
         )
+    ngrams = (one for one in model.modules() if isinstance(one, NGramVectors))
+    penalised = [one.table for one in ngrams if one.strength]
     for module in model.modules():
         if not isinstance(module, TokenInput | NGramTable) or not isinstance(
             module.table, nn.Parameter
         ):
+            continue
+        if module in penalised:
             continue
         if module.table.requires_grad:  # one that is frozen is not stepped
             module.on_reading = optimizer.serve(module.table)
@@ -647,9 +646,9 @@ def _learned_vectors(model: nn.Module) -> list[nn.Module]:
     """
     sums: dict[nn.Module, nn.Module] = {}
     for module in model.modules():
-        ngrams = getattr(module, "ngrams", None)
-        if isinstance(ngrams, NGramVectors) and ngrams.adds_to == "input":
-            sums[cast(nn.Module, module.input)] = ngrams.sum
+        group = module.group_to("input") if isinstance(module, WithNGrams) else None
+        if group is not None:
+            sums[cast(nn.Module, module.input)] = group.sum
     inputs = [
         module
         for module in model.modules()

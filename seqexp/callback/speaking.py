@@ -40,9 +40,16 @@ class SpeakingNGrams(Callback):
             return
         spec = self.run.data.spec
         letters = all(len(symbol) == 1 for symbol in spec.vocabulary.symbols)
+        found = model.top(SHOWN)
+        are_several = len({one.group for one in found}) > 1
         rows = [
-            {"output": output, "n-gram": text_of(symbols, letters), "adds_nats": round(nats, 4)}
-            for output, symbols, nats in model.top(SHOWN)
+            {
+                **({"group": one.group} if are_several else {}),
+                "output": one.output,
+                "n-gram": text_of(one.ngram, letters),
+                "adds_nats": round(one.nats, 4),
+            }
+            for one in found
         ]
         if rows:
             self.run.tracker.table(rows, "ngrams.json")

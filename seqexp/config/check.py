@@ -222,8 +222,7 @@ def set_aside(config: Mapping[str, Any], others: Others = NO_OTHERS) -> dict[str
     """Keys of each group that are not meant for its option, which has no such key or value.
 
     An experiment gives values for options of its own, which another one may not have. A model that
-    shares hardly a key with others says by `sets_others_aside` that it does without theirs, and one
-    that alone takes a value of a part says so by `takes_alone`.
+    shares hardly a key with others says by `sets_others_aside` that it does without theirs.
 
     Args:
         config: a composition.
@@ -252,31 +251,17 @@ def _not_for(group: str, node: Any, given: frozenset[str] | None) -> list[str]:
     except TargetError:  # a fault, which is said
         return []
     known: set[str] = set()
-    alone: dict[str, Mapping[str, Any]] = {}  # values of parts that one option takes
     for targets in _offered(group).values():
         option = signature_by_source(targets[0])
         known |= set(option.parameters if option is not None else ())
-        alone |= constants(targets[0]).get("takes_alone", {})
-    mine = constants(target).get("takes_alone", {})
     ours = own_parameters(group)  # of which a wrong value is a fault, whoever it is for
     meant = known if takes_no_others else known & (given or frozenset())
     foreign = [str(key) for key in node if key in meant and key not in own]
     foreign += [
         str(key) for key in node if key in ours and takes_no_others and key in (given or ())
     ]
-    foreign += [
-        key for key in _parts_of(alone, node) if key in own.keys() - mine and key in (given or ())
-    ]
     taken = [key for key in given or () if key in own and key in node and key not in ours]
     return foreign + [key for key in taken if not _fits(node[key], own[key])]
-
-
-def _parts_of(alone: Mapping[str, Mapping[str, Any]], node: Mapping[str, Any]) -> Iterator[str]:
-    """Keys whose parts have a value that one option of the group takes: its `takes_alone`."""
-    for key, values in alone.items():
-        part = node.get(key)
-        if isinstance(part, Mapping) and any(part.get(one) == v for one, v in values.items()):
-            yield key
 
 
 def _fits(value: Any, parameter: Parameter) -> bool:

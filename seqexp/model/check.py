@@ -1,5 +1,6 @@
 """What cannot work in a model, between it and its data, and where its filters are read."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from seqexp.utils.rules import Faults, Node
@@ -119,12 +120,32 @@ def cutoffs_are_of_clusters(model: Node, dataset: Node) -> Faults:
 
 
 def ngrams_are_added_to_all_logits(model: Node) -> Faults:
-    ngrams, output = model.get("ngrams") or {}, model.get("output", "full")
-    if output != "full" and ngrams.get("sizes") is not None and ngrams.get("to") == "logits":
+    output = model.get("output", "full")
+    for key, group in _ngrams_of(model):
+        if output != "full" and group.get("to") == "logits":
+            yield (
+                f"model.{key}.to is logits, which are all computed then, but model.output is"
+                f" {output}; give output=full, or {key}.to=input"
+            )
+
+
+def groups_of_ngrams_are_added_to_different_places(model: Node) -> Faults:
+    places = [group.get("to") for _, group in _ngrams_of(model)]
+    if len(places) > len(set(places)):
         yield (
-            f"model.ngrams.to is logits, which are all computed then, but model.output is {output};"
-            " give output=full, or ngrams.to=input"
+            f"model.ngrams.to and model.wide.to are both {places[0]}; give another place to one of"
+            " them, or all sizes to one"
         )
+
+
+def a_mean_with_ngrams_is_of_one_prediction(model: Node, dataset: Node) -> Faults:
+    kind = _kind_of(dataset)
+    for key, group in _ngrams_of(model):
+        if group.get("to") == "mean" and kind in ("token_class", "next_token"):
+            yield (
+                f"model.{key}.to is mean, which is of one prediction a sequence, but the dataset's"
+                f" kind of task is {kind}; give logits or input"
+            )
 
 
 def a_stack_scores_all_outputs(model: Node, trainer: Node) -> Faults:
@@ -260,12 +281,13 @@ def a_stack_drops_nothing_in_its_convolution(model: Node, trainer: Node) -> Faul
 
 
 def a_stack_has_no_ngrams(model: Node, trainer: Node) -> Faults:
-    sizes, replicas = (model.get("ngrams") or {}).get("sizes"), trainer.get("replicas")
-    if sizes is not None and replicas is not None:
-        yield (
-            f"model.ngrams.sizes is {sizes}, but trainer.replicas is {replicas}, and n-grams are"
-            " counted for one model at a time; give sizes=null, or replicas=null"
-        )
+    replicas = trainer.get("replicas")
+    for key, group in _ngrams_of(model):
+        if replicas is not None:
+            yield (
+                f"model.{key}.sizes is {group['sizes']}, but trainer.replicas is {replicas}, and"
+                " n-grams are counted for one model at a time; give sizes=null, or replicas=null"
+            )
 
 
 def filter_fits_without_padding(model: Node, dataset: Node) -> Faults:
@@ -362,6 +384,14 @@ def patterns_need_modisco(interpret: Node) -> Faults:
             "interpret.patterns is true, which is TF-MoDISco's: pip install 'seqexp[explain]', or"
             " give false"
         )
+
+
+def _ngrams_of(model: Node) -> Iterator[tuple[str, Node]]:
+    """The groups of n-grams beside a network, by key."""
+    for key in ("ngrams", "wide"):
+        group = model.get(key) or {}
+        if group.get("sizes") is not None:
+            yield key, group
 
 
 def _predicts_next(dataset: Node) -> bool:

@@ -12,16 +12,14 @@ from torch.nn import functional
 from seqexp.errors import InputError
 from seqexp.kernels import convolution_cpp as token_convolution
 from seqexp.kernels.build import Built
-from seqexp.model.added_ngrams import AddedNGrams, top_of, vectors_of
+from seqexp.model.added_ngrams import AddedNGrams, WithNGrams, groups_of
 from seqexp.model.context import PooledContext, filters_of, refuse_without_context
 from seqexp.model.convolution import ConvolutionLayer, Layers
-from seqexp.model.counting.table import Speaking
 from seqexp.model.layers import (
     ACTIVATIONS,
     Activation,
     EmbeddingSize,
     Init,
-    OnVectors,
     embedding_size_for,
     initialise_as_keras,
     input_layer,
@@ -45,7 +43,7 @@ Readout = Literal["flatten", "max", "mean", "last"]
 Stepwise = Literal["compiled", "reference"]
 
 
-class CNN1D(OnVectors, nn.Module):
+class CNN1D(WithNGrams, nn.Module):
     """Filters that slide over the sequence; each is a detector of one short pattern.
 
     Args:
@@ -82,6 +80,7 @@ class CNN1D(OnVectors, nn.Module):
         ngrams: vectors of n-grams, added to those of tokens or to the logits; without sizes there
             are none. On both strands of DNA, those added to the logits are one with their reverse
             complement. Not for causal padding.
+        wide: a second group of n-grams, as counted words beside vectors of pairs.
 
     Raises:
         InputError: on choices that see later tokens where the next one is to be predicted, on
@@ -90,8 +89,6 @@ class CNN1D(OnVectors, nn.Module):
 
     Source: Alipanahi et al. (2015), DeepBind, for DNA: a filter is a position weight matrix.
     """
-
-    takes_alone = {"ngrams": {"to": "mean"}}  # of a key that other networks have too
 
     def __init__(
         self,
@@ -118,6 +115,7 @@ class CNN1D(OnVectors, nn.Module):
         tied: bool = False,
         output_bias: OutputBias = "zero",
         ngrams: AddedNGrams | None = None,
+        wide: AddedNGrams | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -140,11 +138,12 @@ class CNN1D(OnVectors, nn.Module):
         size = embedding_size_for(spec.input, embedding_size)
         self.is_one_hot = size is None and spec.features is None
         self._refuse_compiled(size)
-        self._refuse_causal(ngrams)
+        self._refuse_causal(ngrams, wide)
         if positive_readout:
             self._refuse_other_layers(hidden_layers)
         self.input = input_layer(spec.input, embedding_size)
-        self.ngrams = vectors_of(spec, ngrams, self.input.size, size is None, self.both_strands)
+        self.ngrams = self.wide = None
+        self.add_ngrams(ngrams, wide, self.input.size, size is None, self.both_strands)
         self.conv = nn.Conv1d(self.input.size, num_filters, filter_width)
         above = (num_filters, num_filters, filter_width, padding, activation)
         self.above = nn.ModuleList(ConvolutionLayer(*above) for _ in range(1, num_layers))
@@ -211,13 +210,14 @@ class CNN1D(OnVectors, nn.Module):
             has = "sequences of the dataset are of features; give kernel=auto"
         raise InputError(f"model.kernel is compiled, which is for one-hot tokens, but {has}")
 
-    def _refuse_causal(self, ngrams: AddedNGrams | None) -> None:
-        if ngrams is not None and ngrams.sizes is not None and self.padding == "causal":
-            raise InputError(
-                f"model.ngrams.sizes is {list(ngrams.sizes)} and model.padding is causal; n-grams"
-                " beside causal filters are for model=rnn, lstm and stacked-rnn: give padding=same,"
-                " or sizes=null"
-            )
+    def _refuse_causal(self, ngrams: AddedNGrams | None, wide: AddedNGrams | None) -> None:
+        for key, chosen in groups_of(ngrams, wide):
+            if self.padding == "causal":
+                raise InputError(
+                    f"model.{key}.sizes is {list(chosen.sizes or ())} and model.padding is causal;"
+                    " n-grams beside causal filters are for model=rnn, lstm and stacked-rnn: give"
+                    " padding=same, or sizes=null"
+                )
 
     def _refuse_other_layers(self, hidden_layers: list[int]) -> None:
         key, value, none = "hidden_layers", str(hidden_layers), "[]"
@@ -272,17 +272,8 @@ class CNN1D(OnVectors, nn.Module):
         In the carry follow as many results of each layer but the top one, and what was read of a
         context: (batch, filters).
         """
-        if self.has_members and not tokens.is_floating_point():
-            members, carry = self.members(tokens, carry)
-            return torch.stack(members).mean(dim=0), carry
-        features, carry = self._features(tokens, carry)
-        logits: Tensor = self.head(features)
-        if self.has_members:  # of vectors, which have no n-grams: half of the mean
-            logits = logits / 2
-        if self.ngrams is None or self.ngrams.adds_to == "input" or tokens.is_floating_point():
-            return logits, carry
-        added: Tensor = self.ngrams(tokens)
-        return logits + (added if self.spec.per_position else added.sum(dim=1, keepdim=True)), carry
+        members, carry = self.members(tokens, carry)
+        return self.mean_of(members), carry
 
     def representation(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
@@ -296,18 +287,20 @@ class CNN1D(OnVectors, nn.Module):
         """Activations of the filters of the first layer, as `filter_activations` has them."""
         return self.filter_activations(tokens)
 
-    @property
-    def has_members(self) -> bool:
-        """Whether filters and n-grams learn by a loss each."""
-        return self.ngrams is not None and self.ngrams.adds_to == "mean"
-
     def members(
         self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
-    ) -> tuple[list[Float[Tensor, "batch 1 outputs"]], Carry]:
-        """Logits of the filters and of the n-grams, whose mean is predicted; and the carry."""
-        assert self.ngrams is not None
+    ) -> tuple[list[Float[Tensor, "batch positions outputs"]], Carry]:
+        """Logits of the filters, and of n-grams where the mean of both is predicted; the carry."""
         features, carry = self._features(tokens, carry)
-        return [self.head(features), self.ngrams.logits(tokens)], carry
+        members: list[Tensor] = [self.head(features)]
+        if tokens.is_floating_point():
+            return members, carry
+        for group in self.groups:
+            if group.adds_to == "logits":
+                members[0] = members[0] + group.logits(tokens)
+            elif group.adds_to == "mean":
+                members.append(group.logits(tokens))
+        return members, carry
 
     @property
     def scores_targets(self) -> bool:
@@ -422,8 +415,9 @@ class CNN1D(OnVectors, nn.Module):
         if before or after:
             tokens = padded(tokens, before, after)
         vectors = self.input(tokens)
-        if self.ngrams is not None and self.ngrams.adds_to == "input":
-            vectors = self.ngrams.added_to(vectors, tokens)
+        group = self.group_to("input")
+        if group is not None:
+            vectors = group.added_to(vectors, tokens)
         vectors = vectors.transpose(1, 2)  # (batch, channels, time)
         return self.activation(self.conv(vectors)).transpose(1, 2)  # (batch, time, filters)
 
@@ -570,17 +564,11 @@ class CNN1D(OnVectors, nn.Module):
         effects = [(logits - others).mean(dim=1) for others in without]
         return self._predicted(torch.stack(effects, dim=1))
 
-    def top(self, count: int) -> list[Speaking]:
-        """The n-grams that add most to each output; none where the model has none."""
-        return top_of(self, self.ngrams, self.spec, count)
-
     def penalty(self) -> Float[Tensor, ""]:
         """What is added to the loss, nats."""
-        nats = self.conv.weight.new_zeros(())
+        nats = super().penalty()
         if self.filter_l1:
             nats = nats + self.filter_l1 * self.conv.weight.abs().sum()
-        if self.ngrams is not None and self.ngrams.strength:
-            nats = nats + self.ngrams.penalty()
         return nats
 
 

@@ -141,10 +141,7 @@ class TokenInput(nn.Module):
 
 
 class OnVectors:
-    """A model that reads, in the place of tokens, the vectors that its `input` makes of them.
-
-    N-grams have no vectors: what they add to the logits is not in those of vectors.
-    """
+    """A model that reads, in the place of tokens, the vectors that its `input` makes of them."""
 
     input: "TokenInput | FeatureInput"
 
@@ -164,20 +161,7 @@ class OnVectors:
 
     def why_no_vectors(self) -> str | None:
         """Why vectors are not what this model reads; None if they are."""
-        ngrams = getattr(self, "ngrams", None)
-        if ngrams is not None and ngrams.adds_to == "input":
-            return "it adds n-grams to its input (model.ngrams.to=input), which are counted"
         return None
-
-    def contributions(
-        self, tokens: Num[Tensor, "batch time ..."]
-    ) -> Float[Tensor, "batch time outputs"] | None:
-        """What n-grams add to the logits, at each of their tokens; None where there are none."""
-        ngrams = getattr(self, "ngrams", None)
-        if ngrams is None or ngrams.adds_to == "input":
-            return None
-        added: Tensor = ngrams.contributions(tokens)
-        return added / 2 if ngrams.adds_to == "mean" else added
 
 
 def embedded(

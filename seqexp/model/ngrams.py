@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from seqexp.data import Sequences
 from seqexp.errors import InputError
-from seqexp.model.counting.features import counts_of, inverse_frequencies, log_count_ratios
+from seqexp.model.counting.features import (
+    counts_of,
+    inverse_frequencies,
+    log_count_ratios,
+    sides,
+)
 from seqexp.model.counting.grams import Grams, NGramSize
 from seqexp.model.counting.solver import AsLogits, Problem
 from seqexp.model.counting.table import NGramTable, Speaking, highest
@@ -249,7 +254,9 @@ class Solver:
             features.data[:] = 1
         ratios = None
         if model.weighting == "nb":
-            ratios = log_count_ratios(features, *self._members())
+            ratios = log_count_ratios(
+                features, *sides(self.targets.numpy(), model.spec, model.width)
+            )
         elif model.weighting == "tf-idf":
             idf = inverse_frequencies(features)
             features.data = (1 + np.log(features.data)) * idf[features.indices]
@@ -258,15 +265,6 @@ class Solver:
             model.ngrams.scale[1:] = torch.from_numpy(idf)
         as_logits: AsLogits = model.as_logits
         self.problem = Problem(features, self.targets, self.task, as_logits, model.width, ratios)
-
-    def _members(self) -> tuple[np.ndarray, np.ndarray]:
-        """Which sequences are of each output, and which are not."""
-        targets, width = self.targets.numpy(), self.model.width
-        if self.model.spec.output is Output.MULTI_LABEL:
-            return targets == 1, targets == 0
-        classes = np.array([1]) if width == 1 else np.arange(width)
-        known = targets >= 0
-        return (targets == classes) & known, (targets != classes) & known
 
     def fit(
         self, number: int

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import torch
@@ -10,16 +11,14 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
 from seqexp.errors import InputError
-from seqexp.model.added_ngrams import AddedNGrams, refuse_of_filters, top_of, vectors_of
+from seqexp.model.added_ngrams import AddedNGrams, NGramVectors, WithNGrams, groups_of
 from seqexp.model.attention import Attention, AttentionName
 from seqexp.model.cells import CellName
 from seqexp.model.context import Encoder, filters_of, refuse_without_context
 from seqexp.model.convolution import Convolution, Convolutions
-from seqexp.model.counting.table import Speaking
 from seqexp.model.layers import (
     EmbeddingSize,
     Init,
-    OnVectors,
     PositionFeatures,
     TokenInput,
     embedding_size_for,
@@ -43,8 +42,13 @@ from seqexp.task.cross_entropy import cross_entropy_sum
 
 Readout = Literal["last", "mean", "max"]
 
+_WOULD_BE_SHOWN = (
+    "but model.bidirectional is true and the dataset wants the next token predicted: a layer from"
+    " the end learns to tell the token before, which it would be shown"
+)
 
-class RecurrentNetwork(OnVectors, RecurrentLayers):
+
+class RecurrentNetwork(WithNGrams, RecurrentLayers):
     """Vectors, perhaps a convolution, recurrent layers, perhaps attention, dense layers.
 
     A context is read by an encoder of the same cells, as many layers and units, whose last states
@@ -89,6 +93,7 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
             `outputs.OutputChoice`.
         ngrams: vectors of n-grams, added to those of tokens or to the logits; without sizes there
             are none.
+        wide: a second group of n-grams, as counted words beside vectors of pairs.
 
     Raises:
         InputError: on choices that see later tokens where the next one is to be predicted, and on
@@ -145,6 +150,7 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         tied: bool = False,
         output_bias: OutputBias = "zero",
         ngrams: AddedNGrams | None = None,
+        wide: AddedNGrams | None = None,
     ) -> None:
         super().__init__()
         self.spec, self.readout, self.token_dropout = spec, readout, token_dropout
@@ -152,7 +158,8 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         # each direction by itself, and the same output for both
         self.learns_both = bidirectional and spec.causal
         if self.learns_both:
-            self._refuse_what_tells_the_token_before(num_layers, convolution, ngrams)
+            self._refuse_what_tells_the_token_before(num_layers, convolution)
+            self._refuse_ngrams_from_both_ends(ngrams, wide)
         refuse_without_context(
             spec,
             attention=(attention, "none"),
@@ -161,8 +168,8 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         )
         self.input = input_layer(spec.input, embedding_size)
         is_one_hot = embedding_size_for(spec.input, embedding_size) is None
-        refuse_of_filters(ngrams)
-        self.ngrams = vectors_of(spec, ngrams, self.input.size, is_one_hot)
+        self.ngrams = self.wide = None
+        self.add_ngrams(ngrams, wide, self.input.size, is_one_hot)
         self.position = None if position_features is None else PositionFeatures(position_features)
         num_inputs = self.input.size + (0 if self.position is None else self.position.size)
         self.convolutions: Convolutions | None = None
@@ -215,25 +222,27 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
             )
 
     def _refuse_what_tells_the_token_before(
-        self, num_layers: int, convolution: Convolution | None, ngrams: AddedNGrams | None
+        self, num_layers: int, convolution: Convolution | None
     ) -> None:
         """What would show a layer that reads from the end the token that it has to tell."""
-        why = (
-            "but model.bidirectional is true and the dataset wants the next token predicted: a"
-            " layer from the end learns to tell the token before, which it would be shown"
-        )
         if num_layers > 1:
-            raise InputError(f"model.num_layers is {num_layers}, {why}; give 1")
+            raise InputError(f"model.num_layers is {num_layers}, {_WOULD_BE_SHOWN}; give 1")
         if convolution is not None and convolution.filters is not None:
             raise InputError(
-                f"model.convolution.filters is {convolution.filters}, {why}; give null"
+                f"model.convolution.filters is {convolution.filters}, {_WOULD_BE_SHOWN}; give null"
             )
-        if ngrams is not None and ngrams.sizes:
-            raise InputError(f"model.ngrams.sizes is {list(ngrams.sizes)}, {why}; give null")
         if self.spec.context is not None:
             raise InputError(
                 "model.bidirectional is true, but the dataset wants the next token predicted after"
                 " a context, which layers from both ends do not learn; give false"
+            )
+
+    def _refuse_ngrams_from_both_ends(
+        self, ngrams: AddedNGrams | None, wide: AddedNGrams | None
+    ) -> None:
+        for key, chosen in groups_of(ngrams, wide):
+            raise InputError(
+                f"model.{key}.sizes is {list(chosen.sizes or ())}, {_WOULD_BE_SHOWN}; give null"
             )
 
     def read(self, context: Num[Tensor, "batch context ..."]) -> Carry:
@@ -254,9 +263,9 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         before: list[Tensor] = []
         if self.position is not None:
             before.append(torch.zeros(len(context), dtype=torch.long, device=context.device))
-        if self.ngrams is not None:
-            before.append(self.ngrams.start(context))
-            if self.ngrams.adds_to == "logits" and not self.spec.per_position:
+        for group in self.groups:
+            before.append(group.start(context))
+            if group.is_summed:
                 before.append(states[0].new_zeros(len(context), self.spec.num_outputs))
         if self.convolutions is not None:
             before += self.convolutions.start(states[0])
@@ -269,33 +278,37 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         """Logits, and the states of all layers after the last token that is no padding.
 
         In the carry follow, where there are such: the number of tokens so far, (batch,), the last
-        tokens and sums of n-grams, the last inputs of a convolution, and what is attended to.
+        tokens and sums of each group of n-grams, the last inputs of a convolution, and what is
+        attended to.
         """
+        members, carry = self.members(tokens, carry)
+        return self.mean_of(members), carry
+
+    def members(
+        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None = None
+    ) -> tuple[list[Float[Tensor, "batch positions outputs"]], Carry]:
+        """Logits of the network, and of n-grams where the mean of both is predicted; the carry."""
         states, after, kept = self._predicted_from(tokens, carry)
-        logits = self.outputs(states, kept)
-        is_wide = self.ngrams is not None and self.ngrams.adds_to == "logits"
-        if is_wide and not tokens.is_floating_point():
-            logits = logits + self._wide(tokens, carry, after)
-        return logits, (*after, *kept)
+        members = [self.outputs(states, kept)]
+        for group, place in [] if tokens.is_floating_point() else self._places_of_ngrams():
+            if group.adds_to == "input":
+                continue
+            if group.is_summed:
+                said = group.of_sums(after[place - self._num_dropped() + 1])
+            else:
+                said = group.logits(tokens, carry[place] if carry else None)
+            if group.adds_to == "logits":
+                members[0] = members[0] + said
+            else:
+                members.append(said)
+        return members, (*after, *kept)
 
-    def top(self, count: int) -> list[Speaking]:
-        """The n-grams that add most to each output; none where the model has none."""
-        return top_of(self, self.ngrams, self.spec, count)
-
-    def _wide(
-        self, tokens: Num[Tensor, "batch time ..."], carry: Carry | None, after: Carry
-    ) -> Float[Tensor, "batch positions outputs"]:
-        """What n-grams add to the logits: at each position, or all of them to one prediction."""
-        assert self.ngrams is not None
-        place = self._place_of_ngrams()
-        if self.spec.per_position:
-            added: Tensor = self.ngrams(tokens, carry[place] if carry else None)
-            return added
-        return after[place - self._num_dropped() + 1][:, None]
-
-    def _place_of_ngrams(self) -> int:
-        """Where in the carry what n-grams need begins."""
-        return self._num_states_carried() + (self.position is not None)
+    def _places_of_ngrams(self) -> Iterator[tuple[NGramVectors, int]]:
+        """Where in the carry what each group needs begins."""
+        place = self._num_states_carried() + (self.position is not None)
+        for group in self.groups:
+            yield group, place
+            place += 1 + group.is_summed
 
     def _num_dropped(self) -> int:
         """States that a model which reads from both ends does not carry on."""
@@ -313,16 +326,15 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
         carry: Carry | None,
     ) -> tuple[Float[Tensor, "batch time inputs"], list[Tensor]]:
         """Vectors with those of n-grams, and what the next window needs of these."""
-        if self.ngrams is None or tokens.is_floating_point():
-            return vectors, []
-        own = carry[self._place_of_ngrams() :] if carry else None
-        before = own[0] if own else None
-        kept = [self.ngrams.carried(tokens, before)]
-        if self.ngrams.adds_to == "input":
-            return self.ngrams.added_to(vectors, tokens, before), kept
-        if not self.spec.per_position:
-            sums = self.ngrams(tokens, before).sum(dim=1)
-            kept.append(sums if own is None else own[1] + sums)
+        kept: list[Tensor] = []
+        for group, place in [] if tokens.is_floating_point() else self._places_of_ngrams():
+            before = carry[place] if carry else None
+            kept.append(group.carried(tokens, before))
+            if group.adds_to == "input":
+                vectors = group.added_to(vectors, tokens, before)
+            elif group.is_summed:
+                sums = group(tokens, before).sum(dim=1)
+                kept.append(carry[place + 1] + sums if carry else sums)
         return vectors, kept
 
     def attention_weights(
@@ -370,8 +382,9 @@ class RecurrentNetwork(OnVectors, RecurrentLayers):
     @property
     def scores_targets(self) -> bool:
         """Whether the output says what targets cost without all logits."""
-        adds_logits = self.ngrams is not None and self.ngrams.adds_to == "logits"
-        return (isinstance(self.head, ScoringHead) or self.learns_both) and not adds_logits
+        if self.group_to("logits") is not None:
+            return False
+        return isinstance(self.head, ScoringHead) or self.learns_both
 
     def target_nats(
         self,

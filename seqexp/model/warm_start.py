@@ -27,8 +27,8 @@ READERS = ("conv.weight", "filters.conv.weight", "forwards.0.weight_x", "backwar
 CONVOLUTION = "convolutions.layers.0.conv"
 """The layer whose weight reads it instead, where there is one."""
 
-NGRAMS = "ngrams."
-"""Beginning of the names of weights that tables of n-grams have."""
+NGRAMS = ("ngrams.", "wide.")
+"""Beginnings of the names of weights that tables of n-grams have."""
 
 MOST_NAMED = 12
 """Weights that a message lists."""
@@ -151,11 +151,12 @@ def _other_ngrams(
     name: str, state: Mapping[str, Tensor], spec: TaskSpec, given: Weights
 ) -> str | None:
     """Why rows of a table of n-grams stand for others in the earlier run; None if they do not."""
-    if not name.startswith(NGRAMS):
+    group = next((one for one in NGRAMS if name.startswith(one)), None)
+    if group is None:
         return None
     if spec.input != given.spec.input:
         return "n-grams of another vocabulary"
-    for key in (key for key in state if key.startswith(NGRAMS) and key.endswith(".keys")):
+    for key in (key for key in state if key.startswith(group) and key.endswith(".keys")):
         theirs = given.tensors.get(key)
         if theirs is None or not torch.equal(state[key].cpu(), theirs):
             return "n-grams of other sequences"

@@ -14,7 +14,7 @@ from seqexp.config.check import check
 from seqexp.data import Batch, Sequences
 from seqexp.errors import ConfigError, InputError
 from seqexp.inference.saved_model import load, save
-from seqexp.model.added_ngrams import AddedNGrams, top_of
+from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.convolution import Convolution
 from seqexp.spec import Output
 from seqexp.task import kinds
@@ -38,19 +38,30 @@ CASES = [
     )
     for to in ("input", "logits")
 ]
-CASES.append(("cnn1d", "mean", Output.SEQUENCE_CLASS, {}))
+CASES += [
+    ("cnn1d", "mean", Output.SEQUENCE_CLASS, {}),
+    ("lstm", "mean", Output.SEQUENCE_CLASS, {}),
+    ("rnn", "mean", Output.REGRESSION, {"bidirectional": True, "readout": "max"}),
+    ("stacked-rnn", "mean", Output.MULTI_LABEL, {"position_features": 2}),
+    # of two groups: vectors of pairs, and counted words beside
+    ("lstm", "input", Output.SEQUENCE_CLASS, {"wide": AddedNGrams([2], 1, to="mean")}),
+    ("stacked-rnn", "logits", Output.SEQUENCE_CLASS, {"wide": AddedNGrams([2, 4], 1, to="mean")}),
+    ("cnn1d", "input", Output.SEQUENCE_CLASS, {"wide": AddedNGrams([1, 2], 1, to="logits")}),
+    ("lstm", "input", Output.NEXT_TOKEN, {"wide": AddedNGrams([4], 1, to="logits")}),
+]
 
 
 def made(name: str, to: Any, output: Output, more: dict[str, Any], **changes: Any) -> Any:
     chosen = AddedNGrams(**{"sizes": [1, 3], "min_count": 1, "to": to, **changes})
     model = model_of(name, spec_of(output), embedding_size=5, ngrams=chosen, **more)
-    table = model.ngrams.table
-    if table.buckets is None:
-        targets = torch.zeros(40, 1, dtype=torch.long)
-        table.count(Sequences(sequences_of(LETTERS, 40, seed=5), targets))
-    with torch.no_grad():  # the first row is of n-grams that are not known
-        table.table.normal_(generator=torch.Generator().manual_seed(1))
-        table.table[0] = 0
+    for group in model.groups:
+        table = group.table
+        if table.buckets is None:
+            targets = torch.zeros(40, 1, dtype=torch.long)
+            table.count(Sequences(sequences_of(LETTERS, 40, seed=5), targets))
+        with torch.no_grad():  # the first row is of n-grams that are not known
+            table.table.normal_(generator=torch.Generator().manual_seed(1))
+            table.table[0] = 0
     return model.double()
 
 
@@ -66,11 +77,13 @@ class TestEveryModel:
             logits = logits[:, start : start + 9] if output.per_position else logits
             torch.testing.assert_close(logits, plain, rtol=0, atol=1e-12)
         plain.square().sum().backward()
-        gradient = model.ngrams.table.table.grad
-        assert gradient is not None and not gradient[0].any() and gradient[1:].any()
-        with torch.no_grad():
-            model.ngrams.table.table.zero_()
-        assert not torch.allclose(model(tokens)[0], plain)
+        for group in model.groups:
+            weights = group.table.table
+            assert not weights.grad[0].any() and weights.grad[1:].any()
+            kept = weights.data.clone()
+            weights.data.zero_()
+            assert not torch.allclose(model(tokens)[0], plain)
+            weights.data = kept
 
     def test_windows_equal_one_pass_where_a_model_is_causal(
         self, name: str, to: str, output: Output, more: dict[str, Any]
@@ -155,17 +168,28 @@ def begun(folder: Path, *overrides: str) -> tuple[Any, Any, Any]:
     return build.prepare_training(parts, data, torch.device("cpu")), data, config
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lazy-adam"])
+WIDE = ("model.wide.sizes=[1,2]", "model.wide.min_count=1", "model.wide.strength=2.0")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("optimizer=adam",),
+        ("optimizer=lazy-adam",),
+        ("optimizer=lazy-adam", *WIDE, "trainer.adversarial=0.1", "trainer.average=swa"),
+        ("optimizer=adam", *WIDE, "trainer.bptt.k1=7", "trainer.bptt.k2=7"),
+    ],
+)
 def test_a_training_resumes_to_the_same_bits_and_is_saved_whole(
-    tmp_path: Path, optimizer: str
+    tmp_path: Path, overrides: tuple[str, ...]
 ) -> None:
-    whole, data, config = begun(tmp_path, f"optimizer={optimizer}")
+    whole, data, config = begun(tmp_path, *overrides)
     reports = fit(whole, data)
     for _ in range(4):  # three updates and the end of an epoch
         next(reports)
     state = copy.deepcopy(state_of(whole))
     list(reports)
-    resumed, _, _ = begun(tmp_path, f"optimizer={optimizer}")
+    resumed, _, _ = begun(tmp_path, *overrides)
     restore(resumed, state)
     list(fit(resumed, data))
     expected = whole.model.state_dict()
@@ -180,38 +204,58 @@ def test_a_training_resumes_to_the_same_bits_and_is_saved_whole(
 def test_lazy_steps_of_two_tables_are_those_of_adam(tmp_path: Path) -> None:
     found = {}
     for optimizer in ("adam", "lazy-adam"):
-        training, data, _ = begun(tmp_path, f"optimizer={optimizer}", "model.ngrams.dropout=0.0")
+        # a table with a penalty, which moves all its rows, is stepped as a whole
+        given = (f"optimizer={optimizer}", "model.ngrams.dropout=0.0", *WIDE)
+        training, data, _ = begun(tmp_path, *given)
         list(fit(training, data))
         found[optimizer] = training.model.state_dict()
     for name, tensor in found["adam"].items():
         torch.testing.assert_close(found["lazy-adam"][name], tensor, rtol=0, atol=2e-5)
 
 
-# --- beside filters, by a loss of their own -----------------------------------------------------
+# --- beside a network, by a loss of their own ---------------------------------------------------
+
+BESIDE: dict[str, dict[str, Any]] = {
+    "cnn1d": {"strands": "both"},
+    "lstm": {"wide": AddedNGrams([2], 1)},  # vectors of pairs, too
+}
 
 
-def beside(**changes: Any) -> Any:
-    return made("cnn1d", "mean", Output.SEQUENCE_CLASS, {"strands": "both"}, **changes)
+def beside(name: str = "cnn1d", **changes: Any) -> Any:
+    return made(name, "mean", Output.SEQUENCE_CLASS, BESIDE[name], **changes)
 
 
-def test_what_is_predicted_is_the_mean_of_filters_and_ngrams_on_either_strand() -> None:
-    model, tokens = beside(), sequences_of(LETTERS)
-    (filters, ngrams), _ = model.members(tokens)
-    torch.testing.assert_close(model(tokens)[0], (filters + ngrams) / 2)
-    other = torch.tensor(LETTERS.complements())[tokens].flip(1)
-    torch.testing.assert_close(model.members(other)[0][1], ngrams)
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_is_predicted_is_the_mean_of_a_network_and_ngrams(name: str) -> None:
+    model, tokens = beside(name), sequences_of(LETTERS)
+    (network, ngrams), _ = model.members(tokens)
+    torch.testing.assert_close(model(tokens)[0], (network + ngrams) / 2)
+    torch.testing.assert_close(ngrams, model.ngrams.logits(tokens))
+    if name == "cnn1d":
+        other = torch.tensor(LETTERS.complements())[tokens].flip(1)
+        torch.testing.assert_close(model.members(other)[0][1], ngrams)
 
 
-def test_what_speaks_most_is_what_is_added_to_the_mean() -> None:
-    model = beside()
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_speaks_most_is_what_is_added_to_the_mean(name: str) -> None:
+    model = beside(name)
     weights = model.ngrams.table.table[1:].detach()
     halves = (weights - weights.mean(dim=1, keepdim=True)) / 2
-    top = top_of(model, model.ngrams, model.spec, 1)
-    assert max(adds for _, _, adds in top) == pytest.approx(float(halves.max()))
+    top = [one for one in model.top(1) if one.group == "ngrams"]
+    assert max(one.nats for one in top) == pytest.approx(float(halves.max()))
+    if model.wide is None:
+        return
+    loud = next(one for one in model.top(1) if one.group == "wide")
+    tokens = torch.tensor([LETTERS.encode([str(symbol) for symbol in loud.ngram])])
+    both, output = model(tokens)[0].detach().squeeze(), model.spec.output_names.index(loud.output)
+    model.wide.table.table.data.zero_()  # as the model says without it
+    adds = both - model(tokens)[0].detach().squeeze()
+    assert loud.nats == pytest.approx(float((adds - adds.mean())[output]), abs=1e-6)
 
 
-def test_each_member_learns_as_if_it_were_alone() -> None:
-    model, tokens = beside(), sequences_of(LETTERS)
+@pytest.mark.parametrize(("name", "weight"), [("cnn1d", "conv.weight"), ("lstm", "input.table")])
+def test_each_member_learns_as_if_it_were_alone(name: str, weight: str) -> None:
+    model, tokens = beside(name), sequences_of(LETTERS)
     task = kinds.of(model.spec)
     batch = Batch(tokens, torch.tensor([[0], [1], [1], [0]]))
     losses = Losses(model, task, torch.device("cpu"), bf16=False)
@@ -220,24 +264,57 @@ def test_each_member_learns_as_if_it_were_alone() -> None:
     torch.testing.assert_close(nats, (alone[0] + alone[1]) / 2)
     torch.testing.assert_close(extras, task.extras(model(tokens)[0], batch.targets))
     nats.backward()
-    (expected,) = torch.autograd.grad(alone[0] / 2, model.conv.weight)
-    torch.testing.assert_close(model.conv.weight.grad, expected)
+    learned = model.get_parameter(weight)
+    (expected,) = torch.autograd.grad(alone[0] / 2, learned)
+    torch.testing.assert_close(learned.grad, expected)
+
+
+def test_windows_of_a_sequence_with_one_label_cost_what_one_pass_does() -> None:
+    model = made("lstm", "mean", Output.SEQUENCE_CLASS, {"wide": AddedNGrams([3], 1)})
+    batch = Batch(sequences_of(LETTERS), torch.tensor([[0], [1], [1], [0]]))
+    losses = Losses(model, kinds.of(model.spec), torch.device("cpu"), bf16=False)
+    whole, _, _ = losses([batch], None, seed=0)
+    parts, _, _ = losses(list(batch.windows(4)), None, seed=0)
+    torch.testing.assert_close(parts, whole)
+
+
+def test_losses_of_members_are_computed_in_bfloat16_too() -> None:
+    model = beside("lstm").float()
+    batch = Batch(sequences_of(LETTERS), torch.tensor([[0], [1], [1], [0]]))
+    found = [
+        Losses(model, kinds.of(model.spec), torch.device("cpu"), bf16)([batch], None, seed=0)[0]
+        for bf16 in (False, True)
+    ]
+    torch.testing.assert_close(found[1], found[0], rtol=0.05, atol=0)
 
 
 def test_the_penalty_is_that_of_all_sequences_shared_among_them() -> None:
-    model = beside(strength=3.0)
-    weights = model.ngrams.table.table
-    torch.testing.assert_close(model.penalty(), 1.5 * weights.square().sum() / 40)
-    assert beside().penalty() == 0
+    for name in BESIDE:
+        model = beside(name, strength=3.0)
+        weights = model.ngrams.table.table
+        torch.testing.assert_close(model.penalty(), 1.5 * weights.square().sum() / 40)
+        assert beside(name).penalty() == 0
 
 
-def test_what_only_filters_do_is_refused_elsewhere() -> None:
-    with pytest.raises(InputError, match=r"model\.ngrams\.to is mean, which is of model=cnn1d"):
-        made("lstm", "mean", Output.SEQUENCE_CLASS, {})
-    with pytest.raises(InputError, match=r"model\.ngrams\.strength is 2, which is of model=cnn1d"):
-        made("lstm", "logits", Output.SEQUENCE_CLASS, {}, strength=2.0)
+def test_groups_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model\.ngrams\.to is mean, but .* at each position"):
         made("cnn1d", "mean", Output.TOKEN_CLASS, {})
+    with pytest.raises(InputError, match=r"model\.wide\.to is mean, but .* at each position"):
+        made("lstm", "input", Output.NEXT_TOKEN, {"wide": AddedNGrams([2], 1, to="mean")})
+    with pytest.raises(InputError, match=r"ngrams\.to and model\.wide\.to are both logits"):
+        made("lstm", "logits", Output.NEXT_TOKEN, {"wide": AddedNGrams([2], 1, to="logits")})
+    wide, same = "model.wide.sizes=[2]", ("model.ngrams.sizes=[2]", "model.ngrams.to=mean")
+    for told, given in (
+        (r"model\.wide\.sizes is \[2\], but trainer\.replicas is 2", ("trainer.replicas=2", wide)),
+        (r"model\.ngrams\.to and model\.wide\.to are both mean", (*same, wide)),
+        (r"model\.wide\.to is mean, which is of one prediction", ("dataset=chars", wide)),
+        (
+            r"model\.wide\.to is logits, which are all",
+            ("model.output=sampled", "model.wide.to=logits", wide),
+        ),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            check(composed(tmp_path, *given))
 
 
 def test_words_with_gaps_are_counted_where_they_are_added_to_logits() -> None:

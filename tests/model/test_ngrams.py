@@ -190,7 +190,7 @@ def test_what_was_planted_speaks_for_its_class() -> None:
     spec = spec_of(WORDS, words=WordEncoding("tail", "right"))
     model = solved(NGrams(spec, strength=3.0), Sequences(tokens, labels))
     assert model.weighting == "nb" and model.is_binary
-    (output, symbols, nats), *_ = [item for item in model.top(3) if item[0] == "c1"]
+    (_, symbols, nats, _), *_ = [item for item in model.top(3) if item.output == "c1"]
     assert symbols == ("c", "a", "b") and nats > 0.3
 
 

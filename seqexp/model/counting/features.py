@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from seqexp.data import Sequences
 from seqexp.model.counting.grams import pieces
 from seqexp.model.counting.table import NGramTable
+from seqexp.spec import Output, TaskSpec
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix  # a fifth of a second, and only where it is needed
@@ -77,6 +78,19 @@ def log_count_ratios(
     )
     ratios: np.ndarray = (inside - outside).astype(np.float32)
     return ratios
+
+
+def sides(
+    targets: Num[np.ndarray, "rows labels"], spec: TaskSpec, width: int
+) -> tuple[Bool[np.ndarray, "rows outputs"], Bool[np.ndarray, "rows outputs"]]:
+    """Which sequences are of each of `width` outputs, and which are not; one of classes that is
+    alone is the second.
+    """
+    if spec.output is Output.MULTI_LABEL:
+        return targets == 1, targets == 0
+    classes = np.array([1]) if width == 1 else np.arange(width)
+    known = targets >= 0
+    return (targets == classes) & known, (targets != classes) & known
 
 
 def inverse_frequencies(counts: "csr_matrix") -> Float[np.ndarray, " ngrams"]:

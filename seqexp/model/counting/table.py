@@ -1,6 +1,7 @@
 """A table with a row for each n-gram: of those that the training has, or by a hash of any."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -31,10 +32,13 @@ class NGramTable(nn.Module):
         min_count: occurrences in the training sequences that an n-gram needs.
         buckets: rows that n-grams are hashed to; None counts them.
         has_scale: whether there is a number more of each row, `scale`, which is not learned.
+        has_ratios: whether each number of a row is multiplied by one of `ratios`, which are not
+            learned.
     """
 
     keys: Tensor
     scale: Tensor
+    ratios: Tensor
 
     def __init__(
         self,
@@ -43,14 +47,16 @@ class NGramTable(nn.Module):
         min_count: int = 1,
         buckets: int | None = None,
         has_scale: bool = False,
+        has_ratios: bool = False,
     ) -> None:
         super().__init__()
         self.grams, self.width, self.min_count, self.buckets = grams, width, min_count, buckets
-        self.counted_in = 0
+        self.counted_in, self.has_ratios = 0, has_ratios
         self.on_reading: OnReading | None = None
         self.table = nn.Parameter(torch.zeros(1 + (buckets or 0), width))
         self.register_buffer("keys", torch.zeros(0, dtype=torch.long), persistent=buckets is None)
         self.register_buffer("scale", torch.ones(1), persistent=has_scale)
+        self.register_buffer("ratios", torch.ones(1, width), persistent=has_ratios)
 
     def count(self, train: Sequences) -> None:
         """Make a row for each n-gram that occurs often enough; `counted_in` is how many sequences
@@ -78,6 +84,8 @@ class NGramTable(nn.Module):
             self.keys = self.keys.new_zeros(rows)
             self.table.data = self.table.data.new_zeros(1 + rows, self.width)
             self.scale = self.scale.new_ones(1 + rows)
+            if self.has_ratios:
+                self.ratios = self.ratios.new_ones(1 + rows, self.width)
 
     def rows(
         self, tokens: Int[Tensor, "batch time"], before: Int[Tensor, "batch earlier"] | None = None
@@ -102,7 +110,13 @@ class NGramTable(nn.Module):
         """The sum of the rows at each token."""
         batch, time, patterns = rows.shape
         vectors = embedded(self.table, rows.flatten(1), self.on_reading)
+        if self.has_ratios:
+            vectors = vectors * self.ratios[rows.flatten(1)]
         return vectors.view(batch, time, patterns, self.width).sum(dim=2)
+
+    def values(self) -> Float[Tensor, "rows width"]:
+        """What each row counts."""
+        return self.table * self.ratios if self.has_ratios else self.table
 
     def names(self, rows: Sequence[int]) -> list[list[str | None]]:
         """The tokens of counted n-grams by their row, from 1 on; None in a gap."""
@@ -120,8 +134,15 @@ def hashed(codes: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
     return (mixed ^ ((mixed >> 31) & (2**33 - 1))) & (2**62 - 1)
 
 
-Speaking = tuple[str, tuple[str | None, ...], float]
-"""An output, an n-gram whose gaps are None, and what it adds to that output, nats."""
+class Speaking(NamedTuple):
+    """An output, an n-gram whose gaps are None, and what it adds to that output, nats; and the key
+    of the model's group of n-grams that it is of.
+    """
+
+    output: str
+    ngram: tuple[str | None, ...]
+    nats: float
+    group: str
 
 
 def highest(
@@ -130,6 +151,7 @@ def highest(
     table: NGramTable,
     outputs: Sequence[str],
     count: int,
+    group: str = "ngrams",
 ) -> list[Speaking]:
     """For each output, the n-grams that add most to it, the most first; none that speaks against.
 
@@ -144,5 +166,5 @@ def highest(
         for row, value in zip(best.indices.tolist(), best.values.tolist(), strict=True):
             if value > 0:
                 symbols = table.names([row + 1])[0] if ngrams is None else ngrams[row]
-                found.append((name, tuple(symbols), value))
+                found.append(Speaking(name, tuple(symbols), value, group))
     return found
