@@ -18,7 +18,8 @@ python -m seqexp explain run=RUN input=FILE output=FOLDER [KEY=VALUE ...]
                            difference from the baseline; the convergence delta says how closely
     deep-lift              captum's DeepLift; for model=cnn1d (pip install 'seqexp[explain]')
     contributions          what each n-gram adds, in equal shares to its tokens, exactly; for
-                           model=ngrams. Those of model.ngrams.to=logits are in the methods above
+                           model=ngrams. Those beside a network (model.ngrams.to=logits or mean,
+                           model.wide) are in the methods above
   target         name of the output that is explained; by default the predicted one of each record.
                  Of a model that predicts several numbers, one has to be named
   baseline       of gradients: auto (uniform for letters, else zero), uniform (all letters alike)

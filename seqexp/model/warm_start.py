@@ -87,7 +87,7 @@ def start_from(model: nn.Module, spec: TaskSpec, given: Weights) -> list[str]:
         if theirs is None:
             new.setdefault("the run has none of this name", []).append(name)
             continue
-        axis = _other_ngrams(name, state, spec, given) or _axis(
+        axis = _other_ngrams(name, model, spec, given) or _axis(
             name, tensor, model, spec, given.spec
         )
         found, told = (None, axis) if isinstance(axis, str) else _joined(tensor, theirs, axis)
@@ -147,15 +147,21 @@ def _joined(ours: Tensor, theirs: Tensor, axis: Axis | None) -> tuple[Tensor | N
 # --- what weights stand for ---------------------------------------------------------------------
 
 
-def _other_ngrams(
-    name: str, state: Mapping[str, Tensor], spec: TaskSpec, given: Weights
-) -> str | None:
-    """Why rows of a table of n-grams stand for others in the earlier run; None if they do not."""
+def _other_ngrams(name: str, model: nn.Module, spec: TaskSpec, given: Weights) -> str | None:
+    """Why rows of a table of n-grams, or their numbers, stand for others in the earlier run; None
+    if they do not.
+    """
     group = next((one for one in NGRAMS if name.startswith(one)), None)
     if group is None:
         return None
     if spec.input != given.spec.input:
         return "n-grams of another vocabulary"
+    were = given.spec
+    outputs = [(one.output, one.num_outputs, one.output_names) for one in (spec, were)]
+    adds_to = getattr(getattr(model, group[:-1]), "adds_to", "input")
+    if adds_to != "input" and outputs[0] != outputs[1]:
+        return "n-grams that speak for other outputs"
+    state = model.state_dict()
     for key in (key for key in state if key.startswith(group) and key.endswith(".keys")):
         theirs = given.tensors.get(key)
         if theirs is None or not torch.equal(state[key].cpu(), theirs):

@@ -41,15 +41,20 @@ CLASSES = Form(Output.SEQUENCE_CLASS, LETTERS, None)
 
 WORDS = {"strands": "both", "ngrams": AddedNGrams(sizes=[3], to="mean")}
 
+GROUPS = {
+    "ngrams": AddedNGrams(sizes=[2]),
+    "wide": AddedNGrams(sizes=[1, 3], to="mean", weighting="nb"),
+}
+
 CASES: dict[str, tuple[str, Form, dict[str, Any]]] = {
     "filters of two layers, and counted words, on both strands": (
         *("cnn1d", CLASSES),
         {"num_layers": 2, **WORDS},
     ),
     "filters at all positions side by side": ("cnn1d", CLASSES, {"readout": "flatten"}),
-    "an LSTM from both ends": (
+    "an LSTM from both ends, with vectors of pairs, and counted words": (
         *("lstm", CLASSES),
-        {"bidirectional": True, "readout": "max"},
+        {"bidirectional": True, "readout": "max", "embedding_size": 4, **GROUPS},
     ),
     "gated units that attend": (
         *("stacked-rnn", Form(Output.NEXT_TOKEN, LETTERS, LETTERS)),

@@ -1,6 +1,7 @@
 """Vectors of n-grams beside a network: the laws of every model hold with them."""
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,7 @@ def begun(folder: Path, *overrides: str) -> tuple[Any, Any, Any]:
     return build.prepare_training(parts, data, torch.device("cpu")), data, config
 
 
+LAZY = ("optimizer=lazy-adam", "trainer.adversarial=0.1", "trainer.average=swa")
 WIDE = ("model.wide.sizes=[1,2]", "model.wide.min_count=1", "model.wide.strength=2.0")
 
 
@@ -176,7 +178,7 @@ WIDE = ("model.wide.sizes=[1,2]", "model.wide.min_count=1", "model.wide.strength
     [
         ("optimizer=adam",),
         ("optimizer=lazy-adam",),
-        ("optimizer=lazy-adam", *WIDE, "trainer.adversarial=0.1", "trainer.average=swa"),
+        (*WIDE, *LAZY, "model.wide.weighting=nb", "model.wide.strength=0.0"),
         ("optimizer=adam", *WIDE, "trainer.bptt.k1=7", "trainer.bptt.k2=7"),
     ],
 )
@@ -294,6 +296,43 @@ def test_the_penalty_is_that_of_all_sequences_shared_among_them() -> None:
         weights = model.ngrams.table.table
         torch.testing.assert_close(model.penalty(), 1.5 * weights.square().sum() / 40)
         assert beside(name).penalty() == 0
+
+
+def test_ngrams_count_as_much_more_often_as_sequences_of_an_output_have_them() -> None:
+    words = AddedNGrams([1], min_count=1, to="mean", weighting="nb")
+    model = model_of("lstm", spec_of(Output.SEQUENCE_CLASS), ngrams=words)
+    # a symbol counts once a sequence
+    tokens = torch.tensor([[1, 2, 1], [1, 2, 0], [2, 3, 3]])
+    train = Sequences(tokens, torch.tensor([[0], [0], [1]]))
+    model.ngrams.table.count(train)
+    model.ngrams.begin_by(train)
+    ratios = model.ngrams.table.ratios
+    # smoothed by one: of the first class A 3, C 3, G 1 of 7, of the others A 1, C 2, G 2 of 5
+    first = [math.log(a / 7) - math.log(b / 5) for a, b in ((3, 1), (3, 2), (1, 2))]
+    assert ratios[1:, 0].tolist() == pytest.approx(first)
+    with torch.no_grad():
+        model.ngrams.table.table[1:, 0] = 1
+        added = model.ngrams.logits(tokens[1:2])[0, 0]
+    assert float(added[0]) == pytest.approx(first[0] + first[1]) and float(added[1]) == 0
+    one = model.top(1)[0]
+    assert (one.ngram, one.nats) == (("A",), pytest.approx(first[0] * (1 - 1 / len(ratios[0])) / 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "output", "told"),
+    [
+        ({"to": "input"}, Output.SEQUENCE_CLASS, "to is input, where n-grams speak for no output"),
+        ({"to": "mean", "buckets": 8}, Output.MULTI_LABEL, "buckets is 8, whose n-grams are not"),
+        ({"to": "mean"}, Output.REGRESSION, "regression, not classes or labels"),
+        ({"to": "logits"}, Output.NEXT_TOKEN, "next_token, not classes or labels"),
+    ],
+)
+def test_weights_by_classes_are_of_counted_words_for_classes(
+    changes: dict[str, Any], output: Output, told: str
+) -> None:
+    words = AddedNGrams(**{"sizes": [2], "weighting": "nb", **changes})
+    with pytest.raises(InputError, match=f"model.wide.weighting is nb, but .*{told}.*; give plain"):
+        model_of("lstm", spec_of(output), embedding_size=3, wide=words)
 
 
 def test_groups_that_do_not_fit_are_refused(tmp_path: Path) -> None:

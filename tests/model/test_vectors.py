@@ -125,13 +125,17 @@ def test_contributions_of_tokens_and_the_bias_are_the_logits(
 def test_ngrams_beside_a_network_add_what_its_vectors_lack(name: str, dna_spec: TaskSpec) -> None:
     spec = replace(dna_spec, length=None)
     chosen = AddedNGrams(sizes=[2, 3], min_count=1, to="logits")
-    model = made(name, spec, ngrams=chosen)
+    beside = AddedNGrams(sizes=[1], min_count=1, to="mean", weighting="nb")
+    model = made(name, spec, ngrams=chosen, wide=beside)
     tokens = padded_dna()
-    model.ngrams.table.count(Sequences(tokens, torch.zeros(3, 1, dtype=torch.long)))
-    with torch.no_grad():
-        model.ngrams.table.table[1:].normal_()
+    for group in model.groups:
+        group.table.count(Sequences(tokens, torch.zeros(3, 1, dtype=torch.long)))
+        with torch.no_grad():
+            group.table.table[1:].normal_()
+            group.table.ratios.normal_()
     whole, network = model(tokens)[0][:, 0], model(model.as_vectors(tokens))[0][:, 0]
-    torch.testing.assert_close(network + model.contributions(tokens).sum(dim=1), whole)
+    found = network + model.contributions(tokens).sum(dim=1) + model.wide.bias / 2
+    torch.testing.assert_close(found, whole)
     into = AddedNGrams(sizes=[2], min_count=1, to="input")
     counted = model_of(name, spec, embedding_size=3, ngrams=into)
     assert "model.ngrams.to=input" in str(counted.why_no_vectors())

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from seqexp.errors import InputError
+from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.convolution import Convolution
 from seqexp.model.lstm import LSTM
@@ -145,6 +146,17 @@ def test_tables_of_ngrams_are_taken_where_their_rows_are_the_same_ngrams() -> No
         lines = start_from(model, spec, of(earlier, of_run))
         assert torch.equal(model.ngrams.weight, earlier.ngrams.weight) is is_taken
         assert any("new: ngrams.weight" in line for line in lines) is not is_taken
+
+
+def test_what_ngrams_add_to_other_outputs_is_not_taken() -> None:
+    spec = spec_of("ab", Output.SEQUENCE_CLASS)
+    earlier = LSTM(spec, hidden_size=2, ngrams=AddedNGrams([1], to="mean", buckets=3))
+    torch.nn.init.ones_(earlier.ngrams.table.table)
+    for names in ("np", "nq"):
+        now = spec_of("ab", Output.SEQUENCE_CLASS, names)
+        model = LSTM(now, hidden_size=2, ngrams=AddedNGrams([1], to="mean", buckets=3))
+        start_from(model, now, of(earlier, spec))
+        assert bool(model.ngrams.table.table.any()) is (names == "np")
 
 
 class _Own(nn.Module):
