@@ -22,7 +22,8 @@ class HasNGrams(Protocol):
 
 
 class SpeakingNGrams(Callback):
-    """Keeps `ngrams.json`, a table of the n-grams that add most to each output.
+    """Keeps `ngrams.json`, a table of the n-grams that add most to each output; of two groups,
+    with the key of each.
 
     Args:
         run: whose model is asked; one without such n-grams is fine.

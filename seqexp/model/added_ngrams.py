@@ -45,7 +45,7 @@ class AddedNGrams:
             of its own, since n-grams learn faster than a network, and would leave it nothing to
             learn.
         strength: of an L2 penalty on the vectors, nats a squared unit, beside the sum of the losses
-            of all training sequences, as that of `model=ngrams`.
+            of all training sequences, as that of `model=ngrams`; beside half of it with `mean`.
         gaps: places that are skipped within an n-gram, at most; of `logits` and `mean`.
         weighting: `nb` multiplies what an n-gram adds to an output by the logarithm of how much
             more frequent the sequences that have it are in that output than in others, which is

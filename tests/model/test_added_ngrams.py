@@ -312,6 +312,7 @@ def test_ngrams_count_as_much_more_often_as_sequences_of_an_output_have_them() -
     assert ratios[1:, 0].tolist() == pytest.approx(first)
     with torch.no_grad():
         model.ngrams.table.table[1:, 0] = 1
+        model.ngrams.bias.zero_()
         added = model.ngrams.logits(tokens[1:2])[0, 0]
     assert float(added[0]) == pytest.approx(first[0] + first[1]) and float(added[1]) == 0
     one = model.top(1)[0]
