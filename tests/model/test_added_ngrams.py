@@ -280,6 +280,23 @@ def test_windows_of_a_sequence_with_one_label_cost_what_one_pass_does() -> None:
     torch.testing.assert_close(parts, whole)
 
 
+def test_windows_after_a_context_that_is_attended_to_are_one_pass() -> None:
+    spec = spec_of(Output.SEQUENCE_CLASS, context=LETTERS)
+    groups = {"ngrams": AddedNGrams([2], buckets=9), "wide": AddedNGrams([3], buckets=9, to="mean")}
+    model = model_of("lstm", spec, embedding_size=3, attention="dot", **groups)
+    for group in model.groups:
+        torch.nn.init.normal_(group.table.table.data[1:])
+    tokens = sequences_of(LETTERS)
+    start = model.read(sequences_of(LETTERS, seed=3))
+    whole, carry = model(tokens, start)[0], start
+    for window in torch.split(tokens, 4, dim=1):
+        logits, carry = model(window, carry)
+    torch.testing.assert_close(logits, whole)
+    (network, ngrams), _ = model.members(tokens, start)
+    torch.testing.assert_close(whole, (network + ngrams) / 2)
+    torch.testing.assert_close(ngrams, model.wide.logits(tokens))
+
+
 def test_losses_of_members_are_computed_in_bfloat16_too() -> None:
     model = beside("lstm").float()
     batch = Batch(sequences_of(LETTERS), torch.tensor([[0], [1], [1], [0]]))
