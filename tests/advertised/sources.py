@@ -52,6 +52,7 @@ COMPOSED = {
     "-m experiment=fasta dataset.table": "five of a run that is typed alone",
     "-m experiment=fasta-ensemble": "four of runs that are typed alone",
     "-m experiment=imdb-ensemble": "four of runs that are typed alone",
+    "experiment=imdb-wide": "experiment=imdb, which is typed, with a key more",
     "tracking.uri=http://HOST:5000": "there is no server of that name",
     "launcher=slurm": "there is no cluster; tests/tools/cluster has it",
 }
