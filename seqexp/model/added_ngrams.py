@@ -210,6 +210,8 @@ class WithNGrams(OnVectors):
     spec: TaskSpec
     ngrams: NGramVectors | None
     wide: NGramVectors | None
+    reads_any_length = False
+    """Whether a sequence may be shorter than all others, without padding."""
 
     def add_ngrams(
         self,
@@ -312,8 +314,8 @@ class WithNGrams(OnVectors):
             )
         longest = rows[1:].norm(dim=1).topk(min(MAX_TRIED, len(rows) - 1)).indices
         ngrams = table.names((longest + 1).tolist())
-        spans = [one.span for one in self.groups]
-        width = max(*spans, self.spec.length or 0)
+        width = 0 if self.reads_any_length else self.spec.length or 0
+        width = max(width, *(one.span for one in self.groups))
         ids = self.spec.vocabulary.ids
         codes = [[ids[symbol] for symbol in ngram if symbol is not None] for ngram in ngrams]
         tokens = torch.tensor([row + [PAD] * (width - len(row)) for row in codes]).to(rows.device)

@@ -101,6 +101,7 @@ class RecurrentNetwork(WithNGrams, RecurrentLayers):
     """
 
     causal: bool
+    reads_any_length = True
 
     def __init_subclass__(cls, **fixed: Any) -> None:
         """Fix arguments of the constructor: `class RNN(RecurrentNetwork, cell="rnn")`."""

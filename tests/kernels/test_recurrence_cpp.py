@@ -207,6 +207,34 @@ def linear(
 BF16_EPS = 2**-8
 
 
+def by_sequence(values: list[torch.Tensor], batch: int) -> torch.Tensor:
+    """A row a sequence: states and gradients of inputs and first states, side by side."""
+    rows = [v if len(v) == batch else v.transpose(0, 1) for v in values]
+    return torch.cat([row.detach().reshape(batch, -1) for row in rows], dim=1)
+
+
+def differ_in_few_sequences(
+    found: list[torch.Tensor], expected: list[torch.Tensor], batch: int, num_states: int
+) -> bool:
+    """Whether all but a few sequences agree, and these within a rounding to bfloat16.
+
+    A sum that differs in its last bits may be rounded to another neighbour, which a sequence then
+    goes on with; gradients of weights are sums over sequences.
+    """
+    count = 1 + num_states + 2
+    rows = by_sequence(expected[:count], batch)
+    differences = (by_sequence(found[:count], batch) - rows).norm(dim=1) / rows.norm(dim=1)
+    few = max(1, batch // 12)
+    return (
+        int((differences > 1e-5).sum()) <= few
+        and float(differences.max()) <= BF16_EPS
+        and all(
+            (value - wanted).norm() <= BF16_EPS * (few / batch) ** 0.5 * wanted.norm()
+            for value, wanted in zip(found[count:], expected[count:], strict=True)
+        )
+    )
+
+
 @needs_bf16
 @pytest.mark.parametrize("masks", ["tied", "per_gate"])
 @pytest.mark.parametrize("cell", CELLS)
@@ -224,9 +252,13 @@ def test_only_factors_of_products_are_rounded_to_bfloat16(
             expected = values_and_gradients(theirs, batch, time, padded)
         *found, bias = found  # the sum of the gates' gradients, which are rounded
         *expected, bias_wanted = expected
-        for value, wanted in zip(found, expected, strict=True):
+        are_near = all(
             # a few sums that differ in their last bits are rounded to another neighbour
-            assert (value - wanted).norm() <= BF16_EPS / 16 * wanted.norm()
+            (value - wanted).norm() <= BF16_EPS / 16 * wanted.norm()
+            for value, wanted in zip(found, expected, strict=True)
+        )
+        num_states = ours.cell.num_states
+        assert are_near or differ_in_few_sequences(found, expected, batch, num_states)
         assert (bias - bias_wanted).norm() <= BF16_EPS * bias_wanted.norm()
         # they are rounded at all; the only input of one may be dropped
         assert inputs == 1 or (found[0] - exact[0]).norm() > BF16_EPS / 8 * exact[0].norm()

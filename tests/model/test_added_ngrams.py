@@ -247,6 +247,8 @@ def test_what_speaks_most_is_what_is_added_to_the_mean(name: str) -> None:
     assert max(one.nats for one in top) == pytest.approx(float(halves.max()))
     if model.wide is None:
         return
+    alone, model.reads_any_length = model.top(3), False  # the same where there is padding
+    assert [one[:2] for one in model.top(3)] == [one[:2] for one in alone]
     loud = next(one for one in model.top(1) if one.group == "wide")
     tokens = torch.tensor([LETTERS.encode([str(symbol) for symbol in loud.ngram])])
     both, output = model(tokens)[0].detach().squeeze(), model.spec.output_names.index(loud.output)

@@ -83,7 +83,8 @@ def _client(uri: str) -> Any:
     """
     file = database_file(uri)
     assert file is not None
-    if not file.is_file():
+    # SQLite makes an empty one where a file went away while it was being opened
+    if not file.is_file() or file.stat().st_size == 0:
         raise InputError(f"{file} is not there")
     return _opened(uri, file.stat().st_ino)
 
