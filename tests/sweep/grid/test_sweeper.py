@@ -163,7 +163,7 @@ def test_grids_may_be_of_other_experiments(seqexp: Command) -> None:
     done = seqexp("-m", "experiment=imdb-ensemble", "dry_run=true")
     assert done.returncode == 0, done.stderr
     assert "sweep of 4 jobs, each with dataset.seed=0" in done.stdout
-    assert "| experiment=imdb seed=2 |" in done.stdout
+    assert "| experiment=imdb-wide seed=2 |" in done.stdout
     assert "| experiment=imdb-ngrams |" in done.stdout
 
 
