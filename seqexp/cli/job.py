@@ -139,7 +139,7 @@ def job(config: DictConfig) -> Any:
     if plain["dry_run"]:
         plan(plain, hydra_config)
         return None
-    with phase("loading PyTorch and MLflow"):
+    with phase("loading PyTorch"):
         # seconds of imports: only for a config that is good
         from seqexp.run import run
 

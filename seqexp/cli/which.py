@@ -6,7 +6,7 @@
     experiment     latest and best look among its runs only
     metric         what best is best by; by default the optimized_metric of the runs
 
-Importing this takes no time: a command's words are read before PyTorch and MLflow are.
+Importing this takes no time: a command's words are read before PyTorch is.
 """
 
 from collections.abc import Sequence

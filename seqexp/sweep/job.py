@@ -76,7 +76,7 @@ def settled(config: Config) -> Config:
     """
     if config["model"].get("from_run") is None:
         return config
-    from seqexp.inference import from_run  # PyTorch and MLflow
+    from seqexp.inference import from_run  # PyTorch
 
     return from_run.settled(config)
 

@@ -192,10 +192,22 @@ def print_roofline(
         print(f"    {SIDES[child.name].title:24}{ratio:.2f}")
 
 
-def arguments(doc: str | None, sides: Sequence[str], pairs: int) -> argparse.Namespace:
-    """What a benchmark is told; ends with status 2 where packages are missing."""
+def arguments(
+    doc: str | None,
+    sides: Sequence[str],
+    pairs: int,
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> argparse.Namespace:
+    """What a benchmark is told; ends with status 2 where packages are missing.
+
+    Args:
+        doc: of the benchmark.
+        sides: that take turns unless told otherwise.
+        pairs: rounds, unless told otherwise.
+        parents: with options of the benchmark's own, and without help.
+    """
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=doc, formatter_class=layout)
+    parser = argparse.ArgumentParser(description=doc, formatter_class=layout, parents=list(parents))
     parser.add_argument("--pairs", type=int, default=pairs, help="rounds, at least 2")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(sides))

@@ -10,7 +10,6 @@ python -m tests.benchmarks.kinds --kinds pairs --sides bare ours
 """
 
 import argparse
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -112,7 +111,6 @@ def make(kind: str, folder: Path, threads: int, ours: list[str]) -> Work:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--kinds", nargs="+", choices=TITLES, default=[*TITLES])
-    chosen, sys.argv[1:] = parser.parse_known_args()
-    given = arguments(__doc__, SIDES, pairs=12)
-    for kind in chosen.kinds:
+    given = arguments(__doc__, SIDES, pairs=12, parents=[parser])
+    for kind in given.kinds:
         compare(TITLES[kind], partial(make, kind), given)

@@ -8,7 +8,7 @@ python -m tests.benchmarks.motif
 python -m tests.benchmarks.motif --default
 """
 
-import sys
+import argparse
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,8 @@ def make(command: list[str], folder: Path, threads: int, ours: list[str]) -> Wor
 
 
 if __name__ == "__main__":
-    name = "the default" if "--default" in sys.argv else "experiment=notebook/motif"
-    sys.argv = [argument for argument in sys.argv if argument != "--default"]
-    given = arguments(__doc__, SIDES, pairs=12)
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--default", action="store_true", help="of `dataset=motif model=cnn1d`")
+    given = arguments(__doc__, SIDES, pairs=12, parents=[parser])
+    name = "the default" if given.default else "experiment=notebook/motif"
     compare(f"a motif in DNA, {name}", partial(make, COMMANDS[name]), given)

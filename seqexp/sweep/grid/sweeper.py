@@ -146,7 +146,7 @@ class CheckedSweeper(BasicSweeper):
         manifest.save()
 
         self._prepare()
-        with phase("loading PyTorch and MLflow"):  # only for a sweep that is good
+        with phase("loading PyTorch"):  # only for a sweep that is good
             from seqexp.sweep.grid.parent_run import Parent
         with phase("opening the store of runs"):
             parent = Parent(jobs[0], manifest)

@@ -93,7 +93,7 @@ class SearchingSweeper(CheckedSweeper):
         self._nowhere: set[str] | None = None
         self._check_ends()
         self._check_pruner(base.config)
-        with phase("loading PyTorch, MLflow and Optuna"):  # only for a search that is good
+        with phase("loading PyTorch and Optuna"):  # only for a search that is good
             from seqexp.sweep.optuna.parent_run import SearchRun
             from seqexp.sweep.optuna.study import Study
 
