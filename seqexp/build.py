@@ -551,8 +551,8 @@ def build_model(node: Node, data: Data, device: torch.device) -> nn.Module:
                     if isinstance(part, SizedByData):
                         part.count(data.train)
                 for part in model.modules():
-                    if isinstance(part, BegunByData):
-                        part.begin_by(data.train)
+                    if isinstance(part, BegunByData) and device.type != "meta":
+                        part.begin_by(data.train)  # values, which a plan has none of
         return model.to(device)
     except ValueError as error:
         if name.startswith("seqexp."):
