@@ -127,8 +127,9 @@ def exact_test(both: int, with_one: int, with_other: int, count: int) -> float:
 
     def log_ways(total: int, chosen: Int[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
         rest = total - chosen
-        ways: np.ndarray = _log_factorials(rest + chosen) - _log_factorials(chosen)
-        return ways - _log_factorials(rest)
+        divided = _log_factorials(chosen) + _log_factorials(rest)
+        ways: np.ndarray = _log_factorials(rest + chosen) - divided
+        return ways
 
     values = np.arange(max(0, with_one + with_other - count), min(with_one, with_other) + 1)
     logs = log_ways(with_one, values) + log_ways(count - with_one, with_other - values)
