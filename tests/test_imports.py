@@ -11,6 +11,7 @@ from conftest import ROOT
 
 import seqexp
 from seqexp.tracking.store.address import sqlite_uri
+from seqexp.utils.beside import can_fork
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 
@@ -71,3 +72,13 @@ def test_the_first_update_comes_before_mlflow_and_figures(tmp_path: Path) -> Non
     assert not found & {*SECONDS}
     (run,) = store.search_runs([experiment])  # which the command has begun by then
     assert run.info.status == "RUNNING" and run.data.params["model.num_filters"] == "8"
+
+
+@pytest.mark.skipif(not can_fork(), reason="no process with a core to itself")
+def test_a_run_that_reads_filters_draws_without_figures_of_matplotlib(tmp_path: Path) -> None:
+    small = [f"dataset.num_{split}=100" for split in ("train", "valid", "test")]
+    found = imported(tmp_path, "--to-the-end", *small, "trainer.epochs=2")
+    assert len(list(tmp_path.rglob("artifacts/filters/filters.png"))) == 1
+    assert len(list(tmp_path.rglob("artifacts/predictions/*.png"))) == 4  # of another process
+    assert "seqexp.interpret.filters.report" in found
+    assert not found & {"matplotlib.figure", "matplotlib.axes", "matplotlib.backends.backend_agg"}

@@ -88,10 +88,11 @@ class Predictions(Callback):
             tracker.figure(figure, f"predictions/{name}.png")
 
 
-def _literal(make: Make) -> "Figure":
+def _literal(make: Make) -> "Figure | bytes":
     from seqexp.utils.drawing import literal  # with Matplotlib
 
-    return literal(make())
+    made = make()
+    return made if isinstance(made, bytes) else literal(made)
 
 
 def left_out(spec: TaskSpec) -> list[str]:

@@ -1,7 +1,7 @@
 """Keeps one page on what a run learned."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
@@ -22,6 +22,7 @@ from seqexp.interpret.filters.extraction import Filters
 from seqexp.interpret.states import over
 from seqexp.metrics import HEADLINE
 from seqexp.spec import Output, is_real
+from seqexp.utils.beside import png_of
 from seqexp.utils.names import one_line
 from seqexp.utils.phases import DRAWING
 
@@ -53,7 +54,7 @@ class HasFigures(Protocol):
     """A callback that has drawn something for the page."""
 
     @property
-    def figures(self) -> Mapping[str, "Figure | Picture"]:
+    def figures(self) -> Mapping[str, "Figure | Picture | bytes"]:
         """By what they are called."""
 
 
@@ -96,7 +97,6 @@ class Page(Callback):
     def at_end(self, result: Result) -> None:
         """Put what others have measured and drawn on one page."""
         learned = self.filters.found
-        also = {name: figure for one in self.others for name, figure in one.figures.items()}
         if not self.run.tracker.keeps:
             return
         from seqexp.interpret.filters.report import Page as Content
@@ -117,7 +117,7 @@ class Page(Callback):
                 for key, value, default in self.differing
             ],
             by_class=by_class(spec, kept) if kept else [],
-            also={**self.denoised.figures, **also, **self._states(kept)},
+            also={name: png_of(figure) for name, figure in self._also(kept)},
             took=self._took(),
             said=[*sentences(self.denoised.rows), *self._of_writers()],
             decoded=table_rows(self.denoised.rows),
@@ -143,6 +143,13 @@ class Page(Callback):
             pairs=self.filters.pairs,
         )
         self.run.tracker.text(report_page(content), "report.html")
+
+    def _also(self, kept: Mapping[str, Tensor]) -> "Iterator[tuple[str, Figure | Picture | bytes]]":
+        """Further figures by their names."""
+        yield from self.denoised.figures.items()
+        for one in self.others:
+            yield from one.figures.items()
+        yield from self._states(kept).items()
 
     def _facts(self, metrics: Mapping[str, float]) -> list[tuple[str, Any]]:
         """What is known of the data, and what the run took."""

@@ -12,10 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from seqexp.cli.resolvers import RANK, folder_name
+from seqexp.cli.resolvers import NUM_PROCESSES, RANK, folder_name
 from seqexp.config.typed import choices, command_line, typed
 from seqexp.errors import InputError, RunError, StoppedError
 from seqexp.tracking import check as tracking_rules  # noqa: F401  (its resolver)
+from seqexp.tracking.store.delivery import import_ahead
 from seqexp.utils import garbage
 from seqexp.utils.phases import phase
 
@@ -139,6 +140,8 @@ def job(config: DictConfig) -> Any:
     if plain["dry_run"]:
         plan(plain, hydra_config)
         return None
+    if not is_sweep and NUM_PROCESSES == 1:
+        import_ahead(plain["tracking"])
     with phase("loading PyTorch"):
         # seconds of imports: only for a config that is good
         from seqexp.run import run

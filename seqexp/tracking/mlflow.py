@@ -48,7 +48,7 @@ from seqexp.tracking.store.quick import input_errors, opened
 from seqexp.tracking.store.start import Beginning, labelled
 from seqexp.tracking.tracker import DataFacts, ModelFiles, RunFacts, Status
 from seqexp.utils.beside import Picture, png_of
-from seqexp.utils.companion import Companion, LostCompanionError, has_room
+from seqexp.utils.companion import Companion, LostCompanionError, has_room, taken
 from seqexp.utils.files import inside, write_whole
 from seqexp.utils.names import visible
 
@@ -182,7 +182,7 @@ class MlflowTracker:
     def _accompany(self) -> None:
         """Begin to import MLflow in a process beside this one, and to send by it."""
         with suppress(OSError):  # no room for a process
-            self._companion = Companion()
+            self._companion = taken()
             self._companion.begin(prepare, self.uri)
             self._deliver()
 
@@ -261,7 +261,7 @@ class MlflowTracker:
         content = json.dumps({"columns": columns, "data": data})
         self._keep(path, lambda file: file.write_text(content, encoding="utf-8"), table=path)
 
-    def figure(self, figure: "Figure | Picture", path: str) -> None:
+    def figure(self, figure: "Figure | Picture | bytes", path: str) -> None:
         """A PNG artifact."""
         if isinstance(figure, Picture):
             self._deliver()  # MLflow is imported while another process draws

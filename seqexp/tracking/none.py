@@ -38,7 +38,7 @@ class NoTracker:
     def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
         """Not kept."""
 
-    def figure(self, figure: "Figure | Picture", path: str) -> None:
+    def figure(self, figure: "Figure | Picture | bytes", path: str) -> None:
         """Not kept."""
 
     def image(self, image: bytes, key: str, step: int) -> None:

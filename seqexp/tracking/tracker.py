@@ -117,7 +117,7 @@ class Tracker(Protocol):
         """Keep a table, all rows with the same columns."""
         ...
 
-    def figure(self, figure: "Figure | Picture", path: str) -> None:
+    def figure(self, figure: "Figure | Picture | bytes", path: str) -> None:
         """Keep a figure, sharp."""
         ...
 

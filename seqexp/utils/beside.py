@@ -25,8 +25,8 @@ from seqexp.utils.companion import has_room
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # half a second, and only for its name
 
-Make = Callable[[], "Figure"]
-"""Makes a figure; uses no GPU, and no threads of PyTorch."""
+Make = Callable[[], "Figure | bytes"]
+"""Makes a figure, or the PNG file of one; uses no GPU, and no threads of PyTorch."""
 
 PATIENCE = 60.0
 """Seconds after which work is done here, where its process stands still."""
@@ -162,20 +162,18 @@ def can_fork() -> bool:
 
 def pictures(makes: Mapping[str, Make]) -> dict[str, Picture]:
     """Begin to draw figures, by name."""
-    if makes and can_fork():
-        import seqexp.utils.drawing  # noqa: F401  Matplotlib, once for all processes
     drawing = Beside({name: partial(_drawn, make) for name, make in makes.items()})
     return {name: Picture(drawing, name) for name in makes}
 
 
 def _drawn(make: Make) -> bytes:
-    from seqexp.utils.drawing import png
-
-    return png(make())
+    return png_of(make())
 
 
-def png_of(figure: "Figure | Picture") -> bytes:
-    """A figure as a PNG file; of one that is being drawn, when it is done."""
+def png_of(figure: "Figure | Picture | bytes") -> bytes:
+    """A figure as a PNG file, if it is none yet; of one that is being drawn, when it is done."""
+    if isinstance(figure, bytes):
+        return figure
     if isinstance(figure, Picture):
         return figure.png()
     from seqexp.utils.drawing import png  # with Matplotlib, which who draws has imported

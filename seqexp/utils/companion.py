@@ -125,6 +125,27 @@ class Companion:
         return f"process {self._process.pid} beside this one ended ({self._process.wait()})"
 
 
+_ahead: list[Companion] = []
+"""Processes that were begun before it was known who would ask them."""
+
+
+def begin_ahead(function: Callable[..., Any], *given: Any) -> None:
+    """Begin a process, and a function in it, for who takes it later."""
+    with contextlib.suppress(OSError):  # no room for one
+        process = Companion()
+        process.begin(function, *given)
+        _ahead.append(process)
+
+
+def taken() -> Companion:
+    """The process that was begun ahead; a new one where there is none.
+
+    Raises:
+        OSError: if there is no room for a process.
+    """
+    return _ahead.pop() if _ahead else Companion()
+
+
 # --- in the process itself ---------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -11,15 +11,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis, Tick
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.category import StrCategoryLocator
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage, BboxImage
-from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator
 from matplotlib.transforms import Bbox, TransformedBbox
 
 _MISSING = r"Glyph .* missing from|Matplotlib currently does not support"
@@ -49,16 +48,6 @@ def _named(axis: Axis) -> list[Artist]:
     return found
 
 
-def titled(axes: Axes, title: str, fontsize: float) -> None:
-    """Give axes a title above their frame, and no labels.
-
-    Matplotlib would look for room for titles and labels, which takes as long as to draw the rest.
-    """
-    axes.set_title(title, fontsize=fontsize, y=1.0)
-    axes.xaxis.set_label_coords(0.5, 0.0)
-    axes.yaxis.set_label_coords(0.0, 0.5)
-
-
 def colour_legend(axes: Axes, image: AxesImage, limit: float) -> None:
     """A narrow legend at the right of a map whose colours go from -limit to limit.
 
@@ -78,47 +67,6 @@ def colour_legend(axes: Axes, image: AxesImage, limit: float) -> None:
     ):
         text = f"{value:+.2g}" if value else "0"
         axes.text(1.016, height, text, va=align, fontsize=8, transform=axes.transAxes)
-
-
-def mark_places(axis: Axis, places: Sequence[float]) -> None:
-    """Have an axis number these places, as `set_ticks` does, but make no ticks yet."""
-    axis.set_major_locator(FixedLocator(list(places)))
-
-
-def plain_ticks(axes: Axes) -> None:
-    """Replace the ticks of axes by one line of marks and their numbers, which look the same.
-
-    Matplotlib makes five objects a tick, most of which nobody sees: they took a third of the time
-    of a figure of logos. The limits of the axes must not change afterwards.
-    """
-    for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
-        low, high = sorted(axis.get_view_interval())
-        (tick,) = axis.get_major_ticks(1)
-        places = [float(place) for place in axis.get_majorticklocs()]
-        texts = axis.get_major_formatter().format_ticks(places)
-        kept = [(place, t) for place, t in zip(places, texts, strict=True) if low <= place <= high]
-        axis.set_major_locator(NullLocator())
-        if kept:
-            _put_ticks(axes, tick, kept, is_x=axis is axes.xaxis)
-
-
-def _put_ticks(axes: Axes, like: Tick, kept: Sequence[tuple[float, str]], is_x: bool) -> None:
-    marks, label = like.tick1line, like.label1
-    places = [place for place, _ in kept]
-    nowhere = [0.0] * len(places)
-    line = Line2D(*((places, nowhere) if is_x else (nowhere, places)), linestyle="none")
-    line.update_from(marks)
-    line.set_transform(marks.get_transform())
-    drawn: list[Artist] = [line]
-    for place, text in kept:
-        one = Text(*((place, 0.0) if is_x else (0.0, place)), text)
-        one.update_from(label)
-        one.set_transform(label.get_transform())
-        drawn.append(one)
-    for artist in drawn:
-        artist.set_zorder(axes.xaxis.get_zorder())
-        axes.add_artist(artist)
-        artist.set_clip_on(False)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A command up to its first update, and the modules that it has imported by then.
 
-    python tests/tools/first_update.py [WORD ...]
+    python tests/tools/first_update.py [--to-the-end] [WORD ...]
 
 The process ends instead of the first update, or when the command does.
 """
@@ -24,10 +24,11 @@ def say_modules(*_: Any) -> None:
 
 def main() -> None:
     """What `python -m seqexp` does."""
-    job = command.job
+    job, goes_on = command.job, sys.argv[1:2] == ["--to-the-end"]
+    del sys.argv[1 : 1 + goes_on]
 
     def until_first_update(config: Any) -> Any:
-        if not config.dry_run:
+        if not (config.dry_run or goes_on):
             from seqexp.trainer import update
 
             update.update = say_modules  # before the loop takes it

@@ -1,70 +1,53 @@
-"""Figures of motif families: logo, match and places of each; how the first ones stand together."""
+"""Figures of motif families: logo, match and places of each."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from seqexp.interpret.families.family import Families, Family, Read
+from seqexp.interpret.families.family import Family, Read
 from seqexp.interpret.families.files import BINS, from_the_middle
-from seqexp.interpret.families.pairs import ARRANGEMENTS, MAX_DISTANCE, Pair
-from seqexp.interpret.filters.figures import draw_bits
 from seqexp.interpret.filters.match_figure import place_hit
 from seqexp.interpret.filters.matrix import information
-from seqexp.interpret.letters import numbered
-from seqexp.utils.drawing import colour_legend, literal, titled
+from seqexp.interpret.panels import Counts, Logo, Panel, Sizes, within
+from seqexp.interpret.paper import Paper
 from seqexp.utils.names import one_line
-
-MAX_SPACINGS = 6
-"""Pairs whose distances are drawn."""
 
 HANDS = ("#255c99", "#d62839")
 """Colours of sites: on the strand that is read, on the other one."""
 
+WIDTH, MIDDLE, LEFT, GAP = 950, 610, 46, 66
+"""Of a family's figure, pixels: logos stand left of the middle, counts of places after a gap."""
 
-def family_figure(family: Family, given: Read) -> Figure:
+ROW, LABEL, NUMBERS, BELOW = 184, 30, 22, 6
+"""Pixels of a row, of what stands above and below its panel, and below all rows."""
+
+SIZES = Sizes(label=14, number=11)
+
+
+def family_figure(family: Family, given: Read) -> bytes:
     """The logo of all sites, what it resembles below it, and where in the sequences sites are."""
-    rows = 1 if family.match is None else 2
-    figure = Figure(figsize=(9.5, 1.9 * rows + 0.2))
-    FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(
-        rows,
-        2,
-        width_ratios=(2.2, 1),
-        left=0.05,
-        right=0.985,
-        bottom=0.25 / rows,
-        top=1 - 0.16 / rows,
-        hspace=0.7,
-        wspace=0.16,
-    )
-    above = figure.add_subplot(grid[0, 0])
+    panels = family_panels(family, given)
+    height = ROW * len(panels) + BELOW
+    paper = Paper(WIDTH, height)
+    for row, panel in enumerate(panels):
+        top = ROW * row
+        panel.draw(paper, (LEFT, top + LABEL, MIDDLE, top + ROW - NUMBERS), given.symbols, SIZES)
+    places = _places(family, given)
+    places.draw(paper, (MIDDLE + GAP, LABEL, WIDTH - 20, height - BELOW - NUMBERS), (), SIZES)
+    return paper.png()
+
+
+def family_panels(family: Family, given: Read) -> list[Panel]:
+    """The logo of all sites; below it, place by place, what it resembles, where there is such."""
     label = f"family {family.index} [bits]: {family.hits:,} sites of {_members(family)}"
-    draw_bits(above, information(family.motif), given.symbols, label)
-    _same_places(figure, above, family, given, grid)
-    _draw_places(figure.add_subplot(grid[:, 1]), family, given)
-    for axes in figure.axes:
-        axes.title.set_fontsize(10)
-        axes.tick_params(labelsize=8)
-    return literal(figure)
-
-
-def _same_places(figure: Figure, above: Axes, family: Family, given: Read, grid: object) -> None:
-    """The target below the logo, place by place."""
-    hit = family.match
+    above, hit = Logo(information(family.motif), label), family.match
     if hit is None:
-        return
-    below = figure.add_subplot(grid[1, 0])  # type: ignore[index]
+        return [above]
     ppm, first = place_hit(hit, given.symbols)
     strand = " (other strand)" if hit.reverse else ""
     name = f"{one_line(hit.target.name, 40)}{strand}: q = {hit.q_value:.1e}"
-    draw_bits(below, information(ppm), given.symbols, name, first)
-    begin, last = min(1, first), max(len(family.motif), first + len(ppm) - 1)
-    for axes in (above, below):
-        axes.set_xticks(numbered(begin, last - begin + 1))
-        axes.set_xlim(begin - 0.6, last + 0.6)
+    places = (min(1, first), max(len(family.motif), first + len(ppm) - 1))
+    return [within(one, places) for one in (above, Logo(information(ppm), name, first))]
 
 
 def _members(family: Family) -> str:
@@ -77,98 +60,16 @@ def _named(kind: str, numbers: Sequence[int]) -> str:
     return f"{kind}{'s' if len(numbers) > 1 else ''} {named}"
 
 
-def _draw_places(axes: Axes, family: Family, given: Read) -> None:
+def _places(family: Family, given: Read) -> Counts:
     """Sites by their distance from the middle of the sequence, one colour a strand."""
     centres = from_the_middle(family, given)
     forward = family.group.sites.directions == 1
     reach = max(1.0, given.tokens.shape[1] / 2)
-    strands = [centres[forward], centres[~forward]]
-    labels = [f"strand + ({forward.sum():,})", f"strand - ({(~forward).sum():,})"]
-    axes.hist(
-        strands,
-        bins=BINS,
-        range=(-reach, reach),
-        stacked=True,
-        histtype="stepfilled",  # a bar each would take longer to draw
-        color=HANDS,
-        label=labels,
+    strands = (centres[forward], centres[~forward])
+    return Counts(
+        np.stack([np.histogram(one, BINS, (-reach, reach))[0] for one in strands]),
+        [f"strand + ({forward.sum():,})", f"strand - ({(~forward).sum():,})"],
+        HANDS,
+        (-reach, reach),
+        "sites by letters from the middle",
     )
-    axes.set_xlim(-reach, reach)
-    titled(axes, "sites by letters from the middle", 10)
-    axes.legend(fontsize=7, frameon=False, reverse=True)  # outlines are drawn from the last one
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def pairs_figure(families: Families) -> Figure:
-    """How much more often than by chance two families, of which there are pairs, stand in one
-    sequence, and how far apart.
-    """
-    numbers = sorted({number for pair in families.pairs for number in (pair.one, pair.other)})
-    drawn = sorted(families.pairs, key=lambda pair: pair.spacing_p)[:MAX_SPACINGS]
-    drawn = [pair for pair in drawn if pair.counts.any()]
-    lines = max(2, -(-len(drawn) // 2))
-    figure = Figure(figsize=(13, 2.1 * lines + 0.7))
-    FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(
-        lines,
-        3,
-        width_ratios=(1.25, 1, 1),
-        left=0.12,
-        right=0.99,
-        bottom=0.95 / (2.1 * lines + 0.7),
-        top=1 - 0.6 / (2.1 * lines + 0.7),
-        hspace=0.75,
-        wspace=0.18,
-    )
-    _draw_together(figure.add_subplot(grid[:, 0]), families, numbers)
-    for place, pair in enumerate(drawn):
-        axes = figure.add_subplot(grid[place // 2, 1 + place % 2])
-        _draw_spacing(axes, pair, with_legend=place == 0, is_last=place >= len(drawn) - 2)
-    return literal(figure)
-
-
-def _draw_together(axes: Axes, families: Families, numbers: Sequence[int]) -> None:
-    size = len(numbers)
-    values = np.full((size, size), np.nan)
-    for pair in families.pairs:
-        i, j = numbers.index(pair.one), numbers.index(pair.other)
-        values[j, i] = pair.log2_ratio
-        stars = "*" if pair.p_value * len(families.pairs) < 0.01 else ""
-        text = f"{pair.log2_ratio:+.2f}{stars}\n{pair.both:,} of\n{pair.expected:,.0f}"
-        axes.text(i, j, text, ha="center", va="center", fontsize=8)
-    limit = max(1.0, float(np.nanmax(np.abs(values))))
-    image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    colour_legend(axes, image, limit)
-    names = [f"{n} {one_line(families.found[n - 1].name, 18)}" for n in numbers]
-    axes.set_xticks(range(size - 1), names[:-1], fontsize=8, rotation=30, ha="right")
-    axes.set_yticks(range(1, size), names[1:], fontsize=8)
-    axes.set_xlim(-0.5, size - 1.5)
-    axes.set_ylim(size - 0.5, 0.5)
-    axes.set_title("together in a sequence: log2 of seen to expected\n(* p < 0.01)", fontsize=10)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def _draw_spacing(axes: Axes, pair: Pair, with_legend: bool, is_last: bool) -> None:
-    colours = ("#255c99", "#d62839", "#109648", "#f7b32b")
-    distances = np.arange(MAX_DISTANCE + 1)
-    edges = np.arange(MAX_DISTANCE + 2) - 0.5
-    bottom = np.zeros(MAX_DISTANCE + 1)
-    for row, name, colour in zip(pair.counts, ARRANGEMENTS, colours, strict=True):
-        # a bar each would take longer to draw than all else
-        top = bottom + row
-        axes.stairs(top, edges, baseline=bottom, fill=True, color=colour, label=name, linewidth=0)
-        bottom = top
-    axes.plot(distances, pair.by_chance.sum(axis=0), color="black", linewidth=1, label="by chance")
-    best = f"{pair.arrangement}, {pair.distance}: p = {pair.spacing_p:.1e}"
-    axes.set_title(f"1 is family {pair.one}, 2 is {pair.other}; {best}", fontsize=9)
-    axes.tick_params(labelsize=8)
-    axes.set_ylim(bottom=0)
-    axes.margins(x=0)
-    if is_last:
-        axes.set_xlabel("letters between them", fontsize=8)
-    if with_legend:
-        axes.legend(fontsize=7, frameon=False, ncol=2)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

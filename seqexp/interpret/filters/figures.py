@@ -1,24 +1,29 @@
-"""Figures of learned filters: heat maps and sequence logos, large and sharp."""
+"""Figures of learned filters: maps of weights and sequence logos, large and sharp."""
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
-
-import numpy as np
-from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from seqexp.data import Pattern
 from seqexp.interpret.filters.alignment import aligned
 from seqexp.interpret.filters.card import DEAD
 from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.matrix import information
-from seqexp.interpret.letters import MAX_LETTERS, centred, have_logo, label_of, letter_of, numbered
-from seqexp.interpret.logo import draw_logo
-from seqexp.utils.drawing import colour_legend, literal, mark_places, plain_ticks, titled
+from seqexp.interpret.letters import centred
+from seqexp.interpret.panels import HeatMap, Logo, Panel, Sizes, within
+from seqexp.interpret.paper import Paper
 from seqexp.utils.names import one_line
+
+COLUMN, ABOVE, BELOW = 850, 70, 12
+"""Pixels of a column of panels, and of what stands above all and below."""
+
+LEFT, RIGHT = 62, 64
+"""Of a column, for numbers at the left and a legend of colours at the right."""
+
+LABEL, NUMBERS = 38, 30
+"""Of a row, above and below a panel."""
+
+SIZES = Sizes(label=18, number=14)
 
 
 def filter_figure(
@@ -27,59 +32,67 @@ def filter_figure(
     patterns: Sequence[Pattern],
     title: str,
     max_shown: int,
-) -> Figure:
+) -> bytes:
     """One column a filter: weights as heat map and logo, the exciting windows' logo, the pattern.
 
     The best filters are shown, best first; dead ones only where all are.
     """
     drawn, note = shown(filters, max_shown)
-    figure, blocks = blocks_of_axes(len(drawn), 4 if patterns else 3, 2.2, title, note)
-    for learned, axes in zip(drawn, blocks, strict=True):
-        _heat_map(axes[0], learned, symbols)
-        _logo(axes[1], learned.weights, symbols, "weights, centred", of_weights=True)
-        label = f"{learned.hits} exciting windows [bits]" if learned.hits else DEAD
-        _logo(axes[2], information(learned.ppm), symbols, label)
-        if patterns:
-            _planted(axes, learned, symbols, patterns)
-        for one in axes:
-            plain_ticks(one)
-    return literal(figure)
+    blocks = [filter_panels(learned, symbols, patterns) for learned in drawn]
+    return sheet(blocks, symbols, 220, title, note)
 
 
-def blocks_of_axes(
-    count: int, rows: int, row_height: float, title: str, note: str
-) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with a block of axes below each other for each filter, two blocks side by side.
+def filter_panels(
+    learned: LearnedFilter, symbols: Sequence[str], patterns: Sequence[Pattern]
+) -> list[Panel]:
+    """What is shown of a filter, one below the other.
+
+    The nearest pattern stands under the filter's columns that it agrees with. All panels have the
+    same places, so that a column can be followed down.
+    """
+    largest = one_line(learned.consensus, 40)
+    label = f"{learned.hits} exciting windows [bits]" if learned.hits else DEAD
+    panels: list[Panel] = [
+        HeatMap(learned.weights, f"filter {learned.index}: weights; largest: {largest}"),
+        Logo(centred(learned.weights), "weights, centred", hangs=True),
+        Logo(information(learned.ppm), label),
+    ]
+    if not patterns:
+        return panels
+    below = aligned(learned, symbols, patterns)
+    panels.append(Logo(information(below.ppm), below.label, below.first))
+    return [within(panel, below.places) for panel in panels]
+
+
+def sheet(
+    blocks: Sequence[Sequence[Panel]],
+    symbols: Sequence[str],
+    row_height: int,
+    title: str,
+    note: str,
+) -> bytes:
+    """Blocks of panels below each other, two blocks side by side, as a PNG file.
 
     Args:
-        count: blocks.
-        rows: axes of a block.
-        row_height: inches.
+        blocks: each of as many panels.
+        symbols: whose letters are drawn.
+        row_height: pixels that a panel takes, with what stands around it.
         title: of the figure.
         note: below the title; may be empty.
     """
-    per_line = min(2, count)
-    lines = -(-count // per_line)
-    height = row_height * rows * lines + 0.8
-    figure = Figure(figsize=(8.5 * per_line, height))
-    FigureCanvasAgg(figure)
-    figure.suptitle(f"{title}\n{note}".strip(), fontsize=13 if note else 18, y=1 - 0.25 / height)
-    # fixed margins: a layout engine would draw everything twice
-    grid = figure.add_gridspec(
-        rows * lines,
-        per_line,
-        left=0.06 / per_line + 0.01,
-        right=1 - 0.06 / per_line,
-        bottom=0.45 / height,
-        top=1 - 0.9 / height,
-        hspace=0.55,
-        wspace=0.16,
-    )
-    places = [divmod(index, per_line) for index in range(count)]
-    return figure, [
-        [figure.add_subplot(grid[line * rows + row, column]) for row in range(rows)]
-        for line, column in places
-    ]
+    per_line, rows = min(2, len(blocks)), len(blocks[0])
+    lines = -(-len(blocks) // per_line)
+    paper = Paper(COLUMN * per_line, ABOVE + row_height * rows * lines + BELOW)
+    middle, room = paper.width // 2, paper.width
+    paper.text(middle, 24, title, 18 if note else 25, room=room)
+    paper.text(middle, 52, note, 18, room=room)
+    for index, panels in enumerate(blocks):
+        line, column = divmod(index, per_line)
+        for row, panel in enumerate(panels):
+            left, top = COLUMN * column, ABOVE + row_height * (line * rows + row)
+            bottom, right = top + row_height - NUMBERS, left + COLUMN - RIGHT
+            panel.draw(paper, (left + LEFT, top + LABEL, right, bottom), symbols, SIZES)
+    return paper.png()
 
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>filters while they form</title>
@@ -119,73 +132,3 @@ def slider_page(
     return _PAGE.format(
         last=len(encoded) - 1, frames=json.dumps(encoded), names=json.dumps(list(images))
     )
-
-
-def draw_bits(
-    axes: Axes,
-    heights: Float[np.ndarray, "width symbols"],
-    symbols: Sequence[str],
-    label: str,
-    first: int = 1,
-) -> None:
-    """A logo of information, from 0 to all that a place can tell."""
-    _logo(axes, heights, symbols, label, first=first)
-
-
-def _heat_map(axes: Axes, learned: LearnedFilter, symbols: Sequence[str]) -> None:
-    limit = float(np.abs(learned.weights).max()) or 1.0
-    width = len(learned.weights)
-    extent = (0.5, width + 0.5, len(symbols) - 0.5, -0.5)  # places are counted from 1
-    image = axes.imshow(
-        learned.weights.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", extent=extent
-    )
-    colour_legend(axes, image, limit)
-    if len(symbols) <= MAX_LETTERS:
-        shown = [label_of(symbol) for symbol in symbols]
-        axes.set_yticks(range(len(symbols)), shown, fontsize=10 if len(symbols) < 8 else 5)
-    mark_places(axes.xaxis, range(1, width + 1))
-    largest = one_line(learned.consensus, 40)
-    title = f"filter {learned.index}: weights; largest: {largest}"
-    titled(axes, title, 13)
-
-
-def _logo(
-    axes: Axes,
-    heights: Float[np.ndarray, "width symbols"],
-    symbols: Sequence[str],
-    label: str,
-    of_weights: bool = False,
-    first: int = 1,
-) -> None:
-    titled(axes, label, 14)
-    if not have_logo(symbols):
-        axes.text(0.5, 0.5, "no logo: symbols are not letters", ha="center", va="center")
-        axes.set_axis_off()
-        return
-    if of_weights:
-        heights = centred(heights)
-    if not heights.any():
-        axes.text(0.5, 0.5, "nothing", ha="center", va="center", fontsize=14, color="grey")
-        axes.set_axis_off()
-        return
-    draw_logo(axes, heights, [letter_of(symbol) for symbol in symbols], first)
-    if not of_weights:
-        axes.set_ylim(0, np.log2(len(symbols)))
-    mark_places(axes.xaxis, numbered(first, len(heights)))
-    axes.tick_params(labelsize=11)
-
-
-def _planted(
-    axes: Sequence[Axes],
-    learned: LearnedFilter,
-    symbols: Sequence[str],
-    patterns: Sequence[Pattern],
-) -> None:
-    """Draw the nearest pattern on the last axes, under the filter's columns that it agrees with.
-
-    All axes get the same places, so that a column can be followed down.
-    """
-    below = aligned(learned, symbols, patterns)
-    _logo(axes[-1], information(below.ppm), symbols, below.label, first=below.first)
-    for axis in axes:
-        axis.set_xlim(below.places[0] - 0.6, below.places[1] + 0.6)

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from seqexp.interpret.filters.extraction import LearnedFilter, shown
-from seqexp.interpret.filters.figures import blocks_of_axes, draw_bits
+from seqexp.interpret.filters.figures import sheet
 from seqexp.interpret.filters.matrix import information, reverse_complement
 from seqexp.interpret.filters.tomtom import MIN_BITS, Hit, matchable
-from seqexp.utils.drawing import literal, plain_ticks
+from seqexp.interpret.panels import Logo, Panel, Words, within
 from seqexp.utils.names import one_line
 
 
@@ -21,7 +19,7 @@ def match_figure(
     symbols: Sequence[str],
     against: str,
     max_shown: int,
-) -> Figure:
+) -> bytes:
     """The best filters' motifs, each above its most significant target.
 
     Args:
@@ -33,31 +31,21 @@ def match_figure(
     """
     drawn, note = shown(filters, max_shown)
     best = {hit.filter_index: hit for hit in sorted(hits, key=lambda hit: -hit.p_value)}
-    figure, blocks = blocks_of_axes(len(drawn), 2, 2.1, f"learned motifs against {against}", note)
-    for learned, axes in zip(drawn, blocks, strict=True):
-        draw_pair(axes[0], axes[1], learned, best.get(learned.index), symbols)
-        for one in axes:
-            plain_ticks(one)
-    return literal(figure)
+    blocks = [match_panels(learned, best.get(learned.index), symbols) for learned in drawn]
+    return sheet(blocks, symbols, 210, f"learned motifs against {against}", note)
 
 
-def draw_pair(
-    above: Axes, below: Axes, learned: LearnedFilter, hit: Hit | None, symbols: Sequence[str]
-) -> None:
+def match_panels(learned: LearnedFilter, hit: Hit | None, symbols: Sequence[str]) -> list[Panel]:
     """A motif, and its target with the same places below each other; or why there is none."""
     title = f"filter {learned.index} [bits]: {learned.hits} windows, effect {learned.strength:.2g}"
-    draw_bits(above, information(learned.motif), symbols, title)
+    above = Logo(information(learned.motif), title)
     if hit is None:
-        below.text(0.5, 0.5, why_no_hit(learned), ha="center", va="center", fontsize=14)
-        below.set_axis_off()
-        return
+        return [above, Words(why_no_hit(learned))]
     ppm, first = place_hit(hit, symbols)
     strand = ", reverse strand" if hit.reverse else ""
     label = f"{one_line(hit.target.name, 40)}{strand}: p {hit.p_value:.1e}, q {hit.q_value:.1e}"
-    draw_bits(below, information(ppm), symbols, label, first)
-    for axes in (above, below):
-        last = max(len(learned.motif), first + len(ppm) - 1)
-        axes.set_xlim(min(1, first) - 0.6, last + 0.6)
+    places = (min(1, first), max(len(learned.motif), first + len(ppm) - 1))
+    return [within(one, places) for one in (above, Logo(information(ppm), label, first))]
 
 
 def place_hit(hit: Hit, symbols: Sequence[str]) -> tuple[Float[np.ndarray, "width symbols"], int]:

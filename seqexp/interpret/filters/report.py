@@ -6,24 +6,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from seqexp.interpret.families.family import Families
 from seqexp.interpret.families.files import pair_rows, rows
 from seqexp.interpret.families.words import first_families
 from seqexp.interpret.filters.extraction import LearnedFilter, shown
-from seqexp.interpret.filters.figures import draw_bits
 from seqexp.interpret.filters.match_figure import place_hit, why_no_hit
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.filters.tomtom import Hit, Learned
+from seqexp.interpret.panels import Curves, Logo, Sizes, within
+from seqexp.interpret.paper import Paper
 from seqexp.metrics import higher_is_better
 from seqexp.utils.beside import Picture, png_of
-from seqexp.utils.drawing import literal
 from seqexp.utils.names import SHORT, one_line, visible
 
 Rows = Sequence[Mapping[str, object]]
+
+WIDTH, LEFT = 700, 42
+"""Of a filter's logos, pixels; numbers stand at the left."""
+
+CURVE = 450
+"""Of a panel of curves, pixels."""
+
+ROW, LABEL, NUMBERS = 175, 32, 24
+"""Pixels of a logo's row, and of what stands above and below the logo."""
+
+SIZES = Sizes(label=17, number=13)
 
 YARDSTICKS = {
     "token": "the most frequent label of each token",
@@ -62,13 +70,13 @@ class Page:
     symbols: Sequence[str]
     output_names: Sequence[str]
     max_shown: int
-    where: Figure | Picture | None = None
+    where: Picture | bytes | None = None
     headline: Sequence[str] = ("accuracy",)
     metrics: Mapping[str, float] = field(default_factory=dict)
-    pictures: Mapping[str, Figure | Picture] = field(default_factory=dict)
+    pictures: Mapping[str, Picture | bytes] = field(default_factory=dict)
     families: Families = field(default_factory=Families)
-    family_figures: Mapping[int, Figure | Picture] = field(default_factory=dict)
-    pairs: Figure | Picture | None = None
+    family_figures: Mapping[int, Picture | bytes] = field(default_factory=dict)
+    pairs: Picture | bytes | None = None
     command: str = ""
     about: str = ""
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -76,7 +84,7 @@ class Page:
     written: str = ""
     differing: Rows = ()
     by_class: Rows = ()
-    also: Mapping[str, Figure | Picture] = field(default_factory=dict)
+    also: Mapping[str, Picture | bytes] = field(default_factory=dict)
     took: Rows = ()
     said: Sequence[str] = ()
     decoded: Rows = ()
@@ -234,53 +242,48 @@ def _motif(page: Page, learned: LearnedFilter) -> dict[str, object]:
     return {"index": learned.index, "logos": logos, "facts": facts}
 
 
-def _logos(learned: LearnedFilter, hits: Sequence[Hit], symbols: Sequence[str]) -> Figure:
-    rows = 1 + len(hits)
-    figure = Figure(figsize=(7, 1.75 * rows))
-    FigureCanvasAgg(figure)
-    axes = list(figure.subplots(rows, 1, squeeze=False).ravel())
-    figure.subplots_adjust(
-        left=0.06, right=0.99, bottom=0.14 / rows, top=1 - 0.17 / rows, hspace=0.6
+def _logos(learned: LearnedFilter, hits: Sequence[Hit], symbols: Sequence[str]) -> bytes:
+    """A filter's logo, and below it, place by place, those of what it resembles."""
+    panels, places = (
+        [Logo(information(learned.motif), f"filter {learned.index}")],
+        (1, len(learned.motif)),
     )
-    draw_bits(axes[0], information(learned.motif), symbols, f"filter {learned.index}")
-    limits = [(0.4, len(learned.motif) + 0.6)]
-    for axis, hit in zip(axes[1:], hits, strict=True):
+    for hit in hits:
         ppm, first = place_hit(hit, symbols)
         name = one_line(hit.target.name) + (" (other strand)" if hit.reverse else "")
-        draw_bits(axis, information(ppm), symbols, name, first)
-        limits.append((first - 0.6, first + len(ppm) - 0.4))
-    for axis in axes:
-        axis.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
-    return literal(figure)
+        panels.append(Logo(information(ppm), name, first))
+        places = min(places[0], first), max(places[1], first + len(ppm) - 1)
+    paper = Paper(WIDTH, ROW * len(panels) + 4)
+    for row, panel in enumerate(panels):
+        box = LEFT, ROW * row + LABEL, WIDTH - 8, ROW * (row + 1) - NUMBERS
+        within(panel, places).draw(paper, box, symbols, SIZES)
+    return paper.png()
 
 
-def _curve(page: Page) -> Figure:
+def _curve(page: Page) -> bytes:
     """The loss by epoch, and the first measure that epochs report; the kept epoch is marked."""
     history, headline = page.history, page.headline
     kept = page.metrics.get("best/epoch")
     reported = {name for metrics in history.values() for name in metrics}
     others = [name for name in headline if name != "loss_nats"]
     beside = [name for name in others if f"valid/{name}" in reported][:1]
-    figure = Figure(figsize=(9, 3))
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.17, top=0.9, wspace=0.2)
-    panels[1].set_visible(bool(beside))
-    for axes, what in zip(panels, ("loss_nats", *beside), strict=False):
+    paper = Paper(2 * CURVE, 300)
+    for number, what in enumerate(("loss_nats", *beside)):
+        points = {}
         for split in ("train", "valid"):
-            points = [
-                (e, m[f"{split}/{what}"]) for e, m in history.items() if f"{split}/{what}" in m
-            ]
-            if points:
-                axes.plot(*zip(*points, strict=True), label=split, marker=".")
-        if kept in history:
-            axes.axvline(kept, color="gray", linestyle=":", linewidth=1, label="kept")
-        axes.set_title(what.replace("_nats", ", nats").replace("_", " "), fontsize=11)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend()
-    return figure
+            key = f"{split}/{what}"
+            epochs = [epoch for epoch, metrics in history.items() if key in metrics]
+            if epochs:
+                points[split] = epochs, [history[epoch][key] for epoch in epochs]
+        named = what.replace("_nats", ", nats").replace("_", " ")
+        marked = kept if kept in history else None
+        label = f"{named}, by epoch" + ("" if marked is None else f" (kept: {kept:g})")
+        first, last = min(history), max(history)
+        across = first - 0.02 * (last - first) - 0.1, last + 0.02 * (last - first) + 0.1
+        curves = Curves(points, across, label, has_dots=True, marked=marked)
+        left = CURVE * number
+        curves.draw(paper, (left + 62, LABEL, left + CURVE - 14, 300 - NUMBERS), (), SIZES)
+    return paper.png()
 
 
 def _p(name: str, value: float) -> str:
@@ -299,6 +302,6 @@ def _seen(value: object) -> object:
     return visible(str(value)) if is_text else value
 
 
-def _image(figure: Figure | Picture) -> str:
+def _image(figure: Picture | bytes) -> str:
     """The content of a picture, as a page holds it; the same file as among the artifacts."""
     return base64.b64encode(png_of(figure)).decode()

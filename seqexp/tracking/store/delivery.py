@@ -6,9 +6,10 @@ All that is given and returned can be pickled. A repetition changes nothing.
 import functools
 import json
 import shutil
+import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,14 @@ from seqexp.tracking.store.environment import quieten
 from seqexp.tracking.store.points import curves_of
 from seqexp.tracking.store.quick import input_errors
 from seqexp.tracking.tracker import Kind, ModelFiles
+from seqexp.utils.companion import begin_ahead, has_room
 
 if TYPE_CHECKING:
     from mlflow.types import ColSpec, ParamSpec
 
     from seqexp.tracking.store.client import StoredRun
+
+TRACKER = "seqexp.tracking.mlflow.MlflowTracker"
 
 _importing = threading.Lock()
 
@@ -41,6 +45,19 @@ def import_mlflow() -> None:
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
         import seqexp.tracking.store.client  # noqa: F401
+
+
+def import_ahead(tracking: Mapping[str, Any]) -> None:
+    """Begin to import it in a process that the run will ask, while this one imports PyTorch.
+
+    Not where the run imports it itself: for a server, and for a database that it has to make.
+
+    Args:
+        tracking: the group of the config.
+    """
+    file = database_file(tracking["uri"]) if tracking["_target_"] == TRACKER else None
+    if file is not None and file.is_file() and "mlflow" not in sys.modules and has_room():
+        begin_ahead(import_mlflow)  # alone: a store that is unsound is not opened
 
 
 def prepare(uri: str) -> None:

@@ -10,14 +10,16 @@ from interpret.filters.test_report import page
 
 from seqexp.data import Pattern, Sequences
 from seqexp.interpret.families.family import Families, Known, Read, find_families
-from seqexp.interpret.families.figures import family_figure, pairs_figure
+from seqexp.interpret.families.figures import family_figure
 from seqexp.interpret.families.files import as_json, placed, rows, sites_bed
+from seqexp.interpret.families.pairs_figure import pairs_figure
 from seqexp.interpret.filters.report import report_page, verdict
 from seqexp.interpret.filters.tomtom import Learned
 from seqexp.interpret.filters.windows import effects_of_groups
 from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import Output, TaskSpec, Vocabulary
+from seqexp.utils.drawing import png
 
 DNA = ("A", "C", "G", "T")
 ONE, OTHER = "ACCGGAAGTGAC", "TGACTCAGCATT"
@@ -186,7 +188,7 @@ def test_the_first_sentence_names_families_by_effect_and_the_page_has_each_once(
         Learned([], None, [], 900),
         families=found,
         family_figures=figures,
-        pairs=pairs_figure(found),
+        pairs=png(pairs_figure(found)),
     )
     text = report_page(shown)
     assert len(re.findall("logo, match and places of family", text)) == 2

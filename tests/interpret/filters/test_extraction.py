@@ -22,9 +22,10 @@ from seqexp.interpret.filters.extraction import (
     read_filters,
     reading,
 )
-from seqexp.interpret.filters.figures import filter_figure, slider_page
+from seqexp.interpret.filters.figures import filter_figure, filter_panels, slider_page
 from seqexp.interpret.filters.matrix import best, information, matches, reverse_complement
 from seqexp.interpret.logo import draw_logo
+from seqexp.interpret.panels import HeatMap, Logo
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import TaskSpec
 from seqexp.utils.drawing import colour_legend
@@ -262,11 +263,30 @@ def test_figures_can_be_drawn_for_any_alphabet(num_filters: int, symbols: tuple[
     model = CNN1D(spec, num_filters=num_filters, filter_width=5)
     rows = torch.randint(1, len(symbols) + 1, (50, 20))
     filters = read_filters(model, rows, symbols, [], Filters())
-    figure = filter_figure(filters, symbols, [], "title", max_shown=8)
-    figure.canvas.draw()
-    assert len(figure.axes) == 3 * min(num_filters, 8)
-    image = np.asarray(Image.open(io.BytesIO(card(filters, symbols, [], "title"))).convert("RGB"))
+    figure = pixels(filter_figure(filters, symbols, [], "title", max_shown=8))
+    blocks = min(num_filters, 8)
+    assert figure.shape[1] == 850 * min(2, blocks) and figure.std() > 5
+    assert figure.shape[0] == 82 + 3 * 220 * -(-blocks // 2)
+    image = pixels(card(filters, symbols, [], "title"))
     assert image.shape == (800, 800, 3) and image.std() > 5
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def test_the_planted_motif_stands_under_the_columns_that_it_agrees_with(
+    dna_spec: TaskSpec,
+) -> None:
+    pattern = Pattern("site", one_hot("TTACG"))
+    filters = read_filters(
+        detector(dna_spec, "ACG"), tokens("TTACGTTTTT"), DNA, [pattern], Filters()
+    )
+    *above, planted = filter_panels(filters[0], DNA, [pattern])
+    assert isinstance(planted, Logo) and planted.first == -1
+    assert "correlation 1.00" in planted.label
+    assert [type(panel) for panel in above] == [HeatMap, Logo, Logo]
+    assert {getattr(panel, "places", None) for panel in (*above, planted)} == {(-1, 3)}
 
 
 def test_the_page_with_a_slider_is_complete_in_itself() -> None:

@@ -10,7 +10,7 @@ import pytest
 from seqexp.data import Pattern
 from seqexp.formats.motifs import load_motifs, read_motifs
 from seqexp.interpret.filters.extraction import LearnedFilter
-from seqexp.interpret.filters.match_figure import match_figure
+from seqexp.interpret.filters.match_figure import match_figure, match_panels
 from seqexp.interpret.filters.matrix import (
     chance_bits,
     matches,
@@ -27,6 +27,7 @@ from seqexp.interpret.filters.tomtom import (
     matchable,
     recovery_metrics,
 )
+from seqexp.interpret.panels import Logo, Words
 
 DNA = ("A", "C", "G", "T")
 HITS = 200
@@ -210,14 +211,13 @@ def test_a_hit_is_drawn_below_the_places_that_it_shares() -> None:
     target = Pattern("target", random_matrix(np.random.default_rng(8)))
     one = learned(reverse_complement(target.ppm, DNA)[3:])
     hit = Hit(0, target, 1e-20, 1e-18, offset=3, overlap=11, reverse=True)
-    figure = match_figure([one, learned(target.ppm, 1, hits=0)], [hit], DNA, "x", 8)
-    above, below = figure.axes  # the dead filter is only named
-    assert "1 of 2 dead" in figure.get_suptitle()
-    assert above.get_xlim() == below.get_xlim() == (-2.6, 11.6)
-    assert "target, reverse strand: p 1.0e-20, q 1.0e-18" in below.get_title()
+    assert match_figure([one, learned(target.ppm, 1, hits=0)], [hit], DNA, "x", 8)
+    above, below = match_panels(one, hit, DNA)
+    assert isinstance(above, Logo) and isinstance(below, Logo)
+    assert above.places == below.places == (-2, 11)
+    assert "target, reverse strand: p 1.0e-20, q 1.0e-18" in below.label
     # the query's first letter stands above the target's fourth, which is the same
-    first = [axes.collections[0].get_paths() for axes in (above, below)]
-    tops = [
-        max(p.get_extents().y1 for p in paths if 0.5 < p.get_extents().x0 < 1.5) for paths in first
-    ]
-    assert tops[0] == pytest.approx(tops[1])
+    assert (above.first, below.first) == (1, -2)
+    np.testing.assert_allclose(above.heights[0], below.heights[3])
+    nothing = match_panels(learned(target.ppm, 1, hits=0), None, DNA)[1]
+    assert nothing == Words("dead: no window excites it")

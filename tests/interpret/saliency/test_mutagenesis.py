@@ -1,15 +1,18 @@
 """Where the evidence is: a network whose every response is known by hand."""
 
+import io
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from seqexp.dataset.motif import Motif
 from seqexp.interpret.filters.windows import effects_on_output
-from seqexp.interpret.saliency.figure import where_figure, window_of
+from seqexp.interpret.panels import Curves, HeatMap, Logo
+from seqexp.interpret.saliency.figure import called, panels_of, planted, where_figure, window_of
 from seqexp.interpret.saliency.mutagenesis import Trace, agreement, mutagenesis, trace
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
@@ -117,18 +120,32 @@ def test_agreement_with_what_was_planted_is_an_area_over_all_letters() -> None:
 
 
 def test_a_figure_shades_what_was_planted(dna_spec: TaskSpec) -> None:
-    planted = torch.zeros(13, dtype=torch.bool)
-    planted[4:7] = True
-    found = trace(detector(dna_spec, "ACG"), tokens("TTTTACGTTT---"), DNA, 1, planted)
-    figure = where_figure([found, found], DNA, [0], "motif")
-    figure.canvas.draw()
-    assert len(figure.axes) == 6
-    shaded = [patch.get_extents() for patch in figure.axes[0].patches]
-    assert len(shaded) == 1
-    left, right = (
-        figure.axes[0].transData.inverted().transform([[shaded[0].x0, 0], [shaded[0].x1, 0]])[:, 0]
-    )
-    assert (round(left, 6), round(right, 6)) == (4.5, 7.5)
+    mask = torch.zeros(13, dtype=torch.bool)
+    mask[4:7] = True
+    found = trace(detector(dna_spec, "ACG"), tokens("TTTTACGTTT---"), DNA, 1, mask)
+    assert planted(found) == [(5, 7)] and planted(replace(found, planted=None)) == []
+    png = where_figure([found, found], DNA, [0], "motif")
+    image = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    assert image.shape == (2 * (50 + 3 * 200), 1200, 3)
+    shaded = (image == (0xFD, 0xF0, 0xD5)).all(axis=2)
+    columns = np.flatnonzero(shaded.any(axis=0))
+    letter = (1140 - 95) / 10.2  # ten, and 0.1 at each side
+    assert columns.min() == pytest.approx(95 + 4.1 * letter, abs=2)
+    assert columns.max() == pytest.approx(95 + 7.1 * letter, abs=2)
+
+
+def test_panels_of_a_sequence_are_what_was_measured(dna_spec: TaskSpec) -> None:
+    found = trace(detector(dna_spec, "ACG"), tokens("TTTTACGTTT"), DNA, 1)
+    curves, changes, importance = panels_of(found, (2, 8), 6, DNA, [0])
+    assert isinstance(curves, Curves) and list(curves.points) == ["filter 0"]
+    where, values = curves.points["filter 0"]
+    assert where[0] == 2 and where[np.argmax(values)] == 6  # middles of windows
+    assert isinstance(changes, HeatMap) and isinstance(importance, Logo)
+    assert changes.places == importance.places == (3, 8) and curves.across == (2.4, 8.6)
+    assert changes.first == importance.first == 3
+    np.testing.assert_array_equal(changes.weights, found.changes[2:8])
+    assert importance.heights.argmax(axis=1)[2:5].tolist() == [0, 1, 2]  # A, C, G
+    np.testing.assert_allclose(importance.heights.sum(axis=1), found.importance[2:8])
 
 
 def test_the_simulated_data_say_where_the_motif_is() -> None:
@@ -149,14 +166,11 @@ def test_a_long_sequence_is_shown_in_a_window_around_its_evidence(dna_spec: Task
     text = "T" * 150 + "ACG" + "T" * 87
     name = "chr2:1000-1240(-)"
     found = trace(detector(dna_spec, "ACG"), tokens(text), DNA, 1, name=name)
-    figure = where_figure([found], DNA, [0], "motif")
+    assert where_figure([found], DNA, [0], "motif")
     start, stop = window_of(found)
     assert stop - start == 80 and start < 150 and stop > 153
-    for panel in figure.axes:
-        assert panel.get_xlim() == pytest.approx((start + 0.4, stop + 0.6))
-    title = figure.axes[0].get_title()
     place = f"chr2:{1240 - stop}-{1240 - start}(-)"
-    assert title.startswith(f"test sequence 1, {name}, letters {start + 1} to {stop} of 240")
-    assert place in title
+    letters = f"letters {start + 1} to {stop} of 240"
+    assert called(found, 0, start, stop) == f"test sequence 1, {name}, {letters} ({place})"
     short = trace(detector(dna_spec, "ACG"), tokens(text[:100]), DNA, 1)
     assert window_of(short) == (0, 100)
