@@ -25,8 +25,14 @@ from seqexp.spec import (
     is_scored,
 )
 from seqexp.task import kinds
-from seqexp.task.base import Cell, Task
-from seqexp.task.figures import MOST_BARS, MOST_CLASSES, MOST_CURVES, MOST_PANELS
+from seqexp.task.base import (
+    MOST_BARS,
+    MOST_CLASSES,
+    MOST_CURVES,
+    MOST_PANELS,
+    Cell,
+    Task,
+)
 from seqexp.utils.beside import Make, Picture, pictures
 from seqexp.utils.phases import DRAWING
 

@@ -17,6 +17,18 @@ Targets = Num[Tensor, "batch positions"]
 Cell = float | str
 """Of a table of predictions."""
 
+MOST_CLASSES = 30
+"""Of a confusion matrix that can be read."""
+
+MOST_CURVES = 8
+"""In one picture."""
+
+MOST_BARS = 60
+"""In one picture; of more, the highest are drawn."""
+
+MOST_PANELS = 9
+"""In one picture of numbers."""
+
 
 @runtime_checkable
 class Whole(Protocol):

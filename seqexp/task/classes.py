@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from seqexp.spec import IGNORE, TaskSpec
-from seqexp.task.base import Whole
+from seqexp.task.base import MOST_CLASSES, Whole
 from seqexp.task.calibration import calibration_error
 from seqexp.task.cross_entropy import cross_entropy_sum, entropy_of_shares
 from seqexp.task.ranking import auprc, auroc
@@ -149,7 +149,7 @@ class ClassesOfSplit:
         found: dict[str, Make] = {
             "reliability": partial(figures.reliability, confidence, truth == predicted)
         }
-        if len(self.names) <= figures.MOST_CLASSES:
+        if len(self.names) <= MOST_CLASSES:
             given = truth, predicted, self.names
             found["confusion_matrix"] = partial(figures.confusion_matrix, *given)
         if self.margins and len(np.unique(truth)) == 2:

@@ -1,27 +1,22 @@
 """Pictures of what a model predicts for a whole split."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from seqexp.task.calibration import BINS, binned, calibration_error
+from seqexp.task.base import MOST_BARS, MOST_PANELS
+from seqexp.task.calibration import binned, calibration_error
 from seqexp.task.ranking import auprc, auroc
+from seqexp.utils.names import one_line
+from seqexp.utils.panels import Counts, Curves, Points, Sizes
+from seqexp.utils.paper import Paper, map_color, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-MOST_CLASSES = 30
-"""Of a confusion matrix that can be read."""
-
-MOST_CURVES = 8
-"""In one picture."""
-
-MOST_BARS = 60
-
-MOST_PANELS = 9
 
 MOST_POINTS = 5000
 """Of a scatter; of more, as many are drawn, evenly spaced in their order."""
@@ -34,69 +29,98 @@ PAD = 0.12
 
 BLUE, GREY = "#2a6fbb", "#888888"
 
+SHADES = "Blues"
+"""Of shares, as Matplotlib names the colours."""
+
+TEXT, SIZES = 14, Sizes(label=15, number=14)
+"""Of fonts, pixels."""
+
+FEW_CURVES = 3
+"""Whose names have room among them."""
+
+EDGES = (-0.02, 1.02)
+"""Of an axis of shares."""
+
 Curve = tuple[Float[np.ndarray, " items"], Bool[np.ndarray, " items"]]
 """Scores, and which items are positive."""
 
 
 def confusion_matrix(
     truth: Int[np.ndarray, " items"], predicted: Int[np.ndarray, " items"], names: Sequence[str]
-) -> "Figure":
+) -> bytes:
     """Counts of each true and predicted class; the shade is the share of the true class."""
     size = len(names)
     counts = np.bincount(truth * size + predicted, minlength=size * size).reshape(size, size)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    side = 2.6 + 0.42 * size
-    figure, axes = _figure(side + 0.8, side)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    labels = [_short(name) for name in names]
-    axes.set_xticks(range(size), labels, rotation=90 if size > 4 else 0)
-    axes.set_yticks(range(size), labels)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    cell, labels = max(36, 200 // size), [_short(name) for name in names]
+    wide = max(map(text_width, labels))
+    side, turned = cell * size, wide > cell - 8
+    left, below = wide + 56, (wide if turned else 16) + 56
+    paper = Paper(left + side + 110, 20 + side + below)
+    box = left, 16, left + side, 16 + side
+    paper.cells(2 * shares - 1, box, SHADES)
     for row, column in np.ndindex(size, size):
-        if counts[row, column]:
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            text = _count(int(counts[row, column]))
-            axes.text(
-                column, row, text, ha="center", va="center", color=colour, fontsize=_text_size(size)
-            )
-    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
-    bar.set_label("share of the true class")
-    return figure
+        share, count = float(shares[row, column]), int(counts[row, column])
+        if count:
+            x, y = left + cell * column + cell // 2, 16 + cell * row + cell // 2
+            on, ink = map_color(2 * share - 1, SHADES), "white" if share > 0.5 else "black"
+            paper.text(x, y, _count(count), 14, room=cell - 4, color=ink, on=on)
+    for number, label in enumerate(labels):
+        middle = cell * number + cell // 2
+        paper.text(left - 8, 16 + middle, label, TEXT, "rm")
+        if turned:
+            y = 16 + side + 8 + text_width(label) // 2
+            paper.text(left + middle, y, label, TEXT, turned=True)
+        else:
+            paper.text(left + middle, 16 + side + 14, label, TEXT)
+    paper.text(18, 16 + side // 2, "true", TEXT, turned=True)
+    paper.text(left + side // 2, 16 + side + below - 14, "predicted", TEXT)
+    ramp = left + side + 18, 16, left + side + 32, 16 + side
+    paper.cells(np.linspace(1, -1, 64)[:, None], ramp, SHADES)
+    for value, y in ((1.0, 22), (0.5, 16 + side // 2), (0.0, 10 + side)):
+        paper.text(ramp[2] + 6, y, f"{value:g}", 12, "lm")
+    paper.text(ramp[2] + 50, 16 + side // 2, "share of the true class", 13, turned=True, room=side)
+    return paper.png()
 
 
-def roc_curves(curves: Mapping[str, Curve]) -> "Figure":
+def roc_curves(curves: Mapping[str, Curve]) -> bytes:
     """Share of positives found against share of negatives, a curve a class or label."""
-    figure, axes = _figure(5.2, 4.8)
+    drawn: dict[str, Points] = {}
     for name, (scores, is_positive) in curves.items():
         found, false = _found(scores, is_positive)
         area = auroc(scores, is_positive) or 0.0
         x, y = _thinned(false / max(1, false[-1]), found / max(1, found[-1]))
-        axes.plot(x, y, label=f"{_short(name)}: {area:.3f}", lw=1.6)
-    axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="chance: 0.500")
-    _finish_curves(axes, "false positive rate", "true positive rate", "AUROC")
-    return figure
+        drawn[_named(name, area, drawn)] = x, y
+    chance: Points = [0.0, 1.0], [0.0, 1.0]
+    panel = Curves(
+        drawn, EDGES, EDGES, dashed={"chance: 0.500": chance}, title="AUROC", corner="bottom right"
+    )
+    return _square(replace(panel, side=["true positive rate"], below="false positive rate"))
 
 
-def precision_recall_curves(curves: Mapping[str, Curve]) -> "Figure":
+def precision_recall_curves(curves: Mapping[str, Curve]) -> bytes:
     """Precision against recall, a curve a class or label; dashed: the share of positives."""
-    figure, axes = _figure(5.2, 4.8)
+    drawn: dict[str, Points] = {}
+    shares: dict[str, Points] = {}
     for name, (scores, is_positive) in curves.items():
         found, false = _found(scores, is_positive)
         area = auprc(scores, is_positive) or 0.0
         precision = np.append(1.0, found[1:] / np.maximum(1, found[1:] + false[1:]))
         x, y = _thinned(found / max(1, found[-1]), precision)
-        (line,) = axes.plot(x, y, drawstyle="steps-post", label=f"{_short(name)}: {area:.3f}")
-        axes.axhline(float(is_positive.mean()), color=line.get_color(), lw=1, ls="--")
-    _finish_curves(axes, "recall", "precision", "AUPRC")
-    return figure
+        # a precision holds from one recall to the next
+        steps = np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
+        share = float(is_positive.mean())
+        named = _named(name, area, drawn)
+        drawn[named], shares[named] = steps, ([0.0, 1.0], [share, share])
+    panel = Curves(drawn, EDGES, EDGES, dashed=shares, title="AUPRC", corner="bottom left")
+    return _square(replace(panel, side=["precision"], below="recall"))
 
 
 def reliability(
     confidence: Float[np.ndarray, " items"],
     is_right: Bool[np.ndarray, " items"],
     what: str = "probability of the predicted class",
-) -> "Figure":
+) -> bytes:
     """How often predictions are right that a model gives a probability, in bins of it.
 
     The error is the mean distance from the diagonal, weighted by the number in each bin.
@@ -106,20 +130,30 @@ def reliability(
     counts, means, shares = binned(confidence, is_right)
     there = counts > 0
     error = calibration_error(confidence, is_right)
-    figure, axes = _figure(5.2, 5.6)
-    axes.remove()
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    above.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="as often as it says")
-    label = f"expected calibration error {error:.3f}"
-    above.plot(means[there], shares[there], "o-", color=BLUE, lw=1.6, ms=5, label=label)
-    above.set_ylabel("share that is right" if "predicted" in what else "share that is there")
-    above.set_ylim(-0.02, 1.02)
-    above.legend(loc="upper left", frameon=False)
-    below.bar((np.arange(BINS) + 0.5) / BINS, counts, width=0.9 / BINS, color=BLUE)
-    below.set_xlabel(what)
-    below.set_ylabel("count")
-    below.set_xlim(-0.02, 1.02)
-    return figure
+    diagonal: Points = [0.0, 1.0], [0.0, 1.0]
+    above = Curves(
+        {f"expected calibration error {error:.3f}": (means[there], shares[there])},
+        EDGES,
+        EDGES,
+        side=["share that is right" if "predicted" in what else "share that is there"],
+        dashed={"as often as it says": diagonal},
+        has_dots=True,
+        whole=False,
+        corner="top left",
+    )
+    below = Counts(
+        counts[None].astype(int),
+        [BLUE],
+        (0.0, 1.0),
+        side=["count"],
+        below=what,
+        share=0.9,
+        whole=False,
+    )
+    paper = Paper(530, 560)
+    above.draw(paper, (78, 14, 510, 340), SIZES)
+    below.draw(paper, (86, 392, 502, 506), SIZES)
+    return paper.png()
 
 
 def scatter(
@@ -199,14 +233,20 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[places], y[places]
 
 
-def _finish_curves(axes: "Axes", x: str, y: str, area: str) -> None:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_aspect("equal")
-    axes.legend(title=area, loc="best", fontsize=9)
-    _open(axes)
+def _named(name: str, area: float, taken: Mapping[str, object]) -> str:
+    """A curve's name with its area; two may have the same short name."""
+    named = f"{_short(name)}: {area:.3f}"
+    return named if named not in taken else f"{named} ({len(taken) + 1})"
+
+
+def _square(panel: Curves) -> bytes:
+    """Curves of shares, as long across as up."""
+    is_full = len(panel.points) > FEW_CURVES
+    wide = max(map(text_width, panel.points)) if is_full else 0
+    paper = Paper(530 + wide + 30 * is_full, 510)
+    corner = "outside" if is_full else panel.corner
+    replace(panel, whole=False, corner=corner).draw(paper, (78, 14, 510, 446), SIZES)
+    return paper.png()
 
 
 def _open(axes: "Axes") -> None:
@@ -214,12 +254,8 @@ def _open(axes: "Axes") -> None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:23]}…"
+    return one_line(name if len(name) <= 24 else f"{name[:23]}…")
 
 
 def _count(value: int) -> str:
     return str(value) if value < 10_000 else f"{value / 1000:.0f}k"
-
-
-def _text_size(size: int) -> float:
-    return 10.0 if size <= 6 else 8.0 if size <= 15 else 6.0

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from seqexp.metrics import HEADLINE, OF_KIND, of_names
 from seqexp.spec import IGNORE, TaskSpec
-from seqexp.task.base import Cell, Whole
+from seqexp.task.base import MOST_CURVES, Cell, Whole
 from seqexp.task.calibration import calibration_error
 from seqexp.task.ranking import auprc, auroc
 
@@ -185,7 +185,7 @@ class LabelsOfSplit:
             "per_label": partial(figures.bars, areas, "AUROC", chance=0.5),
             "reliability": partial(figures.reliability, *pooled, "probability of a label"),
         }
-        if len(curves) <= figures.MOST_CURVES:
+        if len(curves) <= MOST_CURVES:
             found["roc_curve"] = partial(figures.roc_curves, curves)
             found["precision_recall_curve"] = partial(figures.precision_recall_curves, curves)
         return found

@@ -8,18 +8,19 @@ import pytest
 from PIL import Image
 
 from seqexp.interpret.letters import DNA_COLORS
-from seqexp.interpret.panels import Counts, Curves, HeatMap, Logo, Panel, Sizes, Words, within
-from seqexp.interpret.paper import MAP_COLORS, Paper
+from seqexp.interpret.panels import HeatMap, Logo, within
+from seqexp.utils.panels import Counts, Curves, Panel, Sizes, Words
+from seqexp.utils.paper import MAP_COLORS, Paper
 
 DNA = ("A", "C", "G", "T")
 SIZES = Sizes(label=12, number=10)
 BOX = 40, 30, 240, 130
 
 
-def drawn(panel: Panel, symbols: tuple[str, ...] = DNA) -> np.ndarray:
+def drawn(panel: Panel) -> np.ndarray:
     """Rows of pixels, each of red, green and blue."""
     paper = Paper(300, 160)
-    panel.draw(paper, BOX, symbols, SIZES)
+    panel.draw(paper, BOX, SIZES)
     return np.asarray(Image.open(io.BytesIO(paper.png())).convert("RGB")).astype(int)
 
 
@@ -32,7 +33,7 @@ def extent(image: np.ndarray, color: str) -> tuple[int, int, int, int]:
 
 def test_a_logo_stacks_letters_to_their_heights() -> None:
     heights = np.array([[1.0, 0.5, 0, 0], [0, 0, 0, 2.0]])
-    image = drawn(Logo(heights, "label"))
+    image = drawn(Logo(heights, DNA, "label"))
     width = 100 / 1.1  # of a place: two and 0.6 - 0.5 at each end fill 200 pixels
     a, c, t = (extent(image, DNA_COLORS[letter]) for letter in "ACT")
     assert (t[1], t[3]) == pytest.approx((30, 130), abs=2)  # all that a place can tell
@@ -44,10 +45,10 @@ def test_a_logo_stacks_letters_to_their_heights() -> None:
 
 def test_negative_letters_hang_upside_down_below_zero() -> None:
     heights = np.array([[3.0, -1.0, -1.0, -1.0]])
-    image = drawn(Logo(heights, "", hangs=True))
+    image = drawn(Logo(heights, DNA, "", hangs=True))
     a, t = extent(image, DNA_COLORS["A"]), extent(image, DNA_COLORS["T"])
     assert a[3] <= t[1] + 2
-    upright, hanging = drawn(Logo(heights, "")), drawn(Logo(-heights, "", hangs=True))
+    upright, hanging = drawn(Logo(heights, DNA, "")), drawn(Logo(-heights, DNA, "", hangs=True))
     foot = extent(upright, DNA_COLORS["A"])
     head = extent(hanging, DNA_COLORS["A"])
     rgb = [int(DNA_COLORS["A"][i : i + 2], 16) for i in (1, 3, 5)]
@@ -62,7 +63,7 @@ def test_negative_letters_hang_upside_down_below_zero() -> None:
 def test_a_map_has_blue_below_zero_and_red_above_and_a_row_a_symbol() -> None:
     weights = np.zeros((2, 4))
     weights[0, 0], weights[1, 3] = 2.0, -2.0
-    image = drawn(HeatMap(weights, "label"))
+    image = drawn(HeatMap(weights, DNA, "label"))
     first, last, middle = image[40, 80], image[120, 200], image[70, 80]
     assert first[0] > first[2] + 50 and last[2] > last[0] + 50  # red, blue
     assert min(middle) > 240  # nothing
@@ -72,7 +73,7 @@ def test_a_map_has_blue_below_zero_and_red_above_and_a_row_a_symbol() -> None:
 
 def test_counts_are_stacked_and_named() -> None:
     counts = Counts(
-        np.array([[0, 10], [5, 10]]), ("one", "two"), ("#112233", "#aa5500"), (-1.0, 1.0), "x"
+        np.array([[0, 10], [5, 10]]), ("#112233", "#aa5500"), (-1.0, 1.0), "x", ("one", "two")
     )
     image = drawn(counts)
     columns = {
@@ -88,14 +89,14 @@ def test_counts_are_stacked_and_named() -> None:
 def test_any_alphabet_fits_into_the_colours_of_a_file(symbols: tuple[str, ...]) -> None:
     heights = np.full((3, len(symbols)), 1.0)
     paper = Paper(300, 160)
-    HeatMap(heights, "map").draw(paper, BOX, symbols, SIZES)
-    Logo(heights, "logo").draw(paper, BOX, symbols, SIZES)
+    HeatMap(heights, symbols, "map").draw(paper, BOX, SIZES)
+    Logo(heights, symbols, "logo").draw(paper, BOX, SIZES)
     assert len(paper.png()) > 500
     assert MAP_COLORS % 2  # one of them is zero's
 
 
 def test_places_can_be_followed_from_one_panel_to_the_next() -> None:
-    logo, words = Logo(np.eye(4), "x"), Words("nothing", "y")
+    logo, words = Logo(np.eye(4), DNA, "x"), Words("nothing", "y")
     shifted = within(logo, (-1, 6))
     assert isinstance(shifted, Logo) and shifted.places == (-1, 6)
     assert within(words, (-1, 6)) is words

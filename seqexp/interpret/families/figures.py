@@ -8,9 +8,10 @@ from seqexp.interpret.families.family import Family, Read
 from seqexp.interpret.families.files import BINS, from_the_middle
 from seqexp.interpret.filters.match_figure import place_hit
 from seqexp.interpret.filters.matrix import information
-from seqexp.interpret.panels import Counts, Logo, Panel, Sizes, within
-from seqexp.interpret.paper import Paper
+from seqexp.interpret.panels import Logo, within
 from seqexp.utils.names import one_line
+from seqexp.utils.panels import Counts, Panel, Sizes
+from seqexp.utils.paper import Paper
 
 HANDS = ("#255c99", "#d62839")
 """Colours of sites: on the strand that is read, on the other one."""
@@ -31,23 +32,25 @@ def family_figure(family: Family, given: Read) -> bytes:
     paper = Paper(WIDTH, height)
     for row, panel in enumerate(panels):
         top = ROW * row
-        panel.draw(paper, (LEFT, top + LABEL, MIDDLE, top + ROW - NUMBERS), given.symbols, SIZES)
+        panel.draw(paper, (LEFT, top + LABEL, MIDDLE, top + ROW - NUMBERS), SIZES)
     places = _places(family, given)
-    places.draw(paper, (MIDDLE + GAP, LABEL, WIDTH - 20, height - BELOW - NUMBERS), (), SIZES)
+    places.draw(paper, (MIDDLE + GAP, LABEL, WIDTH - 20, height - BELOW - NUMBERS), SIZES)
     return paper.png()
 
 
 def family_panels(family: Family, given: Read) -> list[Panel]:
     """The logo of all sites; below it, place by place, what it resembles, where there is such."""
     label = f"family {family.index} [bits]: {family.hits:,} sites of {_members(family)}"
-    above, hit = Logo(information(family.motif), label), family.match
+    above, hit = Logo(information(family.motif), given.symbols, label), family.match
     if hit is None:
         return [above]
     ppm, first = place_hit(hit, given.symbols)
     strand = " (other strand)" if hit.reverse else ""
     name = f"{one_line(hit.target.name, 40)}{strand}: q = {hit.q_value:.1e}"
     places = (min(1, first), max(len(family.motif), first + len(ppm) - 1))
-    return [within(one, places) for one in (above, Logo(information(ppm), name, first))]
+    return [
+        within(one, places) for one in (above, Logo(information(ppm), given.symbols, name, first))
+    ]
 
 
 def _members(family: Family) -> str:
@@ -68,8 +71,8 @@ def _places(family: Family, given: Read) -> Counts:
     strands = (centres[forward], centres[~forward])
     return Counts(
         np.stack([np.histogram(one, BINS, (-reach, reach))[0] for one in strands]),
-        [f"strand + ({forward.sum():,})", f"strand - ({(~forward).sum():,})"],
         HANDS,
         (-reach, reach),
         "sites by letters from the middle",
+        [f"strand + ({forward.sum():,})", f"strand - ({(~forward).sum():,})"],
     )

@@ -10,8 +10,9 @@ from seqexp.interpret.filters.alignment import aligned
 from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.letters import centred
-from seqexp.interpret.panels import Logo, Sizes
-from seqexp.interpret.paper import Paper
+from seqexp.interpret.panels import Logo
+from seqexp.utils.panels import Sizes
+from seqexp.utils.paper import Paper
 
 MAX_LOGOS = 4
 """That can be read on a small card."""
@@ -48,19 +49,22 @@ def card(
     panels = [
         Logo(
             information(learned.ppm),
+            symbols,
             f"filter {learned.index}: {learned.hits} windows [bits]" if learned.hits else DEAD,
             places=places,
         )
         for learned in drawn
     ]
     if len(drawn) == 1:
-        panels.append(Logo(centred(drawn[0].weights), "weights, centred", 1, places, hangs=True))
+        panels.append(
+            Logo(centred(drawn[0].weights), symbols, "weights, centred", 1, places, hangs=True)
+        )
     if below is not None:
-        panels.append(Logo(information(below.ppm), below.label, below.first, places))
+        panels.append(Logo(information(below.ppm), symbols, below.label, below.first, places))
     paper = Paper(SIZE, SIZE)
     paper.text(SIZE // 2, 30, title, 30)
     height = (BOTTOM - TOP - GAP * (len(panels) - 1)) // len(panels)
     for index, panel in enumerate(panels):
         top = TOP + index * (height + GAP)
-        panel.draw(paper, (LEFT, top, RIGHT, top + height), symbols, SIZES)
+        panel.draw(paper, (LEFT, top, RIGHT, top + height), SIZES)
     return paper.png()

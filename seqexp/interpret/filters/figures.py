@@ -10,9 +10,10 @@ from seqexp.interpret.filters.card import DEAD
 from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.letters import centred
-from seqexp.interpret.panels import HeatMap, Logo, Panel, Sizes, within
-from seqexp.interpret.paper import Paper
+from seqexp.interpret.panels import HeatMap, Logo, within
 from seqexp.utils.names import one_line
+from seqexp.utils.panels import Panel, Sizes
+from seqexp.utils.paper import Paper
 
 COLUMN, ABOVE, BELOW = 850, 70, 12
 """Pixels of a column of panels, and of what stands above all and below."""
@@ -39,7 +40,7 @@ def filter_figure(
     """
     drawn, note = shown(filters, max_shown)
     blocks = [filter_panels(learned, symbols, patterns) for learned in drawn]
-    return sheet(blocks, symbols, 220, title, note)
+    return sheet(blocks, 220, title, note)
 
 
 def filter_panels(
@@ -53,20 +54,19 @@ def filter_panels(
     largest = one_line(learned.consensus, 40)
     label = f"{learned.hits} exciting windows [bits]" if learned.hits else DEAD
     panels: list[Panel] = [
-        HeatMap(learned.weights, f"filter {learned.index}: weights; largest: {largest}"),
-        Logo(centred(learned.weights), "weights, centred", hangs=True),
-        Logo(information(learned.ppm), label),
+        HeatMap(learned.weights, symbols, f"filter {learned.index}: weights; largest: {largest}"),
+        Logo(centred(learned.weights), symbols, "weights, centred", hangs=True),
+        Logo(information(learned.ppm), symbols, label),
     ]
     if not patterns:
         return panels
     below = aligned(learned, symbols, patterns)
-    panels.append(Logo(information(below.ppm), below.label, below.first))
+    panels.append(Logo(information(below.ppm), symbols, below.label, below.first))
     return [within(panel, below.places) for panel in panels]
 
 
 def sheet(
     blocks: Sequence[Sequence[Panel]],
-    symbols: Sequence[str],
     row_height: int,
     title: str,
     note: str,
@@ -75,7 +75,6 @@ def sheet(
 
     Args:
         blocks: each of as many panels.
-        symbols: whose letters are drawn.
         row_height: pixels that a panel takes, with what stands around it.
         title: of the figure.
         note: below the title; may be empty.
@@ -91,7 +90,7 @@ def sheet(
         for row, panel in enumerate(panels):
             left, top = COLUMN * column, ABOVE + row_height * (line * rows + row)
             bottom, right = top + row_height - NUMBERS, left + COLUMN - RIGHT
-            panel.draw(paper, (left + LEFT, top + LABEL, right, bottom), symbols, SIZES)
+            panel.draw(paper, (left + LEFT, top + LABEL, right, bottom), SIZES)
     return paper.png()
 
 

@@ -9,8 +9,9 @@ from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.figures import sheet
 from seqexp.interpret.filters.matrix import information, reverse_complement
 from seqexp.interpret.filters.tomtom import MIN_BITS, Hit, matchable
-from seqexp.interpret.panels import Logo, Panel, Words, within
+from seqexp.interpret.panels import Logo, within
 from seqexp.utils.names import one_line
+from seqexp.utils.panels import Panel, Words
 
 
 def match_figure(
@@ -32,20 +33,20 @@ def match_figure(
     drawn, note = shown(filters, max_shown)
     best = {hit.filter_index: hit for hit in sorted(hits, key=lambda hit: -hit.p_value)}
     blocks = [match_panels(learned, best.get(learned.index), symbols) for learned in drawn]
-    return sheet(blocks, symbols, 210, f"learned motifs against {against}", note)
+    return sheet(blocks, 210, f"learned motifs against {against}", note)
 
 
 def match_panels(learned: LearnedFilter, hit: Hit | None, symbols: Sequence[str]) -> list[Panel]:
     """A motif, and its target with the same places below each other; or why there is none."""
     title = f"filter {learned.index} [bits]: {learned.hits} windows, effect {learned.strength:.2g}"
-    above = Logo(information(learned.motif), title)
+    above = Logo(information(learned.motif), symbols, title)
     if hit is None:
         return [above, Words(why_no_hit(learned))]
     ppm, first = place_hit(hit, symbols)
     strand = ", reverse strand" if hit.reverse else ""
     label = f"{one_line(hit.target.name, 40)}{strand}: p {hit.p_value:.1e}, q {hit.q_value:.1e}"
     places = (min(1, first), max(len(learned.motif), first + len(ppm) - 1))
-    return [within(one, places) for one in (above, Logo(information(ppm), label, first))]
+    return [within(one, places) for one in (above, Logo(information(ppm), symbols, label, first))]
 
 
 def place_hit(hit: Hit, symbols: Sequence[str]) -> tuple[Float[np.ndarray, "width symbols"], int]:

@@ -14,11 +14,12 @@ from seqexp.interpret.filters.extraction import LearnedFilter, shown
 from seqexp.interpret.filters.match_figure import place_hit, why_no_hit
 from seqexp.interpret.filters.matrix import information
 from seqexp.interpret.filters.tomtom import Hit, Learned
-from seqexp.interpret.panels import Curves, Logo, Sizes, within
-from seqexp.interpret.paper import Paper
+from seqexp.interpret.panels import Logo, within
 from seqexp.metrics import higher_is_better
 from seqexp.utils.beside import Picture, png_of
 from seqexp.utils.names import SHORT, one_line, visible
+from seqexp.utils.panels import Curves, Sizes
+from seqexp.utils.paper import Paper
 
 Rows = Sequence[Mapping[str, object]]
 
@@ -245,18 +246,18 @@ def _motif(page: Page, learned: LearnedFilter) -> dict[str, object]:
 def _logos(learned: LearnedFilter, hits: Sequence[Hit], symbols: Sequence[str]) -> bytes:
     """A filter's logo, and below it, place by place, those of what it resembles."""
     panels, places = (
-        [Logo(information(learned.motif), f"filter {learned.index}")],
+        [Logo(information(learned.motif), symbols, f"filter {learned.index}")],
         (1, len(learned.motif)),
     )
     for hit in hits:
         ppm, first = place_hit(hit, symbols)
         name = one_line(hit.target.name) + (" (other strand)" if hit.reverse else "")
-        panels.append(Logo(information(ppm), name, first))
+        panels.append(Logo(information(ppm), symbols, name, first))
         places = min(places[0], first), max(places[1], first + len(ppm) - 1)
     paper = Paper(WIDTH, ROW * len(panels) + 4)
     for row, panel in enumerate(panels):
         box = LEFT, ROW * row + LABEL, WIDTH - 8, ROW * (row + 1) - NUMBERS
-        within(panel, places).draw(paper, box, symbols, SIZES)
+        within(panel, places).draw(paper, box, SIZES)
     return paper.png()
 
 
@@ -280,9 +281,9 @@ def _curve(page: Page) -> bytes:
         label = f"{named}, by epoch" + ("" if marked is None else f" (kept: {kept:g})")
         first, last = min(history), max(history)
         across = first - 0.02 * (last - first) - 0.1, last + 0.02 * (last - first) + 0.1
-        curves = Curves(points, across, label, has_dots=True, marked=marked)
+        curves = Curves(points, across, label=label, has_dots=True, marked=marked)
         left = CURVE * number
-        curves.draw(paper, (left + 62, LABEL, left + CURVE - 14, 300 - NUMBERS), (), SIZES)
+        curves.draw(paper, (left + 62, LABEL, left + CURVE - 14, 300 - NUMBERS), SIZES)
     return paper.png()
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqexp.interpret.attributions.places import place_of, window_around
-from seqexp.interpret.panels import Curves, Frame, HeatMap, Logo, Panel, Sizes, across
-from seqexp.interpret.paper import Paper
+from seqexp.interpret.panels import HeatMap, Logo, across
 from seqexp.interpret.saliency.mutagenesis import Trace
 from seqexp.utils.names import one_line
+from seqexp.utils.panels import Curves, Frame, Panel, Sizes
+from seqexp.utils.paper import Paper
 
 MAX_TRACKS = 4
 """Filters along one sequence that can be told apart."""
@@ -64,11 +65,11 @@ def where_figure(
         panels = panels_of(trace, (start, stop), longest, symbols, filters[:MAX_TRACKS])
         for row, panel in enumerate(panels):
             box = LEFT, top + ROW * row, width - RIGHT, top + ROW * (row + 1) - NUMBERS
-            frame = Frame(box, across((start + 1, start + longest)))
+            frame = Frame(paper, box, SIZES, across((start + 1, start + longest)))
             edges = [(frame.x(a - 0.5), frame.x(b + 0.5)) for a, b in planted(trace)]
             for left, right in edges:
                 paper.area((max(left, box[0]), box[1], min(right, box[2]), box[3]), SHADE)
-            panel.draw(paper, box, symbols, SIZES)
+            panel.draw(paper, box, SIZES)
             for x in (x for pair in edges for x in pair if box[0] <= x <= box[2]):
                 paper.dots(x, box[1], box[3])
     return paper.png()
@@ -87,8 +88,8 @@ def panels_of(
     there = np.array([[letter == symbol for symbol in symbols] for letter in trace.letters])
     importance = (there * trace.importance[:, None])[start:stop]
     panels: list[Panel] = [
-        HeatMap(trace.changes[start:stop], "", start + 1, places, ("replaced by",)),
-        Logo(importance, "", start + 1, places, True, ("lost without", "this letter")),
+        HeatMap(trace.changes[start:stop], symbols, "", start + 1, places, ("replaced by",)),
+        Logo(importance, symbols, "", start + 1, places, True, ("lost without", "this letter")),
     ]
     if not filters:
         return panels

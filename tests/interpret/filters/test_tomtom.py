@@ -27,7 +27,8 @@ from seqexp.interpret.filters.tomtom import (
     matchable,
     recovery_metrics,
 )
-from seqexp.interpret.panels import Logo, Words
+from seqexp.interpret.panels import Logo
+from seqexp.utils.panels import Words
 
 DNA = ("A", "C", "G", "T")
 HITS = 200

@@ -11,12 +11,13 @@ from PIL import Image
 
 from seqexp.dataset.motif import Motif
 from seqexp.interpret.filters.windows import effects_on_output
-from seqexp.interpret.panels import Curves, HeatMap, Logo
+from seqexp.interpret.panels import HeatMap, Logo
 from seqexp.interpret.saliency.figure import called, panels_of, planted, where_figure, window_of
 from seqexp.interpret.saliency.mutagenesis import Trace, agreement, mutagenesis, trace
 from seqexp.model.cnn1d import CNN1D
 from seqexp.model.lstm import LSTM
 from seqexp.spec import TaskSpec
+from seqexp.utils.panels import Curves
 
 DNA = ("A", "C", "G", "T")
 

@@ -17,10 +17,16 @@ from PIL import Image, ImageDraw, ImageFont
 SHADES = 15
 """Of an ink, up to all of it; a PNG file of a palette has 256 colours."""
 
+FEW_SHADES = 5
+"""Of an ink that is put on another colour than white."""
+
 MAP_COLORS = 29
 """Of a map; beside the inks of all letters there is no room for more."""
 
 INK = "black"
+
+DASH = 5
+"""Pixels of a dash, and of the gap after it."""
 
 THICK = 1.8
 """Of a curve, pixels."""
@@ -33,6 +39,9 @@ SOURCES = (15, 30, 60, 120)
 
 Shades = UInt8[np.ndarray, "rows columns"]
 """Of an ink at each pixel: 0 is none, `SHADES` is all of it."""
+
+Numbers = UInt8[np.ndarray, " shades"]
+"""Of the palette, for each shade; the first is not used."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom, in pixels from the left and the top."""
@@ -49,33 +58,37 @@ class Paper:
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         self._pixels = np.zeros((height, width), np.uint8)
-        self._palette: list[tuple[str, int]] = [("white", 1)]  # colours, and shares of them
-        self._inks: dict[str, int] = {}  # the number of each ink before its first shade
+        self._palette = [_rgb("white")]  # of each number
+        self._inks: dict[tuple[str, str], Numbers] = {}  # by colour, and what they are put on
         self._flat: dict[str, int] = {}  # the number of all of a colour
         self._map: str | None = None  # whose colours are the last ones of the palette
 
-    def _ink(self, color: str) -> int:
-        """The number before the first shade of an ink."""
-        if color not in self._inks:
-            self._inks[color] = len(self._palette) - 1
-            self._palette += [(color, shade) for shade in range(1, SHADES + 1)]
-            self._flat.setdefault(color, self._inks[color] + SHADES)
-        return self._inks[color]
+    def _ink(self, color: str, on: str = "white") -> Numbers:
+        """The number of each shade of an ink, on a colour that shines through."""
+        if (color, on) not in self._inks:
+            count = SHADES if on == "white" else FEW_SHADES
+            first, share = len(self._palette), np.arange(1, count + 1)[:, None] / count
+            self._palette += [*(share * _rgb(color) + (1 - share) * _rgb(on))]
+            steps = np.arange(SHADES + 1) * count
+            self._inks[color, on] = (first - 1 + -(-steps // SHADES)).astype(np.uint8)
+            if on == "white":
+                self._flat.setdefault(color, first + count - 1)
+        return self._inks[color, on]
 
     def _full(self, color: str) -> int:
         """The number of a colour of which no other shade need be there."""
         if color not in self._flat:
             self._flat[color] = len(self._palette)
-            self._palette.append((color, SHADES))
+            self._palette.append(_rgb(color))
         return self._flat[color]
 
-    def _put(self, left: int, top: int, shades: Shades, color: str) -> None:
+    def _put(self, left: int, top: int, shades: Shades, ink: Numbers) -> None:
         """Draw what lies on the paper."""
         height, width = shades.shape
         rows, columns = _on_paper(top, height), _on_paper(left, width)
         part = self._pixels[rows, columns]
         seen = shades[rows.start - top :, columns.start - left :][: part.shape[0], : part.shape[1]]
-        np.copyto(part, seen + np.uint8(self._ink(color)), where=seen > 0)
+        np.copyto(part, ink[seen], where=seen > 0)
 
     def text(
         self,
@@ -86,6 +99,8 @@ class Paper:
         anchor: str = "mm",
         room: int | None = None,
         turned: bool = False,
+        color: str = INK,
+        on: str = "white",
     ) -> None:
         """A line of text; `anchor` as Pillow has it: m is the middle, l the left, r the right.
 
@@ -97,6 +112,8 @@ class Paper:
             anchor: what of the text is at x and y.
             room: pixels that it may be wide; a wider one is written smaller.
             turned: whether it is written from below to above, its middle at x and y.
+            color: its ink.
+            on: the colour that is there already.
         """
         shades, left, top = _written(content, size, anchor)
         if room is not None and shades is not None and shades.shape[1] > room:
@@ -107,7 +124,7 @@ class Paper:
         if turned:
             shades = np.rot90(shades)
             left, top = -shades.shape[1] // 2, -shades.shape[0] // 2
-        self._put(x + left, y + top, shades, INK)
+        self._put(x + left, y + top, shades, self._ink(color, on))
 
     def line(self, x0: int, y0: int, x1: int, y1: int) -> None:
         """A thin line to the right, or down."""
@@ -125,7 +142,7 @@ class Paper:
 
     def dot(self, x: int, y: int, color: str) -> None:
         """A round mark around a pixel."""
-        self._put(x - DOT, y - DOT, _disc(), color)
+        self._put(x - DOT, y - DOT, _disc(), self._ink(color))
 
     def curve(
         self,
@@ -133,6 +150,7 @@ class Paper:
         rows: Float[np.ndarray, " points"],
         color: str,
         box: Box,
+        dashed: bool = False,
     ) -> None:
         """A curve of straight pieces.
 
@@ -141,6 +159,7 @@ class Paper:
             rows: where they are, in pixels from the top.
             color: its ink.
             box: outside of which nothing is drawn.
+            dashed: whether parts of it are left out.
         """
         left, top, right, bottom = box
         x = np.arange(left, right)
@@ -158,14 +177,17 @@ class Paper:
         y = np.arange(top, bottom)[:, None]
         covered = np.minimum(y + 0.5, high + THICK / 2) - np.maximum(y - 0.5, low - THICK / 2)
         shades = np.rint(covered.clip(0, 1) * SHADES).astype(np.uint8)
-        self._put(int(x[0]), top, shades, color)
+        if dashed:
+            shades[:, (x - left) % (2 * DASH) >= DASH] = 0
+        self._put(int(x[0]), top, shades, self._ink(color))
 
     def letter(self, letter: str, color: str, box: Box) -> None:
         """A letter that fills a box; one whose bottom is above its top stands on its head."""
         left, top, right, bottom = box
         size = right - left, abs(bottom - top)
         if all(size):
-            self._put(left, min(top, bottom), _sized(letter, bottom > top, size), color)
+            ink = self._ink(color)
+            self._put(left, min(top, bottom), _sized(letter, bottom > top, size), ink)
 
     def cells(self, values: Float[np.ndarray, "rows columns"], box: Box, color_map: str) -> None:
         """A map of values from -1 to 1, which fills a box; all maps of a sheet have one name.
@@ -179,25 +201,47 @@ class Paper:
         self._map = color_map
         left, top, right, bottom = box
         rows, columns = values.shape
+        level = _levels(values) + (256 - MAP_COLORS)
         row = np.arange(bottom - top) * rows // max(1, bottom - top)
         column = np.arange(right - left) * columns // max(1, right - left)
-        level = np.rint((values.clip(-1, 1) + 1) / 2 * (MAP_COLORS - 1)).astype(np.uint8)
-        self._pixels[top:bottom, left:right] = (level + (256 - MAP_COLORS))[row][:, column]
+        self._pixels[top:bottom, left:right] = level[row][:, column]
 
     def png(self) -> bytes:
         """The file."""
         palette = np.full((256, 3), 255.0)
-        for number, (color, shade) in enumerate(self._palette):
-            palette[number] = 255 * (1 - shade / SHADES * (1 - np.array(to_rgb(color))))
+        palette[: len(self._palette)] = self._palette
         if self._map is not None:
             assert len(self._palette) + MAP_COLORS <= len(palette)
-            levels = np.linspace(0, 1, MAP_COLORS)
-            palette[-MAP_COLORS:] = 255 * matplotlib.colormaps[self._map](levels)[:, :3]
+            palette[-MAP_COLORS:] = _map_colors(self._map)
         image = Image.fromarray(self._pixels, "P")
         image.putpalette(palette.round().astype(np.uint8).tobytes())
         file = io.BytesIO()
         image.save(file, format="png", compress_level=2)
         return file.getvalue()
+
+
+def map_color(value: float, color_map: str) -> str:
+    """The colour that a cell of a value has."""
+    (level,) = _levels(np.array([value]))
+    red, green, blue = _map_colors(color_map)[level].round().astype(int)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _levels(values: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Of values from -1 to 1, the number of their colour in a map."""
+    levels: np.ndarray = np.rint((values.clip(-1, 1) + 1) / 2 * (MAP_COLORS - 1))
+    return levels.astype(np.uint8)
+
+
+@functools.cache
+def _map_colors(name: str) -> Float[np.ndarray, "colors rgb"]:
+    colors: np.ndarray = 255 * matplotlib.colormaps[name](np.linspace(0, 1, MAP_COLORS))[:, :3]
+    return colors
+
+
+@functools.cache
+def _rgb(color: str) -> Float[np.ndarray, " rgb"]:
+    return 255 * np.array(to_rgb(color))
 
 
 def _on_paper(start: int, length: int) -> slice:
@@ -217,6 +261,12 @@ def _disc() -> Shades:
 def _font(size: int, name: str = "DejaVuSans.ttf") -> ImageFont.FreeTypeFont:
     """Matplotlib's own, which is there on each machine."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
+
+
+def text_width(content: str, size: int = 14) -> int:
+    """Pixels that a line of text is wide."""
+    left, _, right, _ = _font(size).getbbox(content)
+    return round(right - left)
 
 
 @functools.lru_cache(maxsize=2000)
