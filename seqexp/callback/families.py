@@ -4,7 +4,6 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,9 +21,6 @@ from seqexp.interpret.filters.windows import HasFilters
 from seqexp.interpret.letters import have_logo
 from seqexp.spec import Model, Output
 from seqexp.utils.beside import Make, Picture, pictures
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # half a second, and only for its name
 
 log = logging.getLogger("seqexp")
 
@@ -60,23 +56,18 @@ def keep_families(
     patterns = _patterns(run, given) if seeks_patterns(settings, data) else None
     found = find_families(model, given, share, trim_bits, known, _say, patterns)
     from seqexp.interpret.families.figures import family_figure
+    from seqexp.interpret.families.pairs_figure import pairs_figure
 
     shown = found.telling[: settings.max_shown]
     makes: dict[str, Make] = {
         path_of(one.index): partial(family_figure, one, given) for one in shown
     }
     if found.pairs:
-        makes[PAIRS] = partial(_of_pairs, found)
+        makes[PAIRS] = partial(pairs_figure, found)
     drawn = pictures(makes)
     tracker.text(json.dumps(as_json(found, given), indent=1), "families.json")
     tracker.text(sites_bed(found.telling, names, given), "sites.bed")
     return found, drawn
-
-
-def _of_pairs(found: Families) -> "Figure":
-    from seqexp.interpret.families.pairs_figure import pairs_figure  # with Matplotlib
-
-    return pairs_figure(found)
 
 
 def _say(line: str) -> None:

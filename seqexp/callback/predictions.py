@@ -95,10 +95,12 @@ class Predictions(Callback):
 
 
 def _literal(make: Make) -> "Figure | bytes":
+    made = make()
+    if isinstance(made, bytes):
+        return made
     from seqexp.utils.drawing import literal  # with Matplotlib
 
-    made = make()
-    return made if isinstance(made, bytes) else literal(made)
+    return literal(made)
 
 
 def left_out(spec: TaskSpec) -> list[str]:

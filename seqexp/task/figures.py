@@ -11,8 +11,8 @@ from seqexp.task.base import MOST_BARS, MOST_PANELS
 from seqexp.task.calibration import binned, calibration_error
 from seqexp.task.ranking import auprc, auroc
 from seqexp.utils.names import one_line
-from seqexp.utils.panels import Counts, Curves, Points, Sizes
-from seqexp.utils.paper import Paper, map_color, text_width
+from seqexp.utils.panels import Counts, Curves, Matrix, Points, Sizes
+from seqexp.utils.paper import Paper, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,10 +29,7 @@ PAD = 0.12
 
 BLUE, GREY = "#2a6fbb", "#888888"
 
-SHADES = "Blues"
-"""Of shares, as Matplotlib names the colours."""
-
-TEXT, SIZES = 14, Sizes(label=15, number=14)
+SIZES = Sizes(label=15, number=14)
 """Of fonts, pixels."""
 
 FEW_CURVES = 3
@@ -52,34 +49,22 @@ def confusion_matrix(
     size = len(names)
     counts = np.bincount(truth * size + predicted, minlength=size * size).reshape(size, size)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    cell, labels = max(36, 200 // size), [_short(name) for name in names]
-    wide = max(map(text_width, labels))
-    side, turned = cell * size, wide > cell - 8
-    left, below = wide + 56, (wide if turned else 16) + 56
-    paper = Paper(left + side + 110, 20 + side + below)
-    box = left, 16, left + side, 16 + side
-    paper.cells(2 * shares - 1, box, SHADES)
-    for row, column in np.ndindex(size, size):
-        share, count = float(shares[row, column]), int(counts[row, column])
-        if count:
-            x, y = left + cell * column + cell // 2, 16 + cell * row + cell // 2
-            on, ink = map_color(2 * share - 1, SHADES), "white" if share > 0.5 else "black"
-            paper.text(x, y, _count(count), 14, room=cell - 4, color=ink, on=on)
-    for number, label in enumerate(labels):
-        middle = cell * number + cell // 2
-        paper.text(left - 8, 16 + middle, label, TEXT, "rm")
-        if turned:
-            y = 16 + side + 8 + text_width(label) // 2
-            paper.text(left + middle, y, label, TEXT, turned=True)
-        else:
-            paper.text(left + middle, 16 + side + 14, label, TEXT)
-    paper.text(18, 16 + side // 2, "true", TEXT, turned=True)
-    paper.text(left + side // 2, 16 + side + below - 14, "predicted", TEXT)
-    ramp = left + side + 18, 16, left + side + 32, 16 + side
-    paper.cells(np.linspace(1, -1, 64)[:, None], ramp, SHADES)
-    for value, y in ((1.0, 22), (0.5, 16 + side // 2), (0.0, 10 + side)):
-        paper.text(ramp[2] + 6, y, f"{value:g}", 12, "lm")
-    paper.text(ramp[2] + 50, 16 + side // 2, "share of the true class", 13, turned=True, room=side)
+    labels, cell = [_short(name) for name in names], max(36, 200 // size)
+    matrix = Matrix(
+        2 * shares - 1,
+        {place: [_count(int(count))] for place, count in np.ndenumerate(counts) if count},
+        labels,
+        labels,
+        "Blues",
+        ("1", "0.5", "0"),
+        side="true",
+        below="predicted",
+        title="share of the true class",
+    )
+    left, top, right, below = matrix.margins(cell, SIZES)
+    box = left, top, left + cell * size, top + cell * size
+    paper = Paper(box[2] + right, box[3] + below)
+    matrix.draw(paper, box, SIZES)
     return paper.png()
 
 

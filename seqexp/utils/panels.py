@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.ticker import MaxNLocator
 
-from seqexp.utils.paper import Box, Paper
+from seqexp.utils.paper import INK, Box, Paper, ink_on, map_color, text_width
 
 MARK = 5
 """Pixels of a mark at a number."""
@@ -268,6 +268,7 @@ class Counts:
         side: lines of text at the left.
         below: text below the axis.
         share: of a bin that is filled.
+        line: a curve over all, black, and its name.
         whole: whether the numbers across are whole.
     """
 
@@ -279,11 +280,14 @@ class Counts:
     side: Sequence[str] = ()
     below: str = ""
     share: float = 1.0
+    line: tuple[Values, Values, str] | None = None
     whole: bool = True
 
     def draw(self, paper: Paper, box: Box, sizes: Sizes) -> None:
         """Put it on paper."""
-        highest = max(1, int(self.counts.sum(axis=0).max()))
+        highest = max(1.0, float(self.counts.sum(axis=0).max()))
+        if self.line is not None:
+            highest = max(highest, *map(float, self.line[1]))
         frame = Frame(paper, box, sizes, self.across, (0.0, 1.05 * highest))
         frame.label(self.label)
         left, _, right, _ = box
@@ -296,9 +300,95 @@ class Counts:
                 rows = frame.y(below + count), frame.y(below)
                 paper.area((frame.x(start + gap), rows[0], frame.x(end - gap), rows[1]), color)
                 below += count
+        colors = dict(zip(self.names, self.colors, strict=False))
+        if self.line is not None:
+            x, y = (np.asarray(values, float) for values in self.line[:2])
+            paper.curve(frame.columns(x), frame.rows(y), INK, box)
+            colors |= {self.line[2]: INK} if colors else {}
         frame.axes()
         frame.numbers_up(whole=True)
         frame.numbers_across(rounds(self.across, (right - left) // 60, self.whole))
         frame.beside(self.side)
         frame.below(self.below)
-        frame.legend(dict(zip(self.names, self.colors, strict=False)))
+        frame.legend(colors)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix whose cells have a colour and a text, with names at its rows and columns.
+
+    Args:
+        values: of each cell, from -1 to 1, which are its colour; a cell of NaN is left out.
+        texts: lines of each cell, by row and column.
+        row_names: at the left.
+        column_names: below; they are turned where one has no room.
+        color_map: name of the colours in Matplotlib.
+        scale: what is written beside the legend of colours: of 1, of 0 and of -1.
+        label: above it.
+        side: lines of text at the left.
+        below: text below.
+        title: beside the legend of colours.
+    """
+
+    values: Float[np.ndarray, "rows columns"]
+    texts: Mapping[tuple[int, int], Sequence[str]]
+    row_names: Sequence[str]
+    column_names: Sequence[str]
+    color_map: str
+    scale: tuple[str, str, str]
+    label: str = ""
+    side: str = ""
+    below: str = ""
+    title: str = ""
+
+    def margins(self, cell: int, sizes: Sizes) -> Box:
+        """Pixels that are needed left, above, right and below, where cells are so large."""
+        left = max(text_width(name, sizes.number) for name in self.row_names) + 14
+        right = 32 + max(text_width(text, sizes.number) for text in self.scale)
+        widest = max(text_width(name, sizes.number) for name in self.column_names)
+        below = (widest if self._is_turned(cell, sizes) else sizes.number + 2) + 14
+        line = round(2.4 * sizes.number)
+        return (
+            left + line * bool(self.side),
+            2 * sizes.label * bool(self.label) + 16,
+            right + line * bool(self.title) + 8,
+            below + line * bool(self.below),
+        )
+
+    def _is_turned(self, cell: int, sizes: Sizes) -> bool:
+        return max(text_width(name, sizes.number) for name in self.column_names) > cell - 8
+
+    def draw(self, paper: Paper, box: Box, sizes: Sizes) -> None:
+        """Put it on paper, with a legend of its colours at the right."""
+        left, top, right, bottom = box
+        rows, columns = self.values.shape
+        frame = Frame(paper, box, sizes, (0.0, columns), (rows, 0.0))
+        frame.label(self.label)
+        size = sizes.number
+        for (row, column), value in np.ndenumerate(self.values):
+            if np.isnan(value):
+                continue
+            cell = frame.x(column), frame.y(row), frame.x(column + 1), frame.y(row + 1)
+            color = map_color(float(value), self.color_map)
+            paper.area(cell, color)
+            lines = self.texts.get((row, column), ())
+            middle = (cell[1] + cell[3]) / 2 - 0.65 * size * (len(lines) - 1)
+            for number, line in enumerate(lines):
+                x, y = (cell[0] + cell[2]) // 2, round(middle + 1.3 * size * number)
+                room = cell[2] - cell[0] - 4
+                paper.text(x, y, line, size, room=room, color=ink_on(color), on=color)
+        for row, name in enumerate(self.row_names):
+            paper.text(left - 8, frame.y(row + 0.5), name, size, "rm")
+        is_turned = self._is_turned((right - left) // columns, sizes)
+        for column, name in enumerate(self.column_names):
+            reach = text_width(name, size) // 2 if is_turned else size // 2
+            paper.text(frame.x(column + 0.5), bottom + 8 + reach, name, size, turned=is_turned)
+        wide, _, beyond, under = self.margins((right - left) // columns, sizes)
+        paper.text(left - wide + size, (top + bottom) // 2, self.side, size, turned=True)
+        paper.text((left + right) // 2, bottom + under - size, self.below, size)
+        ramp = right + 12, top, right + 24, bottom
+        paper.cells(np.linspace(1, -1, 64)[:, None], ramp, self.color_map)
+        for text, y in zip(self.scale, (top + 6, (top + bottom) // 2, bottom - 6), strict=True):
+            paper.text(ramp[2] + 5, y, text, size, "lm")
+        x, room = right + beyond - size, bottom - top
+        paper.text(x, (top + bottom) // 2, self.title, size, turned=True, room=room)

@@ -227,6 +227,11 @@ def map_color(value: float, color_map: str) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
+def ink_on(color: str) -> str:
+    """The ink that is read on a colour: black, or white where it is dark."""
+    return "white" if _rgb(color) @ (0.3, 0.59, 0.11) < 140 else "black"
+
+
 def _levels(values: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     """Of values from -1 to 1, the number of their colour in a map."""
     levels: np.ndarray = np.rint((values.clip(-1, 1) + 1) / 2 * (MAP_COLORS - 1))

@@ -19,7 +19,6 @@ from seqexp.interpret.filters.windows import effects_of_groups
 from seqexp.model.added_ngrams import AddedNGrams
 from seqexp.model.cnn1d import CNN1D
 from seqexp.spec import Output, TaskSpec, Vocabulary
-from seqexp.utils.drawing import png
 
 DNA = ("A", "C", "G", "T")
 ONE, OTHER = "ACCGGAAGTGAC", "TGACTCAGCATT"
@@ -188,7 +187,7 @@ def test_the_first_sentence_names_families_by_effect_and_the_page_has_each_once(
         Learned([], None, [], 900),
         families=found,
         family_figures=figures,
-        pairs=png(pairs_figure(found)),
+        pairs=pairs_figure(found),
     )
     text = report_page(shown)
     assert len(re.findall("logo, match and places of family", text)) == 2
