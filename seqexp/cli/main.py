@@ -50,6 +50,9 @@ _FOLDER_ERRORS = (
     errno.ENAMETOOLONG,
 )
 
+NO_JOBS = {"-h", "--help", "--hydra-help", "-c", "--cfg", "-i", "--info"}
+"""Words after which a sweep has no jobs."""
+
 log = logging.getLogger("seqexp")
 
 
@@ -118,6 +121,8 @@ def composed(given: Sequence[str]) -> None:
     if is_sweep:  # before Hydra looks for plugins, which it does once: here, or to find a run
         sys.path.append(str(_HERE / "sweep" / "plugin"))  # of the package hydra_plugins
     sys.argv[1:] = prepared(given)
+    if is_sweep and "launcher=parallel" in given:
+        begin_for_jobs(sys.argv)
     if {"-h", "--help", "--hydra-help"} & set(sys.argv):
         list_without_copies()
     if is_sweep and NUM_PROCESSES > 1:
@@ -140,6 +145,16 @@ def composed(given: Sequence[str]) -> None:
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     if refused:
         raise refused[0]
+
+
+def begin_for_jobs(words: Sequence[str]) -> None:
+    """Begin to import what jobs need, in another process, while Hydra composes them."""
+    if NO_JOBS & {*words} or any(word.startswith("dry_run=") for word in words):
+        return
+    with suppress(ImportError):  # which launcher=parallel says later
+        from seqexp.sweep.forked.processes import start_early
+
+        start_early("seqexp.sweep.forked.preloaded")
 
 
 def leave_nothing(config: DictConfig, folder: Path) -> None:

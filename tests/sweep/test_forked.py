@@ -1,13 +1,17 @@
 """Processes that are forked for one piece of work each."""
 
+import contextlib
 import operator
 import os
 import signal
+import subprocess
 import sys
 from multiprocessing import forkserver
 from pathlib import Path
 
+import psutil
 import pytest
+from conftest import ROOT
 from hydra.core.utils import JobStatus
 
 from seqexp.errors import RunError, StoppedError
@@ -68,6 +72,26 @@ def test_the_server_does_not_hear_what_ends_a_terminals_processes() -> None:
     mask = int(line.split()[1], 16)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         assert mask & (1 << (number - 1))
+
+
+UNUSED = """
+import multiprocessing.forkserver as forks
+from seqexp.sweep.forked.processes import start_early
+start_early("endless")
+print(forks._forkserver._forkserver_pid, flush=True)
+"""
+
+
+def test_a_server_that_nothing_was_forked_from_ends_with_who_began_it(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text("import time; time.sleep(600)")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    # what it prints to is closed by the server too, or else this waits
+    done = subprocess.run(
+        [sys.executable, "-c", UNUSED], env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    with contextlib.suppress(psutil.NoSuchProcess):  # or nobody has looked after its end yet
+        assert psutil.Process(int(done.stdout)).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize(

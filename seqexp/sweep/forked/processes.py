@@ -4,6 +4,7 @@ Each is forked from a server that has imported what all need and does nothing el
 threads, and no computation has begun in it. Where a system has no forks, each is a new interpreter.
 """
 
+import atexit
 import contextlib
 import gc
 import multiprocessing
@@ -48,6 +49,23 @@ def start_server(module: str) -> None:
         del os.environ[SERVER]
 
 
+def start_early(module: str) -> None:
+    """Begin before it is sure that anything is forked; without a use of it, it ends with us."""
+    start_server(module)
+    atexit.register(_end_unused)
+
+
+def _end_unused() -> None:
+    """End a server that nothing was forked from: what reads our output waits for it too."""
+    server: Any = forkserver._forkserver
+    if not _was_used and server._forkserver_pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+
+
+_was_used = False
+
+
 @contextlib.contextmanager
 def _blocked() -> Iterator[None]:
     """Within, signals wait, and processes that are started leave them waiting."""
@@ -66,6 +84,8 @@ def each(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], at_once
         calls: its arguments.
         at_once: processes.
     """
+    global _was_used
+    _was_used = True
     context: Any = multiprocessing.get_context(METHOD)
     waiting = deque(enumerate(calls))
     going: dict[Connection, tuple[int, BaseProcess]] = {}
