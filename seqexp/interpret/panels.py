@@ -44,7 +44,7 @@ class Logo:
 
     def draw(self, paper: Paper, box: Box, sizes: Sizes) -> None:
         """Put it on paper."""
-        frame, heights = Frame(paper, box, sizes), self.heights
+        frame, heights = Frame(paper, box, sizes), np.nan_to_num(self.heights)
         frame.label(self.label)
         if not letters.have_logo(self.symbols):
             frame.words("no logo: symbols are not letters")
@@ -93,7 +93,7 @@ class HeatMap:
         last = self.first + len(self.weights) - 1
         frame = Frame(paper, box, sizes, across(self.places or (self.first, last)))
         frame.label(self.label)
-        limit = float(np.abs(self.weights).max()) or 1.0
+        limit = float(np.abs(np.nan_to_num(self.weights)).max()) or 1.0
         left, top, right, bottom = box
         cells = frame.x(self.first - 0.5), top, frame.x(last + 0.5), bottom
         paper.cells(self.weights.T / limit, cells, COLOR_MAP)

@@ -95,6 +95,13 @@ def test_any_alphabet_fits_into_the_colours_of_a_file(symbols: tuple[str, ...]) 
     assert MAP_COLORS % 2  # one of them is zero's
 
 
+def test_what_is_no_number_is_not_drawn() -> None:
+    weights = np.full((3, 4), np.nan)
+    assert drawn(HeatMap(weights, DNA, "map")).std() > 0
+    words = drawn(Logo(weights, DNA, "logo"))
+    assert np.array_equal(words, drawn(Logo(np.zeros((3, 4)), DNA, "logo")))
+
+
 def test_places_can_be_followed_from_one_panel_to_the_next() -> None:
     logo, words = Logo(np.eye(4), DNA, "x"), Words("nothing", "y")
     shifted = within(logo, (-1, 6))
