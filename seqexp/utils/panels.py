@@ -54,11 +54,15 @@ class Frame:
 
     def x(self, value: int | float) -> int:
         """The pixel of a number across."""
-        return round(float(self.columns(np.array([value], float))[0]))
+        left, _, right, _ = self.box
+        start, end = self.across
+        return round(left + (value - start) / (end - start) * (right - left))
 
     def y(self, value: int | float) -> int:
         """The pixel of a number up."""
-        return round(float(self.rows(np.array([value], float))[0]))
+        _, top, _, bottom = self.box
+        low, high = self.up
+        return round(bottom - (value - low) / (high - low) * (bottom - top))
 
     def columns(self, values: Float[np.ndarray, " values"]) -> Float[np.ndarray, " values"]:
         """Where numbers across are, in pixels."""

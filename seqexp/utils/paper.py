@@ -1,7 +1,7 @@
 """A sheet of pixels on which letters, lines, colours and texts are put: a PNG file in milliseconds.
 
-Matplotlib makes objects of each axis, tick and letter. A figure of eight filters took 0.9 s with it,
-and takes 0.08 s so. It still draws what is transparent, or laid out by what it shows.
+Matplotlib makes objects of each axis, tick and letter. A figure of eight filters took 0.9 s with it
+and takes 0.08 s so. Matplotlib still draws what is transparent, or laid out by what it shows.
 """
 
 import functools
