@@ -16,6 +16,11 @@ MARK = 5
 
 GREY = "#888888"
 
+CORNERS = ("top right", "bottom right", "top left", "bottom left")
+
+SHARE = 0.3
+"""Of a frame, that names in a corner fill: across, and up."""
+
 Values = Sequence[int] | Sequence[float] | Float[np.ndarray, " points"]
 
 Points = tuple[Values, Values]
@@ -198,7 +203,7 @@ class Curves:
         has_dots: whether the points are marked.
         marked: a place with a dotted line down.
         whole: whether the numbers across are whole.
-        corner: where the names stand.
+        corner: where the names stand; None: where the fewest curves are.
         title: of the names.
     """
 
@@ -212,7 +217,7 @@ class Curves:
     has_dots: bool = False
     marked: float | None = None
     whole: bool = True
-    corner: str = "top right"
+    corner: str | None = None
     title: str = ""
 
     def draw(self, paper: Paper, box: Box, sizes: Sizes) -> None:
@@ -241,7 +246,24 @@ class Curves:
         frame.numbers_across(rounds(self.across, (right - left) // 50, self.whole))
         frame.beside(self.side)
         frame.below(self.below)
-        frame.legend(colors, self.corner, self.title)
+        frame.legend(colors, self.corner or _free_corner(frame, [*curves.values()]), self.title)
+
+
+def _free_corner(frame: Frame, curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> str:
+    """The corner in which the fewest pixels of curves are."""
+    left, top, right, bottom = frame.box
+    x = np.arange(left, right)
+    counts = dict.fromkeys(CORNERS, 0)
+    for where, values in curves:
+        if not len(where):
+            continue
+        y = np.interp(x, frame.columns(where), frame.rows(values), left=np.nan, right=np.nan)
+        for corner in CORNERS:
+            is_low, is_right = corner.startswith("bottom"), corner.endswith("right")
+            beyond = (bottom - y if is_low else y - top) < SHARE * (bottom - top)
+            aside = (right - x if is_right else x - left) < SHARE * (right - left)
+            counts[corner] += int((beyond & aside).sum())
+    return min(counts, key=lambda corner: counts[corner])  # the first of those that are equal
 
 
 def _finite(x: Values, y: Values) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from matplotlib.colors import to_rgb
 from PIL import Image, ImageDraw, ImageFont
 
@@ -174,8 +174,14 @@ class Paper:
         there = (inside >= 0) & (inside < len(x))
         np.minimum.at(low, inside[there], rows[there])
         np.maximum.at(high, inside[there], rows[there])
+        # a steep piece is as thick as a flat one, and no longer than from point to point
+        thick = THICK / 2 * np.hypot(1, ends[1] - ends[0])
+        near = np.stack([_piece(edge, columns) for edge in (x - 0.5, x + 0.5)])
+        reach = rows[np.concatenate([near - 1, near])]
+        low = np.maximum(low - thick, reach.min(axis=0) - THICK / 2)
+        high = np.minimum(high + thick, reach.max(axis=0) + THICK / 2)
         y = np.arange(top, bottom)[:, None]
-        covered = np.minimum(y + 0.5, high + THICK / 2) - np.maximum(y - 0.5, low - THICK / 2)
+        covered = np.minimum(y + 0.5, high) - np.maximum(y - 0.5, low)
         shades = np.rint(covered.clip(0, 1) * SHADES).astype(np.uint8)
         if dashed:
             shades[:, (x - left) % (2 * DASH) >= DASH] = 0
@@ -248,6 +254,14 @@ def _map_colors(name: str) -> Float[np.ndarray, "colors rgb"]:
 @functools.cache
 def _rgb(color: str) -> Float[np.ndarray, " rgb"]:
     return 255 * np.array(to_rgb(color))
+
+
+def _piece(
+    x: Float[np.ndarray, " pixels"], columns: Float[np.ndarray, " points"]
+) -> Int[np.ndarray, " pixels"]:
+    """The number of the point that ends the piece of a curve over each pixel."""
+    ends: np.ndarray = np.searchsorted(columns, x, side="right").clip(1, max(1, len(columns) - 1))
+    return ends if len(columns) > 1 else np.zeros(len(x), int)
 
 
 def _on_paper(start: int, length: int) -> slice:

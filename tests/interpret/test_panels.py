@@ -113,6 +113,15 @@ def test_places_can_be_followed_from_one_panel_to_the_next() -> None:
     assert right[2] < extent(alone, DNA_COLORS["T"])[2] - 40
 
 
+def test_names_stand_where_no_curve_is() -> None:
+    corners = []
+    for values in ([9.0, 1, 0, 0], [0.0, 8, 9, 9]):
+        image = drawn(Curves({"one": ([1, 2, 3, 4], values)}, (0.5, 4.5)))
+        mark = (image[31:129, 228:239] == (0x1F, 0x77, 0xB4)).all(axis=2).sum(axis=1) > 7
+        corners.append(bool(mark[:20].any()))
+    assert corners == [True, False]  # above a curve that falls, below one that rises
+
+
 def test_what_is_wider_than_its_room_is_written_smaller_and_what_lies_outside_is_left_out() -> None:
     paper = Paper(100, 40)
     paper.text(50, 20, "a very long name of something", 20, room=90)
