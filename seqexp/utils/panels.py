@@ -119,19 +119,20 @@ class Frame:
     def numbers_up(self, whole: bool = False) -> None:
         """Round numbers at the left."""
         left, top, _, bottom = self.box
-        for value in rounds(self.up, (bottom - top) // (2 * self.sizes.number), whole):
+        values = rounds(self.up, (bottom - top) // (2 * self.sizes.number), whole)
+        for value, text in zip(values, told_apart(values), strict=True):
             y = self.y(value)
             self.paper.line(left - MARK, y, left, y)
-            text = f"{round(value):,}" if whole else written(value)
-            self.paper.text(left - MARK - 4, y, text, self.sizes.number, "rm")
+            size = self.sizes.number  # long ones are smaller, as what stands beside them is near
+            self.paper.text(left - MARK - 4, y, text, size, "rm", room=round(3.7 * size))
 
     def numbers_across(self, values: Sequence[int] | Sequence[float]) -> None:
         """Numbers below."""
         bottom, size = self.box[3], self.sizes.number
-        for value in values:
+        for value, text in zip(values, told_apart(values), strict=True):
             x = self.x(value)
             self.paper.line(x, bottom, x, bottom + MARK)
-            self.paper.text(x, bottom + MARK + round(0.75 * size), written(value), size)
+            self.paper.text(x, bottom + MARK + round(0.75 * size), text, size)
 
     def legend(self, names: Mapping[str, str], corner: str = "top right", title: str = "") -> None:
         """Names with their colours, below each other, in a corner.
@@ -144,11 +145,8 @@ class Frame:
         """
         size = round(0.9 * self.sizes.number)
         left, top, right, bottom = self.box
-        is_right, is_outside, step = (
-            corner.endswith("right"),
-            corner == "outside",
-            round(1.5 * size),
-        )
+        is_right, is_outside = corner.endswith("right"), corner == "outside"
+        step = round(1.5 * size)
         lines: list[tuple[str, str | None]] = [*([(title, None)] if title else []), *names.items()]
         start = bottom - step * len(lines) - 4 if corner.startswith("bottom") else top
         for number, (name, color) in enumerate(lines):
@@ -168,9 +166,19 @@ def rounds(ends: Ends, most: int, whole: bool = False) -> list[float]:
     return [float(one) for one in locator.tick_values(*ends) if ends[0] <= one <= ends[1]]
 
 
-def written(value: int | float) -> str:
-    """A number, with a minus sign as long as a plus."""
-    return f"{value:.4g}".replace("-", "\u2212")
+def written(value: int | float, digits: int = 4) -> str:
+    """A number, with a minus sign as long as a plus; a whole one in full."""
+    is_whole = value == round(value) and abs(value) < 1e7
+    return (f"{value:,.0f}" if is_whole else f"{value:.{digits}g}").replace("-", "\u2212")
+
+
+def told_apart(values: Sequence[int] | Sequence[float]) -> list[str]:
+    """Numbers of an axis, with as many digits as they need to differ."""
+    for digits in range(4, 15):
+        texts = [written(value, digits) for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from seqexp.interpret.letters import DNA_COLORS
 from seqexp.interpret.panels import HeatMap, Logo, within
-from seqexp.utils.panels import Counts, Curves, Panel, Sizes, Words
+from seqexp.utils.panels import Counts, Curves, Panel, Sizes, Words, told_apart
 from seqexp.utils.paper import MAP_COLORS, Paper
 
 DNA = ("A", "C", "G", "T")
@@ -111,6 +111,21 @@ def test_places_can_be_followed_from_one_panel_to_the_next() -> None:
     left, right = extent(among, DNA_COLORS["A"]), extent(among, DNA_COLORS["T"])
     assert left[0] > extent(alone, DNA_COLORS["A"])[0] + 40
     assert right[2] < extent(alone, DNA_COLORS["T"])[2] - 40
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0, 0.5, 1], ["0", "0.5", "1"]),
+        ([12_340, 12_345, 12_350], ["12,340", "12,345", "12,350"]),  # places of a long sequence
+        ([-0.25, 0, 0.25], ["\u22120.25", "0", "0.25"]),
+        ([0.693147, 0.693148], ["0.693147", "0.693148"]),  # a loss that hardly falls
+        ([2e-7, 4e-7], ["2e\u221207", "4e\u221207"]),
+        ([], []),
+    ],
+)
+def test_numbers_of_an_axis_can_be_told_apart(values: list[float], texts: list[str]) -> None:
+    assert told_apart(values) == texts
 
 
 def test_names_stand_where_no_curve_is() -> None:
