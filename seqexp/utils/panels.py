@@ -132,7 +132,9 @@ class Frame:
         for value, text in zip(values, told_apart(values), strict=True):
             x = self.x(value)
             self.paper.line(x, bottom, x, bottom + MARK)
-            self.paper.text(x, bottom + MARK + round(0.75 * size), text, size)
+            half = text_width(text, size) // 2 + 2
+            inside = min(max(x, half), self.paper.width - half)  # none is cut at the edge
+            self.paper.text(inside, bottom + MARK + round(0.75 * size), text, size)
 
     def legend(self, names: Mapping[str, str], corner: str = "top right", title: str = "") -> None:
         """Names with their colours, below each other, in a corner.

@@ -283,6 +283,7 @@ def _font(size: int, name: str = "DejaVuSans.ttf") -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
+@functools.lru_cache(maxsize=2000)
 def text_width(content: str, size: int = 14) -> int:
     """Pixels that a line of text is wide."""
     left, _, right, _ = _font(size).getbbox(content)
