@@ -27,6 +27,7 @@ from seqexp.errors import InputError
 from seqexp.tracking.journal.items import Files, Inputs, Item, Points, Tags
 from seqexp.tracking.mlflow import MlflowTracker
 from seqexp.tracking.server import ServerTracker
+from seqexp.tracking.store import delivery
 from seqexp.tracking.store.client import StoredRun
 from seqexp.tracking.store.delivery import prepare
 from seqexp.tracking.store.orphans import close_orphans
@@ -497,6 +498,15 @@ def test_a_run_goes_on_where_the_process_that_sends_is_killed(
     assert {one.path for one in client.list_artifacts(begun.run_id)} == {"first.txt", "second.txt"}
     assert client.get_run(begun.run_id).info.status == "FINISHED"
     assert "ended (-9); what it did is done here" in caplog.text
+
+
+def test_a_database_that_goes_away_while_it_is_opened_is_not_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    for _ in range(2):  # the second time as SQLite leaves it
+        with pytest.raises(InputError, match=str(file)):
+            delivery._opened(f"sqlite:///{file}", 1)
+        assert not file.exists() or not file.stat().st_size
+        file.touch()
 
 
 @needs_a_core

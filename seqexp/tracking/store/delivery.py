@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TRACKER = "seqexp.tracking.mlflow.MlflowTracker"
 
-_importing = threading.Lock()
+_importing, _opening = threading.Lock(), threading.Lock()
 
 
 def import_mlflow() -> None:
@@ -100,17 +100,19 @@ def _client(uri: str) -> Any:
     """
     file = database_file(uri)
     assert file is not None
-    # SQLite makes an empty one where a file went away while it was being opened
-    if not file.is_file() or file.stat().st_size == 0:
-        raise InputError(f"{file} is not there")
-    return _opened(uri, file.stat().st_ino)
+    with _opening:
+        found = file.stat() if file.is_file() else None
+        # SQLite makes an empty one where a file went away while it was being opened
+        if found is None or found.st_size == 0:
+            raise InputError(f"{file} is not there")
+        return _opened(uri, found.st_ino)
 
 
 @functools.cache
 def _opened(uri: str, inode: int) -> Any:
     from seqexp.tracking.store.client import connect
 
-    return connect(uri)
+    return connect(uri, is_written=False)  # else it would make one that goes away meanwhile
 
 
 @functools.lru_cache(maxsize=1)
